@@ -1,0 +1,266 @@
+// Package delivertest is what every kind of destination has to pass: the promises of
+// deliver.Destination as tests.
+package delivertest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"popfetch/deliver"
+)
+
+// Fixture is one place that takes mail, new and empty for each test.
+type Fixture struct {
+	// Open opens a destination on the place. It is called more than once.
+	Open func() deliver.Destination
+	// Delivered returns the messages that a reader sees, in any order.
+	Delivered func() []string
+	// Leftovers returns the names of what deliveries have left that no reader sees.
+	Leftovers func() []string
+}
+
+// Run runs the tests, each with a Fixture of its own. What it cleans up belongs to the
+// t that setup is given.
+func Run(t *testing.T, setup func(t *testing.T) Fixture) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *place)
+	}{
+		{"bytes arrive as they are", testBytes},
+		{"nothing is visible before Publish", testInvisible},
+		{"Abort leaves nothing", testAbort},
+		{"Abort after Publish does nothing", testAbortAfterPublish},
+		{"a read error leaves nothing", testReadError},
+		{"ErrUnexpectedEOF is not the end", testUnexpectedEOF},
+		{"a group", testGroup},
+		{"a bad member does not harm the others", testBadMember},
+		{"ctx ended", testCancelled},
+		{"two destinations at one place", testTwo},
+		{"Close is idempotent", testClose},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := &place{T: t, Fixture: setup(t)}
+			p.d = p.Open()
+			t.Cleanup(func() { p.d.Close() })
+			test.run(t, p)
+		})
+	}
+}
+
+// place is a Fixture with a destination that is open.
+type place struct {
+	*testing.T
+	Fixture
+	d deliver.Destination
+}
+
+func meta() deliver.Meta {
+	return deliver.Meta{
+		ID: "0123456789abcdef", Account: "work", User: "me@example.org", Host: "pop.example.org",
+		UID: "uid/1", Protocol: "POP3S", Attempt: 1, Time: time.Now(),
+	}
+}
+
+// stage stages text with the destination d.
+func (p *place) stage(d deliver.Destination, text string) deliver.Staged {
+	p.Helper()
+	s, err := d.Stage(p.Context(), meta(), strings.NewReader(text))
+	if err != nil {
+		p.Fatalf("stage: %v", err)
+	}
+	if in := s.Intent(); in.Kind == "" || in.Note == "" {
+		p.Errorf("intent %+v says nothing", in)
+	}
+	return s
+}
+
+// publish leads the group to its end, as many at a time as the destination takes.
+func (p *place) publish(d deliver.Destination, group ...deliver.Staged) {
+	p.Helper()
+	for part := range slices.Chunk(group, d.Group()) {
+		if err := errors.Join(d.Prepare(p.Context(), part)...); err != nil {
+			p.Fatalf("prepare: %v", err)
+		}
+		if err := errors.Join(d.Publish(p.Context(), part)...); err != nil {
+			p.Fatalf("publish: %v", err)
+		}
+	}
+}
+
+// expect compares what readers see with want, and wants no leftovers.
+func (p *place) expect(want ...string) {
+	p.Helper()
+	got := p.Delivered()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		p.Errorf("readers see %d messages %.300q, want %d: %.300q", len(got), got, len(want), want)
+	}
+	if left := p.Leftovers(); len(left) > 0 {
+		p.Errorf("left behind: %q", left)
+	}
+}
+
+func testBytes(t *testing.T, p *place) {
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	texts := []string{
+		"",
+		"\n",
+		"Subject: no final newline\n\nbody",
+		"From nobody\n.\n..\n.x\n",
+		"a\rb\r\nc\r\r\nd\x00e\n",
+		string(every),
+		"Subject: \xe4\xf6\n\n\xff\xfe",
+		"long line: " + strings.Repeat("x", 100_000) + "\n",
+		strings.Repeat("0123456789abcde\n", 3<<16), // 3 MiB
+	}
+	for _, text := range texts {
+		p.publish(p.d, p.stage(p.d, text))
+	}
+	p.expect(texts...)
+}
+
+func testInvisible(t *testing.T, p *place) {
+	s := p.stage(p.d, "Subject: x\n\n")
+	if got := p.Delivered(); len(got) != 0 {
+		t.Errorf("after Stage readers see %q", got)
+	}
+	group := []deliver.Staged{s}
+	if err := errors.Join(p.d.Prepare(t.Context(), group)...); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Delivered(); len(got) != 0 {
+		t.Errorf("after Prepare readers see %q", got)
+	}
+	if err := errors.Join(p.d.Publish(t.Context(), group)...); err != nil {
+		t.Fatal(err)
+	}
+	p.expect("Subject: x\n\n")
+}
+
+func testAbort(t *testing.T, p *place) {
+	staged := p.stage(p.d, strings.Repeat("x", 2<<20))
+	prepared := p.stage(p.d, "y")
+	if err := errors.Join(p.d.Prepare(t.Context(), []deliver.Staged{prepared})...); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, s := range []deliver.Staged{staged, prepared} {
+			if err := s.Abort(); err != nil {
+				t.Errorf("abort: %v", err)
+			}
+		}
+	}
+	p.expect()
+	if errs := p.d.Publish(t.Context(), []deliver.Staged{prepared}); errors.Join(errs...) == nil {
+		t.Error("Publish after Abort reports a delivery")
+	}
+	p.expect()
+}
+
+func testAbortAfterPublish(t *testing.T, p *place) {
+	s := p.stage(p.d, "x")
+	p.publish(p.d, s)
+	if err := s.Abort(); err != nil {
+		t.Errorf("abort: %v", err)
+	}
+	p.expect("x")
+}
+
+func testReadError(t *testing.T, p *place) {
+	broken := errors.New("connection lost")
+	for _, before := range []int{0, 1, 100_000, 2 << 20} {
+		r := io.MultiReader(strings.NewReader(strings.Repeat("x", before)), iotest.ErrReader(broken))
+		s, err := p.d.Stage(t.Context(), meta(), r)
+		if s != nil || !errors.Is(err, broken) {
+			t.Errorf("after %d octets: Stage = %v, %v, want %v", before, s, err, broken)
+		}
+	}
+	p.expect()
+}
+
+func testUnexpectedEOF(t *testing.T, p *place) {
+	r := io.MultiReader(strings.NewReader("half a mess"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	if _, err := p.d.Stage(t.Context(), meta(), r); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("Stage = %v, want %v", err, io.ErrUnexpectedEOF)
+	}
+	p.expect()
+}
+
+func testGroup(t *testing.T, p *place) {
+	if p.d.Group() < 1 {
+		t.Fatalf("Group() = %d", p.d.Group())
+	}
+	var group []deliver.Staged
+	var want []string
+	for i := range min(p.d.Group(), 20) + 1 {
+		text := strings.Repeat("line\n", i)
+		group = append(group, p.stage(p.d, text))
+		want = append(want, text)
+	}
+	p.publish(p.d, group...)
+	p.expect(want...)
+}
+
+func testBadMember(t *testing.T, p *place) {
+	bad := p.stage(p.d, "bad")
+	if err := bad.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	group := []deliver.Staged{p.stage(p.d, "first"), bad, p.stage(p.d, "last")}
+	for _, step := range []func(context.Context, []deliver.Staged) []error{p.d.Prepare, p.d.Publish} {
+		errs := step(t.Context(), group)
+		if len(errs) != 3 || errs[0] != nil || errs[1] == nil || errs[2] != nil {
+			t.Fatalf("errors %v, want one for the second message", errs)
+		}
+		var e *deliver.Error
+		if !errors.As(errs[1], &e) || e.Scope != deliver.Message {
+			t.Errorf("error %#v, want an *Error of scope Message", errs[1])
+		}
+	}
+	p.expect("first", "last")
+}
+
+func testCancelled(t *testing.T, p *place) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := p.stage(p.d, "x")
+	cancel()
+	if _, err := p.d.Stage(ctx, meta(), bytes.NewReader(nil)); !errors.Is(err, context.Canceled) {
+		t.Errorf("Stage: %v, want %v", err, context.Canceled)
+	}
+	group := []deliver.Staged{s}
+	if err := errors.Join(p.d.Prepare(ctx, group)...); !errors.Is(err, context.Canceled) {
+		t.Errorf("Prepare: %v, want %v", err, context.Canceled)
+	}
+	if err := s.Abort(); err != nil {
+		t.Error(err)
+	}
+	p.expect()
+}
+
+func testTwo(t *testing.T, p *place) {
+	other := p.Open()
+	t.Cleanup(func() { other.Close() })
+	a, b := p.stage(p.d, "same"), p.stage(other, "same")
+	p.publish(other, b)
+	p.publish(p.d, a)
+	p.expect("same", "same")
+}
+
+func testClose(t *testing.T, p *place) {
+	for range 2 {
+		if err := p.d.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+}

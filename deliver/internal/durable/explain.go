@@ -1,0 +1,42 @@
+//go:build unix
+
+package durable
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// Cause is what an error of the file system means to the user.
+type Cause struct {
+	Temporary bool   // may go away without anybody's help
+	Hint      string // what the user can do, or ""
+}
+
+// Explain says what err means. Nobody can say of an unknown error that it will stay, so it is
+// temporary.
+func Explain(err error) Cause {
+	for _, known := range []struct {
+		errno unix.Errno
+		Cause
+	}{
+		{unix.ENOSPC, Cause{Hint: "disk full: free some space, or inodes"}},
+		{unix.EDQUOT, Cause{Hint: "disk quota exceeded: free some space or have the quota raised"}},
+		{unix.EFBIG, Cause{Hint: "the file is larger than the file system or the limit on file sizes (ulimit -f) allows"}},
+		{unix.EROFS, Cause{Hint: "the file system is mounted read-only: look at the kernel log for a disk error"}},
+		{unix.EACCES, Cause{Hint: "permission denied: look at owner and mode of the directories"}},
+		{unix.EPERM, Cause{Hint: "not permitted: look at owner, mode and attributes of the directories"}},
+		{unix.EIO, Cause{Hint: "the disk reports an error: look at the kernel log before anything else"}},
+		{unix.ELOOP, Cause{Hint: "there is a symbolic link where a directory has to be"}},
+		{unix.ENOTDIR, Cause{Hint: "there is a file where a directory has to be"}},
+		{unix.ENAMETOOLONG, Cause{Hint: "the file system does not take names of this length: use a shorter host name"}},
+		{unix.EMFILE, Cause{Temporary: true, Hint: "too many open files: raise the limit (ulimit -n) or poll fewer accounts at once"}},
+		{unix.ENFILE, Cause{Temporary: true, Hint: "the system has too many open files"}},
+	} {
+		if errors.Is(err, known.errno) {
+			return known.Cause
+		}
+	}
+	return Cause{Temporary: true}
+}

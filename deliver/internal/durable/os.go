@@ -1,0 +1,250 @@
+//go:build unix
+
+package durable
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// OS is the FS of the operating system.
+type OS struct{}
+
+var _ FS = OS{}
+
+// flags of a directory that is opened to be worked in.
+const dirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
+
+// OpenDir implements FS.
+func (OS) OpenDir(path string) (Dir, error) {
+	return openDir(unix.AT_FDCWD, path, path, 0)
+}
+
+// MakeDirs implements FS. It goes down from the deepest directory there is, so that
+// each new entry is durable before anything is made below it.
+func (o OS) MakeDirs(path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	top, missing, err := deepest(path)
+	if err != nil {
+		return err
+	}
+	if err := syncParent(top); err != nil {
+		return err
+	}
+	dir, err := openDir(unix.AT_FDCWD, top, top, 0)
+	if err != nil {
+		return err
+	}
+	for _, name := range missing {
+		child, err := dir.makeDir(name)
+		dir.Close()
+		if err != nil {
+			return err
+		}
+		dir = child
+	}
+	return dir.Close()
+}
+
+// deepest splits path into a directory that exists and the names below it
+// that do not.
+func deepest(path string) (top string, missing []string, err error) {
+	for top = path; ; top = filepath.Dir(top) {
+		_, err := os.Stat(top)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || top == filepath.Dir(top) {
+			return "", nil, err
+		}
+	}
+	rest := strings.Trim(strings.TrimPrefix(path, top), "/")
+	if rest != "" {
+		missing = strings.Split(rest, "/")
+	}
+	return top, missing, nil
+}
+
+// syncParent makes the entry of the directory path durable. Where its parent may
+// not be opened it is not ours, and nothing is done.
+func syncParent(path string) error {
+	parent := filepath.Dir(path)
+	dir, err := openDir(unix.AT_FDCWD, parent, parent, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	// Read-only parents (a Maildir mounted below a read-only root) have
+	// nothing to write, and some file systems say so with an error.
+	if err := dir.Sync(); err != nil && !errors.Is(err, unix.EROFS) && !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	return nil
+}
+
+// osDir implements Dir.
+type osDir struct {
+	f    *os.File
+	path string // for error texts alone
+}
+
+func openDir(at int, name, path string, flags int) (*osDir, error) {
+	fd, err := retry(func() (int, error) { return unix.Openat(at, name, dirFlags|flags, 0) })
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return &osDir{f: os.NewFile(uintptr(fd), path), path: path}, nil
+}
+
+// makeDir makes the directory name, durable, and opens it.
+func (d *osDir) makeDir(name string) (*osDir, error) {
+	path := filepath.Join(d.path, name)
+	err := again(func() error { return unix.Mkdirat(d.fd(), name, 0o700) })
+	// Another process may have made it since we looked; then its mode is its affair.
+	ours := err == nil
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, &fs.PathError{Op: "mkdir", Path: path, Err: err}
+	}
+	child, err := openDir(d.fd(), name, path, unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, err
+	}
+	if ours {
+		err = child.f.Chmod(0o700)
+	}
+	if err == nil {
+		err = d.Sync()
+	}
+	if err != nil {
+		child.Close()
+		return nil, err
+	}
+	return child, nil
+}
+
+func (d *osDir) fd() int { return int(d.f.Fd()) }
+
+func (d *osDir) OpenDir(name string) (Dir, error) {
+	child, err := openDir(d.fd(), name, filepath.Join(d.path, name), unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, err // not a nil *osDir
+	}
+	return child, nil
+}
+
+func (d *osDir) Create(name string) (File, error) {
+	path := filepath.Join(d.path, name)
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := retry(func() (int, error) { return unix.Openat(d.fd(), name, flags, 0o600) })
+	if err != nil {
+		return nil, &fs.PathError{Op: "create", Path: path, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), path)
+	// A umask can only take rights away, and one that takes them from the owner is rare,
+	// so this is a call for nothing in all other cases.
+	info, err := f.Stat()
+	if err == nil && info.Mode().Perm() != 0o600 {
+		err = f.Chmod(0o600)
+	}
+	if err != nil {
+		f.Close()
+		return nil, errors.Join(err, d.Remove(name))
+	}
+	return f, nil
+}
+
+func (d *osDir) Rename(name string, to Dir, newname string) error {
+	target, ok := to.(*osDir)
+	if !ok {
+		return &os.LinkError{Op: "rename", Old: name, New: newname, Err: unix.EXDEV}
+	}
+	err := again(func() error { return renameNoReplace(d.fd(), name, target.fd(), newname) })
+	if err != nil {
+		return &os.LinkError{
+			Op: "rename", Old: filepath.Join(d.path, name),
+			New: filepath.Join(target.path, newname), Err: err,
+		}
+	}
+	return nil
+}
+
+func (d *osDir) Remove(name string) error {
+	if err := again(func() error { return unix.Unlinkat(d.fd(), name, 0) }); err != nil {
+		return &fs.PathError{Op: "remove", Path: filepath.Join(d.path, name), Err: err}
+	}
+	return nil
+}
+
+func (d *osDir) Stat(name string) (Info, error) {
+	var st unix.Stat_t
+	err := again(func() error { return unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
+		return Info{}, &fs.PathError{Op: "stat", Path: filepath.Join(d.path, name), Err: err}
+	}
+	kind := st.Mode & unix.S_IFMT
+	return Info{
+		Octets:  st.Size,
+		ModTime: modTime(&st),
+		Regular: kind == unix.S_IFREG,
+		Dir:     kind == unix.S_IFDIR,
+	}, nil
+}
+
+// Names reads through a descriptor of its own: the position in a directory belongs
+// to the open file, and two readers would share it.
+func (d *osDir) Names() ([]string, error) {
+	dir, err := openDir(d.fd(), ".", d.path, unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.f.Readdirnames(-1)
+}
+
+func (d *osDir) Writable() error {
+	err := again(func() error {
+		return unix.Faccessat(d.fd(), ".", unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	})
+	if err != nil {
+		return &fs.PathError{Op: "write to", Path: d.path, Err: err}
+	}
+	return nil
+}
+
+func (d *osDir) ID() (ID, error) {
+	id, err := identity(d.fd())
+	if err != nil {
+		return ID{}, &fs.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	return id, nil
+}
+
+func (d *osDir) Sync() error { return d.f.Sync() }
+
+func (d *osDir) Close() error { return d.f.Close() }
+
+// again calls fn until it is not interrupted by a signal.
+func again(fn func() error) error {
+	_, err := retry(func() (int, error) { return 0, fn() })
+	return err
+}
+
+func retry(fn func() (int, error)) (int, error) {
+	for {
+		n, err := fn()
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package durable
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// renameNoReplace is renameat2(2) with RENAME_NOREPLACE. Where the kernel or the
+// file system does not know the flag (before Linux 3.15, NFS, some of FUSE)
+// it is a rename after a look; the names of a Maildir are unique by themselves.
+func renameNoReplace(olddir int, old string, newdir int, new string) error {
+	err := unix.Renameat2(olddir, old, newdir, new, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+		return lookAndRename(olddir, old, newdir, new)
+	}
+	return err
+}
+
+func modTime(st *unix.Stat_t) time.Time { return time.Unix(st.Mtim.Unix()) }
+
+func identity(fd int) (ID, error) {
+	var st unix.Stat_t
+	if err := again(func() error { return unix.Fstat(fd, &st) }); err != nil {
+		return ID{}, err
+	}
+	id := ID{Device: st.Dev, Inode: st.Ino}
+	var x unix.Statx_t
+	err := again(func() error {
+		return unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &x)
+	})
+	if err == nil && x.Mask&unix.STATX_BTIME != 0 {
+		id.Born = time.Unix(x.Btime.Sec, int64(x.Btime.Nsec)).UnixNano()
+	}
+	return id, nil
+}

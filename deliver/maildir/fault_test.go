@@ -1,0 +1,150 @@
+package maildir
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"sync"
+
+	"popfetch/deliver/internal/durable"
+)
+
+// faults is the file system with a record of all operations, one of which may fail.
+type faults struct {
+	durable.OS
+	mu   sync.Mutex
+	ops  []string                     // in the order of their calls; NAME stands for the name of a message
+	fail func(n int, op string) error // decides about operation number n, from 0
+	more func(op string)              // called before each, or nil
+}
+
+var messageName = regexp.MustCompile(`\d+\.P\d+T[0-9a-f]{16}R[0-9a-f]{32}\.[^, ]+`)
+
+// do records op, and does it where it does not have to fail.
+func (f *faults) do(op string, fn func() error) error {
+	op = messageName.ReplaceAllString(op, "NAME")
+	f.mu.Lock()
+	n := len(f.ops)
+	f.ops = append(f.ops, op)
+	fail, more := f.fail, f.more
+	f.mu.Unlock()
+	if more != nil {
+		more(op)
+	}
+	if fail != nil {
+		if err := fail(n, op); err != nil {
+			return fmt.Errorf("%s: %w", op, err)
+		}
+	}
+	return fn()
+}
+
+func (f *faults) reset() { f.ops = nil }
+
+func (f *faults) MakeDirs(path string) error {
+	return f.do("make "+filepath.Base(path), func() error { return f.OS.MakeDirs(path) })
+}
+
+func (f *faults) OpenDir(path string) (durable.Dir, error) {
+	var dir durable.Dir
+	err := f.do("open "+filepath.Base(path), func() (err error) {
+		dir, err = f.OS.OpenDir(path)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &faultDir{Dir: dir, f: f, name: filepath.Base(path)}, nil
+}
+
+type faultDir struct {
+	durable.Dir
+	f    *faults
+	name string
+}
+
+func (d *faultDir) OpenDir(name string) (durable.Dir, error) {
+	var dir durable.Dir
+	err := d.f.do("open "+name, func() (err error) {
+		dir, err = d.Dir.OpenDir(name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &faultDir{Dir: dir, f: d.f, name: name}, nil
+}
+
+func (d *faultDir) Create(name string) (durable.File, error) {
+	var file durable.File
+	err := d.f.do("create "+d.name+"/"+name, func() (err error) {
+		file, err = d.Dir.Create(name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &faultFile{File: file, f: d.f}, nil
+}
+
+func (d *faultDir) Rename(name string, to durable.Dir, newname string) error {
+	target := to.(*faultDir)
+	return d.f.do("rename "+d.name+"/"+name+" "+target.name+"/"+newname, func() error {
+		return d.Dir.Rename(name, target.Dir, newname)
+	})
+}
+
+func (d *faultDir) Remove(name string) error {
+	return d.f.do("remove "+d.name+"/"+name, func() error { return d.Dir.Remove(name) })
+}
+
+func (d *faultDir) Stat(name string) (info durable.Info, err error) {
+	err = d.f.do("stat "+d.name+"/"+name, func() (err error) {
+		info, err = d.Dir.Stat(name)
+		return err
+	})
+	return info, err
+}
+
+func (d *faultDir) Names() (names []string, err error) {
+	err = d.f.do("names of "+d.name, func() (err error) {
+		names, err = d.Dir.Names()
+		return err
+	})
+	return names, err
+}
+
+func (d *faultDir) Writable() error {
+	return d.f.do("may write "+d.name, d.Dir.Writable)
+}
+
+func (d *faultDir) ID() (id durable.ID, err error) {
+	err = d.f.do("id of "+d.name, func() (err error) {
+		id, err = d.Dir.ID()
+		return err
+	})
+	return id, err
+}
+
+func (d *faultDir) Sync() error { return d.f.do("sync "+d.name, d.Dir.Sync) }
+
+type faultFile struct {
+	durable.File
+	f *faults
+}
+
+func (f *faultFile) Write(p []byte) (int, error) {
+	n := 0
+	err := f.f.do("write", func() (err error) {
+		n, err = f.File.Write(p)
+		return err
+	})
+	return n, err
+}
+
+func (f *faultFile) Sync() error { return f.f.do("sync file", f.File.Sync) }
+
+func (f *faultFile) Close() error {
+	err := f.File.Close() // the descriptor is free in any case
+	return f.f.do("close file", func() error { return err })
+}

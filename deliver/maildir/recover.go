@@ -1,0 +1,211 @@
+package maildir
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/deliver/internal/durable"
+)
+
+// trust is how old an intent may be for a missing file in tmp/ to prove the
+// rename. Cleaners of tmp/ take files after 36 hours.
+const trust = 24 * time.Hour
+
+// mounted is the hint for a Maildir that is not the one of the intent.
+const mounted = "is the file system mounted? popfetch waits for this Maildir, because messages were on their way into it; " +
+	"if it was removed or replaced for good, `popfetch state retry` fetches them again"
+
+// note is the text of an intent.
+type note struct {
+	Dir    string `json:"dir"`
+	Name   string `json:"name"`
+	Octets int64  `json:"octets"`
+	Device uint64 `json:"device"`
+	Inode  uint64 `json:"inode"`
+	Born   int64  `json:"born,omitempty"`
+	Time   int64  `json:"time"` // Unix seconds
+}
+
+func (n note) intent() deliver.Intent {
+	text, _ := json.Marshal(n) // cannot fail: strings and integers
+	return deliver.Intent{Kind: Kind, Note: string(text)}
+}
+
+// parse reads the note of in.
+func parse(in deliver.Intent) (note, error) {
+	var n note
+	if in.Kind != Kind {
+		return n, fmt.Errorf("intent of kind %.64q", in.Kind)
+	}
+	if err := json.Unmarshal([]byte(in.Note), &n); err != nil {
+		return n, err
+	}
+	if !filepath.IsAbs(n.Dir) || n.Octets < 0 || n.Name == "" ||
+		strings.HasPrefix(n.Name, ".") || strings.ContainsAny(n.Name, "/\x00") {
+		return n, fmt.Errorf("intent without a message: %.256q", in.Note)
+	}
+	return n, nil
+}
+
+// Recover decides what became of an intent that a crash has left open, and finishes the
+// delivery where it can. It needs nothing but the intent, so it also serves a
+// Maildir that is no longer in the configuration. now is the time of the call.
+//
+//   - Redone: the file was still in tmp/ and is in new/ now.
+//   - Published: the file has been in new/. It may be anywhere by now, or deleted.
+//   - Again: it is not known to have been. Either the intent is older than a day and the
+//     message not to be seen, so that a cleaner of tmp/ may have taken it, or
+//     the file is not what was staged.
+//
+// The first two are durable. An error, an *deliver.Error of scope Place, says
+// that the Maildir cannot tell: it is missing, unreadable or another one. Nothing
+// is decided then, and the account has to wait.
+func Recover(ctx context.Context, in deliver.Intent, now time.Time) (deliver.Outcome, error) {
+	return recovery{fs: durable.OS{}}.run(ctx, in, now)
+}
+
+// recovery is Recover on the file system fs.
+type recovery struct{ fs durable.FS }
+
+func (r recovery) run(ctx context.Context, in deliver.Intent, now time.Time) (deliver.Outcome, error) {
+	n, err := parse(in)
+	if err != nil {
+		return 0, &deliver.Error{Op: "read intent for", Path: cmp.Or(n.Dir, "Maildir"), Scope: deliver.Place, Err: err}
+	}
+	if ctx.Err() != nil {
+		return 0, &deliver.Error{Op: "finish a delivery into", Path: n.Dir, Temporary: true, Err: context.Cause(ctx)}
+	}
+	t, err := r.open(n.Dir)
+	if err != nil {
+		return 0, n.hold(err)
+	}
+	defer t.close()
+	outcome, err := t.settle(n, now)
+	if err != nil {
+		return 0, n.hold(err)
+	}
+	return outcome, nil
+}
+
+// hold is the error that leaves the intent open.
+func (n note) hold(err error) error {
+	return &deliver.Error{
+		Op: "finish a delivery into", Path: n.Dir, Scope: deliver.Place, Temporary: true,
+		Hint: cmp.Or(durable.Explain(err).Hint, mounted), Err: err,
+	}
+}
+
+// tree is an open Maildir.
+type tree struct{ root, tmp, new, cur durable.Dir }
+
+func (r recovery) open(path string) (*tree, error) {
+	root, err := r.fs.OpenDir(path)
+	if err != nil {
+		return nil, err
+	}
+	t := &tree{root: root}
+	for _, part := range []struct {
+		name string
+		dir  *durable.Dir
+	}{{"tmp", &t.tmp}, {"new", &t.new}, {"cur", &t.cur}} {
+		dir, err := root.OpenDir(part.name)
+		if err != nil {
+			t.close()
+			return nil, err
+		}
+		*part.dir = dir
+	}
+	return t, nil
+}
+
+func (t *tree) close() {
+	for _, dir := range []durable.Dir{t.root, t.tmp, t.new, t.cur} {
+		if dir != nil {
+			dir.Close()
+		}
+	}
+}
+
+// settle decides. A name of 128 random bits that is found proves both the message and
+// the Maildir; that it is not found proves something only in the same Maildir.
+func (t *tree) settle(n note, now time.Time) (deliver.Outcome, error) {
+	shown, err := stat(t.new, published(n.Name, n.Octets))
+	if err != nil {
+		return 0, err
+	}
+	if shown.Regular && shown.Octets == n.Octets {
+		// Also where tmp/ still has it: a rename never leaves both names, but a file system that
+		// was cut off in its middle may. Readers see the message; to show it
+		// once more would be the repeat. Sweep takes the other name.
+		return t.published()
+	}
+	waiting, err := stat(t.tmp, n.Name)
+	if err != nil {
+		return 0, err
+	}
+	if waiting.Regular {
+		return t.redo(n, waiting, shown)
+	}
+	id, err := t.root.ID()
+	if err != nil {
+		return 0, err
+	}
+	same := id.Same(durable.ID{Device: n.Device, Inode: n.Inode, Born: n.Born})
+	// A clock that was set back says as little as an intent that is too old.
+	young := now.Sub(time.Unix(n.Time, 0)).Abs() <= trust
+	if same && young {
+		return t.published()
+	}
+	found, err := isIn(n.Name, t.new, t.cur)
+	switch {
+	case err != nil:
+		return 0, err
+	case found:
+		return t.published()
+	case !same:
+		return 0, errors.New("this is not the directory that the messages were staged in")
+	}
+	return deliver.Again, nil
+}
+
+// published makes sure that the rename survives a power cut: the process may
+// have died before it had synced new/. A reader may have moved the message on.
+func (t *tree) published() (deliver.Outcome, error) {
+	if err := errors.Join(t.new.Sync(), t.cur.Sync()); err != nil {
+		return 0, err
+	}
+	return deliver.Published, nil
+}
+
+// redo publishes the file that waits in tmp/.
+func (t *tree) redo(n note, waiting, shown durable.Info) (deliver.Outcome, error) {
+	if waiting.Octets != n.Octets || shown != (durable.Info{}) {
+		// Prepare had synced the file, so the disk has not kept its word, or
+		// somebody else wrote here. The server still has the message.
+		return deliver.Again, nil
+	}
+	if err := t.tmp.Rename(n.Name, t.new, published(n.Name, n.Octets)); err != nil {
+		return 0, err
+	}
+	if err := t.new.Sync(); err != nil {
+		return 0, err
+	}
+	return deliver.Redone, nil
+}
+
+// stat is Stat with no error but a zero Info where there is no such entry.
+func stat(dir durable.Dir, name string) (durable.Info, error) {
+	info, err := dir.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return durable.Info{}, nil
+	}
+	return info, err
+}

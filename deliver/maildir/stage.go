@@ -1,0 +1,112 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/deliver/internal/durable"
+)
+
+// bufferSize is how much of a message is read before it is written.
+const bufferSize = 64 << 10
+
+// staged is one file in tmp/.
+type staged struct {
+	m      *Maildir
+	name   string
+	octets int64
+	made   time.Time
+	file   durable.File // open until Prepare: a write error is reported to this descriptor alone
+	synced bool         // Prepare has made it durable
+	ended  bool         // published or given up
+}
+
+// Stage implements deliver.Destination.
+func (m *Maildir) Stage(ctx context.Context, _ deliver.Meta, r io.Reader) (deliver.Staged, error) {
+	if err := m.usable(ctx); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	s := &staged{m: m, name: newName(now, m.Owner, m.host), made: now}
+	file, err := m.tmp.Create(s.name)
+	if err != nil {
+		return nil, placeError("create", s.path(), err)
+	}
+	s.file = file
+	m.live[s.name] = struct{}{}
+	if err := s.fill(ctx, r); err != nil {
+		if err := s.Abort(); err != nil {
+			m.Log.Warn("leftover of a delivery stays until the next start", "error", err)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+// fill copies r into the file.
+func (s *staged) fill(ctx context.Context, r io.Reader) error {
+	if s.m.buf == nil {
+		s.m.buf = make([]byte, bufferSize)
+	}
+	buf := s.m.buf
+	for {
+		var n int
+		var err error
+		for n < len(buf) && err == nil {
+			if err := s.m.usable(ctx); err != nil {
+				return err
+			}
+			var got int
+			got, err = r.Read(buf[n:])
+			n += got
+		}
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("receive message: %w", err)
+		}
+		if _, err := s.file.Write(buf[:n]); err != nil {
+			return placeError("write", s.path(), err)
+		}
+		s.octets += int64(n)
+		if err == io.EOF {
+			return nil
+		}
+	}
+}
+
+func (s *staged) path() string { return filepath.Join(s.m.Path, "tmp", s.name) }
+
+// Intent implements deliver.Staged.
+func (s *staged) Intent() deliver.Intent {
+	return note{
+		Dir: s.m.Path, Name: s.name, Octets: s.octets, Time: s.made.Unix(),
+		Device: s.m.id.Device, Inode: s.m.id.Inode, Born: s.m.id.Born,
+	}.intent()
+}
+
+// Abort implements deliver.Staged.
+func (s *staged) Abort() error {
+	if s.ended {
+		return nil
+	}
+	if s.file != nil {
+		s.file.Close() // what it holds is not wanted any more
+		s.file = nil
+	}
+	if err := s.m.tmp.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return placeError("remove", s.path(), err)
+	}
+	s.end()
+	return nil
+}
+
+// end takes leave of the file in tmp/.
+func (s *staged) end() {
+	s.ended = true
+	delete(s.m.live, s.name)
+}

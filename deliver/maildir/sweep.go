@@ -1,0 +1,76 @@
+package maildir
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"popfetch/deliver"
+)
+
+// stale is the age at which a file in tmp/ counts as abandoned by whoever wrote it:
+// the 36 hours of https://cr.yp.to/proto/maildir.html.
+const stale = 36 * time.Hour
+
+// Sweep removes from tmp/ what crashed deliveries have left: files that carry Owner
+// and are in no open intent, and files of others after 36 hours. open
+// holds the intents of this account that are still open; those of other kinds and
+// places do no harm. Names that begin with a dot, directories and symbolic links stay.
+//
+// It works on the directory that is held open, so that nobody can lead it to
+// another one. Files that others remove meanwhile are no error.
+func (m *Maildir) Sweep(open []deliver.Intent) error {
+	keep := make(map[string]bool, len(open))
+	for _, in := range open {
+		if in.Kind != Kind {
+			continue
+		}
+		n, err := parse(in)
+		if err != nil { // it may name any of the files
+			return &deliver.Error{Op: "sweep", Path: m.Path, Scope: deliver.Place, Err: err}
+		}
+		keep[n.Name] = true
+	}
+	for name := range m.live {
+		keep[name] = true
+	}
+	names, err := m.tmp.Names()
+	if err != nil {
+		return placeError("sweep", filepath.Join(m.Path, "tmp"), err)
+	}
+	var removed int
+	var errs []error
+	for _, name := range names {
+		if keep[name] || strings.HasPrefix(name, ".") {
+			continue
+		}
+		gone, err := m.sweepOne(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, placeError("sweep", filepath.Join(m.Path, "tmp", name), err))
+		}
+		if gone {
+			removed++
+		}
+	}
+	if removed > 0 {
+		m.Log.Info("removed leftovers of earlier deliveries", "path", m.Path, "files", removed)
+	}
+	return errors.Join(errs...)
+}
+
+// sweepOne removes the entry name of tmp/ where it is a leftover.
+func (m *Maildir) sweepOne(name string) (removed bool, err error) {
+	info, err := m.tmp.Stat(name)
+	if err != nil || !info.Regular {
+		return false, err
+	}
+	if !isOwned(name, m.Owner) && time.Since(info.ModTime) <= stale {
+		return false, nil
+	}
+	if err := m.tmp.Remove(name); err != nil {
+		return false, err
+	}
+	return true, nil
+}

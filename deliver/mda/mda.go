@@ -1,0 +1,173 @@
+// Package mda delivers by running a program, the mail delivery agent, once for
+// each message: maildrop, procmail, dovecot-lda, rspamc or a script.
+//
+// The program gets the message on its standard input and is run from an argument
+// vector, never by a shell. It is delivered when the program has read every octet
+// and exits 0; the other exit codes mean what sysexits.h says.
+//
+// Nothing undoes the run of a program, so a crash in the middle of one has the
+// message delivered again: the one in hand, with the same POPFETCH_ID.
+package mda
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"popfetch/deliver"
+)
+
+// Kind is the Kind of this package's intents.
+const Kind = "mda"
+
+const (
+	defaultTimeout = 5 * time.Minute
+	defaultGrace   = 2 * time.Second
+)
+
+// MDA is a program as the destination of one account. Its fields are set before
+// the first call and not changed after. Its methods are called from one goroutine
+// at a time.
+type MDA struct {
+	// Argv is the program and its arguments. Placeholders stand for values of the message,
+	// see Check. A program without a slash is looked for in $PATH.
+	Argv []string
+	// Timeout is how long one run may take, 0 = 5 minutes. After it the
+	// program and all that it has started are killed.
+	Timeout time.Duration
+	// Spool is the directory for messages over 1 MiB, "" = that of the system.
+	Spool string
+	// Env is the environment to pick from, as of os.Environ. The program gets
+	// PATH, HOME, USER, LOGNAME, SHELL, LANG, LC_*, TZ, TMPDIR, XDG_* of it,
+	// and what popfetch says of the message in POPFETCH_*.
+	Env []string
+	// Log gets what programs print, at level Debug. nil = nothing is logged.
+	Log *slog.Logger
+
+	grace time.Duration // between SIGTERM and SIGKILL, and for output after the end; 0 = 2 seconds
+}
+
+var _ deliver.Destination = (*MDA)(nil)
+
+// Group implements deliver.Destination: a crash repeats one message at most.
+func (m *MDA) Group() int { return 1 }
+
+// Close implements deliver.Destination.
+func (m *MDA) Close() error { return nil }
+
+// staged is one spooled message.
+type staged struct {
+	m     *MDA
+	meta  deliver.Meta
+	spool *spool // nil after Publish or Abort
+	made  time.Time
+}
+
+// Stage implements deliver.Destination: the message is spooled, so that no broken
+// connection ever shows the program half a message.
+func (m *MDA) Stage(ctx context.Context, meta deliver.Meta, r io.Reader) (deliver.Staged, error) {
+	if len(m.Argv) == 0 {
+		return nil, m.fail("run", deliver.Place, false, "", errors.New("no program"))
+	}
+	s, err := newSpool(ctx, m.Spool, r)
+	if err != nil {
+		return nil, err
+	}
+	return &staged{m: m, meta: meta, spool: s, made: time.Now()}, nil
+}
+
+// Prepare implements deliver.Destination. After a crash the message comes from the server
+// again, so the spool has no name that would have to survive; it is synced to
+// hear of a write error before the program runs.
+func (m *MDA) Prepare(ctx context.Context, group []deliver.Staged) []error {
+	return m.each(group, func(s *staged) error {
+		if ctx.Err() != nil {
+			return m.interrupted(ctx)
+		}
+		return s.spool.sync()
+	})
+}
+
+// Publish implements deliver.Destination: the program is run for each message in turn.
+func (m *MDA) Publish(ctx context.Context, group []deliver.Staged) []error {
+	return m.each(group, func(s *staged) error {
+		if ctx.Err() != nil {
+			return m.interrupted(ctx)
+		}
+		if err := m.deliver(ctx, s); err != nil {
+			return err
+		}
+		return s.Abort() // the spool has done its service
+	})
+}
+
+// each calls fn for every message of group, and returns nil where all results are.
+func (m *MDA) each(group []deliver.Staged, fn func(*staged) error) []error {
+	errs := make([]error, len(group))
+	ok := true
+	for i := range group {
+		s, own := group[i].(*staged)
+		if !own || s.m != m || s.spool == nil {
+			errs[i] = m.fail("run", deliver.Message, true, "", errors.New("message is not at this step of its delivery"))
+		} else {
+			errs[i] = fn(s)
+		}
+		ok = ok && errs[i] == nil
+	}
+	if ok {
+		return nil
+	}
+	return errs
+}
+
+// deliver runs the program for one message.
+func (m *MDA) deliver(ctx context.Context, s *staged) error {
+	values := newValues(s.meta, s.spool)
+	argv, err := expand(m.Argv, values)
+	if err != nil {
+		return m.fail("run", deliver.Message, false, "", err)
+	}
+	return m.run(ctx, argv, m.environ(values), s.spool)
+}
+
+func (m *MDA) interrupted(ctx context.Context) error {
+	return m.fail("run", deliver.Place, true, "", context.Cause(ctx))
+}
+
+// fail is the error of a delivery that did not happen.
+func (m *MDA) fail(op string, scope deliver.Scope, temporary bool, hint string, err error) error {
+	path := "program"
+	if len(m.Argv) > 0 {
+		path = m.Argv[0]
+	}
+	return &deliver.Error{Op: op, Path: path, Scope: scope, Temporary: temporary, Hint: hint, Err: err}
+}
+
+// Intent implements deliver.Staged. The note is for whoever reads the state.
+func (s *staged) Intent() deliver.Intent {
+	text, _ := json.Marshal(struct { // cannot fail: strings and integers
+		Program string `json:"program"`
+		ID      string `json:"id"`
+		Attempt int    `json:"attempt"`
+		Time    int64  `json:"time"` // Unix seconds
+	}{s.m.Argv[0], s.meta.ID, s.meta.Attempt, s.made.Unix()})
+	return deliver.Intent{Kind: Kind, Note: string(text)}
+}
+
+// Abort implements deliver.Staged.
+func (s *staged) Abort() error {
+	if s.spool != nil {
+		s.spool.close()
+		s.spool = nil
+	}
+	return nil
+}
+
+// Recover says of an intent that a crash has left open that the message has to be
+// fetched again: whether the program had done its work nobody knows.
+func Recover(_ context.Context, _ deliver.Intent, _ time.Time) (deliver.Outcome, error) {
+	return deliver.Again, nil
+}
