@@ -1,0 +1,250 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// families returns the groups of keys of which an account sets one at most. One
+// key of an account replaces all keys of its family in [defaults].
+func families() []family {
+	return []family{
+		{[]string{"password", "password_file", "password_command", "credential"}, "both say where the password comes from"},
+		{[]string{"maildir", "mda"}, "are both a destination, and an account has exactly one"},
+		{[]string{"tls_ca_file", "tls_fingerprint"}, "exclude each other: a fingerprint is checked instead of the authorities"},
+	}
+}
+
+type family struct {
+	keys  []string
+	clash string // the end of a sentence about two of them
+}
+
+// section is [defaults] or an account: its values and where they stand.
+type section struct {
+	Account
+	path []string
+	set  map[string]bool // the keys of the section itself
+}
+
+// defaults reads [defaults] on top of what is built in.
+func (l *loader) defaults(base Account, tree map[string]any) Account {
+	v, ok := tree["defaults"]
+	if !ok {
+		return base
+	}
+	s := section{Account: base, path: []string{"defaults"}}
+	table, ok := v.(map[string]any)
+	if !ok {
+		l.add(s.path, expected("a table", v).Error(), "write [defaults]")
+		return base
+	}
+	s.set = l.table(reflect.ValueOf(&s.Account).Elem(), table, s.path)
+	l.checkClashes(&s)
+	return s.Account
+}
+
+// account reads [account.NAME] on top of defaults. It returns nil if that is
+// wrong, and has noted why.
+func (l *loader) account(name string, v any, defaults Account) *Account {
+	s := section{Account: defaults, path: []string{"account", name}}
+	s.Name = name
+	problems := len(l.errs)
+	table, ok := v.(map[string]any)
+	if !ok {
+		l.add(s.path, expected("a table with the keys of an account", v).Error(), "write [account.NAME]")
+		return nil
+	}
+	if msg := checkName(name); msg != "" {
+		l.add(s.path, msg, "1 to 64 letters, digits or . _ - + @, not beginning with - or .")
+		return nil
+	}
+	dst := reflect.ValueOf(&s.Account).Elem()
+	for _, f := range families() {
+		if f.any(table) {
+			clearKeys(dst, f.keys)
+		}
+	}
+	s.set = l.table(dst, table, s.path)
+	l.checkClashes(&s)
+	l.checkRequired(&s, table)
+	l.checkServer(&s)
+	if s.TLS == TLSNone { // what [defaults] says of TLS is for the other accounts
+		clearKeys(dst, []string{"tls_ca_file", "tls_fingerprint", "tls_server_name", "tls_client_cert", "tls_client_key"})
+	}
+	s.fill()
+	if len(l.errs) > problems {
+		return nil
+	}
+	return &s.Account
+}
+
+func (f family) any(table map[string]any) bool {
+	for _, k := range f.keys {
+		if _, ok := table[k]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// clearKeys sets the fields of some keys to zero.
+func clearKeys(dst reflect.Value, keys []string) {
+	for _, f := range fieldsOf(dst.Type()) {
+		for _, k := range keys {
+			if f.name == k {
+				dst.Field(f.index).SetZero()
+			}
+		}
+	}
+}
+
+// fill puts the account's name for the placeholders.
+func (s *section) fill() {
+	s.Maildir = fillAccount(s.Maildir, s.Name)
+	s.PasswordFile = fillAccount(s.PasswordFile, s.Name)
+	s.Credential = fillAccount(s.Credential, s.Name)
+	argv := make([]string, len(s.PasswordCommand)) // that of [defaults] is shared
+	for i, arg := range s.PasswordCommand {
+		argv[i] = fillAccount(arg, s.Name)
+	}
+	if len(argv) > 0 {
+		s.PasswordCommand = argv
+	}
+}
+
+// checkName says what is wrong with the name of an account, which becomes a part
+// of paths and is given as an argument.
+func checkName(name string) string {
+	switch {
+	case name == "":
+		return "the name of the account is empty"
+	case len(name) > 64:
+		return "the name of the account is too long"
+	case name[0] == '-' || name[0] == '.':
+		return "the name of the account begins with " + strconv.Quote(name[:1])
+	}
+	for _, r := range name {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+		if !letter && !strings.ContainsRune("._-+@", r) {
+			return "the name of the account holds " + strconv.QuoteRune(r)
+		}
+	}
+	return ""
+}
+
+// checkRequired notes what an account cannot do without. A key that stands in
+// table and is wrong has been noted already.
+func (l *loader) checkRequired(s *section, table map[string]any) {
+	missing := func(key, hint string) {
+		if _, ok := table[key]; !ok {
+			l.errs = append(l.errs, &Error{File: l.file, Line: l.lines.find(s.path...), Account: s.Name, Key: key, Msg: "missing", Hint: hint})
+		}
+	}
+	if s.Server == "" {
+		missing("server", `for example server = "pop.example.org"`)
+	}
+	if s.User == "" {
+		missing("user", `for example user = "me@example.org"`)
+	}
+	if _, mda := table["mda"]; s.Maildir == "" && len(s.MDA) == 0 && !mda {
+		missing("maildir", `a destination is needed: for example maildir = "~/Mail/{account}", or mda = ["program", "argument"]`)
+	}
+	if c := s.Credential; strings.Contains(c, "/") || c == "." || c == ".." {
+		l.add(append(s.path, "credential"), quote(c)+" is not a file name", "the name that LoadCredential= of the unit gives it")
+	}
+}
+
+// checkClashes notes the keys of a section that exclude each other. Only keys of
+// the section itself count: it may override what [defaults] says.
+func (l *loader) checkClashes(s *section) {
+	at := func(key string) []string { return append(s.path[:len(s.path):len(s.path)], key) }
+	for _, f := range families() {
+		first := ""
+		for _, k := range f.keys {
+			switch {
+			case !s.set[k]:
+			case first == "":
+				first = k
+			default:
+				l.add(at(k), fmt.Sprintf("%s and %s %s", first, k, f.clash), "keep one of them")
+			}
+		}
+	}
+	if s.TLS == TLSNone {
+		for _, f := range fieldsOf(reflect.TypeFor[Account]()) {
+			if strings.HasPrefix(f.name, "tls_") && s.set[f.name] {
+				l.add(at(f.name), fmt.Sprintf(`%s is of no use with tls = "none"`, f.name), "keep one of them")
+			}
+		}
+	}
+	if s.set["mda_timeout"] && s.set["maildir"] && s.Name != "" { // in [defaults] it may be for others
+		l.add(at("mda_timeout"), "mda_timeout is of no use with maildir, it is for mda", "leave it out")
+	}
+	cert, key := s.TLSClientCert != "", s.TLSClientKey != ""
+	switch {
+	case s.set["tls_client_cert"] && !key:
+		l.add(at("tls_client_cert"), "tls_client_cert needs tls_client_key", "both may be the same PEM file")
+	case s.set["tls_client_key"] && !cert:
+		l.add(at("tls_client_key"), "tls_client_key needs tls_client_cert", "both may be the same PEM file")
+	}
+}
+
+// checkTwins notes accounts that mean the same maildrop: what was delivered is
+// remembered by user and host, and they would take each other's messages.
+func (l *loader) checkTwins(accounts []*Account) {
+	first := map[[2]string]string{}
+	for _, a := range accounts {
+		key := [2]string{a.User, a.Host}
+		if name, ok := first[key]; ok {
+			l.add([]string{"account", a.Name, "user"},
+				fmt.Sprintf("user %s at %s is account %q already", quote(a.User), a.Host, name), "one maildrop is one account")
+			continue
+		}
+		first[key] = a.Name
+	}
+}
+
+// warnings says what is allowed and probably not meant.
+func (l *loader) warnings(a *Account) []string {
+	if !a.Enabled {
+		return nil
+	}
+	var out []string
+	warn := func(key, msg, hint string) {
+		e := Error{File: l.file, Line: l.lines.find("account", a.Name, key), Account: a.Name, Key: key, Msg: msg, Hint: hint}
+		out = append(out, e.Error())
+	}
+	if a.TLS == TLSNone && !isLoopback(a.Host) {
+		warn("tls", "mail crosses the network in clear text, and with most methods so does the password", `"implicit" or "starttls" protect it`)
+	}
+	if a.TLS == TLSImplicit && a.Port == 110 {
+		warn("tls", "port 110 is the one of servers that begin in clear text", `tls = "starttls"?`)
+	}
+	if a.TLS != TLSImplicit && a.Port == 995 {
+		warn("tls", "port 995 is the one of servers that begin with TLS", `tls = "implicit"?`)
+	}
+	if a.Timeout > a.Deadline {
+		warn("timeout", fmt.Sprintf("timeout %s is longer than deadline %s, which ends the poll before", a.Timeout, a.Deadline), "")
+	}
+	literal := func(key string, argv []string) {
+		for i, arg := range argv {
+			if i > 0 && (strings.HasPrefix(arg, "~/") || strings.HasPrefix(arg, "$HOME")) {
+				warn(key, quote(arg)+" is handed on as it stands: no shell is run", "write the path in full")
+			}
+		}
+	}
+	literal("password_command", a.PasswordCommand)
+	literal("mda", a.MDA)
+	return out
+}
+
+func isLoopback(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}

@@ -1,0 +1,119 @@
+// Package config turns config.toml into validated plain data, and resolves
+// secrets on demand.
+//
+// Load reports everything that is wrong with a file at once, each problem with
+// its line. What it returns needs no further checks: defaults are applied,
+// paths are absolute, accounts stand in the order of the file. Passwords that
+// are not in the file are looked up by Account.Password, not by Load.
+package config
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// Config is one config.toml. Nothing in this package changes it after Load.
+//
+// The toml tags of Config and Account are the complete list of keys. The word
+// after the comma says how a text is treated: a "path" is expanded and made
+// absolute, a "template" too and may hold {account}; of an "argv" the program
+// name is expanded; a "name" may hold {account}; "words" is one or a list.
+type Config struct {
+	File string `toml:"-"` // path of the file, as it was given to Load
+
+	Interval        Duration `toml:"interval"`          // time between two polls of an account
+	Parallel        int      `toml:"parallel"`          // accounts polled at once
+	ParallelPerHost int      `toml:"parallel_per_host"` // of these, with one server
+	State           string   `toml:"state,path"`        // the state file
+	OnNewMail       []string `toml:"on_new_mail,argv"`  // run after a round that delivered something; nil = nothing
+
+	Accounts []*Account `toml:"-"` // in file order, the disabled ones too
+	Warnings []string   `toml:"-"` // what is allowed and probably not meant, one sentence each
+}
+
+// Account is one [account.NAME] with [defaults] and the built-in defaults
+// applied.
+type Account struct {
+	Name string `toml:"-"` // letters, digits and . _ - + @, safe as part of a path
+	Host string `toml:"-"` // of Server: lower case, no port, no brackets
+	Port int    `toml:"-"` // of Server, or the usual one of TLS
+
+	Enabled bool   `toml:"enabled"` // false: polled by no command that does not name it
+	Server  string `toml:"server"`  // as written
+	User    string `toml:"user"`    // not empty; no CR, LF or NUL
+
+	// At most one of the four is set. With none of them Password looks into
+	// netrc and then asks on the terminal.
+	PasswordText    Secret   `toml:"password"`
+	PasswordFile    string   `toml:"password_file,template"`
+	PasswordCommand []string `toml:"password_command,argv"`
+	Credential      string   `toml:"credential,name"` // file name below $CREDENTIALS_DIRECTORY
+
+	TLS             TLSMode       `toml:"tls"`
+	TLSCAFile       string        `toml:"tls_ca_file,path"`     // "" = the system's
+	TLSFingerprints []Fingerprint `toml:"tls_fingerprint"`      // any of them instead of the CA check; nil = CA check
+	TLSServerName   string        `toml:"tls_server_name"`      // "" = Host
+	TLSMinVersion   TLSVersion    `toml:"tls_min_version"`      // a version of crypto/tls
+	TLSClientCert   string        `toml:"tls_client_cert,path"` // PEM file; set if and only if TLSClientKey is
+	TLSClientKey    string        `toml:"tls_client_key,path"`  // PEM file
+	Auth            []string      `toml:"auth,words"`           // in order of preference; nil = auto
+
+	// Exactly one of the two is set.
+	Maildir string   `toml:"maildir,template"`
+	MDA     []string `toml:"mda,argv"` // arguments with their placeholders
+
+	MDATimeout    Duration   `toml:"mda_timeout"`    // one run of the MDA
+	Keep          Keep       `toml:"keep"`           // what becomes of delivered messages on the server
+	MaxSize       Size       `toml:"max_size"`       // octets; 0 = no limit
+	MaxMessages   int        `toml:"max_messages"`   // fetched in one poll; 0 = no limit
+	Interval      Duration   `toml:"interval"`       // this account's, or that of Config
+	Timeout       Duration   `toml:"timeout"`        // one reply, or 1 KiB of a body
+	Deadline      Duration   `toml:"deadline"`       // one poll as a whole
+	Pipelining    Pipelining `toml:"pipelining"`     // commands sent before the last reply is there
+	Received      bool       `toml:"received"`       // stamp messages with a Received field
+	SourceAddress netip.Addr `toml:"source_address"` // local address of the connection; zero = the system's choice
+	Proxy         Proxy      `toml:"proxy"`          // SOCKS5
+
+	ask *asker // shared by all accounts of one Config
+}
+
+// Address is where to connect: host and port for net.Dial.
+func (a *Account) Address() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
+
+// Options is what Load has to be told about the other parts of the program.
+// The zero value is of use.
+type Options struct {
+	// CheckMDA says what is wrong with an mda command, nil if nothing: an
+	// unknown placeholder, for one. A nil CheckMDA accepts every command.
+	CheckMDA func(argv []string) error
+	// Methods are the names that the key auth knows, in lower case. nil means
+	// plain, login, user, cram-md5 and apop.
+	Methods []string
+}
+
+func (o Options) methods() []string {
+	if o.Methods != nil {
+		return o.Methods
+	}
+	return []string{"plain", "login", "user", "cram-md5", "apop"}
+}
+
+// builtin returns what holds where the file says nothing.
+func builtin() (Config, Account) {
+	return Config{
+			Interval:        Duration(5 * time.Minute),
+			Parallel:        16,
+			ParallelPerHost: 4,
+		}, Account{
+			Enabled:       true,
+			TLS:           TLSImplicit,
+			TLSMinVersion: TLS12,
+			MDATimeout:    Duration(5 * time.Minute),
+			Timeout:       Duration(60 * time.Second),
+			Deadline:      Duration(time.Hour),
+			Pipelining:    PipeliningAuto,
+			Received:      true,
+		}
+}

@@ -1,0 +1,108 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// checkServer splits Server into Host and Port, and checks the name in the
+// certificate.
+func (l *loader) checkServer(s *section) {
+	at := func(key string) []string { return append(s.path[:len(s.path):len(s.path)], key) }
+	if s.TLSServerName != "" {
+		if msg := checkASCIIHost(s.TLSServerName); msg != "" {
+			l.add(at("tls_server_name"), quote(s.TLSServerName)+" "+msg, "")
+		}
+	}
+	if s.Server == "" {
+		return
+	}
+	host, port, err := splitServer(s.Server)
+	if err != nil {
+		l.add(at("server"), err.Error(), "")
+		return
+	}
+	s.Host, s.Port = host, port
+	switch {
+	case port != 0:
+	case s.TLS == TLSImplicit:
+		s.Port = 995 // RFC 8314 section 7.2
+	default:
+		s.Port = 110 // RFC 1939 section 3
+	}
+}
+
+// splitServer reads host, host:port, [v6] or [v6]:port. The host comes back in
+// lower case, without brackets and final dot; the port is 0 if there is none.
+func splitServer(s string) (host string, port int, err error) {
+	if strings.Contains(s, "@") { // not repeated: a password may stand before it
+		return "", 0, fmt.Errorf("an @ in it; write the host alone, and the user as user")
+	}
+	if scheme, _, ok := strings.Cut(s, "://"); ok {
+		return "", 0, fmt.Errorf("%s is a URL; write the host alone, and the kind of TLS as tls, not as %q", quote(s), scheme+"://")
+	}
+	host, portText, hasPort := s, "", false
+	if rest, ok := strings.CutPrefix(s, "["); ok {
+		var after string
+		if host, after, ok = strings.Cut(rest, "]"); !ok {
+			return "", 0, fmt.Errorf("%s has no closing bracket", quote(s))
+		}
+		if ip, err := netip.ParseAddr(host); err != nil || !ip.Is6() {
+			return "", 0, fmt.Errorf("%s is no IPv6 address in brackets", quote(s))
+		}
+		if portText, hasPort = strings.CutPrefix(after, ":"); !hasPort && after != "" {
+			return "", 0, fmt.Errorf("%s goes on behind the bracket; a port follows a colon", quote(s))
+		}
+	} else {
+		if strings.Count(s, ":") > 1 {
+			if _, err := netip.ParseAddr(s); err == nil {
+				return "", 0, fmt.Errorf("an IPv6 address stands in brackets: %q", "["+s+"]")
+			}
+		}
+		host, portText, hasPort = strings.Cut(s, ":")
+	}
+	if hasPort {
+		n, err := strconv.ParseUint(portText, 10, 16)
+		if err != nil || n == 0 {
+			return "", 0, fmt.Errorf("%s is not a port from 1 to 65535", quote(portText))
+		}
+		port = int(n)
+	}
+	if msg := checkHost(host); msg != "" {
+		return "", 0, fmt.Errorf("%s %s", quote(host), msg)
+	}
+	return strings.ToLower(strings.TrimSuffix(host, ".")), port, nil
+}
+
+// checkASCIIHost is checkHost without internationalised names.
+func checkASCIIHost(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return "is not ASCII; write the form that begins with xn--"
+	}
+	return checkHost(s)
+}
+
+// checkHost says why s can be neither a host name nor an IP address.
+func checkHost(s string) string {
+	const not = "is not the name of a host"
+	if _, err := netip.ParseAddr(s); err == nil {
+		return ""
+	}
+	if len(s) > 254 { // RFC 1035 section 2.3.4, with a final dot
+		return not
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(s, "."), ".") {
+		if label == "" || len(label) > 63 {
+			return not
+		}
+	}
+	for _, r := range s {
+		if !unicode.In(r, unicode.Letter, unicode.Mark, unicode.Nd) && !strings.ContainsRune(".-_", r) {
+			return not
+		}
+	}
+	return ""
+}

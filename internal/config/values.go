@@ -1,0 +1,252 @@
+package config
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// TLSMode says when TLS begins.
+type TLSMode string
+
+// The three modes.
+const (
+	TLSImplicit TLSMode = "implicit" // with the first octet, RFC 8314; port 995
+	TLSStart    TLSMode = "starttls" // after STLS, RFC 2595; port 110; a server without it is refused
+	TLSNone     TLSMode = "none"     // clear text; port 110
+)
+
+// UnmarshalTOML takes one of the three words.
+func (m *TLSMode) UnmarshalTOML(v any) error {
+	return word(v, m, TLSImplicit, TLSStart, TLSNone)
+}
+
+// Pipelining says whether commands may be sent before the reply to the last one
+// is there.
+type Pipelining string
+
+// The three choices.
+const (
+	PipeliningAuto Pipelining = "auto" // where the server announces it, RFC 2449 section 6.6
+	PipeliningOn   Pipelining = "on"
+	PipeliningOff  Pipelining = "off"
+)
+
+// UnmarshalTOML takes one of the three words.
+func (p *Pipelining) UnmarshalTOML(v any) error {
+	return word(v, p, PipeliningAuto, PipeliningOn, PipeliningOff)
+}
+
+// word stores v in dst if it is one of the choices.
+func word[T ~string](v any, dst *T, choices ...T) error {
+	names := make([]string, len(choices))
+	for i, c := range choices {
+		names[i] = string(c)
+	}
+	s, ok := v.(string)
+	if !ok {
+		return expected("one of "+orList(names), v)
+	}
+	for _, c := range choices {
+		if s == string(c) {
+			*dst = c
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not one of %s%s", quote(s), orList(names), didYouMean(s, names))
+}
+
+// TLSVersion is a protocol version as crypto/tls counts them.
+type TLSVersion uint16
+
+// The versions that may be asked for; RFC 8996 forbids older ones.
+const (
+	TLS12 TLSVersion = tls.VersionTLS12
+	TLS13 TLSVersion = tls.VersionTLS13
+)
+
+// String is "1.2" or "1.3".
+func (t TLSVersion) String() string {
+	if t == TLS13 {
+		return "1.3"
+	}
+	return "1.2"
+}
+
+// MarshalText is String.
+func (t TLSVersion) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalTOML takes "1.2" or "1.3".
+func (t *TLSVersion) UnmarshalTOML(v any) error {
+	if f, ok := v.(float64); ok {
+		return fmt.Errorf("expected a string, found the number %v; write it in quotes: \"1.2\"", f)
+	}
+	var s string
+	if err := word(v, &s, "1.2", "1.3"); err != nil {
+		return err
+	}
+	*t = TLS12
+	if s == "1.3" {
+		*t = TLS13
+	}
+	return nil
+}
+
+// Fingerprint is the SHA-256 digest of a certificate in DER form.
+type Fingerprint [sha256.Size]byte
+
+// String is 64 lower-case hex digits.
+func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
+
+// MarshalText is String.
+func (f Fingerprint) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// ParseFingerprint reads 64 hex digits of either case, with or without colons
+// between the octets.
+func ParseFingerprint(s string) (Fingerprint, error) {
+	var f Fingerprint
+	digits := strings.ReplaceAll(s, ":", "")
+	b, err := hex.DecodeString(digits)
+	switch {
+	case err == nil && len(b) == 20:
+		return f, fmt.Errorf("%s is a SHA-1 fingerprint; take SHA-256: openssl x509 -noout -fingerprint -sha256", quote(s))
+	case err != nil || len(b) != len(f):
+		return f, fmt.Errorf("%s is not a SHA-256 fingerprint of 64 hex digits", quote(s))
+	}
+	return Fingerprint(b), nil
+}
+
+func parseFingerprints(v any) ([]Fingerprint, error) {
+	list, err := oneOrMore("a fingerprint or a list of fingerprints", v)
+	if err != nil {
+		return nil, err
+	}
+	fs := make([]Fingerprint, len(list))
+	for i, s := range list {
+		if fs[i], err = ParseFingerprint(s); err != nil {
+			return nil, err
+		}
+	}
+	return fs, nil
+}
+
+// Proxy is the address of a SOCKS5 proxy. The zero value is none.
+type Proxy struct {
+	URL *url.URL // socks5://host:port, nothing else in it; nil = no proxy
+}
+
+// String is the URL, "" for no proxy.
+func (p Proxy) String() string {
+	if p.URL == nil {
+		return ""
+	}
+	return p.URL.String()
+}
+
+// MarshalText is String.
+func (p Proxy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalTOML takes socks5://host:port. What stands in a refused URL is not
+// repeated, it may hold a password.
+func (p *Proxy) UnmarshalTOML(v any) error {
+	const example = `"socks5://localhost:1080"`
+	s, ok := v.(string)
+	if !ok {
+		return expected("the URL of a proxy such as "+example, v)
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return fmt.Errorf("not the URL of a proxy; write one such as %s", example)
+	}
+	host, port, err := net.SplitHostPort(u.Host)
+	n, numErr := strconv.ParseUint(port, 10, 16)
+	switch {
+	case u.Scheme != "socks5":
+		return fmt.Errorf("a proxy of the kind %s is not supported; write one such as %s", quote(u.Scheme), example)
+	case u.User != nil:
+		return fmt.Errorf("a user name or password for the proxy is not supported")
+	case err != nil || host == "" || numErr != nil || n == 0:
+		return fmt.Errorf("the URL of the proxy needs a host and a port: %s", example)
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("the URL of the proxy ends after the port: %s", example)
+	}
+	p.URL = &url.URL{Scheme: "socks5", Host: u.Host}
+	return nil
+}
+
+// oneOrMore takes a string or a list of strings, not empty.
+func oneOrMore(what string, v any) ([]string, error) {
+	if s, ok := v.(string); ok {
+		return []string{s}, nil
+	}
+	list, ok := v.([]any)
+	if !ok {
+		return nil, expected(what, v)
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("expected %s, found an empty list", what)
+	}
+	out := make([]string, len(list))
+	for i, e := range list {
+		if out[i], ok = e.(string); !ok {
+			return nil, expected(what+"; element "+strconv.Itoa(i+1)+" is no string", e)
+		}
+	}
+	return out, nil
+}
+
+// expected is the error for a value of the wrong type. It never shows a string:
+// it may be a secret.
+func expected(what string, found any) error {
+	return fmt.Errorf("expected %s, found %s", what, typeName(found))
+}
+
+// typeName names the type of a value as the TOML library decodes it.
+func typeName(v any) string {
+	switch v := v.(type) {
+	case string:
+		return "a string"
+	case int64:
+		return "the integer " + strconv.FormatInt(v, 10)
+	case float64:
+		return "the number " + strconv.FormatFloat(v, 'g', -1, 64)
+	case bool:
+		return strconv.FormatBool(v)
+	case time.Time:
+		return "a date"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a table"
+	case []map[string]any:
+		return "a list of tables"
+	}
+	return "something else"
+}
+
+// quote shows a text from the file, bounded.
+func quote(s string) string {
+	const limit = 100
+	if len(s) > limit {
+		s = s[:limit] + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// orList is "a", "b" or "c".
+func orList(names []string) string {
+	q := make([]string, len(names))
+	for i, n := range names {
+		q[i] = strconv.Quote(n)
+	}
+	if len(q) < 2 {
+		return strings.Join(q, "")
+	}
+	return strings.Join(q[:len(q)-1], ", ") + " or " + q[len(q)-1]
+}
