@@ -1,0 +1,231 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// Bolt is a Store in one bbolt file. Its buckets are
+//
+//	meta        format  version of this layout
+//	            store   the ID
+//	            tally   of the names of the maildrops
+//	maildrops   KEY     ids      unique-id -> record
+//	                    intents  unique-id -> intent
+//	                    tally    of ids and of intents
+//
+// Values are sealed, see record.go.
+type Bolt struct {
+	path     string
+	id       string
+	readOnly bool
+	lock     *lock
+	file     *os.File  // what bbolt has opened
+	db       *bbolt.DB // nil where there is no file
+
+	writer sync.Mutex // held while a transaction is written
+
+	mu        sync.Mutex
+	queue     []*pending // changes that wait for the next transaction
+	failed    error      // why the store cannot be used any more
+	abandoned bool       // bbolt has panicked: its locks may be held for ever
+	closed    bool
+	calls     sync.WaitGroup
+}
+
+var (
+	_ Store    = (*Bolt)(nil)
+	_ Maildrop = (*maildrop)(nil)
+)
+
+// Open opens the store at path for this process alone, and makes it, with the
+// directories above it, where there is none. It waits for another process that
+// holds it for the time of wait, at least trying once.
+//
+// Beside path stands path.lock, which is never removed. A new store is made as
+// path.new-* and renamed when it is whole, so a first start may be killed at
+// any point. The file has to be on a local file system.
+//
+// The whole structure of the file is checked, which reads it once. The errors
+// are ErrLocked, ErrDamaged, ErrVersion, or say why the file cannot be used. Where
+// a power cut has torn the last commit, the store is as it was before it.
+func Open(path string, wait time.Duration) (*Bolt, error) {
+	if err := makeDir(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("state file %s: %w", path, err)
+	}
+	return open(path, wait, false)
+}
+
+// OpenReadOnly opens the store at path for a look: Commit returns ErrReadOnly.
+// Where there is no file it returns an empty store and makes nothing. It takes
+// the same lock as Open, for commits would pull the pages away under a reader.
+func OpenReadOnly(path string, wait time.Duration) (*Bolt, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Bolt{path: path, readOnly: true}, nil
+	}
+	return open(path, wait, true)
+}
+
+func open(path string, wait time.Duration, readOnly bool) (*Bolt, error) {
+	l, err := acquire(path+".lock", wait)
+	if err != nil {
+		return nil, fmt.Errorf("state file %s: %w", path, err)
+	}
+	s := &Bolt{path: path, readOnly: readOnly, lock: l}
+	if err := s.open(wait); err != nil {
+		return nil, errors.Join(err, l.release())
+	}
+	return s, nil
+}
+
+// open opens the file under the lock.
+func (s *Bolt) open(wait time.Duration) error {
+	if !s.readOnly {
+		if err := createIfMissing(s.path); err != nil {
+			return fmt.Errorf("state file %s: make it: %w", s.path, err)
+		}
+	}
+	flag := os.O_RDWR
+	if s.readOnly {
+		flag = os.O_RDONLY
+	}
+	f, err := openPlain(s.path, flag)
+	if err != nil {
+		return fmt.Errorf("state file %s: %w", s.path, err)
+	}
+	if err := checkFile(f); err != nil {
+		f.Close()
+		if errors.Is(err, ErrVersion) {
+			return fmt.Errorf("%s: %w", s.path, err)
+		}
+		return damaged(s.path, err.Error())
+	}
+	s.file = f
+	panicked, err := guard(s.path, func() (err error) {
+		s.db, err = openBolt(f, wait, s.readOnly)
+		return err
+	})
+	if err == nil {
+		err = s.view(s.readMeta)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case panicked || s.abandoned:
+		abandon(f)
+	case s.db != nil:
+		_ = s.db.Close()
+	}
+	switch {
+	case errors.Is(err, ErrDamaged) || errors.Is(err, ErrVersion):
+		return err // says all
+	case errors.Is(err, berrors.ErrTimeout):
+		err = ErrLocked // by another program that knows bbolt
+	}
+	return fmt.Errorf("state file %s: open: %w", s.path, err)
+}
+
+// openBolt lets bbolt use a file that is open already. bbolt closes it.
+func openBolt(f *os.File, wait time.Duration, readOnly bool) (*bbolt.DB, error) {
+	return bbolt.Open(f.Name(), 0o600, &bbolt.Options{
+		Timeout:      max(wait, time.Millisecond), // 0 would be for ever
+		FreelistType: bbolt.FreelistMapType,
+		NoStatistics: true,
+		ReadOnly:     readOnly,
+		OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+	})
+}
+
+// abandon gives up a file that bbolt still has mapped. Its bbolt.DB cannot be
+// closed after a panic, since the panic may have left its locks held; the
+// mapping stays until the process ends. A mapping keeps an flock alive though
+// the descriptor is closed, so the flock is ended by name: otherwise a second
+// Open in this process could never succeed.
+func abandon(f *os.File) {
+	_ = flock(f, syscall.LOCK_UN)
+	f.Close()
+}
+
+// ID implements Store.
+func (s *Bolt) ID() string { return s.id }
+
+// Maildrop implements Store.
+func (s *Bolt) Maildrop(key string) Maildrop { return &maildrop{store: s, key: key} }
+
+// Close implements Store.
+func (s *Bolt) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.calls.Wait()
+	if s.db == nil {
+		return nil
+	}
+	return errors.Join(s.closeFile(), s.lock.release())
+}
+
+func (s *Bolt) closeFile() (err error) {
+	if s.abandoned {
+		abandon(s.file)
+	} else {
+		_, err = guard(s.path, s.db.Close)
+	}
+	if s.failed != nil {
+		forgetCache(s.path)
+	}
+	return err
+}
+
+// enter begins a call, unless the store is closed or has failed. A call that
+// has begun ends with s.calls.Done.
+func (s *Bolt) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return fmt.Errorf("%s: %w", s.path, ErrClosed)
+	case s.failed != nil:
+		return s.failed
+	}
+	s.calls.Add(1)
+	return nil
+}
+
+// guard calls fn under the guard. A store that is found damaged is of no more
+// use: nothing is read on its word or written to it any more.
+func (s *Bolt) guard(fn func() error) error {
+	panicked, err := guard(s.path, fn)
+	if errors.Is(err, ErrDamaged) {
+		s.fail(err, panicked)
+	}
+	return err
+}
+
+// fail makes every later call return err. The first failure stays.
+func (s *Bolt) fail(err error, abandon bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil {
+		s.failed = err
+	}
+	s.abandoned = s.abandoned || abandon
+}
+
+// view calls fn in a read transaction, under the guard.
+func (s *Bolt) view(fn func(*bbolt.Tx) error) error {
+	return s.guard(func() error { return s.db.View(fn) })
+}

@@ -1,0 +1,324 @@
+package state
+
+import (
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+func TestOpenMakesAStoreOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a", "b", "state.db")
+	s := mustOpen(t, path)
+	id := s.ID()
+	if !regexp.MustCompile(`^[0-9a-f]{16}$`).MatchString(id) {
+		t.Errorf("id %q", id)
+	}
+	mustClose(t, s)
+	if s := mustOpen(t, path); s.ID() != id {
+		t.Errorf("id was %s, is %s", id, s.ID())
+	}
+	if s := mustOpen(t, newPath(t)); s.ID() == id {
+		t.Error("two stores have one id")
+	}
+}
+
+func TestModesDoNotDependOnTheUmask(t *testing.T) {
+	for _, mask := range []int{0o000, 0o022, 0o077, 0o777} {
+		dir := t.TempDir()
+		old := syscall.Umask(mask)
+		s, err := Open(filepath.Join(dir, "a", "b", "state.db"), time.Second)
+		syscall.Umask(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, s)
+		for name, want := range map[string]fs.FileMode{
+			"a": 0o700 | fs.ModeDir, "a/b": 0o700 | fs.ModeDir, "a/b/state.db": 0o600, "a/b/state.db.lock": 0o600,
+		} {
+			info, err := os.Lstat(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Mode() != want {
+				t.Errorf("umask %03o: %s is %v, want %v", mask, name, info.Mode(), want)
+			}
+		}
+	}
+}
+
+// TestOpenRefuses puts things where the state file or its lock should be.
+func TestOpenRefuses(t *testing.T) {
+	valid := newPath(t)
+	mustClose(t, mustOpen(t, valid))
+	put := map[string]func(path string) error{
+		"a symbolic link":   func(p string) error { return os.Symlink(valid, p) },
+		"a FIFO":            func(p string) error { return syscall.Mkfifo(p, 0o600) },
+		"a directory":       func(p string) error { return os.Mkdir(p, 0o700) },
+		"a socket":          func(p string) error { return syscall.Mknod(p, syscall.S_IFSOCK|0o600, 0) },
+		"others can change": func(p string) error { return errors.Join(os.WriteFile(p, nil, 0o600), os.Chmod(p, 0o620)) },
+	}
+	if os.Geteuid() == 0 {
+		put["a device"] = func(p string) error { return syscall.Mknod(p, syscall.S_IFCHR|0o600, 1<<8|3) }
+		put["it belongs to user 12345"] = func(p string) error {
+			return errors.Join(os.WriteFile(p, nil, 0o600), os.Chown(p, 12345, 12345))
+		}
+	}
+	for words, make := range put {
+		for _, suffix := range []string{"", ".lock"} {
+			path := newPath(t)
+			if err := make(path + suffix); err != nil {
+				t.Fatal(err)
+			}
+			if suffix == ".lock" { // OpenReadOnly looks at the lock of a file only
+				data, err := os.ReadFile(valid)
+				if err == nil {
+					err = os.WriteFile(path, data, 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, open := range []func(string, time.Duration) (*Bolt, error){Open, OpenReadOnly} {
+				_, err := open(path, 0)
+				if err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), path+suffix) {
+					t.Errorf("%s at state.db%s: %v", words, suffix, err)
+				}
+				if errors.Is(err, ErrDamaged) || errors.Is(err, ErrLocked) {
+					t.Errorf("%s at state.db%s: wrong class: %v", words, suffix, err)
+				}
+			}
+		}
+	}
+}
+
+func TestOpenRefusesADirectoryOfEverybody(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "state.db")
+	if _, err := Open(path, 0); err == nil || !strings.Contains(err.Error(), "chmod o-w "+dir) {
+		t.Errorf("in a directory of mode 0777: %v", err)
+	}
+	if err := os.Chmod(dir, 0o777|fs.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, mustOpen(t, path))
+	if _, err := Open(filepath.Join(path, "state.db"), 0); err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("below a file: %v", err)
+	}
+}
+
+func TestFirstStartGoesOnAfterAKill(t *testing.T) {
+	path := newPath(t)
+	for _, name := range []string{path + ".new-0123", path + ".new-"} {
+		if err := os.WriteFile(name, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(path+".new-dir", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, mustOpen(t, path))
+	left, err := filepath.Glob(path + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(left, " "); got != strings.Join([]string{path, path + ".lock", path + ".new-dir"}, " ") {
+		t.Errorf("there is %s", got)
+	}
+}
+
+func TestNewStoreNeverReplacesAFile(t *testing.T) {
+	path := newPath(t)
+	temp := path + ".new-1"
+	for name, text := range map[string]string{path: "old", temp: "new"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := moveNew(temp, path); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("moved over a file: %v", err)
+	}
+	if text, err := os.ReadFile(path); string(text) != "old" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	path := newPath(t)
+	for _, missing := range []string{path, filepath.Join(path, "no", "such", "dir")} {
+		s, err := OpenReadOnly(missing, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantContents(t, s, contents{})
+		if s.ID() != "" {
+			t.Errorf("id %q", s.ID())
+		}
+		wantNothing(t, s.Maildrop("me@host"))
+		if err := s.Maildrop("me@host").Commit(Change{Put: entries(0, 1)}); !errors.Is(err, ErrReadOnly) {
+			t.Errorf("commit: %v", err)
+		}
+		mustClose(t, s)
+		if err := s.Maildrop("me@host").Commit(Change{}); !errors.Is(err, ErrClosed) {
+			t.Errorf("commit after close: %v", err)
+		}
+	}
+	if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
+		t.Errorf("made %v", left)
+	}
+
+	w := mustOpen(t, path)
+	mustCommit(t, w.Maildrop("me@host"), Change{Put: entries(0, 10)})
+	want := mustRead(t, w)
+	if _, err := OpenReadOnly(path, 0); !errors.Is(err, ErrLocked) {
+		t.Errorf("beside a writer: %v", err)
+	}
+	mustClose(t, w)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenReadOnly(path, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantContents(t, s, want)
+	if s.ID() != w.ID() {
+		t.Error("another id")
+	}
+	if err := s.Maildrop("me@host").Commit(Change{Forget: []string{"x"}}); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("commit: %v", err)
+	}
+	mustClose(t, s)
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("the file has changed (%v)", err)
+	}
+}
+
+func wantNothing(t *testing.T, m Maildrop) {
+	t.Helper()
+	if open, err := m.Intents(); err != nil || len(open) > 0 {
+		t.Errorf("intents %v, %v", open, err)
+	}
+	calls := 0
+	if err := m.Scan(func(known iter.Seq2[string, Record]) error {
+		calls++
+		for id := range known {
+			t.Errorf("there is %q", id)
+		}
+		return nil
+	}); err != nil || calls != 1 {
+		t.Errorf("scan: %d calls, %v", calls, err)
+	}
+}
+
+func TestUnknownMaildropIsEmpty(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	wantNothing(t, s.Maildrop("me@host"))
+	mustCommit(t, s.Maildrop("you@host"), Change{Put: entries(0, 3)})
+	wantNothing(t, s.Maildrop("me@host"))
+	if keys, err := s.Keys(); err != nil || len(keys) != 1 || keys[0] != "you@host" {
+		t.Errorf("keys %q, %v", keys, err)
+	}
+}
+
+func TestNewerFormat(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	if err := s.db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte(metaName)).Put([]byte(formatName), seal([]byte(formatName), []byte{0, 0, 0, 2}))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	for range 2 { // the lock is free again after the refusal
+		if _, err := Open(path, 0); !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), path) {
+			t.Errorf("format 2: %v", err)
+		}
+	}
+}
+
+func TestNewerRecordStopsTheReader(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	m := s.Maildrop("me@host")
+	mustCommit(t, m, Change{Put: entries(0, 1)})
+	id := entries(0, 1)[0].ID
+	if err := s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte(maildropsName)).Bucket([]byte("me@host")).Bucket([]byte(idsName))
+		return b.Put([]byte(id), seal([]byte(id), []byte{2, 0}))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(s); !errors.Is(err, ErrVersion) || errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+}
+
+// TestForeignDatabase opens a bbolt file of another program.
+func TestForeignDatabase(t *testing.T) {
+	path := newPath(t)
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, 0); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "not a popfetch state file") {
+		t.Error(err)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	m := s.Maildrop("me@host")
+	mustClose(t, s)
+	mustClose(t, s)
+	_, keysErr := s.Keys()
+	_, intentsErr := m.Intents()
+	for what, err := range map[string]error{
+		"keys": keysErr, "intents": intentsErr, "scan": m.Scan(nil), "commit": m.Commit(Change{Done: []string{"a"}}),
+	} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestInvalidChangesWriteNothingAndDoNoHarm(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	good := Entry{ID: "good", Record: sample(1)}
+	long := strings.Repeat("x", MaxID+1)
+	for name, c := range map[string]struct {
+		key    string
+		change Change
+	}{
+		"empty key":   {"", Change{Put: []Entry{good}}},
+		"long key":    {strings.Repeat("k", MaxKey+1), Change{Put: []Entry{good}}},
+		"empty put":   {"k", Change{Put: []Entry{good, {}}}},
+		"long put":    {"k", Change{Put: []Entry{good, {ID: long}}}},
+		"empty done":  {"k", Change{Done: []string{""}, Put: []Entry{good}}},
+		"long forget": {"k", Change{Forget: []string{long}, Put: []Entry{good}}},
+	} {
+		if err := s.Maildrop(c.key).Commit(c.change); !errors.Is(err, ErrInvalid) || len(err.Error()) > 500 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	wantContents(t, s, contents{})
+	limits := Change{Put: []Entry{{ID: strings.Repeat("\x00", MaxID)}, {ID: "\xff"}, {ID: "a\r\n"}}}
+	mustCommit(t, s.Maildrop(strings.Repeat("k", MaxKey)), limits)
+	want := contents{}
+	want.apply(strings.Repeat("k", MaxKey), limits)
+	wantContents(t, s, want)
+}

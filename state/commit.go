@@ -1,0 +1,198 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.etcd.io/bbolt"
+)
+
+// pending is a change that waits to be written. done and err are guarded by
+// Bolt.writer.
+type pending struct {
+	drop   *maildrop
+	change Change
+	done   bool
+	err    error
+}
+
+// commit makes a change durable. Changes that come while a transaction is
+// written wait, and the first of them takes all into the next one: alone, a
+// change pays no delay, and many share their syncs. (bbolt's own Batch waits for
+// a fixed time, and commits on a goroutine where no guard can be put.)
+func (s *Bolt) commit(m *maildrop, c Change) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	if s.readOnly {
+		return fmt.Errorf("%s: %w", s.path, ErrReadOnly)
+	}
+	if err := validate(m.key, c); err != nil {
+		return err
+	}
+	if c.Empty() {
+		return nil
+	}
+	p := &pending{drop: m, change: c}
+	s.mu.Lock()
+	s.queue = append(s.queue, p)
+	s.mu.Unlock()
+
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if p.done {
+		return p.err
+	}
+	s.mu.Lock()
+	group, err := s.queue, s.failed
+	s.queue = nil
+	s.mu.Unlock()
+	if err == nil {
+		err = s.write(group)
+	}
+	for _, p := range group {
+		p.done, p.err = true, err
+	}
+	return err
+}
+
+// write makes a group of changes durable in one transaction. Whatever has gone
+// wrong, what the disk holds is not known: the store has failed.
+func (s *Bolt) write(group []*pending) error {
+	err := s.guard(func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			for _, p := range group {
+				if err := p.drop.apply(tx, p.change); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	if err == nil || errors.Is(err, ErrDamaged) { // damage has failed it already
+		return err
+	}
+	err = fmt.Errorf("state file %s: commit: %w", s.path, err)
+	s.fail(err, false)
+	return err
+}
+
+// validate says whether a change can be recorded.
+func validate(key string, c Change) error {
+	if err := checkLength("key of a maildrop", key, MaxKey); err != nil {
+		return err
+	}
+	for _, id := range slices.Concat(c.Done, c.Forget) {
+		if err := checkLength("unique-id", id, MaxID); err != nil {
+			return err
+		}
+	}
+	for _, e := range c.Put {
+		if err := checkLength("unique-id", e.ID, MaxID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkLength(what, s string, limit int) error {
+	if len(s) == 0 || len(s) > limit {
+		return fmt.Errorf("%s %.80q of %d octets: %w (1 to %d)", what, s, len(s), ErrInvalid, limit)
+	}
+	return nil
+}
+
+// apply puts a change into a transaction, each part in order of the ids: pages
+// are found and written in sequence then.
+func (m *maildrop) apply(tx *bbolt.Tx, c Change) error {
+	b, err := m.buckets(tx)
+	if err == nil && b == nil {
+		b, err = m.create(tx)
+	}
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Sorted(slices.Values(c.Done)) {
+		if err := m.remove(b.intents, &b.intentsTally, id); err != nil {
+			return err
+		}
+	}
+	for _, id := range slices.Sorted(slices.Values(c.Forget)) {
+		if err := m.remove(b.intents, &b.intentsTally, id); err != nil {
+			return err
+		}
+		if err := m.remove(b.ids, &b.idsTally, id); err != nil {
+			return err
+		}
+	}
+	put := slices.Clone(c.Put)
+	slices.SortStableFunc(put, func(a, b Entry) int { return strings.Compare(a.ID, b.ID) })
+	for _, e := range put {
+		id := []byte(e.ID)
+		if err := m.put(b.ids, &b.idsTally, id, encodeRecord(id, e.Record)); err != nil {
+			return err
+		}
+		if e.Intent == nil {
+			continue
+		}
+		if err := m.put(b.intents, &b.intentsTally, id, encodeIntent(id, *e.Intent)); err != nil {
+			return err
+		}
+	}
+	return b.drop.Put([]byte(tallyName), encodeTallies([]byte(m.key), b.idsTally, b.intentsTally))
+}
+
+// create makes the buckets of a new maildrop.
+func (m *maildrop) create(tx *bbolt.Tx) (*buckets, error) {
+	names, err := m.store.dropsTally(tx)
+	if err != nil {
+		return nil, err
+	}
+	key := []byte(m.key)
+	names.add(seal(key, nil))
+	if err := tx.Bucket([]byte(metaName)).Put([]byte(tallyName), encodeTallies(nil, names)); err != nil {
+		return nil, err
+	}
+	b := new(buckets)
+	if b.drop, err = tx.Bucket([]byte(maildropsName)).CreateBucket(key); err != nil {
+		return nil, err
+	}
+	if b.ids, err = b.drop.CreateBucket([]byte(idsName)); err != nil {
+		return nil, err
+	}
+	b.intents, err = b.drop.CreateBucket([]byte(intentsName))
+	return b, err
+}
+
+// put stores a sealed value, unless it is there already.
+func (m *maildrop) put(in *bbolt.Bucket, t *tally, id, value []byte) error {
+	if old := in.Get(id); old != nil {
+		if _, err := unseal(id, old); err != nil {
+			return m.unreadable("the value", id, err)
+		}
+		if bytes.Equal(old, value) {
+			return nil
+		}
+		t.remove(old)
+	}
+	t.add(value)
+	return in.Put(id, value)
+}
+
+// remove removes a value, if it is there.
+func (m *maildrop) remove(in *bbolt.Bucket, t *tally, id string) error {
+	key := []byte(id)
+	old := in.Get(key)
+	if old == nil {
+		return nil
+	}
+	if _, err := unseal(key, old); err != nil {
+		return m.unreadable("the value", key, err)
+	}
+	t.remove(old)
+	return in.Delete(key)
+}

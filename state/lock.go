@@ -1,0 +1,88 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// lockPoll is the time between two attempts to get a lock that is held.
+const lockPoll = 20 * time.Millisecond
+
+// lock is an flock on a file of its own. The state file itself would not do:
+// it is made by a rename, and a lock belongs to the file and not to its name.
+// The lock file stays where it is for the same reason. The kernel ends an flock
+// with its process, so a lock cannot outlive a kill -9.
+type lock struct{ file *os.File }
+
+// acquire locks the file at path, which is made if need be. It tries for the
+// time of wait, at least once, and returns ErrLocked after that.
+func acquire(path string, wait time.Duration) (*lock, error) {
+	f, err := openPlain(path, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(wait)
+	for {
+		err = flock(f, syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			defer f.Close()
+			return nil, fmt.Errorf("lock %s: %w%s", path, ErrLocked, holder(f))
+		}
+		time.Sleep(min(left, lockPoll))
+	}
+	// The number is for people only; nothing depends on it.
+	l := &lock{file: f}
+	l.note(strconv.Itoa(os.Getpid()) + "\n")
+	return l, nil
+}
+
+// release frees the lock.
+func (l *lock) release() error {
+	l.note("")
+	return l.file.Close()
+}
+
+// note replaces the text in the lock file. It may fail, on a full disk for
+// example: the lock is as good without it.
+func (l *lock) note(text string) {
+	if l.file.Truncate(0) == nil {
+		_, _ = l.file.WriteAt([]byte(text), 0)
+	}
+}
+
+// holder returns " (process N)" where the lock file says who holds it.
+func holder(f *os.File) string {
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, 32))
+	if err != nil {
+		return ""
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (process %d)", pid)
+}
+
+// flock calls flock(2), again where a signal has cut it short.
+func flock(f *os.File, how int) error {
+	for {
+		err := syscall.Flock(int(f.Fd()), how)
+		if !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+
+	"go.etcd.io/bbolt"
+)
+
+// maildrop is one maildrop of a Bolt.
+type maildrop struct {
+	store *Bolt
+	key   string
+}
+
+// buckets are those of one maildrop in a transaction.
+type buckets struct {
+	drop, ids, intents     *bbolt.Bucket
+	idsTally, intentsTally tally
+}
+
+// buckets returns nil where nothing is known of the maildrop.
+func (m *maildrop) buckets(tx *bbolt.Tx) (*buckets, error) {
+	drop := tx.Bucket([]byte(maildropsName)).Bucket([]byte(m.key))
+	if drop == nil {
+		// Never seen, or lost: only the tally of the names can tell.
+		_, err := m.store.keys(tx)
+		return nil, err
+	}
+	b := &buckets{drop: drop, ids: drop.Bucket([]byte(idsName)), intents: drop.Bucket([]byte(intentsName))}
+	if b.ids == nil || b.intents == nil {
+		return nil, m.damaged("a part is missing")
+	}
+	if err := decodeTallies([]byte(m.key), drop.Get([]byte(tallyName)), &b.idsTally, &b.intentsTally); err != nil {
+		return nil, m.damaged("the tally " + err.Error())
+	}
+	return b, nil
+}
+
+func (m *maildrop) damaged(what string) error {
+	return damaged(m.store.path, fmt.Sprintf("maildrop %.80q: %s", m.key, what))
+}
+
+// unreadable says that the value of an id cannot be decoded.
+func (m *maildrop) unreadable(what string, id []byte, err error) error {
+	if errors.Is(err, ErrVersion) {
+		return fmt.Errorf("%s: maildrop %q: %s of %q: %w", m.store.path, m.key, what, id, err)
+	}
+	return m.damaged(fmt.Sprintf("%s of %.80q %v", what, id, err))
+}
+
+// checkTally compares what was read with what was recorded.
+func (m *maildrop) checkTally(what string, have, want tally) error {
+	if have != want {
+		return m.damaged(fmt.Sprintf("%d %s where %d were recorded, or not the same", have.count, what, want.count))
+	}
+	return nil
+}
+
+// Scan implements Maildrop.
+func (m *maildrop) Scan(fn func(known iter.Seq2[string, Record]) error) error {
+	s := m.store
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	if s.db == nil {
+		return fn(none)
+	}
+	var (
+		tx *bbolt.Tx
+		b  *buckets
+	)
+	// fn is not ours: it must not run under the guard, which would take a
+	// panic of it for damage. So the transaction is opened by hand.
+	err := s.guard(func() (err error) {
+		if tx, err = s.db.Begin(false); err == nil {
+			b, err = m.buckets(tx)
+		}
+		return err
+	})
+	if tx != nil {
+		defer func() { _ = s.guard(tx.Rollback) }()
+	}
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		return fn(none)
+	}
+	r := &records{drop: m, from: b}
+	defer func() { r.over = true }()
+	err = fn(r.all)
+	if r.err != nil {
+		return r.err
+	}
+	return err
+}
+
+// none is the sequence of the records of an unknown maildrop.
+func none(func(string, Record) bool) {}
+
+// records reads the records of one maildrop during one Scan.
+type records struct {
+	drop *maildrop
+	from *buckets
+	over bool  // the Scan has ended
+	err  error // why the sequence ended early
+}
+
+// record is a record with its id.
+type record struct {
+	id string
+	Record
+}
+
+// all is the sequence that Scan hands out. It reads ahead a little, so that it
+// is not under the guard while the consumer's code runs.
+func (r *records) all(yield func(string, Record) bool) {
+	if r.over || r.err != nil {
+		return
+	}
+	var (
+		next  func() (key, value []byte)
+		have  tally
+		ahead = make([]record, 0, 256)
+		end   bool
+	)
+	for !end {
+		ahead = ahead[:0]
+		r.err = r.drop.store.guard(func() error {
+			if next == nil {
+				c := r.from.ids.Cursor()
+				next = func() ([]byte, []byte) { next = c.Next; return c.First() }
+			}
+			for len(ahead) < cap(ahead) {
+				k, v := next()
+				if k == nil {
+					end = true
+					return r.drop.checkTally("ids", have, r.from.idsTally)
+				}
+				rec, err := decodeRecord(k, v)
+				if err != nil {
+					return r.drop.unreadable("the record", k, err)
+				}
+				have.add(v)
+				ahead = append(ahead, record{string(k), rec})
+			}
+			return nil
+		})
+		if r.err != nil {
+			return
+		}
+		for _, rec := range ahead {
+			if !yield(rec.id, rec.Record) {
+				return
+			}
+		}
+	}
+}
+
+// Intents implements Maildrop.
+func (m *maildrop) Intents() (open []OpenIntent, err error) {
+	s := m.store
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	if s.db == nil {
+		return nil, nil
+	}
+	err = s.view(func(tx *bbolt.Tx) error {
+		b, err := m.buckets(tx)
+		if b == nil || err != nil {
+			return err
+		}
+		open, err = m.intents(b)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return open, nil
+}
+
+func (m *maildrop) intents(b *buckets) ([]OpenIntent, error) {
+	var (
+		open []OpenIntent
+		have tally
+	)
+	c := b.intents.Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		in, err := decodeIntent(k, v)
+		if err != nil {
+			return nil, m.unreadable("the intent", k, err)
+		}
+		// An intent is never recorded without its record.
+		rec, err := decodeRecord(k, b.ids.Get(k))
+		if err != nil {
+			return nil, m.unreadable("the record", k, err)
+		}
+		have.add(v)
+		open = append(open, OpenIntent{ID: string(k), Intent: in, Record: rec})
+	}
+	return open, m.checkTally("intents", have, b.intentsTally)
+}
+
+// Commit implements Maildrop.
+func (m *maildrop) Commit(c Change) error { return m.store.commit(m, c) }

@@ -1,0 +1,266 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+)
+
+// randomChange returns a change over a small set of ids, so that changes meet.
+func randomChange(rnd *rand.Rand) Change {
+	id := func() string { return fmt.Sprintf("uid%d", rnd.IntN(400)) }
+	var c Change
+	for range rnd.IntN(20) {
+		c.Done = append(c.Done, id())
+	}
+	for range rnd.IntN(20) {
+		c.Forget = append(c.Forget, id())
+	}
+	for range rnd.IntN(40) {
+		e := Entry{ID: id(), Record: sample(rnd.IntN(1000))}
+		if rnd.IntN(3) == 0 {
+			e.Intent = &Intent{Kind: "maildir", Note: fmt.Sprint("note ", rnd.IntN(1000))}
+		}
+		c.Put = append(c.Put, e)
+	}
+	return c
+}
+
+func TestStoreAgainstAModel(t *testing.T) {
+	for seed := range uint64(6) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		path := newPath(t)
+		s := mustOpen(t, path)
+		model := contents{}
+		for step := range 60 {
+			key := fmt.Sprintf("user%d@host", rnd.IntN(4))
+			c := randomChange(rnd)
+			mustCommit(t, s.Maildrop(key), c)
+			model.apply(key, c)
+			if step%10 == 9 {
+				mustClose(t, s)
+				s = mustOpen(t, path)
+			}
+			if step%5 == 4 {
+				wantContents(t, s, model)
+			}
+		}
+		mustClose(t, s)
+	}
+}
+
+// TestGrowAndShrink goes through splits, merges and a long list of free pages.
+func TestGrowAndShrink(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	m := s.Maildrop("me@host")
+	model := contents{}
+	do := func(c Change) {
+		t.Helper()
+		mustCommit(t, m, c)
+		model.apply("me@host", c)
+	}
+	all := entries(0, 20_000)
+	for len(all) > 0 {
+		do(Change{Put: all[:4000]})
+		all = all[4000:]
+	}
+	mustClose(t, s)
+	s = mustOpen(t, path)
+	m = s.Maildrop("me@host")
+	wantContents(t, s, model)
+	for from := 0; from < 20_000; from += 4000 {
+		var c Change
+		for _, e := range entries(from, from+4000) {
+			c.Forget = append(c.Forget, e.ID)
+		}
+		do(c)
+	}
+	mustClose(t, s)
+	s = mustOpen(t, path)
+	wantContents(t, s, contents{})
+	if keys, err := s.Keys(); err != nil || len(keys) != 1 {
+		t.Errorf("%v, %v", keys, err)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	const users, rounds = 16, 8
+	errs := make(chan error, users)
+	for u := range users {
+		go func() {
+			m := s.Maildrop(fmt.Sprintf("user%02d@host", u))
+			for r := range rounds {
+				if err := m.Commit(Change{Put: entries(r*10, r*10+10)}); err != nil {
+					errs <- err
+					return
+				}
+				n := 0
+				if err := m.Scan(func(seq iter.Seq2[string, Record]) error {
+					for range seq {
+						n++
+					}
+					return nil
+				}); err != nil || n != (r+1)*10 {
+					errs <- fmt.Errorf("user %d sees %d ids in round %d: %w", u, n, r, err)
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range users {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	want := contents{}
+	for u := range users {
+		want.apply(fmt.Sprintf("user%02d@host", u), Change{Put: entries(0, rounds*10)})
+	}
+	mustClose(t, s)
+	wantContents(t, mustOpen(t, path), want)
+}
+
+// TestWaitingCommitsShareATransaction holds the writer's place until ten
+// changes wait behind it.
+func TestWaitingCommitsShareATransaction(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	const n = 10
+	before := txid(t, s)
+	s.writer.Lock()
+	errs := make(chan error, n)
+	for i := range n {
+		go func() {
+			errs <- s.Maildrop(fmt.Sprintf("user%d@host", i%3)).Commit(Change{Put: entries(i, i+1)})
+		}()
+	}
+	until(s, func() bool { return len(s.queue) == n })
+	s.writer.Unlock()
+	for range n {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := txid(t, s) - before; got != 1 {
+		t.Errorf("%d transactions for %d waiting changes", got, n)
+	}
+	want := contents{}
+	for i := range n {
+		want.apply(fmt.Sprintf("user%d@host", i%3), Change{Put: entries(i, i+1)})
+	}
+	wantContents(t, s, want)
+}
+
+func txid(t *testing.T, s *Bolt) int {
+	t.Helper()
+	tx, err := s.db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return tx.ID()
+}
+
+func TestCloseWaitsForCalls(t *testing.T) {
+	s := mustOpen(t, newPath(t))
+	m := s.Maildrop("me@host")
+	mustCommit(t, m, Change{Put: entries(0, 1000)})
+	inside, closed := make(chan bool), make(chan error, 1)
+	scanned := make(chan error, 1)
+	go func() {
+		scanned <- m.Scan(func(seq iter.Seq2[string, Record]) error {
+			inside <- true
+			n := 0
+			for range seq {
+				n++
+			}
+			if n != 1000 {
+				return fmt.Errorf("%d ids", n)
+			}
+			select {
+			case <-closed:
+				return errors.New("closed under a Scan")
+			default:
+				return nil
+			}
+		})
+	}()
+	<-inside
+	go func() { closed <- s.Close() }()
+	if err := <-scanned; err != nil {
+		t.Error(err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseWaitsForACommit(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	s.writer.Lock()
+	committed, closed := make(chan error, 1), make(chan error, 1)
+	go func() { committed <- s.Maildrop("me@host").Commit(Change{Put: entries(0, 3)}) }()
+	until(s, func() bool { return len(s.queue) == 1 })
+	go func() { closed <- s.Close() }()
+	until(s, func() bool { return s.closed })
+	for range 10_000 {
+		select {
+		case <-closed:
+			t.Fatal("closed while a commit waits")
+		default:
+			runtime.Gosched()
+		}
+	}
+	s.writer.Unlock()
+	if err := errors.Join(<-committed, <-closed); err != nil {
+		t.Fatal(err)
+	}
+	want := contents{}
+	want.apply("me@host", Change{Put: entries(0, 3)})
+	wantContents(t, mustOpen(t, path), want)
+}
+
+// until waits for something that s.mu guards.
+func until(s *Bolt, done func() bool) {
+	for {
+		s.mu.Lock()
+		ok := done()
+		s.mu.Unlock()
+		if ok {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestAFailedCommitEndsTheStore(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	m := s.Maildrop("me@host")
+	mustCommit(t, m, Change{Put: entries(0, 3)})
+	want := mustRead(t, s)
+	if err := s.file.Close(); err != nil { // the next write fails, as on a broken disk
+		t.Fatal(err)
+	}
+	first := m.Commit(Change{Put: entries(3, 4)})
+	if first == nil || errors.Is(first, ErrDamaged) {
+		t.Fatalf("commit: %v", first)
+	}
+	_, readErr := read(s)
+	for what, err := range map[string]error{
+		"commit": m.Commit(Change{Put: entries(4, 5)}), "another maildrop": s.Maildrop("x").Commit(Change{Put: entries(4, 5)}), "read": readErr,
+	} {
+		if err != first {
+			t.Errorf("%s after a failed commit: %v", what, err)
+		}
+	}
+	_ = s.Close()
+	wantContents(t, mustOpen(t, path), want)
+}

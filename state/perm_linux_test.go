@@ -1,0 +1,58 @@
+package state
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// asNobody calls fn with the file permissions of a user who owns nothing, also
+// where the tests run as root, who may do everything.
+func asNobody(t *testing.T, fn func()) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if err := syscall.Setfsuid(65534); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fn()
+}
+
+func TestNoPermission(t *testing.T) {
+	readOnly, shut := t.TempDir(), newPath(t)
+	mustClose(t, mustOpen(t, shut))
+	if err := errors.Join(os.Chmod(readOnly, 0o555), os.Chmod(shut, 0)); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		asNobody(t, func() {
+			for what, path := range map[string]string{
+				"read-only directory": filepath.Join(readOnly, "state.db"),
+				"below it":            filepath.Join(readOnly, "a", "state.db"),
+				"file of mode 0":      shut,
+			} {
+				for _, open := range []func(string, time.Duration) (*Bolt, error){Open, OpenReadOnly} {
+					s, err := open(path, 0)
+					if err == nil && s.ID() == "" {
+						continue // a missing file is an empty store to look at
+					}
+					if !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrDamaged) {
+						t.Errorf("%s: %v", what, err)
+					}
+				}
+			}
+		})
+	}()
+	<-done
+	if err := os.Chmod(readOnly, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}

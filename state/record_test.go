@@ -1,0 +1,108 @@
+package state
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRecordRoundTrip(t *testing.T) {
+	day := time.Unix(1_750_000_000, 0).UTC()
+	for name, r := range map[string]Record{
+		"zero":      {},
+		"no octets": {Octets: -1},
+		"delivered": {Delivered: day, Octets: 1 << 40, Digest: [16]byte{1, 15: 2}},
+		"absent":    {Delivered: day, Absent: day.AddDate(0, 0, 30), Absences: 31},
+		"failed":    {Octets: 7, Failures: 3, Reason: "552 too big \x00\xff"},
+		"extremes":  {Octets: math.MinInt64, Absences: math.MaxInt, Failures: math.MinInt, Reason: strings.Repeat("x", 1<<16)},
+		"old":       {Delivered: time.Unix(-1, 0).UTC(), Absent: time.Unix(0, 0).UTC()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := decodeRecord([]byte("id"), encodeRecord([]byte("id"), r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(r, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRecordIsSmall(t *testing.T) {
+	r := Record{Delivered: time.Unix(1_750_000_000, 0), Octets: 100_000, Digest: [16]byte{1}}
+	if n := len(encodeRecord([]byte("id"), r)); n > 36 {
+		t.Errorf("a plain record takes %d octets", n)
+	}
+}
+
+func TestRecordBelongsToItsID(t *testing.T) {
+	if _, err := decodeRecord([]byte("b"), encodeRecord([]byte("a"), sample(1))); !errors.Is(err, errBroken) {
+		t.Errorf("the record of a under b: %v", err)
+	}
+}
+
+func TestRecordWithAnyBitFlippedIsRefused(t *testing.T) {
+	for n := range 16 {
+		value := encodeRecord([]byte("id"), sample(n))
+		for bit := range 8 * len(value) {
+			value[bit/8] ^= 1 << (bit % 8)
+			if _, err := decodeRecord([]byte("id"), value); err == nil {
+				t.Fatalf("record %d with bit %d flipped was read", n, bit)
+			}
+			value[bit/8] ^= 1 << (bit % 8)
+		}
+	}
+}
+
+func TestNewerRecordVersion(t *testing.T) {
+	id := []byte("id")
+	for name, decode := range map[string]func([]byte) error{
+		"record": func(v []byte) error { _, err := decodeRecord(id, v); return err },
+		"intent": func(v []byte) error { _, err := decodeIntent(id, v); return err },
+	} {
+		for _, c := range []struct {
+			payload string
+			newer   bool
+		}{{"\x02whatever it is", true}, {"\xff", true}, {"\x00", false}, {"", false}, {"\x01", false}} {
+			err := decode(seal(id, []byte(c.payload)))
+			if err == nil || errors.Is(err, ErrVersion) != c.newer {
+				t.Errorf("%s %q: %v", name, c.payload, err)
+			}
+		}
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	for n := range 16 {
+		v := encodeRecord([]byte("id"), sample(n))
+		f.Add([]byte("id"), v[:len(v)-sealSize])
+	}
+	in := encodeIntent([]byte("id"), Intent{Kind: "maildir", Note: "tmp/1.2.3"})
+	f.Add([]byte("id"), in[:len(in)-sealSize])
+	f.Add([]byte(""), []byte{})
+	f.Fuzz(func(t *testing.T, id, payload []byte) {
+		_, _ = decodeRecord(id, payload) // no seal
+		_, _ = decodeIntent(id, payload)
+		value := seal(id, append([]byte(nil), payload...))
+		if r, err := decodeRecord(id, value); err == nil {
+			again, err := decodeRecord(id, encodeRecord(id, r))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(r, again); diff != "" {
+				t.Error(diff)
+			}
+		}
+		if in, err := decodeIntent(id, value); err == nil {
+			again, err := decodeIntent(id, encodeIntent(id, in))
+			if err != nil || again != in {
+				t.Errorf("%v became %v, %v", in, again, err)
+			}
+		}
+	})
+}
