@@ -1,0 +1,60 @@
+package pop3
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"strings"
+)
+
+// Apop logs in with APOP. It is refused if the greeting has no proper
+// timestamp, and after STLS, where the timestamp came in clear text; then
+// nothing is sent. Errors are those of Login. RFC 1939 section 7 (APOP)
+func (c *Client) Apop(user, secret string) error {
+	if err := c.enter("APOP", Authorization); err != nil {
+		return err
+	}
+	if err := (Credentials{User: user, Password: secret}).check(); err != nil {
+		return err
+	}
+	if strings.ContainsAny(user, " \t") {
+		return &AuthError{Method: "apop", User: user, Err: errors.New("APOP cannot send a user name with blanks")}
+	}
+	if c.timestamp == "" {
+		return &AuthError{Method: "apop", User: user, Err: errors.New("the greeting has no timestamp that may be used for APOP")}
+	}
+	sum := md5.Sum([]byte(c.timestamp + secret))
+	digest := hex.EncodeToString(sum[:])
+	defer c.hide(secret, digest)()
+	c.queue("APOP", "APOP "+user+" "+digest, "APOP "+user+" ***")
+	if _, err := c.status(); err != nil {
+		return refusedLogin("apop", user, err)
+	}
+	c.state = Transaction
+	return nil
+}
+
+// timestamp finds the timestamp in a greeting, with its angle brackets. It has
+// to be a msg-id of printable ASCII: other octets are what the attack on APOP's
+// MD5 needs (CVE-2007-1558).
+func timestamp(greeting string) string {
+	start := strings.IndexByte(greeting, '<')
+	if start < 0 {
+		return ""
+	}
+	length := strings.IndexByte(greeting[start:], '>')
+	if length < 0 {
+		return ""
+	}
+	id := greeting[start : start+length+1]
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' || i > 0 && id[i] == '<' {
+			return ""
+		}
+	}
+	local, domain, ok := strings.Cut(id[1:len(id)-1], "@")
+	if !ok || local == "" || domain == "" || strings.Contains(domain, "@") {
+		return ""
+	}
+	return id
+}

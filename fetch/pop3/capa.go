@@ -1,0 +1,109 @@
+package pop3
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+const maxCapabilities = 100 // lines
+
+// Capabilities is what a server says that it can do. RFC 2449 section 5. The
+// zero value is that of a server that knows no CAPA, or was not asked yet.
+type Capabilities struct {
+	Asked bool // the server has answered CAPA in some way
+	Known bool // with a list
+	list  []capability
+}
+
+type capability struct {
+	name   string // upper case
+	params []string
+}
+
+// Capa asks for the capabilities, in state AUTHORIZATION or TRANSACTION, and
+// remembers them. A server that refuses CAPA has none; that is no error.
+func (c *Client) Capa() (Capabilities, error) {
+	var refused *ResponseError
+	_, err := c.simple("CAPA", Authorization, Transaction)
+	if errors.As(err, &refused) {
+		c.caps = Capabilities{Asked: true}
+		return c.caps, nil
+	}
+	if err != nil {
+		return Capabilities{}, err
+	}
+	caps := Capabilities{Asked: true, Known: true}
+	_, err = c.listing("CAPA", maxCapabilities, func(line []byte, long *LineError) bool {
+		if long != nil {
+			c.fail(&ProtocolError{Command: "CAPA", Line: long.Line, Reason: long.Reason})
+			return false
+		}
+		c.wire.trace("S", string(line))
+		caps.add(string(line))
+		return true
+	})
+	if err != nil {
+		return Capabilities{}, err
+	}
+	c.caps = caps
+	return caps, nil
+}
+
+// Capabilities returns what the last Capa said; the zero value before it, and
+// again after TLS has begun.
+func (c *Client) Capabilities() Capabilities { return c.caps }
+
+// add takes one line. A capability that comes twice has the parameters of both.
+func (c *Capabilities) add(line string) {
+	words := strings.FieldsFunc(line, isBlank)
+	if len(words) == 0 {
+		return
+	}
+	name := strings.ToUpper(words[0])
+	for i := range c.list {
+		if c.list[i].name == name {
+			c.list[i].params = append(c.list[i].params, words[1:]...)
+			return
+		}
+	}
+	c.list = append(c.list, capability{name: name, params: words[1:]})
+}
+
+func (c Capabilities) find(name string) (capability, bool) {
+	for _, e := range c.list {
+		if strings.EqualFold(e.name, name) {
+			return e, true
+		}
+	}
+	return capability{}, false
+}
+
+// Has says whether a capability is offered. Case does not matter.
+func (c Capabilities) Has(name string) bool {
+	_, ok := c.find(name)
+	return ok
+}
+
+// Params returns the parameters of a capability as the server wrote them.
+func (c Capabilities) Params(name string) []string {
+	e, _ := c.find(name)
+	return slices.Clone(e.params)
+}
+
+// Names returns the capabilities in upper case, in the order of the server.
+func (c Capabilities) Names() []string {
+	names := make([]string, 0, len(c.list))
+	for _, e := range c.list {
+		names = append(names, e.name)
+	}
+	return names
+}
+
+// sasl says whether a SASL mechanism is offered. RFC 5034 section 3
+func (c Capabilities) sasl(mechanism string) bool {
+	e, _ := c.find("SASL")
+	return slices.ContainsFunc(e.params, func(p string) bool { return strings.EqualFold(p, mechanism) })
+}
+
+func isBlank(r rune) bool { return r == ' ' || r == '\t' }

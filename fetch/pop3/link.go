@@ -1,0 +1,96 @@
+package pop3
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+)
+
+// rateOctets is what has to arrive within each timeout of a long reply.
+const rateOctets = 1024
+
+// link is the connection below TLS. It gives each exchange a budget of waiting
+// time, over any number of reads and writes, and ends every wait when the
+// context ends. The time between two waits costs nothing, so that a caller who
+// syncs a disk between two reads is not taken for a silent server.
+//
+// One goroutine reads and writes; the context may end in another.
+type link struct {
+	net.Conn
+	ctx     context.Context
+	unwatch func() bool
+
+	budget  time.Duration // what was given
+	left    time.Duration // what is left of it
+	bulk    bool          // the budget begins anew with every rateOctets
+	arrived int           // octets since it last did
+
+	mu    sync.Mutex // orders the deadlines set here and the one of the context
+	ended bool       // the context is over: no deadline is moved any more
+}
+
+func newLink(ctx context.Context, conn net.Conn) *link {
+	l := &link{Conn: conn, ctx: ctx}
+	l.unwatch = context.AfterFunc(ctx, l.end)
+	return l
+}
+
+// end wakes whoever waits; what they get is the cause of the context's end.
+func (l *link) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = true
+	l.Conn.SetDeadline(time.Unix(1, 0)) // any time in the past
+}
+
+// whole gives all that follows one budget, whatever arrives.
+func (l *link) whole(d time.Duration) { l.budget, l.left, l.bulk = d, d, false }
+
+// rate gives what follows a budget that begins anew with every rateOctets.
+func (l *link) rate(d time.Duration) { l.budget, l.left, l.bulk, l.arrived = d, d, true, 0 }
+
+// arm sets a deadline, unless the context has set the last one.
+func (l *link) arm(set func(time.Time) error, now time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || l.ctx.Err() != nil {
+		return context.Cause(l.ctx)
+	}
+	return set(now.Add(max(l.left, 0)))
+}
+
+func (l *link) Read(p []byte) (int, error) {
+	start := time.Now()
+	if err := l.arm(l.Conn.SetReadDeadline, start); err != nil {
+		return 0, err
+	}
+	n, err := l.Conn.Read(p)
+	l.left -= time.Since(start)
+	if l.arrived += n; l.bulk && l.arrived >= rateOctets {
+		l.left, l.arrived = l.budget, 0
+	}
+	if err != nil && l.ctx.Err() != nil {
+		err = context.Cause(l.ctx)
+	}
+	return n, err
+}
+
+func (l *link) Write(p []byte) (int, error) {
+	start := time.Now()
+	if err := l.arm(l.Conn.SetWriteDeadline, start); err != nil {
+		return 0, err
+	}
+	n, err := l.Conn.Write(p)
+	l.left -= time.Since(start)
+	if err != nil && l.ctx.Err() != nil {
+		err = context.Cause(l.ctx)
+	}
+	return n, err
+}
+
+// Close may be called at any time and from any goroutine.
+func (l *link) Close() error {
+	l.unwatch()
+	return l.Conn.Close()
+}

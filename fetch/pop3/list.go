@@ -1,0 +1,141 @@
+package pop3
+
+import (
+	"bytes"
+	"iter"
+	"math"
+	"strconv"
+)
+
+const maxListingLines = 4_000_000
+
+// ScanListing is one line of the answer to LIST.
+type ScanListing struct {
+	Num    int
+	Octets int64 // as the server says, which may be wrong
+}
+
+// List asks for the scan listing of the maildrop. A *LineError is one line that
+// cannot be used, and the iteration goes on; a *ResponseError ends it, and so
+// does every other error, which has broken the client.
+//
+// RFC 1939 section 5 (LIST)
+func (c *Client) List() iter.Seq2[ScanListing, error] {
+	return func(yield func(ScanListing, error) bool) {
+		scan(c, "LIST", yield, func(num int, rest []byte) (ScanListing, string) {
+			// Anything may follow the octets. RFC 1939 section 5
+			size, _ := cutBlank(rest)
+			octets, ok := parseNumber(size, math.MaxInt64)
+			if !ok {
+				return ScanListing{Num: num}, "no number of octets"
+			}
+			return ScanListing{Num: num, Octets: octets}, ""
+		})
+	}
+}
+
+// scan runs a command that answers with one line for each message.
+func scan[T any](c *Client, command string, yield func(T, error) bool, parse func(num int, rest []byte) (T, string)) {
+	var zero T
+	if err := c.enter(command, Transaction); err != nil {
+		yield(zero, err)
+		return
+	}
+	c.iterate(command, func() bool {
+		c.queue(command, command, command)
+		if _, err := c.status(); err != nil {
+			yield(zero, err)
+			return true
+		}
+		left, err := c.listing(command, maxListingLines, func(line []byte, bad *LineError) bool {
+			if bad != nil {
+				return yield(zero, bad)
+			}
+			num, rest := messageNumber(line)
+			if num == 0 {
+				return yield(zero, c.lineError(command, 0, line, "no message number"))
+			}
+			value, reason := parse(num, rest)
+			if reason != "" {
+				return yield(value, c.lineError(command, num, line, reason))
+			}
+			return yield(value, nil)
+		})
+		if err != nil && !left {
+			yield(zero, err)
+		}
+		return !left
+	})
+}
+
+// listing reads a multi-line reply line by line, unstuffed, and calls got for
+// each; line is valid during the call. It says whether got returned false;
+// other errors have broken the client. RFC 1939 section 3
+func (c *Client) listing(command string, maxLines int, got func(line []byte, long *LineError) bool) (left bool, err error) {
+	c.link.rate(c.timeout)
+	var octets int64
+	for lines := 0; ; lines++ {
+		var long *LineError
+		line, err := c.wire.line(maxListing)
+		if err == errLineTooLong {
+			head := c.wire.head()
+			num, _ := messageNumber([]byte(head))
+			long = &LineError{Command: command, Num: num, Line: head, Reason: "line too long"}
+			err = c.wire.skipLine()
+		}
+		if err != nil {
+			return false, c.failIO(command, err)
+		}
+		if long == nil && len(line) == 1 && line[0] == '.' {
+			c.wire.traceOctets(octets)
+			return false, nil
+		}
+		if lines >= maxLines {
+			return false, c.protocol(command, line, "more than "+strconv.Itoa(maxLines)+" lines")
+		}
+		octets += int64(len(line))
+		if !got(bytes.TrimPrefix(line, []byte{'.'}), long) {
+			return true, c.broken
+		}
+	}
+}
+
+func (c *Client) lineError(command string, num int, line []byte, reason string) *LineError {
+	return &LineError{Command: command, Num: num, Line: c.wire.shown(line), Reason: reason}
+}
+
+// messageNumber splits a listing line behind its message number, which is 0
+// where there is none that could be one. Any run of blanks separates
+// (Maillennium sends several).
+func messageNumber(line []byte) (int, []byte) {
+	word, rest := cutBlank(bytes.TrimLeft(line, " \t"))
+	num, ok := parseNumber(word, math.MaxInt32)
+	if !ok {
+		return 0, nil
+	}
+	return int(num), rest
+}
+
+func cutBlank(b []byte) (word, rest []byte) {
+	i := bytes.IndexAny(b, " \t")
+	if i < 0 {
+		return b, nil
+	}
+	return b[:i], bytes.TrimLeft(b[i:], " \t")
+}
+
+// parseNumber reads decimal digits and nothing else.
+func parseNumber(b []byte, limit int64) (int64, bool) {
+	var n int64
+	for _, digit := range b {
+		if digit < '0' || digit > '9' {
+			return 0, false
+		}
+		d := int64(digit - '0')
+		if n > (limit-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, len(b) > 0
+}

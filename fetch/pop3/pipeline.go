@@ -1,0 +1,186 @@
+package pop3
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+)
+
+// maxWindow is how many commands may be on their way at once where the server
+// takes several. RFC 2449 section 6.6 (PIPELINING)
+const maxWindow = 32
+
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// window says how many commands may be on their way now.
+func (c *Client) window() int {
+	if c.opts.Pipelining == PipelineOn && c.caps.Has("PIPELINING") {
+		return maxWindow
+	}
+	return 1
+}
+
+// queue adds a command line (without its end) to the next write. shown is the
+// line as the trace may have it; command names it in errors.
+func (c *Client) queue(command, line, shown string) {
+	c.out = append(c.out, line...)
+	c.out = append(c.out, "\r\n"...)
+	c.queued = append(c.queued, command)
+	c.wire.trace("C", shown)
+}
+
+// flush writes what is queued, in one write.
+func (c *Client) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	command := c.queued[0]
+	if len(c.owed) == 0 {
+		// Nothing was owed, so nothing may have come: whatever is there would
+		// be taken for the reply to what is sent now.
+		if c.wire.r.Buffered() > 0 {
+			return c.protocol(command, []byte(c.wire.head()), "the server sent something before it was asked")
+		}
+		c.flights++
+	}
+	c.link.whole(c.timeout)
+	if err := c.wire.write(c.out); err != nil {
+		return c.failIO(command, err)
+	}
+	c.out = c.out[:0]
+	c.owed = append(c.owed, c.queued...)
+	c.queued = c.queued[:0]
+	return nil
+}
+
+// status writes what is queued and reads the status line of the oldest command
+// that waits for one: the text after +OK, or a *ResponseError. Any other error
+// has broken the client.
+func (c *Client) status() (string, error) {
+	command, line, err := c.reply(maxStatus)
+	if err != nil {
+		return "", err
+	}
+	return c.verdict(command, line)
+}
+
+// reply reads the next line for the oldest command, which is then no longer
+// owed anything.
+func (c *Client) reply(limit int) (command string, line []byte, err error) {
+	if err := c.flush(); err != nil {
+		return "", nil, err
+	}
+	command = c.owed[0]
+	c.link.whole(c.timeout)
+	line, err = c.wire.line(limit)
+	if err != nil {
+		return command, nil, c.failIO(command, err)
+	}
+	c.owed = append(c.owed[:0], c.owed[1:]...)
+	return command, line, nil
+}
+
+// verdict understands a status line. RFC 1939 section 3; the text may be
+// missing altogether.
+func (c *Client) verdict(command string, line []byte) (string, error) {
+	c.wire.trace("S", string(line))
+	text, ok := indicator(line, "+OK")
+	if ok {
+		return text, nil
+	}
+	text, ok = indicator(line, "-ERR")
+	if !ok {
+		return "", c.protocol(command, line, "neither +OK nor -ERR")
+	}
+	text = c.wire.shown([]byte(text))
+	return "", &ResponseError{Command: command, Code: responseCode(text), Text: text}
+}
+
+// indicator returns the text behind a status indicator.
+func indicator(line []byte, want string) (string, bool) {
+	if len(line) < len(want) || !strings.EqualFold(string(line[:len(want)]), want) {
+		return "", false
+	}
+	return strings.TrimLeft(string(line[len(want):]), " \t"), true
+}
+
+// responseCode finds the response code at the start of a text.
+// RFC 2449 section 8
+func responseCode(text string) Code {
+	if !strings.HasPrefix(text, "[") {
+		return ""
+	}
+	code, _, ok := strings.Cut(text[1:], "]")
+	if !ok || code == "" {
+		return ""
+	}
+	for i := range len(code) {
+		if code[i] <= ' ' || code[i] > '~' || code[i] == '[' {
+			return ""
+		}
+	}
+	return Code(strings.ToUpper(code))
+}
+
+// simple is a command whose whole reply is its status line.
+func (c *Client) simple(command string, allowed ...State) (string, error) {
+	if err := c.enter(command, allowed...); err != nil {
+		return "", err
+	}
+	c.queue(command, command, command)
+	return c.status()
+}
+
+// errLeft is the cause where a loop was left before its end.
+var errLeft = errors.New("the loop over its replies was left before the end")
+
+// iterate runs an iteration: body reports whether it came to its end with
+// nothing owed. Where it did not, or panicked, the client is broken.
+func (c *Client) iterate(command string, body func() bool) {
+	c.during = command
+	ended := false
+	defer func() {
+		c.during = ""
+		if !ended && c.broken == nil {
+			c.fail(fmt.Errorf("%s: %w", command, errLeft))
+		}
+	}()
+	ended = body()
+}
+
+// each sends "VERB n" for each number, at most a window ahead of the replies,
+// and calls got for each reply in order. got returns false where the loop was
+// left; it has then to say so to iterate too. After an error that broke the
+// client got is called once more, with it, and no more.
+func (c *Client) each(nums []int, line func(num int) string, got func(num int, text string, err error) bool) bool {
+	size, next := c.window(), 0
+	for i, num := range nums {
+		// Half a window at a time: one write for many commands, and the server
+		// always has something to do.
+		if next-i <= size/2 {
+			for ; next < len(nums) && next-i < size; next++ {
+				command := line(nums[next])
+				c.queue(command, command, command)
+			}
+		}
+		text, err := c.status()
+		more := got(num, text, err)
+		if c.broken != nil {
+			return false
+		}
+		if !more {
+			return len(c.owed) == 0
+		}
+	}
+	return true
+}

@@ -1,0 +1,333 @@
+package pop3
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"strings"
+	"testing"
+)
+
+func numbers(n int) []int {
+	nums := make([]int, n)
+	for i := range nums {
+		nums[i] = i + 1
+	}
+	return nums
+}
+
+// batches is a connection that keeps what each write carried.
+type batches struct {
+	net.Conn
+	writes []string
+}
+
+func (b *batches) Write(p []byte) (int, error) {
+	b.writes = append(b.writes, string(p))
+	return b.Conn.Write(p)
+}
+
+// The replies to a window that is refilled, with a refusal in the middle, a
+// body that is not read and one that is read in part.
+func TestWindow(t *testing.T) {
+	for _, n := range []int{1, 2, 31, 32, 33, 100} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			client, server := tcpPair(t)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer server.Close()
+				r, w := bufio.NewReader(server), bufio.NewWriter(server)
+				for i := 1; ; i++ {
+					line, err := r.ReadString('\n')
+					if err != nil {
+						return
+					}
+					if line != fmt.Sprintf("RETR %d\r\n", i) {
+						t.Errorf("got %q for %d", line, i)
+					}
+					if i%7 == 0 {
+						fmt.Fprintf(w, "-ERR none\r\n")
+					} else {
+						fmt.Fprintf(w, "+OK %d octets\r\nbody %d\r\n%s\r\n.\r\n", i, i, strings.Repeat("x", 10_000))
+					}
+					w.Flush()
+				}
+			}()
+			conn := &batches{Conn: client}
+			c := &Client{ctx: t.Context(), timeout: defaultTimeout, link: newLink(t.Context(), conn), state: Transaction}
+			defer func() { c.Close(); <-done }()
+			c.opts.Pipelining = PipelineOn
+			c.caps.add("pipelining")
+			c.wire.conn = c.link
+			c.wire.r = bufio.NewReaderSize(&c.wire, bufferSize)
+
+			seen := 0
+			for m, err := range c.Retr(numbers(n)) {
+				seen++
+				if m.Num != seen {
+					t.Fatalf("message %d, want %d", m.Num, seen)
+				}
+				var refused *ResponseError
+				if seen%7 == 0 {
+					if !errors.As(err, &refused) || refused.Command != fmt.Sprintf("RETR %d", seen) {
+						t.Errorf("got %v", err)
+					}
+					if _, err := m.Body.Read(nil); err == nil {
+						t.Error("a refused message can be read")
+					}
+					continue
+				}
+				if err != nil || m.Octets != int64(seen) {
+					t.Fatalf("%d octets, %v", m.Octets, err)
+				}
+				switch seen % 3 {
+				case 0: // not read
+				case 1:
+					want := fmt.Sprintf("body %d\r\n", seen)
+					part := make([]byte, len(want))
+					if _, err := io.ReadFull(m.Body, part); err != nil || string(part) != want {
+						t.Errorf("%q, %v", part, err)
+					}
+				case 2:
+					if _, err := io.Copy(io.Discard, m.Body); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if seen != n || c.Broken() != nil || c.RoundTrips() != 1 {
+				t.Errorf("%d of %d, %v, %d round trips", seen, n, c.Broken(), c.RoundTrips())
+			}
+			if first := strings.Count(conn.writes[0], "\n"); first != min(n, maxWindow) {
+				t.Errorf("%d commands in the first write", first)
+			}
+			if most := 1 + (n+maxWindow/2-1)/(maxWindow/2); len(conn.writes) > most {
+				t.Errorf("%d writes, want at most %d", len(conn.writes), most)
+			}
+		})
+	}
+}
+
+func TestPipelinedDele(t *testing.T) {
+	c := pipelined(t, `
+		C: DELE 3
+		C: DELE 1
+		C: DELE 2
+		S: +OK
+		S: -ERR no
+		S: +OK
+		C: QUIT
+		S: +OK
+	`)
+	var got []string
+	for num, err := range c.Dele([]int{3, 1, 2}) {
+		got = append(got, fmt.Sprint(num, err))
+	}
+	if s := strings.Join(got, "; "); s != `3 <nil>; 1 DELE 1: server said "-ERR no"; 2 <nil>` {
+		t.Error(s)
+	}
+	if err := c.Quit(); err != nil {
+		t.Error(err)
+	}
+	if c.RoundTrips() != 5 {
+		t.Errorf("%d round trips", c.RoundTrips())
+	}
+}
+
+// Only a server that offers PIPELINING gets it, and only who asks for it.
+func TestNoPipelining(t *testing.T) {
+	for _, tt := range []struct {
+		p     Pipelining
+		offer string
+		want  int
+	}{
+		{PipelineAuto, "PIPELINING", 1}, {PipelineOff, "PIPELINING", 1},
+		{PipelineOn, "TOP", 1}, {PipelineOn, "PIPELINING", maxWindow},
+	} {
+		c := &Client{opts: Options{Pipelining: tt.p}}
+		c.caps.add(tt.offer)
+		if got := c.window(); got != tt.want {
+			t.Errorf("%v: window %d", tt, got)
+		}
+	}
+}
+
+// A loop that is left leaves replies behind: nothing may be sent any more.
+func TestBreak(t *testing.T) {
+	retr := "C: RETR 1\nS: +OK\nS: x\nS: .\n"
+	for _, tt := range []struct {
+		name, script string
+		leave        func(c *Client)
+		ok           bool
+	}{
+		{"listing", "C: UIDL\nS: +OK\nS: 1 a\nS: 2 b\nS: .", func(c *Client) { first(c.Uidl()) }, false},
+		{"listing at its last line", "C: LIST\nS: +OK\nS: 1 1\nS: .", func(c *Client) { first(c.List()) }, false},
+		{"unread body", retr, func(c *Client) { first(c.Retr([]int{1})) }, false},
+		{"half a body", retr, func(c *Client) {
+			for m := range c.Retr([]int{1}) {
+				m.Body.Read(make([]byte, 1))
+				break
+			}
+		}, false},
+		{"before the last message, which was not asked for yet", retr + "C: NOOP\nS: +OK", func(c *Client) {
+			for m := range c.Retr([]int{1, 2}) {
+				io.Copy(io.Discard, m.Body)
+				break
+			}
+		}, true},
+		{"everything was read", retr + "C: NOOP\nS: +OK", func(c *Client) {
+			for m := range c.Retr([]int{1}) {
+				io.Copy(io.Discard, m.Body)
+				break
+			}
+		}, true},
+		{"DELE", "C: DELE 1\nS: +OK\nC: NOOP\nS: +OK", func(c *Client) { first(c.Dele([]int{1, 2})) }, true},
+		{"last DELE", "C: DELE 1\nS: +OK\nC: NOOP\nS: +OK", func(c *Client) { first(c.Dele([]int{1})) }, true},
+		{"panic", "C: UIDL\nS: +OK\nS: 1 a\nS: .", func(c *Client) {
+			defer func() { recover() }()
+			for range c.Uidl() {
+				panic("the loop")
+			}
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := transaction(t, tt.script)
+			tt.leave(c)
+			if tt.ok {
+				if err := c.Noop(); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			for _, err := range everyCall(c) {
+				if !errors.Is(err, ErrBroken) || !errors.Is(err, errLeft) {
+					t.Errorf("got %v", err)
+				}
+			}
+			if err := c.Quit(); !errors.Is(err, ErrBroken) {
+				t.Errorf("QUIT: %v", err)
+			}
+		})
+	}
+}
+
+func first[T any](seq iter.Seq2[T, error]) (T, error) {
+	for v, err := range seq {
+		return v, err
+	}
+	panic("empty")
+}
+
+// everyCall calls all that sends something in TRANSACTION.
+func everyCall(c *Client) []error {
+	_, err := c.Capa()
+	errs := []error{err, c.Noop(), c.Rset()}
+	_, _, err = c.Stat()
+	errs = append(errs, err)
+	_, err = first(c.List())
+	errs = append(errs, err)
+	_, err = first(c.Uidl())
+	errs = append(errs, err)
+	_, err = first(c.Retr([]int{1}))
+	errs = append(errs, err)
+	_, err = first(c.Top([]int{1}, 1))
+	errs = append(errs, err)
+	_, err = first(c.Dele([]int{1}))
+	return append(errs, err)
+}
+
+func TestWrongState(t *testing.T) {
+	t.Run("before login", func(t *testing.T) {
+		c := connect(t, "S: +OK\nC: CAPA\nS: -ERR\n")
+		for _, err := range everyCall(c)[1:] { // CAPA is allowed
+			if !errors.Is(err, ErrState) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if c.Broken() != nil {
+			t.Error(c.Broken())
+		}
+	})
+	t.Run("after login", func(t *testing.T) {
+		c := transaction(t, "")
+		_, err := c.Login(Credentials{User: "u"})
+		for _, err := range []error{err, c.UserPass("u", "x"), c.Apop("u", "x"), c.Auth(steps{})} {
+			if !errors.Is(err, ErrState) {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
+	t.Run("inside a loop", func(t *testing.T) {
+		c := transaction(t, "C: RETR 1\nS: +OK\nS: x\nS: .\nC: NOOP\nS: +OK")
+		for range c.Retr([]int{1}) {
+			for _, err := range everyCall(c) {
+				if !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "over RETR is over") {
+					t.Errorf("got %v", err)
+				}
+			}
+		}
+		if err := c.Noop(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("no such number", func(t *testing.T) {
+		c := transaction(t, "")
+		for _, num := range []int{0, -1} {
+			_, err := first(c.Dele([]int{1, num}))
+			m, err2 := first(c.Retr([]int{num}))
+			if !errors.Is(err, ErrState) || !errors.Is(err2, ErrState) || m == nil {
+				t.Errorf("%v, %v", err, err2)
+			}
+		}
+		for range c.Retr(nil) {
+			t.Error("a message out of nothing")
+		}
+	})
+	t.Run("closed", func(t *testing.T) {
+		c := transaction(t, "")
+		c.Close()
+		for _, err := range everyCall(c) {
+			if !errors.Is(err, ErrBroken) || !errors.Is(err, net.ErrClosed) {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
+}
+
+// What a server sends unasked would be taken for the next reply.
+func TestUnsolicited(t *testing.T) {
+	for _, tt := range []struct{ name, script string }{
+		{"reply", "C: NOOP\nS: +OK\nS: +OK again"},
+		{"not stuffed", "C: RETR 1\nS: +OK\nS: x\nS: .\nS: rest\nS: ."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := transaction(t, tt.script)
+			if strings.HasPrefix(tt.script, "C: RETR") {
+				for range c.Retr([]int{1}) {
+				}
+			} else if err := c.Noop(); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Quit(); !isProtocolError(err) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// A body that is kept over its step gives neither octets nor an end.
+func TestStaleBody(t *testing.T) {
+	c := transaction(t, "C: RETR 1\nS: +OK\nS: x\nS: .\nC: RETR 2\nS: +OK\nS: y\nS: .")
+	var kept io.Reader
+	for m := range c.Retr([]int{1, 2}) {
+		if kept != nil {
+			if n, err := kept.Read(make([]byte, 8)); n != 0 || err == nil || err == io.EOF {
+				t.Errorf("read %d, %v", n, err)
+			}
+		}
+		kept = m.Body
+	}
+}

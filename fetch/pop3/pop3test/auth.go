@@ -1,0 +1,213 @@
+package pop3test
+
+import (
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+)
+
+// maxAuthLine is the longest AUTH command with an initial response, CRLF
+// included: RFC 2449 section 4, RFC 5034 section 4.
+const maxAuthLine = 255
+
+// masked returns a client's line without the secret in it.
+func masked(verb, line string) string {
+	words := strings.SplitN(line, " ", 3)
+	switch {
+	case verb == "PASS" && len(words) > 1:
+		return words[0] + " ***"
+	case (verb == "APOP" || verb == "AUTH") && len(words) > 2:
+		return words[0] + " " + words[1] + " ***"
+	}
+	return line
+}
+
+func nonce() string { return rand.Text() }
+
+// RFC 1939 section 7 (USER). Every name is taken: what exists is not told here.
+func (s *session) cmdUser(name string) reply {
+	s.user = name
+	return ok("now the password")
+}
+
+// RFC 1939 section 7 (PASS)
+func (s *session) pass(password string) reply {
+	if s.user == "" || s.server.lacks("USER") {
+		return s.no("", "USER comes first")
+	}
+	name := s.user
+	s.user = ""
+	return s.login(name, func(u *User) bool { return u.Password == password })
+}
+
+// RFC 1939 section 7 (APOP)
+func (s *session) apop(arg string) reply {
+	if s.timestamp == "" {
+		return s.no("", "unknown command")
+	}
+	// The digest has no blanks, the name may.
+	i := strings.LastIndexByte(arg, ' ')
+	if i < 0 {
+		return s.no("", "APOP takes a name and a digest")
+	}
+	return s.login(arg[:i], func(u *User) bool {
+		sum := md5.Sum([]byte(s.timestamp + u.Password))
+		return hex.EncodeToString(sum[:]) == arg[i+1:]
+	})
+}
+
+// login opens the maildrop of a user who is right.
+func (s *session) login(name string, right func(*User) bool) reply {
+	u, known := s.server.Users[name]
+	if !known || !right(u) {
+		return s.no("AUTH", "wrong user name or password") // RFC 3206 section 4
+	}
+	messages, result := u.Maildrop.acquire(s.server.lockWait(), s.server.LoginDelay)
+	switch result {
+	case inUse:
+		return s.no("IN-USE", "maildrop is in use by another session")
+	case tooEarly:
+		return s.no("LOGIN-DELAY", "maildrop was visited a moment ago")
+	}
+	s.maildrop = u.Maildrop
+	s.view = newView(messages, s.whole)
+	s.state = transaction
+	return ok("%d messages", len(s.view))
+}
+
+// RFC 5034 section 4 (AUTH)
+func (s *session) auth(arg string) (reply, error) {
+	mechanism, initial, has := strings.Cut(arg, " ")
+	mechanism = strings.ToUpper(mechanism)
+	if !slices.Contains(s.mechanisms(), mechanism) {
+		return s.no("", "unknown mechanism"), nil
+	}
+	if has && len("AUTH ")+len(arg)+len("\r\n") > maxAuthLine {
+		return s.no("", "initial response too long"), nil
+	}
+	x := &exchange{session: s, initial: initial, has: has}
+	var r reply
+	switch mechanism {
+	case "PLAIN":
+		r = x.plain()
+	case "LOGIN":
+		r = x.login()
+	case "CRAM-MD5":
+		r = x.cramMD5()
+	default:
+		return s.no("", "unknown mechanism"), nil
+	}
+	if x.refusal != "" {
+		r = s.no("", x.refusal)
+	}
+	return r, x.err
+}
+
+// exchange is one SASL exchange. After refusal or err is set nothing more is
+// asked.
+type exchange struct {
+	session *session
+	initial string // base64
+	has     bool   // the initial response is still to be used
+	refusal string
+	err     error
+}
+
+// ask sends a challenge and returns the response to it. The initial response
+// answers an empty challenge without its being sent; so does it the first
+// challenge of LOGIN, which is one in name only.
+func (x *exchange) ask(challenge string, initial bool) string {
+	if x.refusal != "" || x.err != nil {
+		return ""
+	}
+	line := x.initial
+	if initial && x.has {
+		x.has = false
+		if line == "=" { // RFC 5034 section 4: an empty initial response
+			return ""
+		}
+	} else if line = x.exchange(challenge); line == "*" {
+		x.refusal = "cancelled"
+		return ""
+	}
+	response, err := base64.StdEncoding.DecodeString(line)
+	if err != nil {
+		x.refusal = "response is not base64"
+	}
+	return string(response)
+}
+
+func (x *exchange) exchange(challenge string) string {
+	s, command := x.session, x.session.now
+	defer func() { s.now = command }()
+	s.now = s.strike("challenge")
+	x.err = s.send(reply{status: "+ " + base64.StdEncoding.EncodeToString([]byte(challenge))})
+	if x.err != nil {
+		return ""
+	}
+	var line string
+	if line, x.err = s.readLine(); errors.Is(x.err, errLongLine) {
+		x.refusal, x.err = "line too long", nil
+	}
+	if x.refusal != "" || x.err != nil {
+		return ""
+	}
+	if line == "*" {
+		s.server.note(s.num, line)
+	} else {
+		s.server.note(s.num, "***")
+	}
+	return line
+}
+
+// RFC 4616
+func (x *exchange) plain() reply {
+	parts := strings.Split(x.ask("", true), "\x00")
+	if x.refusal != "" || x.err != nil {
+		return reply{}
+	}
+	if len(parts) != 3 {
+		return x.session.no("", "not a PLAIN response")
+	}
+	if parts[0] != "" && parts[0] != parts[1] {
+		return x.session.no("AUTH", "no such authorization identity")
+	}
+	return x.session.login(parts[1], func(u *User) bool { return u.Password == parts[2] })
+}
+
+// login is the mechanism of draft-murchison-sasl-login.
+func (x *exchange) login() reply {
+	name := x.ask("Username:", true)
+	password := x.ask("Password:", false)
+	if x.refusal != "" || x.err != nil {
+		return reply{}
+	}
+	return x.session.login(name, func(u *User) bool { return u.Password == password })
+}
+
+// RFC 2195
+func (x *exchange) cramMD5() reply {
+	if x.has {
+		x.refusal = "CRAM-MD5 has no initial response"
+		return reply{}
+	}
+	challenge := "<" + nonce() + "@pop3test.example>"
+	response := x.ask(challenge, false)
+	if x.refusal != "" || x.err != nil {
+		return reply{}
+	}
+	i := strings.LastIndexByte(response, ' ')
+	if i < 0 {
+		return x.session.no("", "not a CRAM-MD5 response")
+	}
+	return x.session.login(response[:i], func(u *User) bool {
+		mac := hmac.New(md5.New, []byte(u.Password))
+		mac.Write([]byte(challenge))
+		return hex.EncodeToString(mac.Sum(nil)) == response[i+1:]
+	})
+}

@@ -1,0 +1,192 @@
+package pop3test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Message is one message of a maildrop.
+type Message struct {
+	// UID is its unique-id. Add fills in one where it is empty.
+	UID string
+	// Raw holds the octets that a client gets, exactly: line ends are sent as
+	// they stand here, only the dots are stuffed. Where the last line does not
+	// end with CRLF a CRLF is sent all the same, because the protocol has no
+	// other way to end a message; an empty message stays empty.
+	Raw []byte
+	// Generate, when set, takes the place of Raw: every call returns a reader of
+	// the same octets, so that a message of any size needs no memory. They end
+	// with CRLF.
+	Generate func() io.Reader
+	// Octets is the length of what Generate returns; not used with Raw.
+	Octets int64
+}
+
+// Text makes the wire form of a message that was written with LF line ends.
+func Text(s string) []byte {
+	return []byte(strings.ReplaceAll(s, "\n", "\r\n"))
+}
+
+// size is what the client gets, dots unstuffed, in octets.
+func (m *Message) size() int64 {
+	switch {
+	case m.Generate != nil:
+		return m.Octets
+	case len(m.Raw) > 0 && !bytes.HasSuffix(m.Raw, []byte("\r\n")):
+		return int64(len(m.Raw)) + 2
+	}
+	return int64(len(m.Raw))
+}
+
+func (m *Message) reader() io.Reader {
+	if m.Generate != nil {
+		return m.Generate()
+	}
+	return bytes.NewReader(m.Raw)
+}
+
+// Maildrop holds the messages of one user. It is safe for concurrent use, also
+// while sessions are open: a session sees what was there at its login.
+type Maildrop struct {
+	mu        sync.Mutex
+	messages  []*Message // one address for each message, even if all else is equal
+	hidden    map[*Message]bool
+	made      int
+	retrieved map[string]int
+	deleted   map[string]int
+	logins    int
+	lastLogin time.Time
+	holder    chan struct{} // open while a session has the maildrop, nil = free
+}
+
+// NewMaildrop returns a maildrop that holds the messages in the order given.
+func NewMaildrop(messages ...Message) *Maildrop {
+	m := &Maildrop{
+		hidden:    make(map[*Message]bool),
+		retrieved: make(map[string]int),
+		deleted:   make(map[string]int),
+	}
+	m.Add(messages...)
+	return m
+}
+
+// Add puts messages behind those that are there.
+func (m *Maildrop) Add(messages ...Message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, msg := range messages {
+		m.made++
+		if msg.UID == "" {
+			msg.UID = fmt.Sprintf("uid%06d", m.made)
+		}
+		m.messages = append(m.messages, &msg)
+	}
+}
+
+// Messages returns what is there now. Raw is shared, not copied.
+func (m *Maildrop) Messages() []Message {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make([]Message, len(m.messages))
+	for i, msg := range m.messages {
+		all[i] = *msg
+	}
+	return all
+}
+
+// Retrieved returns how often a RETR of this unique-id was answered with a
+// message, whole or cut.
+func (m *Maildrop) Retrieved(uid string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.retrieved[uid]
+}
+
+// Deleted returns how many messages with this unique-id an UPDATE has removed.
+func (m *Maildrop) Deleted(uid string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.deleted[uid]
+}
+
+// Sessions returns how many logins there were.
+func (m *Maildrop) Sessions() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.logins
+}
+
+// lockResult says how acquire ended.
+type lockResult uint8
+
+const (
+	locked lockResult = iota
+	inUse
+	tooEarly
+)
+
+// acquire takes the exclusive lock of RFC 1939 section 4 for a session and
+// returns what that session sees. It waits at most the given time.
+func (m *Maildrop) acquire(wait, delay time.Duration) ([]*Message, lockResult) {
+	limit := time.NewTimer(wait)
+	defer limit.Stop()
+	for {
+		m.mu.Lock()
+		held := m.holder
+		if held == nil {
+			break
+		}
+		m.mu.Unlock()
+		select {
+		case <-held:
+		case <-limit.C:
+			return nil, inUse
+		}
+	}
+	defer m.mu.Unlock()
+	now := time.Now()
+	if delay > 0 && m.logins > 0 && now.Sub(m.lastLogin) < delay {
+		return nil, tooEarly
+	}
+	m.holder = make(chan struct{})
+	m.logins++
+	m.lastLogin = now
+	seen := make([]*Message, 0, len(m.messages))
+	for _, msg := range m.messages {
+		if !m.hidden[msg] {
+			seen = append(seen, msg)
+		}
+	}
+	return seen, locked
+}
+
+// release gives the lock back, after it has removed the messages that an UPDATE
+// names. The caller holds the lock.
+func (m *Maildrop) release(gone map[*Message]bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.messages = slices.DeleteFunc(m.messages, func(msg *Message) bool {
+		if gone[msg] {
+			m.deleted[msg.UID]++
+			delete(m.hidden, msg)
+		}
+		return gone[msg]
+	})
+	close(m.holder)
+	m.holder = nil
+}
+
+// retrieve counts a RETR.
+func (m *Maildrop) retrieve(msg *Message, hide bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.retrieved[msg.UID]++
+	if hide {
+		m.hidden[msg] = true
+	}
+}

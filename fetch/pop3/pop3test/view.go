@@ -1,0 +1,82 @@
+package pop3test
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// entry is a message as a session sees it.
+type entry struct {
+	num     int
+	uid     string
+	octets  int64    // as announced
+	msg     *Message // nil = it does not exist
+	deleted bool
+}
+
+// newView numbers the messages of a session. The faults are those of the whole
+// session.
+func newView(messages []*Message, faults []Fault) []entry {
+	view := make([]entry, len(messages))
+	for i, m := range messages {
+		view[i] = entry{num: i + 1, uid: m.UID, octets: m.size(), msg: m}
+	}
+	view = distort(view, faults)
+	for i := range view {
+		view[i].num = i + 1
+	}
+	return view
+}
+
+// distort changes view in place where it can; the result is the changed one.
+func distort(view []entry, faults []Fault) []entry {
+	for _, f := range faults {
+		view = f.distort(view)
+	}
+	return view
+}
+
+func (f Fault) distort(view []entry) []entry {
+	switch f.Do {
+	case Partial:
+		return view[:min(int64(len(view)), f.N)]
+	case Shuffle:
+		order := rand.New(rand.NewPCG(uint64(f.N), 0))
+		order.Shuffle(len(view), func(i, j int) { view[i], view[j] = view[j], view[i] })
+	case WrongOctets:
+		for i := range view {
+			view[i].octets = f.N
+		}
+	case DuplicateUID:
+		for i := range view {
+			if int64(view[i].num) == orElse(f.N, 2) {
+				view[i].uid = view[0].uid
+			}
+		}
+	case RenumberUID:
+		prefix := f.Text
+		if prefix == "" {
+			prefix = "new-"
+		}
+		for i := range view {
+			view[i].uid = prefix + view[i].uid
+		}
+	case Ghosts:
+		last := 0
+		for _, e := range view {
+			last = max(last, e.num)
+		}
+		for i := range int(orElse(f.N, 1)) {
+			num := last + i + 1
+			view = append(view, entry{num: num, uid: fmt.Sprintf("ghost%d", num), octets: 1000})
+		}
+	}
+	return view
+}
+
+func orElse(n, otherwise int64) int64 {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}

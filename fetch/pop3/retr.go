@@ -1,0 +1,137 @@
+package pop3
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"strconv"
+)
+
+// Message is one message on its way from the server.
+type Message struct {
+	Num    int
+	Octets int64 // as the reply to RETR announced, which may be wrong; -1 = it did not
+	// Body is the message as sent: byte-stuffing undone, CRLF kept, everything
+	// else unchanged. io.EOF means that the server's end of the message was
+	// seen; every other error has broken the client. It ends with the step of
+	// the loop: what is not read by then is read and dropped.
+	Body io.Reader
+}
+
+// Retr asks for messages, in the order of nums. A refused message is yielded
+// with its Num and a *ResponseError, and the iteration goes on. Every other
+// error is the last thing yielded: also where a Body has already returned it,
+// so that its message comes a second time. The message is never nil.
+//
+// RFC 1939 section 5 (RETR)
+func (c *Client) Retr(nums []int) iter.Seq2[*Message, error] {
+	return c.messages("RETR", nums, "", announced)
+}
+
+// announced reads the size from the reply to RETR ("120 octets"). RFC 1939 only
+// shows it in examples.
+func announced(text string) int64 {
+	word, _ := cutBlank([]byte(text))
+	if n, ok := parseNumber(word, math.MaxInt64); ok {
+		return n
+	}
+	return -1
+}
+
+// messages runs RETR and TOP.
+func (c *Client) messages(verb string, nums []int, suffix string, octets func(text string) int64) iter.Seq2[*Message, error] {
+	return func(yield func(*Message, error) bool) {
+		if err := c.enterNumbers(verb, nums); err != nil {
+			yield(&Message{Octets: -1, Body: failedBody{err}}, err)
+			return
+		}
+		line := func(num int) string { return verb + " " + strconv.Itoa(num) + suffix }
+		c.iterate(verb, func() bool {
+			return c.each(nums, line, func(num int, text string, err error) bool {
+				if err != nil {
+					return yield(&Message{Num: num, Octets: -1, Body: failedBody{err}}, err)
+				}
+				b := c.newBody(line(num))
+				m := &Message{Num: num, Octets: octets(text), Body: b}
+				more := yield(m, nil)
+				if err := b.finish(more); err != nil && more {
+					more = yield(&Message{Num: num, Octets: m.Octets, Body: failedBody{err}}, err)
+				}
+				return more
+			})
+		})
+	}
+}
+
+// enterNumbers is enter for a command on messages.
+func (c *Client) enterNumbers(verb string, nums []int) error {
+	if err := c.enter(verb, Transaction); err != nil {
+		return err
+	}
+	for _, num := range nums {
+		if num < 1 {
+			return fmt.Errorf("%s %d: message numbers begin at 1: %w", verb, num, ErrState)
+		}
+	}
+	return nil
+}
+
+// body is the reader of a Message.
+type body struct {
+	c       *Client
+	command string
+	dot     dotReader
+	octets  int64
+	err     error // what Read returns from now on
+}
+
+func (c *Client) newBody(command string) *body {
+	c.link.rate(c.timeout)
+	return &body{c: c, command: command, dot: dotReader{r: c.wire.r}}
+}
+
+// errStale: a body was kept over the step of its loop.
+var errStale = errors.New("the message was read after its step of the loop")
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.dot.Read(p)
+	b.octets += int64(n)
+	switch {
+	case err == nil:
+	case err == io.EOF:
+		b.err = err
+		b.c.wire.traceOctets(b.octets)
+	default:
+		b.err = b.c.failIO(fmt.Sprintf("%s after %d octets of the message", b.command, b.octets), err)
+	}
+	return n, b.err
+}
+
+// finish ends the step: the rest is read, so that the next reply can be. It
+// returns the error that broke the client, now or in a Read before.
+func (b *body) finish(drain bool) error {
+	var scratch [4096]byte
+	for drain && b.err == nil {
+		b.Read(scratch[:])
+	}
+	err := b.err
+	switch {
+	case err == io.EOF:
+		err = nil
+	case err == nil:
+		err = b.c.fail(fmt.Errorf("%s: %w", b.command, errLeft))
+	}
+	b.err = errStale
+	return err
+}
+
+// failedBody stands where there is no message, so that no error is taken for
+// an empty one.
+type failedBody struct{ err error }
+
+func (f failedBody) Read([]byte) (int, error) { return 0, f.err }

@@ -1,0 +1,7 @@
+package pop3
+
+// Rset takes back every Dele of this session. RFC 1939 section 5 (RSET)
+func (c *Client) Rset() error {
+	_, err := c.simple("RSET", Transaction)
+	return err
+}

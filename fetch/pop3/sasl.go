@@ -1,0 +1,164 @@
+package pop3
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/emersion/go-sasl"
+)
+
+const (
+	maxCommand    = 255 // octets with CRLF. RFC 2449 section 4
+	maxChallenges = 16  // of one exchange
+)
+
+// Auth logs in by a SASL mechanism. An error of m, and a challenge that m does
+// not expect, cancel the exchange; what the server then says leaves the client
+// in step. If m has a method Done() bool, success counts only when that is true.
+// Errors are those of Login. RFC 5034 section 4
+func (c *Client) Auth(m sasl.Client) error { return c.auth(m) }
+
+// auth is Auth with secrets that m will use.
+func (c *Client) auth(m sasl.Client, secrets ...string) error {
+	if err := c.enter("AUTH", Authorization); err != nil {
+		return err
+	}
+	mech, ir, err := m.Start()
+	if err != nil {
+		return &AuthError{Method: strings.ToLower(mech), Err: err}
+	}
+	defer c.hide(secrets...)()
+	x := exchange{c: c, m: m, method: strings.ToLower(mech), command: "AUTH " + mech}
+	line, shown := x.command, x.command
+	if ir != nil {
+		encoded := x.encode(ir)
+		if encoded == "" {
+			encoded = "=" // an empty one, not none
+		}
+		if len(line)+1+len(encoded)+len("\r\n") <= maxCommand {
+			line, shown = line+" "+encoded, shown+" ***"
+		} else {
+			x.pending = ir
+		}
+	}
+	c.queue(x.command, line, shown)
+	return x.run()
+}
+
+// exchange is one AUTH command.
+type exchange struct {
+	c       *Client
+	m       sasl.Client
+	method  string
+	command string
+	pending []byte // the initial response, if the first challenge has to be waited for
+}
+
+// run answers challenges until the server decides.
+func (x *exchange) run() error {
+	c := x.c
+	for range maxChallenges {
+		_, line, err := c.reply(maxChallenge)
+		if err != nil {
+			return err
+		}
+		challenge, more := continuation(line)
+		if !more {
+			return x.end(line)
+		}
+		c.wire.trace("S", "+ ***")
+		answer, err := x.answer(challenge)
+		if err != nil {
+			return x.cancel(err)
+		}
+		c.queue(x.command, x.encode(answer), "***")
+	}
+	return c.protocol(x.command, nil, fmt.Sprintf("more than %d challenges", maxChallenges))
+}
+
+// continuation returns the challenge, still encoded, of a line that is one.
+func continuation(line []byte) ([]byte, bool) {
+	if len(line) == 0 || line[0] != '+' || len(line) > 1 && line[1] != ' ' {
+		return nil, false
+	}
+	return bytes.Trim(line[1:], " \t"), true
+}
+
+// answer computes the response to a challenge.
+func (x *exchange) answer(encoded []byte) ([]byte, error) {
+	challenge, err := base64.StdEncoding.AppendDecode(nil, encoded)
+	if err != nil {
+		return nil, fmt.Errorf("the server's challenge is not base64: %w", err)
+	}
+	if x.pending != nil {
+		// Servers that ask for the initial response may say what they want
+		// ("Username:"); there is nothing else to send.
+		ir := x.pending
+		x.pending = nil
+		return ir, nil
+	}
+	return x.m.Next(challenge)
+}
+
+// encode also keeps what is sent out of the trace of what comes back.
+func (x *exchange) encode(b []byte) string {
+	encoded := base64.StdEncoding.EncodeToString(b)
+	x.c.hide(encoded)
+	return encoded
+}
+
+// end takes the server's decision.
+func (x *exchange) end(line []byte) error {
+	c := x.c
+	if _, err := c.verdict(x.command, line); err != nil {
+		return refusedLogin(x.method, "", err)
+	}
+	proof, ok := x.m.(interface{ Done() bool })
+	if x.pending != nil || ok && !proof.Done() {
+		return c.protocol(x.command, line, "the login was accepted before the exchange was complete")
+	}
+	c.state = Transaction
+	return nil
+}
+
+// cancel ends the exchange from our side; the server has to answer -ERR.
+// RFC 5034 section 4
+func (x *exchange) cancel(cause error) error {
+	x.c.queue(x.command, "*", "*")
+	_, err := x.c.status()
+	var refused *ResponseError
+	switch {
+	case err == nil:
+		return x.c.protocol(x.command, []byte("+OK"), "a cancelled login was accepted")
+	case errors.As(err, &refused):
+		return &AuthError{Method: x.method, Err: cause}
+	}
+	return err
+}
+
+// cramMD5 is the mechanism CRAM-MD5. RFC 2195 section 2
+type cramMD5 struct {
+	user, secret string
+	done         bool
+}
+
+func (a *cramMD5) Start() (string, []byte, error) { return "CRAM-MD5", nil, nil }
+
+func (a *cramMD5) Next(challenge []byte) ([]byte, error) {
+	if a.done {
+		return nil, sasl.ErrUnexpectedServerChallenge
+	}
+	a.done = true
+	mac := hmac.New(md5.New, []byte(a.secret))
+	mac.Write(challenge)
+	return []byte(a.user + " " + hex.EncodeToString(mac.Sum(nil))), nil
+}
+
+// Done says whether the challenge was answered.
+func (a *cramMD5) Done() bool { return a.done }

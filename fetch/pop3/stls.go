@@ -1,0 +1,76 @@
+package pop3
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// stls secures the connection before anything else is said. CAPA is not asked
+// first: what comes in clear text is worth nothing, and a missing STLS in it
+// would change nothing. RFC 2595 section 4
+func (c *Client) stls() error {
+	c.queue("STLS", "STLS", "STLS")
+	_, err := c.status()
+	var refused *ResponseError
+	if errors.As(err, &refused) {
+		return c.fail(&TLSError{Host: c.host, Err: fmt.Errorf(
+			"the server does not offer STLS on this port, or somebody on the way removes it; no credentials were sent: %w", err)})
+	}
+	if err != nil {
+		return err
+	}
+	// Whatever follows the +OK in clear text was put there to be taken for
+	// replies that came under TLS (CVE-2021-22947 and its many relatives).
+	if c.wire.r.Buffered() > 0 {
+		return c.fail(&TLSError{Host: c.host, Err: &ProtocolError{
+			Command: "STLS", Line: c.wire.head(), Reason: "octets in clear text after the reply; no credentials were sent"}})
+	}
+	return c.handshake()
+}
+
+// handshake puts TLS over the link and forgets what was learned before.
+func (c *Client) handshake() error {
+	cfg := c.opts.TLS.Clone()
+	if cfg == nil {
+		cfg = new(tls.Config)
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = c.host
+	}
+	if cfg.MinVersion == 0 {
+		cfg.MinVersion = tls.VersionTLS12 // RFC 8314 section 4.1
+	}
+	conn := tls.Client(c.link, cfg)
+	c.link.whole(c.timeout)
+	if err := conn.Handshake(); err != nil {
+		return c.fail(c.tlsError(err))
+	}
+	c.tls = conn
+	c.wire.conn = conn
+	c.wire.r.Reset(&c.wire)
+	c.caps = Capabilities{}
+	return nil
+}
+
+// tlsError tells a connection that was lost from one that cannot be trusted.
+func (c *Client) tlsError(err error) error {
+	what := "TLS handshake with " + c.host
+	var (
+		syscall *os.SyscallError
+		clear   tls.RecordHeaderError
+	)
+	switch {
+	case c.ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", what, context.Cause(c.ctx))
+	case isTimeout(err):
+		return fmt.Errorf("%s: not finished within %v: %w", what, c.timeout, os.ErrDeadlineExceeded)
+	case isEnd(err), errors.As(err, &syscall):
+		return fmt.Errorf("%s: %w", what, err)
+	case errors.As(err, &clear):
+		return &TLSError{Host: c.host, Err: fmt.Errorf("the server does not speak TLS first on this port (starttls or another port may): %w", err)}
+	}
+	return &TLSError{Host: c.host, Err: err}
+}

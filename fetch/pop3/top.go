@@ -1,0 +1,13 @@
+package pop3
+
+import (
+	"iter"
+	"strconv"
+)
+
+// Top asks for the header and the first lines of the text of messages; it
+// behaves as Retr does. Message.Octets is -1: servers differ in what they
+// announce here. RFC 1939 section 7 (TOP)
+func (c *Client) Top(nums []int, lines int) iter.Seq2[*Message, error] {
+	return c.messages("TOP", nums, " "+strconv.Itoa(max(lines, 0)), func(string) int64 { return -1 })
+}

@@ -1,0 +1,35 @@
+package pop3
+
+import (
+	"bytes"
+	"iter"
+)
+
+// maxUniqueID is generous: RFC 1939 allows 70 octets, and servers send more.
+const maxUniqueID = 8000
+
+// UniqueID is one line of the answer to UIDL.
+type UniqueID struct {
+	Num int
+	ID  string // 1 to 8000 octets of any kind but a line end; may be kept
+}
+
+// Uidl asks for the unique-ids. Errors are those of List. RFC 1939 says that an
+// id is 1 to 70 printable octets without blanks; what real servers send is taken
+// as it is, blanks inside included, and only blanks at the end are dropped.
+//
+// RFC 1939 section 7 (UIDL)
+func (c *Client) Uidl() iter.Seq2[UniqueID, error] {
+	return func(yield func(UniqueID, error) bool) {
+		scan(c, "UIDL", yield, func(num int, rest []byte) (UniqueID, string) {
+			id := bytes.TrimRight(rest, " \t")
+			switch {
+			case len(id) == 0:
+				return UniqueID{Num: num}, "no unique-id"
+			case len(id) > maxUniqueID:
+				return UniqueID{Num: num}, "unique-id too long"
+			}
+			return UniqueID{Num: num, ID: string(id)}, ""
+		})
+	}
+}
