@@ -47,7 +47,7 @@ func BenchmarkCommitters(b *testing.B) {
 	}
 }
 
-func benchmarkStore(b *testing.B, ids int) (path string) {
+func benchmarkStore(b testing.TB, ids int) (path string) {
 	b.Helper()
 	path = newPath(b)
 	s := mustOpen(b, path)

@@ -23,7 +23,9 @@ import (
 //	                    intents  unique-id -> intent
 //	                    tally    of ids and of intents
 //
-// Values are sealed, see record.go.
+// Values are sealed, see record.go. Beside the file stand PATH.lock and, once
+// they are made, PATH.bak (see Snapshot) and PATH.damaged-* (see Restore).
+// PATH.new-* and PATH.bak.new-* are not whole yet, see removeLeftovers.
 type Bolt struct {
 	path     string
 	id       string
@@ -31,8 +33,12 @@ type Bolt struct {
 	lock     *lock
 	file     *os.File  // what bbolt has opened
 	db       *bbolt.DB // nil where there is no file
+	used     usage     // of the file, as Open has found it
 
-	writer sync.Mutex // held while a transaction is written
+	compaction Compaction
+
+	writer    sync.Mutex // held while a transaction is written
+	snapshots sync.Mutex // held while a snapshot is made
 
 	mu        sync.Mutex
 	queue     []*pending // changes that wait for the next transaction
@@ -53,11 +59,14 @@ var (
 //
 // Beside path stands path.lock, which is never removed. A new store is made as
 // path.new-* and renamed when it is whole, so a first start may be killed at
-// any point. The file has to be on a local file system.
+// any point. A path on a network file system is refused, see checkPlace.
 //
 // The whole structure of the file is checked, which reads it once. The errors
-// are ErrLocked, ErrDamaged, ErrVersion, or say why the file cannot be used. Where
+// are ErrLocked, ErrDamaged, ErrLost, ErrVersion, or say why the file cannot be used. Where
 // a power cut has torn the last commit, the store is as it was before it.
+//
+// A file of more than 8 MiB, more than half of which is free, is compacted first,
+// see Compaction.
 func Open(path string, wait time.Duration) (*Bolt, error) {
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("state file %s: %w", path, err)
@@ -77,15 +86,27 @@ func OpenReadOnly(path string, wait time.Duration) (*Bolt, error) {
 }
 
 func open(path string, wait time.Duration, readOnly bool) (*Bolt, error) {
-	l, err := acquire(path+".lock", wait)
+	l, err := lockFor(path, wait)
 	if err != nil {
-		return nil, fmt.Errorf("state file %s: %w", path, err)
+		return nil, err
 	}
 	s := &Bolt{path: path, readOnly: readOnly, lock: l}
 	if err := s.open(wait); err != nil {
 		return nil, errors.Join(err, l.release())
 	}
 	return s, nil
+}
+
+// lockFor takes the lock of the store at path.
+func lockFor(path string, wait time.Duration) (*lock, error) {
+	err := checkPlace(filepath.Dir(path))
+	if err == nil {
+		var l *lock
+		if l, err = acquire(path+".lock", wait); err == nil {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("state file %s: %w", path, err)
 }
 
 // open opens the file under the lock.
@@ -95,20 +116,18 @@ func (s *Bolt) open(wait time.Duration) error {
 			return fmt.Errorf("state file %s: make it: %w", s.path, err)
 		}
 	}
-	flag := os.O_RDWR
-	if s.readOnly {
-		flag = os.O_RDONLY
-	}
-	f, err := openPlain(s.path, flag)
-	if err != nil {
-		return fmt.Errorf("state file %s: %w", s.path, err)
-	}
-	if err := checkFile(f); err != nil {
+	f, err := s.openChecked()
+	if err == nil && !s.readOnly && s.used.wasteful() {
 		f.Close()
-		if errors.Is(err, ErrVersion) {
-			return fmt.Errorf("%s: %w", s.path, err)
+		var replaced bool
+		s.compaction, replaced = compact(s.path)
+		if err = s.compaction.Err; err != nil && replaced {
+			return err // a power cut could bring the old file back
 		}
-		return damaged(s.path, err.Error())
+		f, err = s.openChecked()
+	}
+	if err != nil {
+		return err
 	}
 	s.file = f
 	panicked, err := guard(s.path, func() (err error) {
@@ -133,6 +152,26 @@ func (s *Bolt) open(wait time.Duration) error {
 		err = ErrLocked // by another program that knows bbolt
 	}
 	return fmt.Errorf("state file %s: open: %w", s.path, err)
+}
+
+// openChecked opens the file and checks its structure.
+func (s *Bolt) openChecked() (*os.File, error) {
+	flag := os.O_RDWR
+	if s.readOnly {
+		flag = os.O_RDONLY
+	}
+	f, err := openPlain(s.path, flag)
+	if err != nil {
+		return nil, fmt.Errorf("state file %s: %w", s.path, err)
+	}
+	if s.used, err = checkFile(f); err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, ErrVersion) {
+		return nil, fmt.Errorf("%s: %w", s.path, err)
+	}
+	return nil, damaged(s.path, err.Error())
 }
 
 // openBolt lets bbolt use a file that is open already. bbolt closes it.

@@ -120,7 +120,7 @@ func TestOpenRefusesADirectoryOfEverybody(t *testing.T) {
 
 func TestFirstStartGoesOnAfterAKill(t *testing.T) {
 	path := newPath(t)
-	for _, name := range []string{path + ".new-0123", path + ".new-"} {
+	for _, name := range []string{path + ".new-0123", path + ".new-", path + ".bak.new-1"} {
 		if err := os.WriteFile(name, []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -148,6 +148,9 @@ func TestNewStoreNeverReplacesAFile(t *testing.T) {
 	}
 	if err := moveNew(temp, path); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("moved over a file: %v", err)
+	}
+	if _, err := os.Lstat(temp); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the new file is still there: %v", err)
 	}
 	if text, err := os.ReadFile(path); string(text) != "old" {
 		t.Errorf("%q, %v", text, err)

@@ -35,31 +35,43 @@ type boltMeta struct {
 	txid     uint64 // the meta page with the greater one counts
 }
 
+// usage says what the pages of a file are used for.
+type usage struct {
+	size  int64  // of the file in octets
+	pages uint64 // in use or free; the file may have room for more behind them
+	free  uint64
+	page  int64 // octets of a page
+}
+
+// share returns the share of the free pages, from 0 to 1.
+func (u usage) share() float64 { return float64(u.free) / float64(max(u.pages, 1)) }
+
 // checkFile says whether a file is a whole bbolt file: its meta pages, every
 // page that can be reached from them, and the list of free pages. What the
 // values are is not looked at. It reads, and never maps.
-func checkFile(f *os.File) error {
+func checkFile(f *os.File) (usage, error) {
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return usage{}, err
 	}
 	size := info.Size()
 	if size == 0 {
-		return errors.New("it is empty")
+		return usage{}, errors.New("it is empty")
 	}
 	m, err := findMeta(f, size)
 	if err != nil {
-		return err
+		return usage{}, err
 	}
 	switch {
 	case m.pages < 4 || m.pages > uint64(size/m.pageSize):
-		return fmt.Errorf("it has %d octets where %d pages of %d octets were written", size, m.pages, m.pageSize)
+		return usage{}, fmt.Errorf("it has %d octets where %d pages of %d octets were written", size, m.pages, m.pageSize)
 	case m.freelist == noFreelist:
 		// bbolt would look for the free pages on a goroutine of its own.
-		return errors.New("it has no list of free pages")
+		return usage{}, errors.New("it has no list of free pages")
 	}
 	w := &walker{file: f, meta: m, used: make([]uint64, m.pages/64+1)}
-	return w.walk()
+	err = w.walk()
+	return usage{size: size, pages: m.pages, free: w.free, page: m.pageSize}, err
 }
 
 // findMeta returns the meta page that counts. One of the two may be broken: it

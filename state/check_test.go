@@ -219,3 +219,19 @@ func TestTornMetaPage(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckNeedsNoMoreMemoryForMoreIDs holds the cost of Open down.
+func TestCheckNeedsNoMoreMemoryForMoreIDs(t *testing.T) {
+	f, err := os.Open(benchmarkStore(t, 20_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n := testing.AllocsPerRun(3, func() {
+		if _, err := checkFile(f); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 50 {
+		t.Errorf("%v allocations", n)
+	}
+}

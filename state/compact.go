@@ -3,14 +3,29 @@ package state
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"os"
-	"path/filepath"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
 )
+
+// Compaction is what became of the compaction that Open may begin with. All is
+// zero where there was no need of one.
+type Compaction struct {
+	Before, After int64 // size of the file in octets
+	Err           error // why there was none; the store is as good without it
+}
+
+// Compaction returns what became of the compaction in Open.
+func (s *Bolt) Compaction() Compaction { return s.compaction }
+
+// compactFrom is the size from which on Open compacts a file.
+const compactFrom = 8 << 20
+
+// wasteful says whether a file should be compacted.
+func (u usage) wasteful() bool {
+	return int64(u.pages)*u.page > compactFrom && 2*u.free > u.pages
+}
 
 // Compact writes the store at path anew without its free pages, and puts the
 // copy in its place once it is durable and has been read whole. bbolt never
@@ -21,69 +36,67 @@ func Compact(path string, wait time.Duration) (before, after int64, err error) {
 	if _, err := os.Lstat(path); err != nil {
 		return 0, 0, fmt.Errorf("state file %s: compact: %w", path, err)
 	}
-	s, err := Open(path, wait)
+	l, err := lockFor(path, wait)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.verify(); err != nil {
-		return 0, 0, err
-	}
-	temp := path + ".new-" + randomHex() // Open removes it after a crash
-	before, after, err = s.copyTo(temp)
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		_ = os.Remove(temp)
+	defer func() { err = errors.Join(err, l.release()) }()
+	if err := removeLeftovers(path); err != nil {
 		return 0, 0, fmt.Errorf("state file %s: compact: %w", path, err)
 	}
-	return before, after, syncDir(filepath.Dir(path))
+	c, _ := compact(path)
+	return c.Before, c.After, c.Err
 }
 
-// copyTo writes a durable copy to a new file and reads it back.
-func (s *Bolt) copyTo(temp string) (before, after int64, err error) {
-	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+// compact compacts a file under the lock. With replaced, the new file stands at
+// path, although c.Err may not be nil.
+func compact(path string) (c Compaction, replaced bool) {
+	fail := func(err error) (Compaction, bool) {
+		if _, ok := errors.AsType[*damage](err); !ok { // it says all
+			err = fmt.Errorf("state file %s: compact: %w", path, err)
+		}
+		return Compaction{Err: err}, replaced
+	}
+	temp := newName(path)
+	c, err := compactTo(temp, path)
+	if err == nil {
+		replaced, err = replace(temp, path)
+	}
 	if err != nil {
-		return 0, 0, err
+		if !replaced {
+			_ = os.Remove(temp)
+		}
+		return fail(err)
 	}
-	if err := fill(f, func(db *bbolt.DB) error { return bbolt.Compact(db, s.db, 1<<20) }); err != nil {
-		return 0, 0, err
-	}
-	c := &Bolt{path: temp, readOnly: true}
-	if err := c.open(time.Second); err != nil {
-		return 0, 0, err
-	}
-	err = c.verify()
-	if err == nil && c.id != s.id {
-		err = errors.New("the copy has another id")
-	}
-	from, fromErr := s.file.Stat()
-	to, toErr := c.file.Stat()
-	if err := errors.Join(err, fromErr, toErr, c.closeFile()); err != nil {
-		return 0, 0, err
-	}
-	return from.Size(), to.Size(), nil
+	return c, true
 }
 
-// verify reads everything. The tallies tell whether anything is missing.
-func (s *Bolt) verify() error {
-	keys, err := s.Keys()
+// compactTo writes a durable copy to a new file and reads it back.
+func compactTo(temp, path string) (c Compaction, err error) {
+	s := &Bolt{path: path, readOnly: true}
+	if err := s.open(time.Second); err != nil {
+		return c, err
+	}
+	defer func() { err = errors.Join(err, s.closeFile()) }()
+	if _, err := s.count(); err != nil {
+		return c, err
+	}
+	f, err := createNew(temp)
 	if err != nil {
-		return err
+		return c, err
 	}
-	for _, key := range keys {
-		m := s.Maildrop(key)
-		if _, err := m.Intents(); err != nil {
-			return err
-		}
-		if err := m.Scan(func(known iter.Seq2[string, Record]) error {
-			for range known {
-			}
-			return nil
-		}); err != nil {
-			return err
-		}
+	if err := fill(f, func(db *bbolt.DB) error {
+		db.NoSync = true // fill syncs once
+		return bbolt.Compact(db, s.db, 1<<20)
+	}); err != nil {
+		return c, ofCopy(err)
 	}
-	return nil
+	if err := verifyCopy(temp, s.id); err != nil {
+		return c, err
+	}
+	info, err := os.Stat(temp)
+	if err != nil {
+		return c, err
+	}
+	return Compaction{Before: s.used.size, After: info.Size()}, nil
 }

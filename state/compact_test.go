@@ -71,3 +71,88 @@ func TestCompactOfNothingOrOfADamagedFile(t *testing.T) {
 		t.Errorf("a damaged file was changed (%v)", err)
 	}
 }
+
+// wasteful makes a store of more than 8 MiB, most of which is free.
+func wasteful(t testing.TB, left int) (path string, holds contents) {
+	t.Helper()
+	path = newPath(t)
+	s := mustOpen(t, path)
+	m := s.Maildrop("me@host")
+	put := entries(0, 24_000)
+	for i := range put {
+		put[i].Record.Reason = strings.Repeat("x", 400)
+	}
+	mustCommit(t, m, Change{Put: put})
+	var c Change
+	for _, e := range put[left:] {
+		c.Forget = append(c.Forget, e.ID)
+	}
+	mustCommit(t, m, c)
+	mustCommit(t, s.Maildrop("you@host"), stepChange(0))
+	holds = mustRead(t, s)
+	mustClose(t, s)
+	return path, holds
+}
+
+func TestOpenCompacts(t *testing.T) {
+	path, want := wasteful(t, 500)
+	before, err := Check(path, 0)
+	if err != nil || before.Free < 0.5 || before.Octets < compactFrom {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	s, err := OpenReadOnly(path, 0)
+	if err != nil || s.Compaction() != (Compaction{}) {
+		t.Fatalf("to read only: %+v, %v", s.Compaction(), err)
+	}
+	mustClose(t, s)
+	s = mustOpen(t, path)
+	wantContents(t, s, want)
+	c := s.Compaction()
+	if c.Err != nil || c.Before != before.Octets || c.After > c.Before/4 || s.ID() != before.ID {
+		t.Errorf("%+v", c)
+	}
+	mustCommit(t, s.Maildrop("you@host"), stepChange(1))
+	mustClose(t, s)
+	if after, err := Check(path, 0); err != nil || after.Octets != c.After || after.Free > 0.5 {
+		t.Errorf("%+v, %v", after, err)
+	}
+	if s := mustOpen(t, path); s.Compaction() != (Compaction{}) {
+		t.Errorf("again: %+v", s.Compaction())
+	}
+	wantNoLeftovers(t, path)
+}
+
+func TestOpenDoesNotCompactWithoutNeed(t *testing.T) {
+	path, _ := wasteful(t, 20_000)
+	if s := mustOpen(t, path); s.Compaction() != (Compaction{}) {
+		t.Errorf("little is free: %+v", s.Compaction())
+	}
+	for _, u := range []usage{
+		{page: 4096, pages: 2048, free: 2000},
+		{page: 4096, pages: 3000, free: 1500},
+		{page: 16384, pages: 512, free: 500},
+	} {
+		if u.wasteful() {
+			t.Errorf("%+v", u)
+		}
+		u.pages, u.free = u.pages+1, u.free+1
+		if !u.wasteful() {
+			t.Errorf("%+v", u)
+		}
+	}
+}
+
+func TestOpenGoesOnWhereItCannotCompact(t *testing.T) {
+	path, _ := wasteful(t, 500)
+	flipRecord(t, path, entries(400, 401)[0].ID)
+	before := mustReadFile(t, path)
+	s := mustOpen(t, path)
+	if c := s.Compaction(); !errors.Is(c.Err, ErrDamaged) || c.Before+c.After != 0 {
+		t.Errorf("%+v", c)
+	}
+	if mustReadFile(t, path) != before {
+		t.Error("the file has changed")
+	}
+	wantNoLeftovers(t, path)
+	mustCommit(t, s.Maildrop("you@host"), stepChange(1))
+}

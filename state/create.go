@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -25,32 +24,46 @@ func createIfMissing(path string) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	temp := path + ".new-" + randomHex()
-	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	// Where a snapshot is, a store was: it is not begun anew without a word.
+	if _, err := os.Lstat(path + snapshotSuffix); err == nil {
+		return ErrLost
+	}
+	temp := newName(path)
+	f, err := createNew(temp)
 	if err != nil {
 		return err
 	}
 	if err := fill(f, func(db *bbolt.DB) error { return db.Update(writeMeta) }); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
-	if err := moveNew(temp, path); err != nil {
-		return errors.Join(err, os.Remove(temp))
-	}
-	return syncDir(filepath.Dir(path))
+	return moveNew(temp, path)
 }
 
-// removeLeftovers removes what a first start that was killed has left.
+// removeLeftovers removes what a process has left that was killed while it made
+// a store, a snapshot, or a new file for a store. That may have been after the
+// rename and before its sync, so the directory is synced before anything is
+// built on the file at path. The caller holds the lock.
 func removeLeftovers(path string) error {
-	dir := filepath.Dir(path)
+	dir, base := filepath.Dir(path), filepath.Base(path)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
+	synced := false
 	for _, e := range entries {
-		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), filepath.Base(path)+".new-") {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+		name := e.Name()
+		ours := strings.HasPrefix(name, base+".new-") || strings.HasPrefix(name, base+snapshotSuffix+".new-")
+		if !ours || !e.Type().IsRegular() {
+			continue
+		}
+		if !synced {
+			if err := syncDir(dir); err != nil {
 				return err
 			}
+			synced = true
+		}
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -58,10 +71,6 @@ func removeLeftovers(path string) error {
 
 // fill lets write put a store into a new file, syncs the file and closes it.
 func fill(f *os.File, write func(*bbolt.DB) error) error {
-	if err := f.Chmod(0o600); err != nil {
-		f.Close()
-		return err
-	}
 	_, err := guard(f.Name(), func() error {
 		db, err := openBolt(f, time.Second, false)
 		if err != nil {
@@ -72,19 +81,23 @@ func fill(f *os.File, write func(*bbolt.DB) error) error {
 	return err
 }
 
-// moveNew renames temp to path, unless something stands there. A hard link
-// cannot replace anything; a crash before the removal leaves a leftover.
+// moveNew renames temp to path, unless something stands there, and makes that
+// durable. A hard link cannot replace anything; the old name stays until the sync,
+// for the same reason as the mark of replace.
 func moveNew(temp, path string) error {
-	err := os.Link(temp, path)
-	if err == nil {
-		return os.Remove(temp)
-	}
-	if errors.Is(err, fs.ErrExist) {
+	switch err := os.Link(temp, path); {
+	case errors.Is(err, fs.ErrExist):
+		return errors.Join(err, os.Remove(temp))
+	case err != nil:
+		// Not every file system has hard links. We hold the lock and have seen
+		// that nothing is there.
+		_, err := replace(temp, path)
 		return err
 	}
-	// Not every file system has hard links. We hold the lock and have seen
-	// that nothing is there.
-	return os.Rename(temp, path)
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return os.Remove(temp)
 }
 
 // formatVersion is the version of the layout that Bolt describes.

@@ -111,7 +111,7 @@ func TestTruncatedFile(t *testing.T) {
 		}
 	}
 	_, err = tryFile(t, path, nil)
-	if err == nil || !strings.Contains(err.Error(), "empty") || !strings.Contains(err.Error(), "restore it from a backup") {
+	if err == nil || !strings.Contains(err.Error(), "empty") || !strings.Contains(err.Error(), "popfetch state restore") {
 		t.Errorf("an empty file: %v", err)
 	}
 }

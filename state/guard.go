@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 )
@@ -21,12 +22,30 @@ func guard(path string, fn func() error) (panicked bool, err error) {
 	return false, fn()
 }
 
-// damaged says what is wrong with the file and what its owner can do.
+// damage is an ErrDamaged. It says what is wrong with the file and what its
+// owner can do.
+type damage struct{ path, what string }
+
 func damaged(path, what string) error {
 	if len(what) > 200 {
 		what = what[:200]
 	}
-	return fmt.Errorf("%s: %w: %s; it is kept as it is: restore it from a backup, or move it away"+
-		" and see STATE in popfetch.toml(5), for without it mail kept on the servers would be fetched again",
-		path, ErrDamaged, what)
+	return &damage{path, what}
+}
+
+func (d *damage) Error() string {
+	return fmt.Sprintf("%s: %v: %s; it is kept as it is; see popfetch state --help:"+
+		" `popfetch state restore` puts the daily snapshot in its place or, without one, `popfetch state rebuild`"+
+		" makes it anew from the mail that is there", d.path, ErrDamaged, d.what)
+}
+
+func (d *damage) Unwrap() error { return ErrDamaged }
+
+// ofCopy takes the advice out of the error of a copy of the state file, for
+// which it would be wrong.
+func ofCopy(err error) error {
+	if d, ok := errors.AsType[*damage](err); ok {
+		return fmt.Errorf("%s: %w: %s", d.path, ErrDamaged, d.what)
+	}
+	return err
 }

@@ -39,12 +39,31 @@ func play(part, path string) error {
 			return err
 		}
 	}
+	switch part {
+	case "restore", "restores", "compact", "compactions", "no space":
+		return playCopies(part, path)
+	}
 	s, err := Open(path, 0)
 	if err != nil {
 		return err
 	}
 	fmt.Println("open")
 	switch part {
+	case "once":
+		return s.Close()
+	case "snapshot":
+		_, err := s.Snapshot(time.Now().Add(2 * day))
+		return errors.Join(err, s.Close())
+	case "snapshots":
+		for n := 0; ; n++ {
+			if err := s.Maildrop("me@host").Commit(stepChange(n)); err != nil {
+				return err
+			}
+			fmt.Println(n) // acknowledged
+			if _, err := s.Snapshot(time.Now().Add(2 * day)); err != nil {
+				return err
+			}
+		}
 	case "hold":
 		_, err := io.Copy(io.Discard, os.Stdin) // until the parent lets go
 		return errors.Join(err, s.Close())

@@ -140,17 +140,17 @@ type decoder struct {
 
 // newDecoder checks seal and version of a value. The seal stands where it
 // stands in every version, so a newer one can be told from a broken one.
-func newDecoder(key, value []byte, version byte) (*decoder, error) {
+func newDecoder(key, value []byte, version byte) (decoder, error) {
 	payload, err := unseal(key, value)
 	if err != nil {
-		return nil, err
+		return decoder{}, err
 	}
-	d := &decoder{rest: payload}
+	d := decoder{rest: payload}
 	switch v := d.octet(); {
 	case d.short || v == 0:
-		return nil, errors.New("has no version")
+		return decoder{}, errors.New("has no version")
 	case v > version:
-		return nil, fmt.Errorf("%w: record version %d, this popfetch knows %d", ErrVersion, v, version)
+		return decoder{}, fmt.Errorf("%w: record version %d, this popfetch knows %d", ErrVersion, v, version)
 	}
 	return d, nil
 }

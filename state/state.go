@@ -97,13 +97,14 @@ type Entry struct {
 
 // Change is one transaction. The parts are applied in the order of the fields.
 type Change struct {
+	Begin  bool     // the maildrop is known from now on, be it without any id
 	Done   []string // the open intents of these ids end
 	Forget []string // these ids go, with their open intents
 	Put    []Entry  // each replaces the record of its id; without an Intent an open one stays
 }
 
 // Empty says whether there is nothing to write.
-func (c Change) Empty() bool { return len(c.Done)+len(c.Forget)+len(c.Put) == 0 }
+func (c Change) Empty() bool { return !c.Begin && len(c.Done)+len(c.Forget)+len(c.Put) == 0 }
 
 // MaxID is the greatest length of an id in octets. Who has longer ones stores a
 // digest instead.
@@ -119,6 +120,9 @@ var (
 	// ErrDamaged: the file is not a store that can be read whole. It has not
 	// been changed.
 	ErrDamaged = errors.New("state file is damaged")
+	// ErrLost: there is no file, but its snapshot is there. Restore brings it
+	// back; who wants to begin anew moves the snapshot away.
+	ErrLost = errors.New("the state file is gone, but its snapshot is there")
 	// ErrVersion: the file was written by a newer popfetch.
 	ErrVersion = errors.New("state file is from a newer popfetch")
 	// ErrClosed: the store was closed.

@@ -253,3 +253,25 @@ func TestEmptyChangeWritesNothing(t *testing.T) {
 		t.Error("an empty change has written")
 	}
 }
+
+// A maildrop without any id can be known.
+func TestBegin(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	s, err := Open(path, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Maildrop("me@here").Commit(Change{Begin: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(path, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if keys, err := s.Keys(); err != nil || len(keys) != 1 || keys[0] != "me@here" {
+		t.Errorf("keys %q, %v", keys, err)
+	}
+}

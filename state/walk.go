@@ -27,6 +27,8 @@ type walker struct {
 	file io.ReaderAt
 	meta boltMeta
 	used []uint64 // one bit a page
+	free uint64   // pages in the list of free pages
+	bufs [][]byte // of one page each, for load; as many as the tree is deep
 }
 
 func (w *walker) walk() error {
@@ -52,29 +54,53 @@ func (w *walker) use(first, n uint64) error {
 	return nil
 }
 
-// load reads a page with its overflow pages and marks them.
+// load reads a page with its overflow pages and marks them. The page is valid
+// until it is given to drop.
 func (w *walker) load(id uint64) (page, error) {
 	if id >= w.meta.pages {
 		return page{}, fmt.Errorf("page %d is not in the file", id)
 	}
-	var head [pageHeader]byte
-	at := int64(id) * w.meta.pageSize
-	if _, err := w.file.ReadAt(head[:], at); err != nil {
-		return page{}, fmt.Errorf("page %d cannot be read: %w", id, err)
-	}
-	p := page{id: id, data: head[:]}
-	if own := binary.NativeEndian.Uint64(head[:]); own != id {
-		return p, fmt.Errorf("page %d says that it is page %d", id, own)
-	}
-	n := uint64(binary.NativeEndian.Uint32(head[12:])) + 1
-	if err := w.use(id, n); err != nil {
+	p := page{id: id, data: w.buffer()}
+	if err := w.read(p.data, id); err != nil {
 		return p, err
 	}
-	p.data = make([]byte, int64(n)*w.meta.pageSize)
-	if _, err := w.file.ReadAt(p.data, at); err != nil {
-		return p, fmt.Errorf("page %d cannot be read: %w", id, err)
+	if own := binary.NativeEndian.Uint64(p.data); own != id {
+		return p, fmt.Errorf("page %d says that it is page %d", id, own)
 	}
-	return p, nil
+	n := uint64(binary.NativeEndian.Uint32(p.data[12:])) + 1
+	if err := w.use(id, n); err != nil || n == 1 {
+		return p, err
+	}
+	whole := make([]byte, int64(n)*w.meta.pageSize)
+	err := w.read(whole[copy(whole, p.data):], id+1)
+	w.drop(p)
+	p.data = whole
+	return p, err
+}
+
+// read fills data from the file, beginning with a page.
+func (w *walker) read(data []byte, id uint64) error {
+	if _, err := w.file.ReadAt(data, int64(id)*w.meta.pageSize); err != nil {
+		return fmt.Errorf("page %d cannot be read: %w", id, err)
+	}
+	return nil
+}
+
+func (w *walker) buffer() []byte {
+	last := len(w.bufs) - 1
+	if last < 0 {
+		return make([]byte, w.meta.pageSize)
+	}
+	b := w.bufs[last]
+	w.bufs = w.bufs[:last]
+	return b
+}
+
+// drop gives a page back. Its keys are not valid any more.
+func (w *walker) drop(p page) {
+	if int64(len(p.data)) == w.meta.pageSize {
+		w.bufs = append(w.bufs, p.data)
+	}
 }
 
 // subtree checks the page and those below it. All keys have to be at least low
@@ -84,6 +110,7 @@ func (w *walker) subtree(id uint64, low, high []byte) error {
 	if err != nil {
 		return err
 	}
+	defer w.drop(p)
 	switch p.flags() {
 	case leafPage:
 		return w.leaf(p, low, high)
@@ -178,6 +205,7 @@ func (w *walker) freelist() error {
 	if n > uint64(len(list)/8) {
 		return errors.New("the list of free pages is longer than its page")
 	}
+	w.free = n
 	before := uint64(0)
 	for i := range n {
 		id := binary.NativeEndian.Uint64(list[8*i:])

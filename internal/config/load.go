@@ -26,7 +26,7 @@ func Load(path string, o Options) (*Config, error) {
 	if err != nil {
 		e := &Error{File: path, Msg: bare(err).Error(), Err: err}
 		if errors.Is(err, fs.ErrNotExist) {
-			e.Hint = "popfetch init ADDRESS writes a first one"
+			e.Hint = "config.example.toml is one to begin with; popfetch.toml(5) explains every key"
 		}
 		return nil, Errors{e}
 	}
@@ -140,7 +140,7 @@ func (l *loader) top(c *Config, tree map[string]any) {
 func (l *loader) accountNames(tree map[string]any, md toml.MetaData) []string {
 	switch t := tree["account"].(type) {
 	case nil:
-		l.add(nil, "no account is configured", "write [account.NAME] and its keys; popfetch init ADDRESS does it for you")
+		l.add(nil, "no account is configured", "write [account.NAME] and its keys, see popfetch.toml(5)")
 		return nil
 	case []map[string]any:
 		l.add([]string{"account"}, "accounts are tables with a name", "write [account.NAME] instead of [[account]]")

@@ -1,0 +1,75 @@
+package mda
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"popfetch/deliver"
+)
+
+// deliverName is the first argument that makes the test binary deliver a message
+// to a program that waits at a gate.
+const deliverName = "deliver-at-gate"
+
+// atGate waits until somebody writes to the gate, then takes the message. Its
+// second line tells the end of the whole.
+const atGate = `read -r word < "$1/gate"; cat > "$1/part" && mv "$1/part" "$1/whole"; : > "$1/ended"`
+
+// deliverAtGate delivers a message of so many octets; the test kills it.
+func deliverAtGate(dir, octets string) {
+	var n int
+	fmt.Sscan(octets, &n)
+	m := &MDA{Argv: []string{"/bin/sh", "-c", atGate, "sh", dir}, Spool: dir, Env: os.Environ()}
+	err := send(context.Background(), m, deliver.Meta{ID: "ab"}, strings.Repeat("x", n))
+	fmt.Fprintln(os.Stderr, "not killed:", err)
+	os.Exit(1)
+}
+
+// A program must not take the beginning of a message for the whole because
+// popfetch was killed while it was reading.
+func TestKilledPopfetchDoesNotCutTheMessage(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, octets := range []int{10, 64 << 10, 200_000, maxMemory, maxMemory + 1, 5 << 20} {
+		t.Run(fmt.Sprint(octets), func(t *testing.T) {
+			dir := t.TempDir()
+			gate, ended := filepath.Join(dir, "gate"), filepath.Join(dir, "ended")
+			for _, fifo := range []string{gate, ended} {
+				if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := exec.Command(self, deliverName, dir, fmt.Sprint(octets))
+			cmd.Stderr = os.Stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			// Each end of a FIFO waits until the other one is opened.
+			open, err := os.OpenFile(gate, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd.Process.Kill()
+			cmd.Wait()
+			fmt.Fprintln(open, "go")
+			open.Close()
+			end, err := os.Open(ended)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end.Close()
+			whole, err := os.Stat(filepath.Join(dir, "whole"))
+			if err != nil || whole.Size() != int64(octets) {
+				t.Errorf("the program took %v, %v, for a message of %d octets", whole, err, octets)
+			}
+		})
+	}
+}

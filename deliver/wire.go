@@ -1,0 +1,59 @@
+package deliver
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"strings"
+)
+
+// stampLines is how many lines Stamp.Received makes.
+const stampLines = 3
+
+// Wire returns a stored message as the server sent it: without the Received field
+// that Stamp has put before it, its LF as CRLF. Where the message had bare LF
+// on the wire the result differs there.
+func Wire(r io.Reader) io.Reader {
+	b := bufio.NewReaderSize(r, 16<<10)
+	var head []string
+	for len(head) < stampLines {
+		line, err := b.ReadString('\n')
+		head = append(head, line)
+		if err != nil {
+			break
+		}
+	}
+	if isStamp(head) {
+		head = nil
+	}
+	return &crlfReader{src: bufio.NewReader(io.MultiReader(strings.NewReader(strings.Join(head, "")), b))}
+}
+
+// isStamp says whether the lines are what Stamp.Received makes.
+func isStamp(lines []string) bool {
+	return len(lines) == stampLines &&
+		strings.HasPrefix(lines[0], "Received: from ") && strings.Contains(lines[0], " (account ") &&
+		strings.HasPrefix(lines[1], "\tby ") && strings.Contains(lines[1], " (popfetch ") &&
+		strings.HasPrefix(lines[2], "\t")
+}
+
+// crlfReader turns LF into CRLF.
+type crlfReader struct {
+	src  *bufio.Reader
+	rest []byte
+}
+
+// Read implements io.Reader.
+func (c *crlfReader) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 {
+		if _, err := c.src.Peek(1); err != nil {
+			return 0, err
+		}
+		chunk, _ := c.src.Peek(c.src.Buffered())
+		c.rest = bytes.ReplaceAll(chunk, []byte("\n"), []byte("\r\n"))
+		c.src.Discard(len(chunk))
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}

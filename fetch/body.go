@@ -1,0 +1,53 @@
+package fetch
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"popfetch/state"
+)
+
+// body is a message as it comes from the server: it counts, takes the digest of
+// the header block, and keeps the server's error apart from the destination's.
+type body struct {
+	r        io.Reader
+	digest   *digest
+	limit    int64 // octets, 0 = none
+	progress Progress
+	octets   int64
+	err      error // why reading ended, nil at io.EOF
+}
+
+// errTooBig ends a body that grows beyond the limit of the account.
+var errTooBig = errors.New("message is too big")
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.r.Read(p)
+	b.octets += int64(n)
+	b.digest.Write(p[:n])
+	if b.progress != nil {
+		b.progress.Received(n)
+	}
+	if err != nil && err != io.EOF {
+		b.err = err
+	} else if b.limit > 0 && b.octets > b.limit {
+		b.err = errTooBig
+	}
+	if b.err != nil {
+		return n, b.err
+	}
+	return n, err
+}
+
+// record is what is to be remembered of the message once it is delivered.
+func (b *body) record(it Item) state.Record {
+	octets := it.Octets
+	if octets < 0 {
+		octets = b.octets
+	}
+	return state.Record{Delivered: time.Now(), Octets: octets, Digest: b.digest.Sum()}
+}

@@ -1,0 +1,287 @@
+package fetch_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/deliver/mda"
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/state"
+)
+
+// inCrash is how many messages the server has in these tests.
+const inCrash = 5
+
+// crash is a kind of account that has to survive.
+type crash struct {
+	name   string
+	delete bool
+	group  int // 0 = the destination's own
+	mda    bool
+	pipe   bool // commands are pipelined
+	errors bool // calls fail too
+	// outer and drop put something between the poll and the tap.
+	outer func(deliver.Destination) deliver.Destination
+	drop  func(state.Maildrop) state.Maildrop
+}
+
+var crashes = []crash{
+	{name: "Maildir, keep", group: 2},
+	{name: "Maildir, delete, one by one", delete: true, group: 1},
+	{name: "Maildir, delete, groups of two", delete: true, group: 2, errors: true},
+	{name: "Maildir, delete, all at once", delete: true},
+	{name: "Maildir, delete, pipelined", delete: true, group: 2, pipe: true},
+	{name: "MDA, keep", mda: true},
+	{name: "MDA, delete", mda: true, delete: true, errors: true},
+}
+
+// ordeal is one house that goes through several lives.
+type ordeal struct {
+	*house
+	crash
+	*tap
+	box *box
+}
+
+func newOrdeal(t *testing.T, c crash) *ordeal {
+	t.Helper()
+	o := &ordeal{newHouse(t, inCrash, nil), c, newTap(), newBox()}
+	o.account.Policy.Delete = c.delete
+	if c.pipe {
+		o.options.Pipelining = pop3.PipelineOn
+	}
+	return o
+}
+
+// live polls in a new process; call at goes wrong, 0 = none.
+func (o *ordeal) live(at int, w way) (fetch.Report, error) {
+	o.t.Helper()
+	o.restart()
+	if o.mda {
+		o.account.Destination = func(context.Context) (deliver.Destination, error) { return o.box, nil }
+		o.account.Recover = func(ctx context.Context, i deliver.Intent) (deliver.Outcome, error) {
+			return mda.Recover(ctx, i, time.Now())
+		}
+	}
+	o.life(at, w)
+	o.install(o.account, o.outer, o.crash.group)
+	if o.crash.drop != nil {
+		o.account.Maildrop = o.crash.drop(o.account.Maildrop)
+	}
+	return o.poll()
+}
+
+// check returns what is wrong at the end, after so many deaths.
+func (o *ordeal) check(deaths int) []string {
+	wrong := slices.Clone(o.wrong)
+	copies := map[string]int{}
+	if o.mda {
+		maps.Copy(copies, o.box.taken)
+	} else {
+		for _, m := range o.mail("new") {
+			copies[m]++
+		}
+		if left := o.mail("tmp"); len(left) > 0 {
+			wrong = append(wrong, fmt.Sprintf("%d files are left in tmp/", len(left)))
+		}
+	}
+	if o.box.other {
+		wrong = append(wrong, "a repeat has another delivery id")
+	}
+	extra := 0
+	for n := 1; n <= inCrash; n++ {
+		have := copies[text(n)]
+		delete(copies, text(n))
+		if have == 0 {
+			wrong = append(wrong, fmt.Sprintf("message %d is lost", n))
+		}
+		extra += max(have, 1) - 1
+	}
+	if len(copies) > 0 {
+		wrong = append(wrong, fmt.Sprintf("mail that nobody sent: %q", slices.Collect(maps.Keys(copies))))
+	}
+	if extra > deaths || extra > 0 && !o.mda {
+		wrong = append(wrong, fmt.Sprintf("%d repeated", extra))
+	}
+	if open, err := o.store.Maildrop(o.account.Key).Intents(); err != nil || len(open) > 0 {
+		wrong = append(wrong, fmt.Sprintf("%d intents are left open: %v", len(open), err))
+	}
+	left := len(o.house.drop.Messages())
+	switch {
+	case o.delete && left > 0:
+		wrong = append(wrong, fmt.Sprintf("%d messages are left on the server", left))
+	case !o.delete && (left != inCrash || o.deles > 0):
+		wrong = append(wrong, fmt.Sprintf("%d messages on the server, %d DELE", left, o.deles))
+	}
+	return wrong
+}
+
+// fate is where a life ends badly.
+type fate struct {
+	at  int
+	way way
+}
+
+// suffer lives through the fates and then once in peace. It returns what is
+// wrong after that, where it went wrong, and whether the last fate was met.
+func suffer(t *testing.T, c crash, fates ...fate) (wrong []string, where string, met bool) {
+	t.Helper()
+	o := newOrdeal(t, c)
+	deaths := 0
+	for _, f := range fates {
+		_, err := o.live(f.at, f.way)
+		met = o.where != ""
+		where += fmt.Sprintf("%v %s (call %d); ", f.way, o.where, f.at)
+		if met {
+			deaths++
+		}
+		if met && err == nil && o.where != "QUIT" {
+			wrong = append(wrong, "no error was reported")
+		}
+	}
+	if _, err := o.live(0, 0); err != nil {
+		wrong = append(wrong, fmt.Sprintf("the poll after it: %v", err))
+	}
+	return append(wrong, o.check(deaths)...), where, met
+}
+
+// everywhere tries every call of a life in a number of ways until there is none
+// left, and returns how many trials went wrong.
+func everywhere(t *testing.T, c crash, try func(fate) (wrong []string, where string, met bool), all ...way) (trials, failed int) {
+	t.Helper()
+	for _, w := range all {
+		for at := 1; ; at++ {
+			var wrong []string
+			met := false
+			t.Run(fmt.Sprintf("%v-%d", w, at), func(t *testing.T) {
+				var where string
+				wrong, where, met = try(fate{at, w})
+				if len(wrong) > 0 && c.outer == nil && c.drop == nil {
+					t.Errorf("%s%s", where, strings.Join(wrong, "; "))
+				}
+			})
+			if !met {
+				break
+			}
+			trials++
+			if len(wrong) > 0 {
+				failed++
+			}
+		}
+	}
+	return trials, failed
+}
+
+// TestCrash is promise 1 and 2: the process ends, or a call fails, at every call
+// that a poll makes over its boundaries.
+func TestCrash(t *testing.T) {
+	for _, c := range crashes {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			all := []way{dieBefore, dieAfter}
+			if c.errors {
+				all = append(all, failBefore, failAfter, refuseOne)
+			}
+			trials, _ := everywhere(t, c, func(f fate) ([]string, string, bool) { return suffer(t, c, f) }, all...)
+			t.Logf("%d trials", trials)
+			if trials < 80 {
+				t.Errorf("only %d trials: the taps are not in place", trials)
+			}
+		})
+	}
+}
+
+// TestCrashInTheRecoveryFromACrash dies all over a poll, and again at every call of
+// the life after that.
+func TestCrashInTheRecoveryFromACrash(t *testing.T) {
+	for _, c := range []crash{crashes[2], crashes[6]} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for at := 1; ; at += 6 { // the first death: one in each step of a message
+				first := fate{at, dieAfter}
+				if _, _, met := suffer(t, c, first); !met {
+					break
+				}
+				everywhere(t, c, func(f fate) ([]string, string, bool) { return suffer(t, c, first, f) }, dieAfter)
+			}
+		})
+	}
+}
+
+// hasty publishes what it has only to prepare.
+type hasty struct{ deliver.Destination }
+
+func (h hasty) Prepare(ctx context.Context, group []deliver.Staged) []error {
+	if errs := h.Destination.Prepare(ctx, group); errs != nil {
+		return errs
+	}
+	return h.Destination.Publish(ctx, group)
+}
+
+func (h hasty) Publish(context.Context, []deliver.Staged) []error { return nil }
+
+// lazy prepares only when it has to publish.
+type lazy struct{ deliver.Destination }
+
+func (l lazy) Prepare(context.Context, []deliver.Staged) []error { return nil }
+
+func (l lazy) Publish(ctx context.Context, group []deliver.Staged) []error {
+	if errs := l.Destination.Prepare(ctx, group); errs != nil {
+		return errs
+	}
+	return l.Destination.Publish(ctx, group)
+}
+
+// sluggish records intents one transaction too late.
+type sluggish struct {
+	state.Maildrop
+	late []state.Entry
+}
+
+func (s *sluggish) Commit(c state.Change) error {
+	now := s.late
+	s.late = nil
+	for _, e := range c.Put {
+		if e.Intent == nil {
+			now = append(now, e)
+			continue
+		}
+		e.Intent = nil
+		s.late = append(s.late, e)
+	}
+	c.Put = now
+	return s.Maildrop.Commit(c)
+}
+
+// TestTheCheckersSeeWhatIsWrong holds the tests above to their word: an order that
+// is not safe must be found.
+func TestTheCheckersSeeWhatIsWrong(t *testing.T) {
+	for _, tt := range []struct {
+		crash
+		want string
+	}{
+		{crash{name: "published before it is recorded", group: 2, outer: func(d deliver.Destination) deliver.Destination { return hasty{d} }}, "repeated"},
+		{crash{name: "recorded before it is durable", group: 2, outer: func(d deliver.Destination) deliver.Destination { return lazy{d} }}, "before it is durable"},
+		{crash{name: "recorded after it is published", group: 2, drop: func(m state.Maildrop) state.Maildrop { return &sluggish{Maildrop: m} }}, "repeated"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			seen := false
+			everywhere(t, tt.crash, func(f fate) ([]string, string, bool) {
+				wrong, where, met := suffer(t, tt.crash, f)
+				seen = seen || strings.Contains(strings.Join(wrong, "; "), tt.want)
+				return wrong, where, met
+			}, dieAfter)
+			if !seen {
+				t.Errorf("no checker said %q", tt.want)
+			}
+		})
+	}
+}

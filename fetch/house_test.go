@@ -1,0 +1,300 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"popfetch/deliver"
+	"popfetch/deliver/maildir"
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+	"popfetch/state"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// house is one account with all that belongs to it: a server, a state file and a
+// Maildir.
+type house struct {
+	t       *testing.T
+	server  *pop3test.Server
+	drop    *pop3test.Maildrop
+	dir     string
+	store   *state.Bolt
+	account *fetch.Account
+	options pop3.Options
+}
+
+// text is the nth message as it is stored.
+func text(n int) string {
+	return fmt.Sprintf("From: sender%d@example.org\nSubject: message %d\n\n.This is message %d.\n.\n", n, n, n)
+}
+
+func message(n int) pop3test.Message {
+	return pop3test.Message{UID: fmt.Sprintf("u%d", n), Raw: pop3test.Text(text(n))}
+}
+
+func messages(n int) []pop3test.Message {
+	all := make([]pop3test.Message, n)
+	for i := range all {
+		all[i] = message(i + 1)
+	}
+	return all
+}
+
+// scratch returns a directory that goes with the test, in memory where there is
+// one: it is the order of the calls that counts here, not the disk.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "popfetch-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// newHouse builds a house with so many messages on the server.
+func newHouse(t *testing.T, n int, change func(*pop3test.Server)) *house {
+	t.Helper()
+	h := &house{t: t, drop: pop3test.NewMaildrop(messages(n)...), dir: scratch(t)}
+	h.options = pop3.Options{Security: pop3.ClearText, Timeout: 20 * time.Second, Pipelining: pop3.PipelineOff}
+	h.server = &pop3test.Server{
+		Security: pop3test.ClearText,
+		Users:    map[string]*pop3test.User{"me": {Password: "secret", Maildrop: h.drop}},
+		LockWait: 10 * time.Second,
+	}
+	if change != nil {
+		change(h.server)
+	}
+	if err := h.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.server.Close() })
+	h.restart()
+	t.Cleanup(func() { h.store.Close() })
+	return h
+}
+
+func faults(f ...pop3test.Fault) func(*pop3test.Server) {
+	return func(s *pop3test.Server) { s.Faults = f }
+}
+
+func without(names ...string) func(*pop3test.Server) {
+	return func(s *pop3test.Server) { s.Without = names }
+}
+
+// restart is a new process on the same files.
+func (h *house) restart() {
+	h.t.Helper()
+	if h.store != nil {
+		h.store.Close()
+	}
+	store, err := state.Open(filepath.Join(h.dir, "state.db"), 0)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.store = store
+	key := state.Key("me", "pop.example.org")
+	policy := fetch.Policy{}
+	if h.account != nil {
+		policy = h.account.Policy
+	}
+	h.account = &fetch.Account{
+		Name: "test", User: "me", Host: "pop.example.org", Protocol: "POP3",
+		Key: key, Maildrop: store.Maildrop(key), Policy: policy,
+		Open: h.dial, Destination: h.maildir, Recover: recoverMaildir,
+	}
+}
+
+func (h *house) dial(ctx context.Context) (fetch.Session, error) {
+	client, err := pop3.Dial(ctx, "tcp", h.server.Addr(), &h.options)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := client.Login(pop3.Credentials{User: "me", Password: "secret"}); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return client, nil
+}
+
+func (h *house) maildir(context.Context) (deliver.Destination, error) {
+	m := &maildir.Maildir{Path: filepath.Join(h.dir, "mail"), Owner: "0123456789abcdef", Host: "here"}
+	if err := m.Open(); err != nil {
+		return nil, err
+	}
+	return m, m.Sweep(nil)
+}
+
+func recoverMaildir(ctx context.Context, i deliver.Intent) (deliver.Outcome, error) {
+	return maildir.Recover(ctx, i, time.Now())
+}
+
+// poll polls once and waits until the server has seen the end of it.
+func (h *house) poll() (fetch.Report, error) {
+	h.t.Helper()
+	r, err := h.account.Poll(context.Background())
+	h.server.Wait()
+	return r, err
+}
+
+// mustPoll is poll where nothing may go wrong.
+func (h *house) mustPoll() fetch.Report {
+	h.t.Helper()
+	r, err := h.poll()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r
+}
+
+// mail returns what is in a part of the Maildir, in order.
+func (h *house) mail(part string) []string {
+	h.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(h.dir, "mail", part))
+	if err != nil && !os.IsNotExist(err) {
+		h.t.Fatal(err)
+	}
+	var all []string
+	for _, e := range entries {
+		octets, err := os.ReadFile(filepath.Join(h.dir, "mail", part, e.Name()))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		all = append(all, string(octets))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// delivered wants exactly these messages in new/, and nothing in tmp/.
+func (h *house) delivered(nums ...int) {
+	h.t.Helper()
+	var want []string
+	for _, n := range nums {
+		want = append(want, text(n))
+	}
+	h.deliveredTexts(want...)
+}
+
+func (h *house) deliveredTexts(want ...string) {
+	h.t.Helper()
+	slices.Sort(want)
+	if diff := cmp.Diff(want, h.mail("new")); diff != "" {
+		h.t.Errorf("new/ (-want +got):\n%s", diff)
+	}
+	if left := h.mail("tmp"); len(left) > 0 {
+		h.t.Errorf("tmp/ has %d files", len(left))
+	}
+}
+
+// onServer wants exactly these messages on the server.
+func (h *house) onServer(want ...string) {
+	h.t.Helper()
+	var got []string
+	for _, m := range h.drop.Messages() {
+		got = append(got, m.UID)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		h.t.Errorf("on the server (-want +got):\n%s", diff)
+	}
+}
+
+// sent returns the commands of a session that begin with one of the words.
+func (h *house) sent(session int, words ...string) []string {
+	var lines []string
+	for _, line := range h.server.SessionCommands(session) {
+		verb, _, _ := strings.Cut(line, " ")
+		if slices.Contains(words, verb) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// commands wants exactly these among the commands of a session.
+func (h *house) commands(session int, verbs []string, want ...string) {
+	h.t.Helper()
+	if diff := cmp.Diff(want, h.sent(session, verbs...)); diff != "" {
+		h.t.Errorf("session %d (-want +got):\n%s", session, diff)
+	}
+}
+
+var effects = []string{"LIST", "TOP", "RETR", "DELE", "QUIT"}
+
+// known returns the records of the state.
+func (h *house) known() records {
+	h.t.Helper()
+	known := records{}
+	err := h.account.Maildrop.Scan(func(all seq) error {
+		maps.Insert(known, all)
+		return nil
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return known
+}
+
+// put replaces a record of the state.
+func (h *house) put(id string, r state.Record) {
+	h.t.Helper()
+	if err := h.account.Maildrop.Commit(state.Change{Put: []state.Entry{{ID: id, Record: r}}}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// untouched wants f to change nothing in the files of the house.
+func (h *house) untouched(f func()) {
+	h.t.Helper()
+	before := h.files()
+	f()
+	if diff := cmp.Diff(before, h.files()); diff != "" {
+		h.t.Errorf("files were changed: %s", diff)
+	}
+}
+
+// files returns all files with their sizes, times and, for the state, octets.
+func (h *house) files() map[string]string {
+	h.t.Helper()
+	all := map[string]string{}
+	err := filepath.Walk(h.dir, func(path string, info os.FileInfo, err error) error {
+		if err != nil {
+			return err
+		}
+		all[path] = fmt.Sprint(info.Mode(), info.Size(), info.ModTime())
+		if strings.HasSuffix(path, "state.db") {
+			octets, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			all[path] = string(bytes.TrimRight(octets, "\x00"))
+		}
+		return nil
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return all
+}
+
+// class wants err to be of a class.
+func class(t *testing.T, err error, want fetch.Class) {
+	t.Helper()
+	if got := fetch.Classify(err); got != want {
+		t.Errorf("class %d of %v, want %d", got, err, want)
+	}
+}

@@ -1,0 +1,78 @@
+package fetch
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// lifetime is the context of one poll. It ends at the poll's deadline, and when
+// the context it was made from ends: at once while no message can be in hand,
+// after a short grace otherwise.
+type lifetime struct {
+	context.Context
+	outer   context.Context
+	cancel  context.CancelCauseFunc
+	timer   *time.Timer
+	unhook  func() bool
+	holding atomic.Bool
+}
+
+func newLifetime(outer context.Context, deadline time.Duration) *lifetime {
+	l := &lifetime{outer: outer}
+	l.Context, l.cancel = context.WithCancelCause(context.WithoutCancel(outer))
+	l.timer = time.AfterFunc(deadline, func() { l.cancel(&deadlineError{deadline}) })
+	l.unhook = context.AfterFunc(outer, func() {
+		if l.holding.Load() {
+			select {
+			case <-time.After(grace):
+			case <-l.Done():
+			}
+		}
+		l.cancel(context.Cause(outer))
+	})
+	return l
+}
+
+// hold grants the grace from now on.
+func (l *lifetime) hold() { l.holding.Store(true) }
+
+// reason returns why no further message is to be begun, nil while one may be.
+func (l *lifetime) reason() error {
+	if l.outer.Err() != nil {
+		return context.Cause(l.outer)
+	}
+	return context.Cause(l)
+}
+
+// overtime returns a context for the delivery of what was received whole: it
+// goes on a little when the lifetime ends.
+func (l *lifetime) overtime() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(l.Context))
+	unhook := context.AfterFunc(l, func() {
+		select {
+		case <-time.After(overtime):
+			cancel(context.Cause(l))
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		unhook()
+		cancel(context.Canceled)
+	}
+}
+
+// end frees everything; the context ends.
+func (l *lifetime) end() {
+	l.unhook()
+	l.timer.Stop()
+	l.cancel(context.Canceled)
+}
+
+// deadlineError is the end of a poll that took too long.
+type deadlineError struct{ deadline time.Duration }
+
+func (e *deadlineError) Error() string {
+	return fmt.Sprintf("the poll took longer than its deadline of %v", e.deadline)
+}

@@ -1,0 +1,297 @@
+package fetch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/fetch/pop3"
+	"popfetch/state"
+)
+
+// poll is one visit to one account.
+type poll struct {
+	*Account
+	life    *lifetime
+	log     *slog.Logger
+	report  Report
+	session Session
+	dest    deliver.Destination
+
+	group     group
+	pending   state.Change     // rides in the next transaction
+	closing   []deliver.Staged // given up, once the next transaction has ended their intents
+	published []int            // numbers of the messages that are delivered and recorded
+	failures  []error          // of the account
+	problems  []error          // of single messages
+	lost      int              // lines of the listing that made no sense
+	unsure    bool             // a transaction failed: it is not known what is recorded
+}
+
+func (a *Account) begin(ctx context.Context) *poll {
+	p := &poll{Account: a, log: a.Log, life: newLifetime(ctx, cmp.Or(a.Deadline, defaultDeadline))}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	return p
+}
+
+// guard runs a step of the poll. A panic is a defect that ends this poll only.
+func (p *poll) guard(step func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.fail(&panicError{r, debug.Stack()})
+		}
+	}()
+	step()
+}
+
+// end drops the connection if it is still there, without UPDATE.
+func (p *poll) end() {
+	defer p.life.end()
+	if p.session != nil {
+		p.report.RoundTrips = p.session.RoundTrips()
+		p.report.LoginDelay = loginDelay(p.session.Capabilities())
+		p.session.Close()
+	}
+	if p.dest != nil {
+		p.dest.Close()
+	}
+}
+
+// run is the way of the poll; what fails on it is in p.failures and p.problems.
+func (p *poll) run() {
+	plan, err := p.prelude()
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	if p.lost == 0 { // otherwise an id may be in the line that made no sense
+		p.pending.Put = append(p.pending.Put, plan.Aged...)
+		p.pending.Forget = append(p.pending.Forget, plan.Forget...)
+	}
+	p.note(plan)
+
+	p.life.hold()
+	if inStep := p.retrieve(plan); inStep && !p.unsure {
+		p.fail(p.finish(plan))
+	}
+	if !p.unsure {
+		p.fail(p.commit(nil))
+	}
+}
+
+// prelude is what comes before the first message.
+func (p *poll) prelude() (plan Plan, err error) {
+	if err := p.recover(); err != nil {
+		return plan, err
+	}
+	if p.dest, err = p.Destination(p.life); err != nil {
+		return plan, err
+	}
+	if err := p.open(); err != nil {
+		return plan, err
+	}
+	listing, plan, err := p.plan(false)
+	if err == nil && plan.renumbered(listing, p.Policy) {
+		return p.recognise(listing, plan)
+	}
+	return plan, err
+}
+
+// fail notes why the poll does not end well; nil is no reason.
+func (p *poll) fail(err error) {
+	if err != nil {
+		p.failures = append(p.failures, err)
+	}
+}
+
+// open logs in.
+func (p *poll) open() error {
+	s, err := p.Open(p.life)
+	if err != nil {
+		return p.because(err)
+	}
+	p.session = s
+	return nil
+}
+
+// plan lists the maildrop and decides. Sizes are asked for only where they
+// change something, or always with all.
+func (p *poll) plan(all bool) ([]Listed, Plan, error) {
+	listing, err := p.list()
+	if err != nil {
+		return nil, Plan{}, p.because(err)
+	}
+	now := time.Now()
+	plan, err := p.compare(listing, now)
+	if err != nil || plan.idle() && !all {
+		return listing, plan, err
+	}
+	sizes, err := p.sizes(func(err error) { p.log.Debug("the size of a message is not known", "reason", err) })
+	if err != nil {
+		return nil, Plan{}, p.because(err)
+	}
+	for i := range listing {
+		if octets, ok := sizes[listing[i].Num]; ok {
+			listing[i].Octets = octets
+		}
+	}
+	plan, err = p.compare(listing, now)
+	return listing, plan, err
+}
+
+func (p *poll) compare(listing []Listed, now time.Time) (plan Plan, err error) {
+	err = p.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+		plan = NewPlan(listing, known, p.Policy, now)
+		return nil
+	})
+	if err != nil {
+		return Plan{}, &StateError{err}
+	}
+	return plan, nil
+}
+
+// note puts what the plan has found into the report, and says once what is
+// left on the server for its size.
+func (p *poll) note(plan Plan) {
+	p.log.Debug("planned", "plan", plan.String())
+	p.report.Listed = len(plan.Verdicts)
+	p.report.Seen = plan.Seen + len(plan.Delete)
+	p.report.SetAside = len(plan.SetAside)
+	p.report.Skipped += len(plan.TooBig) + len(plan.SetAside) + plan.Deferred
+	for _, it := range plan.SetAside {
+		p.log.Info("message is set aside", "num", it.Num, "uid", it.UID(), "failures", it.Record.Failures, "reason", it.Record.Reason)
+	}
+	for _, it := range plan.TooBig {
+		if it.Record.Reason != tooBig {
+			p.leave(it)
+		}
+	}
+}
+
+// leave says and records that a message stays on the server for its size.
+func (p *poll) leave(it Item) {
+	p.log.Warn("message is bigger than max_size and stays on the server",
+		"num", it.Num, "uid", it.UID(), "octets", it.Octets, "max_size", p.Policy.MaxOctets)
+	r := it.Record
+	r.Octets, r.Reason = max(it.Octets, r.Octets), tooBig
+	p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: r})
+}
+
+// tooBig is the reason that is recorded for a message that was left for its size.
+const tooBig = "bigger than max_size"
+
+// finish deletes what may be deleted and enters the UPDATE state. The session
+// is in step.
+func (p *poll) finish(plan Plan) error {
+	marked := make(map[int]bool)
+	for num, err := range p.session.Dele(p.doomed(plan)) {
+		var refused *pop3.ResponseError
+		switch {
+		case err == nil:
+			marked[num] = true
+		case errors.As(err, &refused):
+			p.log.Warn("the server did not delete a message; it is asked again at the next poll", "num", num, "reason", refused)
+		case errors.Is(err, pop3.ErrBroken) && p.life.reason() != nil:
+			// Popfetch was stopped while messages were on their way. The next
+			// poll deletes.
+			return nil
+		default:
+			return p.because(err)
+		}
+	}
+	// RFC 1939 section 6: the server deletes at QUIT, and says so.
+	if err := p.session.Quit(); err != nil && len(marked) > 0 {
+		return fmt.Errorf("%d messages were delivered and marked as deleted, but the server did not confirm that they are gone; "+
+			"they are not fetched again and are deleted at the next poll: %w", len(marked), p.because(err))
+	} else if err != nil {
+		p.log.Debug("the server did not confirm QUIT", "reason", err)
+	}
+	p.report.Deleted = len(marked)
+	for _, it := range plan.Delete {
+		if marked[it.Num] {
+			r := it.Record
+			r.Absent, r.Absences = time.Now(), 1
+			p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: r})
+		}
+	}
+	return nil
+}
+
+// doomed returns the numbers of the messages to delete, in ascending order.
+func (p *poll) doomed(plan Plan) []int {
+	var nums []int
+	if p.Policy.Delete && p.Policy.After == 0 {
+		nums = append(nums, p.published...)
+	}
+	for _, it := range plan.Delete {
+		nums = append(nums, it.Num)
+	}
+	slices.Sort(nums)
+	return nums
+}
+
+// commit stores what is pending and the entries after it, in one transaction.
+func (p *poll) commit(put []state.Entry) error {
+	change := p.pending
+	change.Put = append(change.Put, put...)
+	p.pending = state.Change{}
+	if err := p.Maildrop.Commit(change); err != nil {
+		p.unsure = true
+		return &StateError{err}
+	}
+	for _, s := range p.closing {
+		s.Abort()
+	}
+	p.closing = nil
+	return nil
+}
+
+// because puts the reason why the poll had to end in place of an error that
+// only says that it did.
+func (p *poll) because(err error) error {
+	if cause := context.Cause(p.life); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w (%v)", cause, err)
+	}
+	return err
+}
+
+// skipLine counts a message that was lost to an unreadable line of a listing.
+func (p *poll) skipLine(err error) {
+	p.lost++
+	p.report.Skipped++
+	p.log.Warn("a line of the listing makes no sense; its message is skipped", "reason", err)
+}
+
+// loginDelay reads the capability LOGIN-DELAY (RFC 2449 section 6.5), 0 where
+// the server does not ask for any.
+func loginDelay(c pop3.Capabilities) time.Duration {
+	params := c.Params("LOGIN-DELAY")
+	if len(params) == 0 {
+		return 0
+	}
+	seconds, err := strconv.Atoi(params[0])
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return min(time.Duration(seconds)*time.Second, 24*time.Hour)
+}
+
+// panicError is a defect of popfetch, caught so that other accounts go on.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string {
+	return fmt.Sprintf("popfetch has a defect, please report it: %v\n%s", e.value, e.stack)
+}

@@ -1,0 +1,81 @@
+package fetch
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"popfetch/deliver"
+	"popfetch/state"
+)
+
+// forgetAtOnce is how many ids one transaction forgets: a greater one would
+// make the state file grow.
+const forgetAtOnce = 10_000
+
+// Retry gives another chance to what is held up: messages that are set aside,
+// and intents that cannot be finished because their destination is gone. The
+// next poll fetches them. It returns how many messages that are.
+func (a *Account) Retry(ctx context.Context) (int, error) {
+	n, err := a.retry(ctx)
+	if err != nil {
+		return 0, &AccountError{a.Name, []error{err}}
+	}
+	return n, nil
+}
+
+func (a *Account) retry(ctx context.Context) (int, error) {
+	open, err := a.Maildrop.Intents()
+	if err != nil {
+		return 0, &StateError{err}
+	}
+	var again []string
+	for _, o := range open {
+		if _, err := a.Recover(ctx, deliver.Intent(o.Intent)); err != nil {
+			again = append(again, o.ID)
+		}
+	}
+	err = a.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+		for id, r := range known {
+			if !r.Seen() {
+				again = append(again, id)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, &StateError{err}
+	}
+	return len(again), a.forget(again)
+}
+
+// Forget forgets all that was delivered from the maildrop: the next poll fetches
+// everything that is there. It returns how many ids that were.
+func (a *Account) Forget() (int, error) {
+	var ids []string
+	err := a.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+		for id := range known {
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	if err == nil {
+		err = a.Maildrop.Commit(state.Change{Begin: true})
+	}
+	if err != nil {
+		return 0, &AccountError{a.Name, []error{&StateError{err}}}
+	}
+	if err := a.forget(ids); err != nil {
+		return 0, &AccountError{a.Name, []error{err}}
+	}
+	return len(ids), nil
+}
+
+func (a *Account) forget(ids []string) error {
+	for chunk := range slices.Chunk(ids, forgetAtOnce) {
+		if err := a.Maildrop.Commit(state.Change{Forget: chunk}); err != nil {
+			return &StateError{err}
+		}
+	}
+	return nil
+}

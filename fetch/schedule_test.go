@@ -1,0 +1,353 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// crowd counts the polls that are under way.
+type crowd struct {
+	mu    sync.Mutex
+	now   map[string]int
+	most  map[string]int
+	total int
+}
+
+func (c *crowd) add(host string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range []string{"", host} {
+		c.now[key] += n
+		c.most[key] = max(c.most[key], c.now[key])
+	}
+	c.total += max(n, 0)
+}
+
+// visit is a login that takes a second.
+func (c *crowd) visit(host string) func(context.Context) error {
+	return func(context.Context) error {
+		c.add(host, 1)
+		time.Sleep(time.Second)
+		c.add(host, -1)
+		return nil
+	}
+}
+
+func TestLimitsAreKeptAndUsed(t *testing.T) {
+	for _, tt := range []struct {
+		parallel, perHost int
+		most              int // that can be under way at once
+		seconds           int
+	}{
+		{parallel: 8, perHost: 4, most: 8, seconds: 4},
+		{parallel: 16, perHost: 4, most: 12, seconds: 3},
+		{parallel: 1, perHost: 4, most: 1, seconds: 30},
+		{parallel: 100, perHost: 100, most: 30, seconds: 1},
+	} {
+		t.Run(fmt.Sprintf("%d and %d", tt.parallel, tt.perHost), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := &crowd{now: map[string]int{}, most: map[string]int{}}
+				s := &fetch.Scheduler{Parallel: tt.parallel, PerHost: tt.perHost}
+				for i := range 30 {
+					host := fmt.Sprintf("host%d", i%3)
+					g := &guest{name: fmt.Sprint(i), host: host, visit: c.visit(host)}
+					s.Accounts = append(s.Accounts, g.account())
+				}
+				done := map[string]int{}
+				s.Done = func(r fetch.Report) { done[r.Account]++ }
+				begun := time.Now()
+				if err := s.Once(t.Context()); err != nil {
+					t.Error(err)
+				}
+				perHost := max(c.most["host0"], c.most["host1"], c.most["host2"])
+				if c.most[""] != tt.most || perHost > tt.perHost || c.total != 30 || len(done) != 30 {
+					t.Errorf("%v at once, %d polls, %d reports", c.most, c.total, len(done))
+				}
+				if took := time.Since(begun); took != time.Duration(tt.seconds)*time.Second {
+					t.Errorf("it took %v, want %d s", took, tt.seconds)
+				}
+			})
+		})
+	}
+}
+
+func TestStalledAccountHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stalled := &guest{name: "stalled", host: "a", visit: func(ctx context.Context) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}}
+		other := &guest{name: "other", host: "a"}
+		s := &fetch.Scheduler{Accounts: []*fetch.Account{stalled.account(), other.account()}, Parallel: 2, PerHost: 2}
+		ctx, stop := context.WithTimeout(t.Context(), 30*time.Minute)
+		defer stop()
+		if err := s.Loop(ctx); err != nil {
+			t.Error(err)
+		}
+		if n := len(other.polls); n < 27 || n > 33 {
+			t.Errorf("%d polls in half an hour", n)
+		}
+	})
+}
+
+func TestBusyScheduleServesEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fetch.Scheduler{Parallel: 1, PerHost: 1}
+		var guests []*guest
+		for i := range 4 {
+			g := &guest{name: fmt.Sprint(i), visit: sleeping(2 * time.Minute)}
+			guests = append(guests, g)
+			s.Accounts = append(s.Accounts, g.account())
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 4*time.Hour)
+		defer stop()
+		s.Loop(ctx)
+		for _, g := range guests {
+			if n := len(g.polls); n < 25 {
+				t.Errorf("account %s had %d polls of 120", g.name, n)
+			}
+		}
+	})
+}
+
+var errState = errors.New("no space left")
+
+func TestStateFailureStopsEverything(t *testing.T) {
+	for _, loop := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			bad := &guest{name: "bad", state: errState}
+			slow := &guest{name: "slow", visit: sleeping(time.Minute)}
+			later := &guest{name: "later"}
+			s := &fetch.Scheduler{Accounts: []*fetch.Account{slow.account(), bad.account(), later.account()}, Parallel: 2, PerHost: 2}
+			var reports []string
+			s.Done = func(r fetch.Report) { reports = append(reports, r.Account) }
+			run := s.Once
+			if loop {
+				run = s.Loop
+			}
+			err := run(t.Context())
+			class(t, err, fetch.State)
+			if !errors.Is(err, errState) || !slices.Equal(reports, []string{"bad", "slow"}) || len(later.polls) > 0 {
+				t.Errorf("%v, polls of %q", err, reports)
+			}
+		})
+	}
+}
+
+func TestPanicOfOneAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := &guest{name: "bad", visit: func(context.Context) error { panic("ouch") }}
+		good := &guest{name: "good"}
+		s := &fetch.Scheduler{Accounts: []*fetch.Account{bad.account(), good.account()}, Parallel: 1, PerHost: 1}
+		err := s.Once(t.Context())
+		class(t, err, fetch.Temporary)
+		if len(good.polls) != 1 {
+			t.Error("the other account was not polled")
+		}
+	})
+}
+
+// loop runs a guest for a while and returns the times between its polls.
+func loop(t *testing.T, g *guest, interval, whole time.Duration) []time.Duration {
+	a := g.account()
+	a.Interval = interval
+	s := &fetch.Scheduler{Accounts: []*fetch.Account{a}, Parallel: 1, PerHost: 1}
+	ctx, stop := context.WithTimeout(t.Context(), whole)
+	defer stop()
+	if err := s.Loop(ctx); err != nil {
+		t.Error(err)
+	}
+	return g.gaps()
+}
+
+// near wants gaps within a tenth of these, of the last one from then on.
+func near(t *testing.T, gaps []time.Duration, want ...time.Duration) {
+	t.Helper()
+	if len(gaps) < len(want) {
+		t.Errorf("only %d polls", len(gaps)+1)
+	}
+	for i, gap := range gaps {
+		w := want[min(i, len(want)-1)]
+		if gap < w-w/10 || gap > w+w/10 {
+			t.Errorf("gap %d is %v, want about %v", i+1, gap, w)
+		}
+	}
+}
+
+func TestIntervalIsJittered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gaps := loop(t, &guest{}, 5*time.Minute, 10*time.Hour)
+		near(t, gaps, 5*time.Minute)
+		if len(slices.Compact(slices.Clone(gaps))) < len(gaps)/2 {
+			t.Errorf("no jitter: %v", gaps)
+		}
+	})
+}
+
+func TestBackOff(t *testing.T) {
+	const m = time.Minute
+	for _, tt := range []struct {
+		name string
+		err  error
+		want []time.Duration
+	}{
+		{"temporary", errors.New("no route to host"), []time.Duration{m, 2 * m, 4 * m, 8 * m, 16 * m, 32 * m, 60 * m}},
+		{"password", &pop3.AuthError{Err: errors.New("no")}, []time.Duration{15 * m, 30 * m, 60 * m, 120 * m, 240 * m, 480 * m, 960 * m, 1440 * m}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &guest{visit: func(context.Context) error { return tt.err }}
+				near(t, loop(t, g, 10*time.Second, 10*24*time.Hour), tt.want...)
+			})
+		})
+	}
+}
+
+func TestBackOffEndsWithASuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		g := &guest{visit: func(context.Context) error {
+			if n++; n%3 > 0 {
+				return errors.New("busy")
+			}
+			return nil
+		}}
+		gaps := loop(t, g, 10*time.Second, time.Hour)
+		near(t, gaps[:4], time.Minute, 2*time.Minute, 10*time.Second, time.Minute)
+	})
+}
+
+func TestMessageThatFailsSlowsNothingDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &guest{fresh: 1, stage: func() error { return refusal(deliver.Message, true) }}
+		near(t, loop(t, g, 10*time.Second, time.Hour), 10*time.Second)
+	})
+}
+
+func TestLoginDelayIsKept(t *testing.T) {
+	h := newHouse(t, 0, func(s *pop3test.Server) { s.LoginDelay = 10 * time.Minute })
+	session, err := h.dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	caps := session.Capabilities()
+	session.Close()
+	synctest.Test(t, func(t *testing.T) {
+		for _, gap := range loop(t, &guest{caps: caps}, time.Minute, 24*time.Hour) {
+			if gap < 10*time.Minute {
+				t.Errorf("the next login came after %v", gap)
+			}
+		}
+	})
+}
+
+func TestStopWaitsForThePollsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		first := &guest{name: "first", visit: func(context.Context) error {
+			stop()
+			time.Sleep(time.Minute)
+			return nil
+		}}
+		second := &guest{name: "second"}
+		s := &fetch.Scheduler{Accounts: []*fetch.Account{first.account(), second.account()}, Parallel: 1, PerHost: 1}
+		reports := 0
+		s.Done = func(fetch.Report) { reports++ }
+		begun := time.Now()
+		if err := s.Loop(ctx); err != nil {
+			t.Error(err)
+		}
+		if time.Since(begun) != time.Minute || reports != 1 || len(second.polls) > 0 {
+			t.Errorf("%v, %d reports, %d polls of the second account", time.Since(begun), reports, len(second.polls))
+		}
+	})
+}
+
+func TestRoundComesOnceWhenAllIsQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fetch.Scheduler{Parallel: 3, PerHost: 3}
+		for i := range 3 {
+			g := &guest{name: fmt.Sprint(i), fresh: i, visit: sleeping(time.Duration(i) * time.Second)}
+			s.Accounts = append(s.Accounts, g.account())
+		}
+		begun := time.Now()
+		var rounds []int
+		s.Round = func(_ context.Context, delivered int) {
+			rounds = append(rounds, delivered)
+			if since := time.Since(begun); since != 2*time.Second {
+				t.Errorf("round after %v", since)
+			}
+		}
+		if err := s.Once(t.Context()); err != nil || !slices.Equal(rounds, []int{3}) {
+			t.Errorf("rounds %v, %v", rounds, err)
+		}
+	})
+}
+
+func TestNoRoundWithoutDeliveries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fetch.Scheduler{Accounts: []*fetch.Account{(&guest{}).account()}, Parallel: 1, PerHost: 1}
+		s.Round = func(context.Context, int) { t.Error("a round") }
+		s.Once(t.Context())
+	})
+}
+
+func TestOnceThatWasStoppedSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		first := &guest{name: "first", visit: func(context.Context) error { stop(); return nil }}
+		s := &fetch.Scheduler{Accounts: []*fetch.Account{first.account(), (&guest{}).account()}, Parallel: 1, PerHost: 1}
+		class(t, s.Once(ctx), fetch.Canceled)
+	})
+}
+
+// endless is a message that comes for as long as ctx goes on.
+type endless struct{ ctx context.Context }
+
+func (e endless) Read([]byte) (int, error) {
+	<-e.ctx.Done()
+	return 0, context.Cause(e.ctx)
+}
+
+func TestStopWaitsForTheMessageInHandButNotForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		var life context.Context
+		g := &guest{fresh: 2, visit: func(ctx context.Context) error { life = ctx; return nil }}
+		g.body = func() io.Reader { return &atRead{endless{life}, stop} }
+		begun := time.Now()
+		_, err := g.account().Poll(ctx)
+		class(t, err, fetch.Canceled)
+		if took := time.Since(begun); took < time.Second || took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestDeadlineEndsThePoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &guest{visit: func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }}
+		for deadline, want := range map[time.Duration]time.Duration{0: time.Hour, time.Minute: time.Minute} {
+			a := g.account()
+			a.Deadline = deadline
+			begun := time.Now()
+			_, err := a.Poll(t.Context())
+			class(t, err, fetch.Temporary)
+			if took := time.Since(begun); took != want {
+				t.Errorf("it took %v, want %v", took, want)
+			}
+		}
+	})
+}

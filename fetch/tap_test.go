@@ -1,0 +1,401 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+
+	"popfetch/deliver"
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/state"
+)
+
+// way is what happens at the boundary call that a tap is set to.
+type way uint8
+
+const (
+	dieBefore  way = iota // the process ends before the call has its effect
+	dieAfter              // … after it, before the caller hears of it
+	failBefore            // the call reports an error and has had no effect
+	failAfter             // … and has had its effect
+	refuseOne             // of a destination: it refuses the message, without effect
+	ways
+)
+
+func (w way) String() string {
+	return [...]string{"die before", "die after", "fail before", "fail after", "refuse"}[w]
+}
+
+func (w way) deadly() bool { return w <= dieAfter }
+
+// tap counts the calls over the boundaries of a poll, over several lives of the
+// process, and makes one of them go wrong. It also watches the order of safety.
+type tap struct {
+	at    int // the call that goes wrong in this life, from 1; 0 = none
+	way   way
+	calls int // of this life
+	where string
+	dead  bool
+	cut   func()         // ends the connection
+	uids  map[int]string // of this session
+
+	prepared  map[string]bool // notes of the intents that are durable
+	recorded  map[string]bool // unique-ids with a recorded intent
+	note      map[string]string
+	published map[string]bool // unique-ids that are delivered and durable
+	deles     int
+	wrong     []string // breaches of the order of safety
+}
+
+// death is what a process that ends looks like from inside.
+type death struct{}
+
+var errInjected = errors.New("injected")
+
+func newTap() *tap {
+	return &tap{prepared: map[string]bool{}, recorded: map[string]bool{}, note: map[string]string{}, published: map[string]bool{}}
+}
+
+// life begins a new life.
+func (t *tap) life(at int, w way) {
+	t.at, t.way, t.calls, t.dead, t.where, t.uids = at, w, 0, false, "", map[int]string{}
+}
+
+func (t *tap) die() {
+	t.dead = true
+	if t.cut != nil {
+		t.cut()
+	}
+	panic(death{})
+}
+
+func (t *tap) breach(format string, args ...any) {
+	t.wrong = append(t.wrong, fmt.Sprintf(format, args...))
+}
+
+// do makes one call over a boundary. An error of f is the caller's affair; do
+// returns the injected one.
+func (t *tap) do(name string, f func()) error {
+	if t.dead {
+		panic(death{})
+	}
+	t.calls++
+	hit := t.calls == t.at
+	if hit {
+		t.where = name
+	}
+	switch {
+	case hit && t.way == dieBefore:
+		t.die()
+	case hit && (t.way == failBefore || t.way == refuseOne):
+		return errInjected
+	}
+	f()
+	switch {
+	case hit && t.way == dieAfter:
+		t.die()
+	case hit && t.way == failAfter:
+		return errInjected
+	}
+	return nil
+}
+
+// fault is an injected error as a destination would report it.
+func (t *tap) fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	scope := deliver.Place
+	if t.way == refuseOne {
+		scope = deliver.Message
+	}
+	return &deliver.Error{Op: "do", Path: "mail", Scope: scope, Temporary: true, Err: err}
+}
+
+// install puts the tap around all that an account talks to.
+func (t *tap) install(a *fetch.Account, outer func(deliver.Destination) deliver.Destination, group int) {
+	open, destination, rec := a.Open, a.Destination, a.Recover
+	a.Open = func(ctx context.Context) (s fetch.Session, err error) {
+		if injected := t.do("Open", func() { s, err = open(ctx); t.cut = closer(s) }); injected != nil {
+			closer(s)()
+			return nil, injected
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &tappedSession{s, t}, nil
+	}
+	a.Destination = func(ctx context.Context) (d deliver.Destination, err error) {
+		if injected := t.do("Destination", func() { d, err = destination(ctx) }); injected != nil {
+			if d != nil {
+				d.Close()
+			}
+			return nil, t.fault(injected)
+		}
+		if err != nil {
+			return nil, err
+		}
+		d = &tappedDestination{d, t, group}
+		if outer != nil {
+			d = outer(d)
+		}
+		return d, nil
+	}
+	a.Recover = func(ctx context.Context, i deliver.Intent) (o deliver.Outcome, err error) {
+		injected := t.do("Recover", func() {
+			o, err = rec(ctx, i)
+			if err == nil && o != deliver.Again {
+				t.published[t.note[i.Note]] = true
+			}
+		})
+		if injected != nil {
+			return 0, t.fault(injected)
+		}
+		return o, err
+	}
+	a.Maildrop = &tappedMaildrop{Maildrop: a.Maildrop, t: t}
+}
+
+func closer(s fetch.Session) func() {
+	return func() {
+		if s != nil {
+			s.Close()
+		}
+	}
+}
+
+// tappedSession is a session behind a tap.
+type tappedSession struct {
+	fetch.Session
+	t *tap
+}
+
+// steps taps an iteration: its begin, each reply, and what comes after it.
+func steps[T any](t *tap, name string, zero T, inner iter.Seq2[T, error], see func(T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if err := t.do(name, func() {}); err != nil {
+			yield(zero, err)
+			return
+		}
+		for v, err := range inner {
+			if injected := t.do(name+" reply", func() {}); injected != nil {
+				yield(zero, injected)
+				return
+			}
+			if see != nil {
+				see(v, err)
+			}
+			if !yield(v, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *tappedSession) Uidl() iter.Seq2[pop3.UniqueID, error] {
+	return steps(s.t, "UIDL", pop3.UniqueID{}, s.Session.Uidl(), func(u pop3.UniqueID, err error) { s.t.uids[u.Num] = u.ID })
+}
+
+func (s *tappedSession) List() iter.Seq2[pop3.ScanListing, error] {
+	return steps(s.t, "LIST", pop3.ScanListing{}, s.Session.List(), nil)
+}
+
+func (s *tappedSession) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
+	inner := steps(s.t, "RETR", &pop3.Message{Body: noBody{}}, s.Session.Retr(nums), nil)
+	return func(yield func(*pop3.Message, error) bool) {
+		for m, err := range inner {
+			if err == nil {
+				m = &pop3.Message{Num: m.Num, Octets: m.Octets, Body: &tappedBody{m.Body, s.t}}
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *tappedSession) Dele(nums []int) iter.Seq2[int, error] {
+	for _, num := range nums {
+		uid := s.t.uids[num]
+		if !s.t.recorded[uid] || !s.t.published[uid] {
+			s.t.breach("DELE of %s: recorded %v, delivered %v", uid, s.t.recorded[uid], s.t.published[uid])
+		}
+		s.t.deles++
+	}
+	if len(nums) == 0 {
+		return s.Session.Dele(nums)
+	}
+	return steps(s.t, "DELE", 0, s.Session.Dele(nums), nil)
+}
+
+func (s *tappedSession) Quit() (err error) {
+	if injected := s.t.do("QUIT", func() { err = s.Session.Quit() }); injected != nil {
+		return injected
+	}
+	return err
+}
+
+type noBody struct{}
+
+func (noBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// tappedBody is a body behind a tap: a call for the octets, one for the end.
+type tappedBody struct {
+	io.Reader
+	t *tap
+}
+
+func (b *tappedBody) Read(p []byte) (n int, err error) {
+	if injected := b.t.do("body", func() { n, err = b.Reader.Read(p) }); injected != nil {
+		return 0, injected
+	}
+	return n, err
+}
+
+// tappedDestination is a destination behind a tap.
+type tappedDestination struct {
+	deliver.Destination
+	t     *tap
+	group int
+}
+
+func (d *tappedDestination) Group() int {
+	if d.group > 0 {
+		return d.group
+	}
+	return d.Destination.Group()
+}
+
+// tappedStaged tells the tap whose intent is whose.
+type tappedStaged struct {
+	deliver.Staged
+	uid string
+	t   *tap
+}
+
+func (s tappedStaged) Intent() deliver.Intent {
+	i := s.Staged.Intent()
+	s.t.note[i.Note] = s.uid
+	return i
+}
+
+func (d *tappedDestination) Stage(ctx context.Context, m deliver.Meta, r io.Reader) (s deliver.Staged, err error) {
+	injected := d.t.do("Stage", func() { s, err = d.Destination.Stage(ctx, m, r) })
+	if injected != nil {
+		if s != nil {
+			s.Abort()
+		}
+		return nil, d.t.fault(injected)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tappedStaged{s, m.UID, d.t}, nil
+}
+
+func bare(group []deliver.Staged) []deliver.Staged {
+	all := make([]deliver.Staged, len(group))
+	for i, s := range group {
+		all[i] = s.(tappedStaged).Staged
+	}
+	return all
+}
+
+func (d *tappedDestination) Prepare(ctx context.Context, group []deliver.Staged) (errs []error) {
+	injected := d.t.do("Prepare", func() {
+		errs = d.Destination.Prepare(ctx, bare(group))
+		for i, s := range group {
+			if errs == nil || errs[i] == nil {
+				d.t.prepared[s.Intent().Note] = true
+			}
+		}
+	})
+	if injected != nil {
+		return each(group, d.t.fault(injected))
+	}
+	return errs
+}
+
+func (d *tappedDestination) Publish(ctx context.Context, group []deliver.Staged) (errs []error) {
+	for _, s := range group {
+		if uid := s.(tappedStaged).uid; !d.t.recorded[uid] {
+			d.t.breach("%s is published before it is recorded", uid)
+		}
+	}
+	injected := d.t.do("Publish", func() {
+		errs = d.Destination.Publish(ctx, bare(group))
+		for i, s := range group {
+			if errs == nil || errs[i] == nil {
+				d.t.published[s.(tappedStaged).uid] = true
+			}
+		}
+	})
+	if injected != nil {
+		return each(group, d.t.fault(injected))
+	}
+	return errs
+}
+
+// tappedMaildrop is a maildrop of the state behind a tap. After an error it is
+// out of order, as the contract has it.
+type tappedMaildrop struct {
+	state.Maildrop
+	t      *tap
+	failed error
+}
+
+func (m *tappedMaildrop) guard(name string, f func() error) (err error) {
+	if m.failed != nil {
+		return m.failed
+	}
+	if m.failed = m.t.do(name, func() { err = f() }); m.failed != nil {
+		return m.failed
+	}
+	return err
+}
+
+func (m *tappedMaildrop) Intents() (open []state.OpenIntent, err error) {
+	err = m.guard("Intents", func() error { open, err = m.Maildrop.Intents(); return err })
+	return open, err
+}
+
+func (m *tappedMaildrop) Scan(fn func(seq) error) error {
+	return m.guard("Scan", func() error { return m.Maildrop.Scan(fn) })
+}
+
+func (m *tappedMaildrop) Commit(c state.Change) error {
+	if c.Empty() {
+		return m.Maildrop.Commit(c)
+	}
+	for _, e := range c.Put {
+		if e.Intent != nil && !m.t.prepared[e.Intent.Note] {
+			m.t.breach("%s is recorded before it is durable", e.ID)
+		}
+	}
+	return m.guard("Commit", func() error {
+		err := m.Maildrop.Commit(c)
+		for _, e := range c.Put {
+			if err == nil && e.Intent != nil {
+				m.t.recorded[e.ID] = true
+				m.t.note[e.Intent.Note] = e.ID
+			}
+		}
+		if err == nil {
+			m.forget(c)
+		}
+		return err
+	})
+}
+
+// forget notes whose intents were closed without a delivery.
+func (m *tappedMaildrop) forget(c state.Change) {
+	for _, e := range c.Put {
+		if e.Intent == nil && !e.Record.Seen() && slices.Contains(c.Done, e.ID) {
+			m.t.recorded[e.ID] = false
+		}
+	}
+}

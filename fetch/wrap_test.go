@@ -1,0 +1,186 @@
+package fetch_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	"popfetch/deliver"
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/state"
+)
+
+// seq is what Scan shows.
+type seq = iter.Seq2[string, state.Record]
+
+// watched is a session that says what is done with it.
+type watched struct {
+	fetch.Session
+	body func(num int, r io.Reader) io.Reader // of a message, nil = as it is
+	dele func(nums []int)                     // before the first DELE
+}
+
+func (w watched) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
+	return func(yield func(*pop3.Message, error) bool) {
+		for m, err := range w.Session.Retr(nums) {
+			if err == nil && w.body != nil {
+				changed := *m
+				changed.Body = w.body(m.Num, m.Body)
+				m = &changed
+			}
+			if !yield(m, err) {
+				return
+			}
+		}
+	}
+}
+
+func (w watched) Dele(nums []int) iter.Seq2[int, error] {
+	if w.dele != nil {
+		w.dele(nums)
+	}
+	return w.Session.Dele(nums)
+}
+
+// watch puts w around the sessions of the account.
+func (h *house) watch(w watched) {
+	open := h.account.Open
+	h.account.Open = func(ctx context.Context) (fetch.Session, error) {
+		s, err := open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		w.Session = s
+		return w, nil
+	}
+}
+
+// atRead calls f before the first octet of a message is read.
+type atRead struct {
+	r io.Reader
+	f func()
+}
+
+func (a *atRead) Read(p []byte) (int, error) {
+	if a.f != nil {
+		a.f()
+		a.f = nil
+	}
+	return a.r.Read(p)
+}
+
+// picky is a destination with a will of its own. A function that is nil leaves
+// things to the destination below.
+type picky struct {
+	deliver.Destination
+	group   int
+	stage   func(ctx context.Context, m deliver.Meta, r io.Reader) error
+	prepare func(staged []deliver.Staged) []error
+	publish func(staged []deliver.Staged) []error
+	close   func()
+}
+
+func (p picky) Group() int {
+	if p.group > 0 {
+		return p.group
+	}
+	return p.Destination.Group()
+}
+
+func (p picky) Stage(ctx context.Context, m deliver.Meta, r io.Reader) (deliver.Staged, error) {
+	if p.stage != nil {
+		if err := p.stage(ctx, m, r); err != nil {
+			return nil, err
+		}
+	}
+	return p.Destination.Stage(ctx, m, r)
+}
+
+func (p picky) Prepare(ctx context.Context, group []deliver.Staged) []error {
+	if p.prepare != nil {
+		if errs := p.prepare(group); errs != nil {
+			return errs
+		}
+	}
+	return p.Destination.Prepare(ctx, group)
+}
+
+func (p picky) Publish(ctx context.Context, group []deliver.Staged) []error {
+	if p.publish != nil {
+		if errs := p.publish(group); errs != nil {
+			return errs
+		}
+	}
+	return p.Destination.Publish(ctx, group)
+}
+
+func (p picky) Close() error {
+	if p.close != nil {
+		p.close()
+	}
+	return p.Destination.Close()
+}
+
+// through leads the mail of the account through p.
+func (h *house) through(p picky) {
+	h.account.Destination = func(ctx context.Context) (deliver.Destination, error) {
+		d, err := h.maildir(ctx)
+		if err != nil {
+			return nil, err
+		}
+		p.Destination = d
+		return p, nil
+	}
+}
+
+// forgetful is a maildrop of the state whose disk is broken.
+type forgetful struct {
+	state.Maildrop
+	commits int // so many go well
+	err     error
+	scan    error
+	intents error
+}
+
+var errDisk = errors.New("input/output error")
+
+func (f *forgetful) Scan(fn func(seq) error) error {
+	if f.scan != nil {
+		return f.scan
+	}
+	return f.Maildrop.Scan(fn)
+}
+
+func (f *forgetful) Intents() ([]state.OpenIntent, error) {
+	if f.intents != nil {
+		return nil, f.intents
+	}
+	return f.Maildrop.Intents()
+}
+
+func (f *forgetful) Commit(c state.Change) error {
+	if c.Empty() || f.err == nil {
+		return f.Maildrop.Commit(c)
+	}
+	if f.commits == 0 {
+		return f.err
+	}
+	f.commits--
+	return f.Maildrop.Commit(c)
+}
+
+// refusal is how a destination says no.
+func refusal(scope deliver.Scope, temporary bool) error {
+	return &deliver.Error{Op: "write", Path: "mail", Scope: scope, Temporary: temporary, Err: errors.New("no space left on device")}
+}
+
+// each is the same error for every message of a group.
+func each(group []deliver.Staged, err error) []error {
+	errs := make([]error, len(group))
+	for i := range errs {
+		errs[i] = err
+	}
+	return errs
+}

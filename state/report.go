@@ -1,0 +1,79 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"time"
+)
+
+// Report is what Check has found.
+type Report struct {
+	ID        string    // of the store, see Store
+	Maildrops int       // with or without ids
+	IDs       int       // unique-ids of all maildrops
+	Intents   int       // open intents of all maildrops
+	Failures  int       // ids that were tried and not delivered yet
+	Octets    int64     // size of the file
+	Free      float64   // share of its pages that are free, 0 to 1; see Compact
+	Snapshot  time.Time // when the last snapshot was made, zero where there is none
+}
+
+// Check reads the store at path whole, and changes nothing: its structure, every
+// record, every intent, and the tallies that tell whether one is missing. It
+// takes the lock like Open. The error is ErrDamaged where anything cannot be read
+// or is not what was written, one of those of Open, or fs.ErrNotExist where there
+// is no file. The snapshot is not looked into; Restore does.
+func Check(path string, wait time.Duration) (r Report, err error) {
+	if _, err := os.Lstat(path); err != nil {
+		return r, fmt.Errorf("state file %s: check: %w", path, err)
+	}
+	s, err := open(path, wait, true)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if r, err = s.count(); err != nil {
+		return Report{}, err
+	}
+	switch info, err := os.Lstat(path + snapshotSuffix); {
+	case err == nil:
+		r.Snapshot = info.ModTime()
+	case !errors.Is(err, fs.ErrNotExist):
+		return Report{}, fmt.Errorf("state file %s: check: %w", path, err)
+	}
+	return r, nil
+}
+
+// count reads everything and counts it. The tallies tell whether anything is
+// missing.
+func (s *Bolt) count() (Report, error) {
+	r := Report{ID: s.id, Octets: s.used.size, Free: s.used.share()}
+	keys, err := s.Keys()
+	if err != nil {
+		return r, err
+	}
+	r.Maildrops = len(keys)
+	for _, key := range keys {
+		m := s.Maildrop(key)
+		open, err := m.Intents()
+		if err != nil {
+			return r, err
+		}
+		r.Intents += len(open)
+		if err := m.Scan(func(known iter.Seq2[string, Record]) error {
+			for _, rec := range known {
+				r.IDs++
+				if rec.Failures > 0 && !rec.Seen() {
+					r.Failures++
+				}
+			}
+			return nil
+		}); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,164 @@
+package state
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// yesterday makes a store with a snapshot, and commits more to it.
+func yesterday(t testing.TB) (path string, snapshot, present contents) {
+	t.Helper()
+	path = newPath(t)
+	s := mustOpen(t, path)
+	mustCommit(t, s.Maildrop("me@host"), stepChange(0))
+	mustCommit(t, s.Maildrop("you@host"), Change{Put: entries(400, 1000)})
+	snapshot = mustRead(t, s)
+	mustSnapshot(t, s, time.Now(), true)
+	mustCommit(t, s.Maildrop("me@host"), stepChange(1))
+	present = mustRead(t, s)
+	mustClose(t, s)
+	return path, snapshot, present
+}
+
+func TestRestoreYesterdays(t *testing.T) {
+	path, snapshot, present := yesterday(t)
+	made := time.Now().Add(-30 * time.Hour).Truncate(time.Second)
+	if err := os.Chtimes(path+snapshotSuffix, made, made); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Restore(path, 0)
+	if err != nil || !r.From.Equal(made) || !strings.HasPrefix(r.Kept, path+".damaged-2") {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if !readCopy(t, r.Kept).equal(present) {
+		t.Error("the file that was there is not kept")
+	}
+	if !readCopy(t, path+snapshotSuffix).equal(snapshot) {
+		t.Error("the snapshot is not there any more")
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	s := mustOpen(t, path)
+	wantContents(t, s, snapshot)
+	mustCommit(t, s.Maildrop("me@host"), stepChange(1))
+	wantContents(t, s, present)
+	mustClose(t, s)
+	if !readCopy(t, path+snapshotSuffix).equal(snapshot) {
+		t.Error("a commit has changed the snapshot")
+	}
+	again, err := Restore(path, 0)
+	if err != nil || again.Kept == r.Kept {
+		t.Errorf("a second time: %+v, %v", again, err)
+	}
+	wantNoLeftovers(t, path)
+}
+
+func TestRestoreOverADamagedFileOrNone(t *testing.T) {
+	path, snapshot, _ := yesterday(t)
+	for _, damage := range []string{"", "garbage", mustReadFile(t, path)[:9000]} {
+		if err := os.WriteFile(path, []byte(damage), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(path, 0); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "popfetch state restore") {
+			t.Fatal(err)
+		}
+		r, err := Restore(path, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mustReadFile(t, r.Kept) != damage {
+			t.Error("the damaged file was changed")
+		}
+		s := mustOpen(t, path)
+		wantContents(t, s, snapshot)
+		mustClose(t, s)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Restore(path, 0); err != nil || r.Kept != "" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	wantContents(t, mustOpen(t, path), snapshot)
+	wantNoLeftovers(t, path)
+}
+
+func TestRestoreWithoutASnapshot(t *testing.T) {
+	path := newPath(t)
+	for range 2 {
+		before, _ := filepath.Glob(path + "*")
+		if _, err := Restore(path, 0); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "there is no snapshot "+path+snapshotSuffix) {
+			t.Error(err)
+		}
+		if after, _ := filepath.Glob(path + "*"); len(after) != len(before) {
+			t.Errorf("there is %v, was %v", after, before)
+		}
+		mustClose(t, mustOpen(t, path))
+	}
+}
+
+func TestRestoreRefusesABadSnapshot(t *testing.T) {
+	path, _, _ := yesterday(t)
+	bak := path + snapshotSuffix
+	good, present := mustReadFile(t, bak), mustReadFile(t, path)
+	write := func(text string) func() error {
+		return func() error { return os.WriteFile(bak, []byte(text), 0o600) }
+	}
+	for what, spoil := range map[string]func() error{
+		"empty":           write(""),
+		"garbage":         write(strings.Repeat("garbage ", 4000)),
+		"cut":             write(good[:len(good)/2]),
+		"cut by a page":   write(good[:len(good)-os.Getpagesize()]),
+		"a record":        func() error { flipRecord(t, bak, entries(400, 401)[0].ID); return nil },
+		"a symbolic link": func() error { return errors.Join(os.Remove(bak), os.Symlink(path, bak)) },
+	} {
+		if err := errors.Join(os.RemoveAll(bak), os.WriteFile(bak, []byte(good), 0o600), spoil()); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Restore(path, 0)
+		if err == nil || r.Kept != "" || !strings.Contains(err.Error(), "the snapshot cannot be used") || !strings.Contains(err.Error(), bak) {
+			t.Errorf("%s: %+v, %v", what, r, err)
+		}
+		if what != "a symbolic link" && (!errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), "popfetch state restore")) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if mustReadFile(t, path) != present {
+			t.Errorf("%s: the file has changed", what)
+		}
+		if left, _ := filepath.Glob(path + ".*"); len(left) != 2 { // the snapshot and the lock
+			t.Errorf("%s: there is %v", what, left)
+		}
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	path, _, present := yesterday(t)
+	s := mustOpen(t, path)
+	if _, err := Restore(path, 0); !errors.Is(err, ErrLocked) {
+		t.Errorf("a store in use: %v", err)
+	}
+	wantContents(t, s, present)
+	mustClose(t, s)
+	for words, put := range map[string]func() error{
+		"a symbolic link": func() error { return os.Symlink(path+snapshotSuffix, path) },
+		"a directory":     func() error { return os.Mkdir(path, 0o700) },
+	} {
+		if err := errors.Join(os.RemoveAll(path), put()); err != nil {
+			t.Fatal(err)
+		}
+		before, _ := os.Lstat(path)
+		if _, err := Restore(path, 0); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v", words, err)
+		}
+		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s was replaced (%v)", words, err)
+		}
+		wantNoLeftovers(t, path)
+	}
+}
