@@ -30,14 +30,36 @@ type group struct {
 	members []member
 	octets  int64
 	opened  time.Time
+	doubt   int // index of the first doubtful member plus 1, 0 = none is
 }
 
-func (g *group) add(m member) {
+// add adds a message. From a doubtful one on, the group must not be settled
+// before it is known that the server is in step.
+func (g *group) add(m member, doubtful bool) {
 	if len(g.members) == 0 {
 		g.opened = time.Now()
 	}
 	g.members = append(g.members, m)
 	g.octets += m.octets
+	if doubtful && g.doubt == 0 {
+		g.doubt = len(g.members)
+	}
+}
+
+func (g *group) doubted() bool { return g.doubt > 0 }
+
+// trust ends the doubt.
+func (g *group) trust() { g.doubt = 0 }
+
+// renounce removes the doubtful member and those after it, and returns them.
+func (g *group) renounce() []member {
+	if g.doubt == 0 {
+		return nil
+	}
+	out := g.members[g.doubt-1:]
+	g.members = g.members[:g.doubt-1]
+	g.doubt = 0
+	return out
 }
 
 func (g *group) full(most int) bool {

@@ -113,6 +113,9 @@ func (c *calm) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 }
 
 func (c *calm) Dele([]int) iter.Seq2[int, error] { return func(func(int, error) bool) {} }
+func (c *calm) Drain()                           {}
+func (c *calm) Owed() int                        { return 0 }
+func (c *calm) Noop() error                      { return nil }
 func (c *calm) Quit() error                      { return nil }
 func (c *calm) Close() error                     { return nil }
 func (c *calm) RoundTrips() int                  { return 1 }

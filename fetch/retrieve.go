@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,13 @@ func (p *poll) retrieve(plan Plan) (inStep bool) {
 	}
 	inStep, err = p.receive(items)
 	p.fail(err)
+	if inStep {
+		if err := p.confirm(); err != nil {
+			p.fail(err)
+			inStep = false
+		}
+	}
+	p.renounce()
 	// What was received whole is delivered, whatever ended the session.
 	p.fail(p.settle())
 	return inStep
@@ -40,28 +48,76 @@ func (p *poll) retrieve(plan Plan) (inStep bool) {
 // receive retrieves the items in their order. It settles full groups and leaves
 // the last one.
 func (p *poll) receive(items []Item) (inStep bool, err error) {
+	for len(items) > 0 {
+		done, inStep, err := p.stretch(items)
+		if err != nil {
+			return inStep, err
+		}
+		items = items[done:]
+		if err := p.confirm(); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// stretch retrieves items until the last one, or until the poll is to end, or a
+// message is doubtful and everything that was asked for has been answered. It
+// returns how many it has dealt with.
+func (p *poll) stretch(items []Item) (done int, inStep bool, err error) {
 	nums := make([]int, len(items))
 	for i, it := range items {
 		nums[i] = it.Num
 	}
-	next := 0
 	for m, err := range p.session.Retr(nums) {
-		if next == len(items) {
-			return false, p.because(err)
+		if done == len(items) {
+			return done, false, p.because(err)
 		}
-		it := items[next]
-		next++
+		it := items[done]
+		done++
 		if inStep, err := p.handle(it, m, err); err != nil {
-			return inStep, err
+			return done, inStep && p.session.Owed() == 0, err
 		}
-		if next == len(items) {
+		why := p.life.reason()
+		if done == len(items) || why == nil && !p.group.doubted() {
 			continue
 		}
-		if why := p.life.reason(); why != nil {
-			return p.life.Err() == nil, why
+		p.session.Drain()
+		if p.session.Owed() > 0 {
+			continue
+		}
+		return done, p.life.Err() == nil, why
+	}
+	return done, true, nil
+}
+
+// confirm ends a doubt: nothing is owed any more, and when the server answers
+// one more command as it should, its replies belong to our commands. A full
+// group is settled then.
+func (p *poll) confirm() error {
+	if !p.group.doubted() {
+		return nil
+	}
+	if err := p.session.Noop(); err != nil {
+		return p.because(err)
+	}
+	p.group.trust()
+	if p.group.full(p.dest.Group()) {
+		return p.settle()
+	}
+	return nil
+}
+
+// renounce gives up what was received after the server may have lost its step:
+// two messages may be glued into one, or one be cut in two, and everything after
+// it be taken for another message.
+func (p *poll) renounce() {
+	for i, m := range p.group.renounce() {
+		m.staged.Abort()
+		if i == 0 {
+			p.interrupted(m.Item, fmt.Errorf("%d octets came where %d were announced, and then the server was out of step", m.octets, m.Octets))
 		}
 	}
-	return true, nil
 }
 
 // handle deals with one answer to RETR. An error ends the retrieval.
@@ -105,12 +161,17 @@ func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
 		_, drained := io.Copy(io.Discard, b)
 		return drained == nil, err
 	}
-	p.group.add(member{Item: it, staged: staged, record: b.record(it), octets: b.octets})
-	if p.group.full(p.dest.Group()) {
+	p.group.add(member{Item: it, staged: staged, record: b.record(it), octets: b.octets}, !announced(b.octets, m.Octets, it.Octets))
+	if !p.group.doubted() && p.group.full(p.dest.Group()) {
 		return true, p.settle()
 	}
 	return true, nil
 }
+
+// announced says whether a message has as many octets as the server said, in its
+// reply to RETR or in the scan listing. Both may be wrong, or -1 for not said; a
+// message that was cut or glued to the next one agrees with neither.
+func announced(octets int64, said ...int64) bool { return slices.Contains(said, octets) }
 
 // stored is the message as it is stored: stamped, with LF line ends.
 func (p *poll) stored(meta deliver.Meta, b io.Reader) io.Reader {

@@ -15,6 +15,9 @@ type Session interface {
 	Top(nums []int, lines int) iter.Seq2[*pop3.Message, error]
 	Retr(nums []int) iter.Seq2[*pop3.Message, error]
 	Dele(nums []int) iter.Seq2[int, error]
+	Drain()
+	Owed() int
+	Noop() error
 	Quit() error
 	Close() error
 	RoundTrips() int

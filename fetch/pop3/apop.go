@@ -25,7 +25,7 @@ func (c *Client) Apop(user, secret string) error {
 	}
 	sum := md5.Sum([]byte(c.timestamp + secret))
 	digest := hex.EncodeToString(sum[:])
-	defer c.hide(secret, digest)()
+	c.hide(secret, digest)
 	c.queue("APOP", "APOP "+user+" "+digest, "APOP "+user+" ***")
 	if _, err := c.status(); err != nil {
 		return refusedLogin("apop", user, err)

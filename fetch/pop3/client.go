@@ -69,13 +69,14 @@ type Client struct {
 	timestamp string // for APOP, "" = none
 	caps      Capabilities
 
-	out     []byte   // queued commands that are not written yet
-	queued  []string // their names
-	owed    []string // commands whose replies have not been read, oldest first
-	flights int
-	during  string // the iteration that is not over
-	broken  error  // the first fatal error
-	closed  atomic.Bool
+	out      []byte   // queued commands that are not written yet
+	queued   []string // their names
+	owed     []string // commands whose replies have not been read, oldest first
+	flights  int
+	during   string // the iteration that is not over
+	draining bool   // send nothing more before owed is empty, see Drain
+	broken   error  // the first fatal error
+	closed   atomic.Bool
 }
 
 // Dial connects to addr (network "tcp": host:port), reads the greeting and

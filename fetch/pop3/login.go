@@ -165,7 +165,7 @@ func (c *Client) UserPass(user, password string) error {
 	if err := (Credentials{User: user, Password: password}).check(); err != nil {
 		return err
 	}
-	defer c.hide(password)()
+	c.hide(password)
 	c.queue("USER", "USER "+user, "USER "+user)
 	if _, err := c.status(); err != nil {
 		return refusedLogin("user", user, err)
@@ -200,14 +200,13 @@ func (cred Credentials) check() error {
 	return nil
 }
 
-// hide keeps secrets, also in base64, out of the trace and of errors until the
-// returned function is called, should the server repeat them. Very short ones
-// are left alone: taking them out would only show where they are.
-func (c *Client) hide(secrets ...string) func() {
+// hide keeps secrets, also in base64, out of the trace and of errors from now
+// on, should the server repeat them. Very short ones are left alone: taking them
+// out would only show where they are.
+func (c *Client) hide(secrets ...string) {
 	for _, s := range secrets {
 		if len(s) >= 4 {
 			c.wire.secrets = append(c.wire.secrets, s, base64.StdEncoding.EncodeToString([]byte(s)))
 		}
 	}
-	return func() { c.wire.secrets = nil }
 }

@@ -361,3 +361,21 @@ func TestLoginInsideTLS(t *testing.T) {
 		t.Errorf("%d in, %d out", in, out)
 	}
 }
+
+// A server that repeats the password after the login does not get it shown either.
+func TestErrorsAfterLoginHaveNoSecrets(t *testing.T) {
+	for _, method := range []string{"user", "plain"} {
+		script := loginScript(method, "+OK") + "C: NOOP\nS: -ERR [SYS/TEMP] " + loginSecret + " or " + b64(loginSecret) + "\n"
+		c, err := peer{script: script}.dial(t, &Options{Security: ClearText})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Login(Credentials{"bob", loginSecret, []string{method}}); err != nil {
+			t.Fatal(err)
+		}
+		err = c.Noop()
+		if err == nil || strings.Contains(err.Error(), loginSecret) || strings.Contains(err.Error(), b64(loginSecret)) {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+}

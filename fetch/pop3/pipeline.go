@@ -158,6 +158,16 @@ func (c *Client) iterate(command string, body func() bool) {
 	ended = body()
 }
 
+// Drain makes the loop that is running (Retr, Top or Dele) send nothing more
+// until all replies that are owed have come; then it goes on by itself. A caller
+// that doubts whether replies still belong to their commands calls it, and leaves
+// the loop or goes on when Owed is 0.
+func (c *Client) Drain() { c.draining = true }
+
+// Owed returns how many commands have been sent and not been answered yet, the
+// one whose message is being read not among them.
+func (c *Client) Owed() int { return len(c.owed) }
+
 // each sends "VERB n" for each number, at most a window ahead of the replies,
 // and calls got for each reply in order. got returns false where the loop was
 // left; it has then to say so to iterate too. After an error that broke the
@@ -167,7 +177,10 @@ func (c *Client) each(nums []int, line func(num int) string, got func(num int, t
 	for i, num := range nums {
 		// Half a window at a time: one write for many commands, and the server
 		// always has something to do.
-		if next-i <= size/2 {
+		if next == i {
+			c.draining = false
+		}
+		if next-i <= size/2 && !c.draining {
 			for ; next < len(nums) && next-i < size; next++ {
 				command := line(nums[next])
 				c.queue(command, command, command)

@@ -33,7 +33,7 @@ func (c *Client) auth(m sasl.Client, secrets ...string) error {
 	if err != nil {
 		return &AuthError{Method: strings.ToLower(mech), Err: err}
 	}
-	defer c.hide(secrets...)()
+	c.hide(secrets...)
 	x := exchange{c: c, m: m, method: strings.ToLower(mech), command: "AUTH " + mech}
 	line, shown := x.command, x.command
 	if ir != nil {

@@ -36,7 +36,7 @@ type wire struct {
 	conn    io.ReadWriter // link or TLS over it
 	in, out int64         // octets
 	log     *slog.Logger  // nil = no trace
-	secrets []string      // while a login goes on: what no trace and no error may show
+	secrets []string      // what no trace and no error may show
 }
 
 // Read counts what comes in; the buffered reader reads from here.
@@ -124,8 +124,8 @@ func (w *wire) traceOctets(n int64) {
 	}
 }
 
-// scrub takes the secrets of the present login out of a text: a server may
-// repeat what it was sent.
+// scrub takes the secrets of the login out of a text: a server may repeat what
+// it was sent, also later.
 func (w *wire) scrub(s string) string {
 	for _, secret := range w.secrets {
 		s = strings.ReplaceAll(s, secret, "***")

@@ -1,0 +1,163 @@
+package cli_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// openTerminal opens a pseudo-terminal of the given width. What is written to the
+// slave can be read from the master.
+func openTerminal(t *testing.T, columns uint16) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { slave.Close() })
+	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+		t.Fatal(err)
+	}
+	return master, slave
+}
+
+// watch runs popfetch with a terminal for its output, and returns what stands
+// on the terminal and the exit code.
+func watch(t *testing.T, home string, args ...string) (screen string, code int) {
+	t.Helper()
+	master, slave := openTerminal(t, 100)
+	path, err := exec.LookPath("popfetch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = home, slave, slave
+	cmd.Env = []string{"HOME=" + home, "TERM=xterm", "PATH=" + os.Getenv("PATH")}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slave.Close() // the last one to hold it is the program: its end is EIO here
+	text, _ := io.ReadAll(master)
+	cmd.Wait()
+	return string(text), cmd.ProcessState.ExitCode()
+}
+
+// watchedHome is the home of a user with an account of alice's mail.
+func watchedHome(t *testing.T, s *pop3test.Server) string {
+	t.Helper()
+	home := t.TempDir()
+	dir := filepath.Join(home, ".config", "popfetch")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("[account.work]\nserver = %q\nuser = \"alice\"\npassword = %q\ntls = \"none\"\nmaildir = \"~/Mail\"\n", s.Addr(), secret)
+	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return home
+}
+
+func clearServer(t *testing.T, messages ...pop3test.Message) *pop3test.Server {
+	t.Helper()
+	s := &pop3test.Server{
+		Security: pop3test.ClearText,
+		Users:    map[string]*pop3test.User{"alice": {Password: secret, Maildrop: pop3test.NewMaildrop(messages...)}},
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// On a terminal there is progress while a message comes, and a closing line.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	big := pop3test.Text("Subject: big\n\n" + strings.Repeat(strings.Repeat("x", 70)+"\n", 2000))
+	s := clearServer(t, pop3test.Message{Raw: big}, pop3test.Message{Raw: pop3test.Text("Subject: small\n\nHello.\n")})
+	home := watchedHome(t, s)
+
+	// A second and more: the progress is drawn several times in each.
+	s.SetFaults(pop3test.Fault{At: "RETR 1", Do: pop3test.Slow, N: 10_000, Delay: 100 * time.Millisecond})
+	screen, code := watch(t, home, "--once")
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	last := expect(t, screen, `work +[0-9.]+ Ki?B / 140\.[0-9] KiB .*%`, `popfetch: work: 2 delivered \(140\.[0-9] KiB\)\r?\n`)
+	if rest := screen[last:]; visible(rest) != "" {
+		t.Errorf("behind the closing line there is %q", rest)
+	}
+
+	s.SetFaults()
+	screen, code = watch(t, home, "-1")
+	if code != 0 || visible(screen) != "popfetch: work: no new mail, 2 seen before" {
+		t.Errorf("exit code %d, screen %q", code, screen)
+	}
+	for _, args := range [][]string{{"-1q"}, {"-1", "--quiet"}} {
+		if screen, code := watch(t, home, args...); code != 0 || screen != "" {
+			t.Errorf("%q: exit code %d, screen %q", args, code, screen)
+		}
+	}
+	if screen, _ := watch(t, home, "-1", "--json"); strings.Count(screen, "\n") != 1 || !strings.HasPrefix(screen, `{"account":"work",`) {
+		t.Errorf("--json: screen %q", screen)
+	}
+	screen, _ = watch(t, home, "-1v")
+	expect(t, screen, `popfetch: work: planned plan=`, `popfetch: work: no new mail, 2 seen before\r\n$`)
+}
+
+// An error is said on a terminal as it is elsewhere, and the progress of a
+// message that was cut off does not stay.
+func TestTerminalWithTrouble(t *testing.T) {
+	t.Parallel()
+	s := clearServer(t, pop3test.Message{Raw: pop3test.Text("Subject: cut\n\nHello.\n")})
+	s.SetFaults(pop3test.Fault{At: "RETR", Do: pop3test.Drop, After: 30})
+	home := watchedHome(t, s)
+	screen, code := watch(t, home, "-1")
+	if code != 75 {
+		t.Errorf("exit code %d", code)
+	}
+	expect(t, screen, `popfetch: work: .*nothing delivered\r?\n`, `popfetch: work: RETR 1, after [0-9]+ octets: .*connection closed by the server`)
+}
+
+// expect fails the test unless the patterns match one behind the other, and
+// returns where the last one ends.
+func expect(t *testing.T, screen string, patterns ...string) int {
+	t.Helper()
+	end := 0
+	for _, p := range patterns {
+		at := regexp.MustCompile(p).FindStringIndex(screen[end:])
+		if at == nil {
+			t.Fatalf("%q is not in %q", p, screen[end:])
+		}
+		end += at[1]
+	}
+	return end
+}
+
+// visible is what is left of a text without what moves the cursor or erases.
+func visible(s string) string {
+	return strings.TrimSpace(regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`).ReplaceAllString(s, ""))
+}
