@@ -38,6 +38,7 @@ type Bolt struct {
 	compaction Compaction
 
 	writer    sync.Mutex // held while a transaction is written
+	settled   bool       // what was in the file at Open is durable; guarded by writer
 	snapshots sync.Mutex // held while a snapshot is made
 
 	mu        sync.Mutex

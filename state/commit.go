@@ -81,6 +81,25 @@ func (s *Bolt) write(group []*pending) error {
 	return err
 }
 
+// settle makes durable, once, what was in the file when it was opened. A process
+// that was killed between the write of a commit and its sync leaves that commit
+// in the page cache, where it looks like any other; who acts on it, and loses it
+// in a power cut, would do the same again.
+func (s *Bolt) settle() error {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if s.settled {
+		return nil
+	}
+	if err := s.guard(s.db.Sync); err != nil {
+		err = fmt.Errorf("state file %s: sync: %w", s.path, err)
+		s.fail(err, false)
+		return err
+	}
+	s.settled = true
+	return nil
+}
+
 // validate says whether a change can be recorded.
 func validate(key string, c Change) error {
 	if err := checkLength("key of a maildrop", key, MaxKey); err != nil {

@@ -178,6 +178,9 @@ func (m *maildrop) Intents() (open []OpenIntent, err error) {
 		open, err = m.intents(b)
 		return err
 	})
+	if err == nil && len(open) > 0 && !s.readOnly {
+		err = s.settle()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -51,6 +51,13 @@ func play(part, path string) error {
 	switch part {
 	case "once":
 		return s.Close()
+	case "intents":
+		for range 2 {
+			if _, err := s.Maildrop("me@host").Intents(); err != nil {
+				return err
+			}
+		}
+		return s.Close()
 	case "snapshot":
 		_, err := s.Snapshot(time.Now().Add(2 * day))
 		return errors.Join(err, s.Close())

@@ -202,3 +202,26 @@ func TestWhichFileSystemsAreRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestIntentsAreDurable: a process that was killed before the sync of its commit
+// leaves intents that only the page cache has.
+func TestIntentsAreDurable(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	put := entries(0, 3)
+	mustCommit(t, s.Maildrop("me@host"), Change{Put: put})
+	mustClose(t, s)
+	_, calls := strace(t, "intents", path, traced)
+	if got := events(calls, filepath.Dir(path)); len(got) > 0 {
+		t.Errorf("no intent is open: %q", got)
+	}
+
+	s = mustOpen(t, path)
+	put[1].Intent = &Intent{Kind: "maildir", Note: "x"}
+	mustCommit(t, s.Maildrop("me@host"), Change{Put: put[1:2]})
+	mustClose(t, s)
+	_, calls = strace(t, "intents", path, traced)
+	if got := events(calls, filepath.Dir(path)); !slices.Equal(got, []string{"sync state.db"}) {
+		t.Errorf("an intent is open: %q", got)
+	}
+}

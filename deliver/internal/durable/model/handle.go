@@ -1,0 +1,152 @@
+package model
+
+import (
+	"io/fs"
+	"syscall"
+
+	"popfetch/deliver/internal/durable"
+)
+
+// dir is an open directory.
+type dir struct {
+	disk  *Disk
+	inode int
+}
+
+// lock gives the directory to the caller.
+func (d *dir) lock() (n *node, unlock func()) {
+	d.disk.mu.Lock()
+	return &d.disk.nodes[d.inode], d.disk.mu.Unlock
+}
+
+// fail is the error of an operation on an entry.
+func (d *dir) fail(op, name string, err error) error {
+	return &fs.PathError{Op: op, Path: d.disk.nodes[d.inode].name + "/" + name, Err: err}
+}
+
+func (d *dir) OpenDir(name string) (durable.Dir, error) {
+	n, unlock := d.lock()
+	defer unlock()
+	inode := lookup(n.now, name)
+	switch {
+	case inode == 0:
+		return nil, d.fail("open", name, syscall.ENOENT)
+	case !d.disk.nodes[inode].dir:
+		return nil, d.fail("open", name, syscall.ENOTDIR)
+	}
+	return &dir{disk: d.disk, inode: inode}, nil
+}
+
+func (d *dir) Create(name string) (durable.File, error) {
+	_, unlock := d.lock()
+	defer unlock()
+	inode, err := d.disk.make(d.inode, name, false)
+	if err != nil {
+		return nil, d.fail("create", name, err)
+	}
+	d.disk.told("create " + d.disk.nodes[d.inode].name + "/" + name)
+	return &file{disk: d.disk, inode: inode}, nil
+}
+
+func (d *dir) Rename(name string, to durable.Dir, newname string) error {
+	n, unlock := d.lock()
+	defer unlock()
+	target, ok := to.(*dir)
+	switch {
+	case !ok || target.disk != d.disk:
+		return d.fail("rename", name, syscall.EXDEV)
+	case lookup(n.now, name) == 0:
+		return d.fail("rename", name, syscall.ENOENT)
+	case lookup(d.disk.nodes[target.inode].now, newname) != 0:
+		return d.fail("rename", name, syscall.EEXIST)
+	}
+	d.disk.rename(d.inode, name, target.inode, newname)
+	d.disk.told("rename " + n.name + "/" + name + " " + d.disk.nodes[target.inode].name + "/" + newname)
+	return nil
+}
+
+func (d *dir) Remove(name string) error {
+	n, unlock := d.lock()
+	defer unlock()
+	inode := lookup(n.now, name)
+	switch {
+	case inode == 0:
+		return d.fail("remove", name, syscall.ENOENT)
+	case d.disk.nodes[inode].dir:
+		return d.fail("remove", name, syscall.EISDIR)
+	}
+	d.disk.enter(effect{dir: d.inode, name: name, inode: inode, gone: true})
+	d.disk.told("remove " + n.name + "/" + name)
+	return nil
+}
+
+func (d *dir) Stat(name string) (durable.Info, error) {
+	n, unlock := d.lock()
+	defer unlock()
+	inode := lookup(n.now, name)
+	if inode == 0 {
+		return durable.Info{}, d.fail("stat", name, syscall.ENOENT)
+	}
+	found := &d.disk.nodes[inode]
+	return durable.Info{
+		Octets:  int64(len(found.data)),
+		ModTime: found.made,
+		Regular: !found.dir,
+		Dir:     found.dir,
+	}, nil
+}
+
+func (d *dir) Names() ([]string, error) {
+	n, unlock := d.lock()
+	defer unlock()
+	names := make([]string, 0, len(n.now))
+	for _, e := range n.now {
+		names = append(names, e.name)
+	}
+	return names, nil
+}
+
+func (d *dir) Writable() error { return nil }
+
+// ID is the same after a power cut: a disk keeps the numbers of its inodes.
+func (d *dir) ID() (durable.ID, error) {
+	n, unlock := d.lock()
+	defer unlock()
+	return durable.ID{Device: 1, Inode: uint64(d.inode), Born: n.made.UnixNano()}, nil
+}
+
+func (d *dir) Sync() error {
+	_, unlock := d.lock()
+	defer unlock()
+	d.disk.syncDir(d.inode)
+	return nil
+}
+
+func (d *dir) Close() error { return nil }
+
+// file is a file that is being written.
+type file struct {
+	disk  *Disk
+	inode int
+}
+
+func (f *file) Write(p []byte) (int, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	n := &f.disk.nodes[f.inode]
+	// Copies of the disk hold the same array: it is not written to.
+	n.data = append(n.data[:len(n.data):len(n.data)], p...)
+	f.disk.told("write " + n.name)
+	return len(p), nil
+}
+
+func (f *file) Sync() error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	n := &f.disk.nodes[f.inode]
+	n.safe = len(n.data)
+	f.disk.told("sync " + n.name)
+	return nil
+}
+
+func (f *file) Close() error { return nil }

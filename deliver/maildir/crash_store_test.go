@@ -1,0 +1,157 @@
+package maildir
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"iter"
+	"maps"
+	"slices"
+
+	"popfetch/deliver/internal/durable"
+	"popfetch/deliver/internal/durable/model"
+	"popfetch/state"
+)
+
+// logPath is the state file on a model disk.
+const logPath = "/state/log"
+
+// logStore is a state.Maildrop on a model disk: one log to which each change is appended and
+// synced, so that a power cut leaves a change whole or not at all, as the real
+// one does, and one sequence of operations has both the mail and what is known of it.
+type logStore struct {
+	log     durable.File
+	records map[string]state.Record
+	intents map[string]state.Intent
+	unsure  bool // Intents returns what may not be durable
+}
+
+var _ state.Maildrop = (*logStore)(nil)
+
+// logged is a state.Change as it stands in the log.
+type logged struct {
+	Done, Forget []string
+	Put          []loggedEntry
+}
+
+// loggedEntry has the digest in a form that is read fast.
+type loggedEntry struct {
+	ID string
+	state.Record
+	Digest []byte
+	Intent *state.Intent
+}
+
+// openLog reads what the log of a disk holds.
+func openLog(disk *model.Disk) (*logStore, error) {
+	text, err := disk.ReadFile(logPath)
+	if err != nil {
+		return nil, err
+	}
+	file, err := disk.Append(logPath)
+	if err != nil {
+		return nil, err
+	}
+	s := &logStore{log: file, records: make(map[string]state.Record), intents: make(map[string]state.Intent)}
+	for len(text) > 0 {
+		payload, rest, ok := unframe(text)
+		if !ok {
+			text = text[1:] // what a power cut has left of a change: look for the next one
+			continue
+		}
+		var c logged
+		if err := json.Unmarshal(payload, &c); err != nil {
+			return nil, err
+		}
+		s.apply(c)
+		text = rest
+	}
+	return s, nil
+}
+
+// A frame is the length of a change, its checksum, and the change.
+const frameHead = 4 + 8
+
+func frame(payload []byte) []byte {
+	sum := sha256.Sum256(payload)
+	return slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), sum[:8], payload)
+}
+
+func unframe(text []byte) (payload, rest []byte, ok bool) {
+	if len(text) < frameHead {
+		return nil, nil, false
+	}
+	size := uint64(binary.BigEndian.Uint32(text))
+	if size == 0 || size > uint64(len(text)-frameHead) {
+		return nil, nil, false
+	}
+	payload, rest = text[frameHead:][:size], text[frameHead:][size:]
+	sum := sha256.Sum256(payload)
+	return payload, rest, bytes.Equal(sum[:8], text[4:frameHead])
+}
+
+func (s *logStore) apply(c logged) {
+	for _, id := range c.Done {
+		delete(s.intents, id)
+	}
+	for _, id := range c.Forget {
+		delete(s.records, id)
+		delete(s.intents, id)
+	}
+	for _, e := range c.Put {
+		copy(e.Record.Digest[:], e.Digest)
+		s.records[e.ID] = e.Record
+		if e.Intent != nil {
+			s.intents[e.ID] = *e.Intent
+		}
+	}
+}
+
+func (s *logStore) Commit(c state.Change) error {
+	if c.Empty() {
+		return nil
+	}
+	l := logged{Done: c.Done, Forget: c.Forget}
+	for _, e := range c.Put {
+		l.Put = append(l.Put, loggedEntry{e.ID, e.Record, e.Record.Digest[:], e.Intent})
+	}
+	payload, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if _, err := s.log.Write(frame(payload)); err != nil {
+		return err
+	}
+	if err := s.log.Sync(); err != nil {
+		return err
+	}
+	s.apply(l)
+	return nil
+}
+
+func (s *logStore) Scan(fn func(iter.Seq2[string, state.Record]) error) error {
+	return fn(func(yield func(string, state.Record) bool) {
+		for _, id := range slices.Sorted(maps.Keys(s.records)) {
+			if !yield(id, s.records[id]) {
+				return
+			}
+		}
+	})
+}
+
+// Intents makes certain what it returns: after a kill it may stand in a log that nobody has
+// synced, and a message that is published for the sake of an intent would come once more if
+// a power cut took the intent away.
+func (s *logStore) Intents() ([]state.OpenIntent, error) {
+	if len(s.intents) > 0 && !s.unsure {
+		if err := s.log.Sync(); err != nil {
+			return nil, err
+		}
+	}
+	var open []state.OpenIntent
+	for _, id := range slices.Sorted(maps.Keys(s.intents)) {
+		open = append(open, state.OpenIntent{ID: id, Intent: s.intents[id], Record: s.records[id]})
+	}
+	return open, nil
+}

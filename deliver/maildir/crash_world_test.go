@@ -1,0 +1,291 @@
+package maildir
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/deliver/internal/durable/model"
+	"popfetch/fetch"
+)
+
+const (
+	crashPath   = "/home/me/Mail"
+	archivePath = "/home/me/Archive/cur" // where the reader files mail
+)
+
+// trial is one way to fetch mail. It is not changed once it is made.
+type trial struct {
+	name    string
+	remove  bool // delete from the server what was delivered
+	group   int  // messages that share a transaction
+	fresh   bool // the Maildir is not there yet
+	omitted omission
+	mail    *mail
+}
+
+// world is all that outlives a crash. A copy shares its disk.
+type world struct {
+	*trial
+	disk    *model.Disk
+	server  maildrop
+	late    time.Duration // how much later the next run is
+	twice   bool          // crash again in any case
+	history string        // for words
+	watch   func(op string, now *model.Disk)
+}
+
+// begin is the world before the first poll.
+func (t *trial) begin() (world, error) {
+	w := world{trial: t, disk: model.New(), history: t.name}
+	paths := []string{"/state", archivePath, crashPath + "/tmp", crashPath + "/new", crashPath + "/cur"}
+	if t.fresh {
+		paths = paths[:2]
+	}
+	var errs []error
+	for _, path := range paths {
+		errs = append(errs, w.disk.MakeDirs(path))
+	}
+	// The real state file is made in a way of its own, see package state.
+	dir, err := w.disk.OpenDir("/state")
+	if err == nil {
+		_, err = dir.Create("log")
+		errs = append(errs, dir.Sync())
+	}
+	return w, errors.Join(append(errs, err)...)
+}
+
+// note tells who watches of something that the server did.
+func (w *world) note(op string) {
+	if w.watch != nil {
+		w.watch(op, w.disk.Clone())
+	}
+}
+
+// poll is a run of the program: it recovers and fetches.
+func (w *world) poll() error {
+	store, err := openLog(w.disk)
+	if err != nil {
+		return err
+	}
+	store.unsure = w.omitted.logSync
+	fsys := lazyFS{w.disk, w.omitted}
+	a := &fetch.Account{
+		Name: "work", User: "me", Host: "pop.example.org", Protocol: "POP3S", Key: "me@pop.example.org",
+		Open: func(context.Context) (fetch.Session, error) { return &session{w: w, open: true}, nil },
+		Destination: func(context.Context) (deliver.Destination, error) {
+			m := &Maildir{Path: crashPath, Owner: testOwner, Host: "desk", fs: fsys, init: w.makeTree}
+			if err := m.Open(); err != nil {
+				return nil, err
+			}
+			if err := m.Sweep(nil); err != nil {
+				return nil, err
+			}
+			return w.omitted.wrap(grouped{m, w.group}), nil
+		},
+		Recover: func(ctx context.Context, in deliver.Intent) (deliver.Outcome, error) {
+			return recovery{fs: fsys}.run(ctx, in, time.Now().Add(w.late))
+		},
+		Maildrop: store,
+		Policy:   fetch.Policy{Delete: w.remove},
+	}
+	_, err = a.Poll(context.Background())
+	return err
+}
+
+// makeTree makes what the Maildir lacks and syncs nothing, as the library does.
+func (w *world) makeTree(path string) error {
+	for _, part := range []string{"tmp", "new", "cur"} {
+		if _, err := w.disk.OpenDir(path + "/" + part); err == nil {
+			continue
+		}
+		if err := w.disk.Mkdir(path + "/" + part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grouped is a Destination with smaller groups.
+type grouped struct {
+	deliver.Destination
+	size int
+}
+
+func (g grouped) Group() int { return g.size }
+
+// instant is a moment in a run, after the operation op.
+type instant struct {
+	op     string
+	disk   *model.Disk
+	server maildrop
+}
+
+// instants runs a poll of a copy of w and returns every moment between two operations.
+func (w world) instants() ([]instant, error) {
+	w.disk = w.disk.Clone()
+	all := []instant{{"start", w.disk.Clone(), w.server}}
+	w.watch = func(op string, now *model.Disk) { all = append(all, instant{op, now, w.server}) }
+	w.disk.Watch = w.watch
+	err := errors.Join(w.poll(), inOrder(all))
+	for i := range all {
+		all[i].op = messageName.ReplaceAllString(all[i].op, "NAME")
+	}
+	return all, err
+}
+
+// inOrder gives the files that Prepare has synced at the same time the order in which they were
+// made, which is one that might have been: so each run of the test tries the same crashes.
+func inOrder(all []instant) error {
+	for i := 1; i < len(all); i++ {
+		first := i
+		for i < len(all) && all[i].syncs() != "" {
+			i++
+		}
+		slices.SortFunc(all[first:i], func(a, b instant) int { return all[first-1].inode(a) - all[first-1].inode(b) })
+		for j := first; j < i; j++ {
+			all[j].disk = all[j-1].disk.Clone()
+			f, err := all[j].disk.Append(crashPath + "/tmp/" + all[j].syncs())
+			if err != nil {
+				return err
+			}
+			if err := f.Sync(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// syncs returns the name of the message that the operation has synced, or "".
+func (in instant) syncs() string {
+	name, ok := strings.CutPrefix(in.op, "sync ")
+	if !ok || !messageName.MatchString(name) {
+		return ""
+	}
+	return name
+}
+
+// inode returns the number of the file in tmp/ that the operation of of has synced.
+func (in instant) inode(of instant) int {
+	for _, f := range in.disk.Files(crashPath + "/tmp") {
+		if f.Name == of.syncs() {
+			return f.Number
+		}
+	}
+	return 0
+}
+
+// read is what a mail reader does to the messages in new/: it moves them to cur/, or files
+// every second one elsewhere. It returns false where there is nothing to do.
+// A message that a cut has left in tmp/ too it lets alone: what the reader made of such a one
+// could not be told from a message that waits.
+func (w *world) read(file bool) (bool, error) {
+	waiting := w.disk.Files(crashPath + "/tmp")
+	shown := w.disk.Files(crashPath + "/new")
+	slices.SortFunc(shown, func(a, b model.Inode) int { return a.Number - b.Number })
+	moved := false
+	for i, f := range shown {
+		if slices.ContainsFunc(waiting, func(g model.Inode) bool { return g.Number == f.Number }) {
+			continue
+		}
+		to := crashPath + "/cur"
+		if file && i%2 == 0 {
+			to = archivePath
+		}
+		if err := w.disk.Move(crashPath+"/new/"+f.Name, to+"/"+f.Name+":2,RS"); err != nil {
+			return false, err
+		}
+		moved = true
+	}
+	return moved, nil
+}
+
+// view is what there is to be seen in a world.
+type view struct {
+	copies  [crashMessages]int  // that a reader sees
+	waiting [crashMessages]bool // whole in tmp/, with an intent
+	seen    [crashMessages]bool // recorded as delivered
+	partial int                 // files that a reader sees and that are no message
+	left    int                 // files in tmp/
+	intents int                 // that are open
+	key     uint64              // the same for worlds that differ in names and times only
+}
+
+// look reads the disk.
+func (w *world) look() (view, error) {
+	store, err := openLog(w.disk)
+	if err != nil {
+		return view{}, err
+	}
+	v := view{intents: len(store.intents)}
+	named := make(map[string]string) // name in tmp/ -> unique-id of the intent
+	for id, in := range store.intents {
+		n, err := parse(deliver.Intent(in))
+		if err != nil {
+			return view{}, err
+		}
+		named[n.Name] = id
+	}
+	key := fmt.Appendf(nil, "%s|%v|%v|%v|", w.name, w.late, w.disk.Certain(), w.server.gone)
+	for i := range crashMessages {
+		v.seen[i] = store.records[crashUID(i)].Seen()
+		_, open := store.intents[crashUID(i)]
+		key = fmt.Append(key, v.seen[i], open)
+	}
+	rank := w.ranks()
+	for _, dir := range []string{crashPath + "/tmp", crashPath + "/new", crashPath + "/cur", archivePath} {
+		files := w.disk.Files(dir)
+		slices.SortFunc(files, func(a, b model.Inode) int { return a.Number - b.Number })
+		_, err := w.disk.OpenDir(dir)
+		key = fmt.Append(key, dir, err == nil)
+		for _, f := range files {
+			base, _, _ := strings.Cut(f.Name, ",S=")
+			v.count(w.mail, f, dir == crashPath+"/tmp", named[base] != "")
+			sum := sha256.Sum256(f.Data)
+			key = append(append(key, byte(rank[f.Number])), named[base]...)
+			key = append(key, sum[:8]...)
+		}
+	}
+	sum := sha256.Sum256(key)
+	v.key = binary.BigEndian.Uint64(sum[:])
+	return v, nil
+}
+
+// count takes in one file.
+func (v *view) count(m *mail, f model.Inode, tmp, intended bool) {
+	i := slices.Index(m.stored[:], string(f.Data))
+	switch {
+	case tmp:
+		v.left++
+		if i >= 0 && intended {
+			v.waiting[i] = true
+		}
+	case i < 0:
+		v.partial++
+	default:
+		v.copies[i]++
+	}
+}
+
+// ranks numbers the files that have a name from 0, in the order in which they were made.
+func (w *world) ranks() map[int]int {
+	var numbers []int
+	for _, dir := range []string{crashPath + "/tmp", crashPath + "/new", crashPath + "/cur", archivePath} {
+		for _, f := range w.disk.Files(dir) {
+			numbers = append(numbers, f.Number)
+		}
+	}
+	slices.Sort(numbers)
+	rank := make(map[int]int)
+	for _, number := range slices.Compact(numbers) {
+		rank[number] = len(rank)
+	}
+	return rank
+}
