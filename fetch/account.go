@@ -20,6 +20,10 @@ type Account struct {
 
 	// Open connects and logs in. ctx bounds the whole session.
 	Open func(ctx context.Context) (Session, error)
+	// OpenSerial is Open for a session that sends one command at a time. A
+	// server that gets out of step otherwise is asked again with it, and from
+	// then on. nil = never.
+	OpenSerial func(ctx context.Context) (Session, error)
 	// Destination is opened at the start of each poll, after Recover has
 	// dealt with what an earlier one left behind, and closed at its end.
 	Destination func(ctx context.Context) (deliver.Destination, error)

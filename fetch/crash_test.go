@@ -55,7 +55,7 @@ func newOrdeal(t *testing.T, c crash) *ordeal {
 	o := &ordeal{newHouse(t, inCrash, nil), c, newTap(), newBox()}
 	o.account.Policy.Delete = c.delete
 	if c.pipe {
-		o.options.Pipelining = pop3.PipelineOn
+		o.options.Pipelining = pop3.PipelineAuto
 	}
 	return o
 }

@@ -96,7 +96,7 @@ func (f fussy) allBut(step string, do func(context.Context, []deliver.Staged) []
 }
 
 func TestPlaceThatFailsStopsTheAccount(t *testing.T) {
-	for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineOn} {
+	for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, 5, nil)
 			h.options.Pipelining = p
@@ -303,11 +303,11 @@ func TestPanicBecomesAnError(t *testing.T) {
 func TestStopFinishesTheMessageInHand(t *testing.T) {
 	// What has been asked for is received and delivered too, so that the
 	// deletions can be done.
-	const window, all = 32, 40
+	const window, all = 1 + 256, 270
 	for name, tt := range map[string]struct {
 		pipelining pop3.Pipelining
 		delivered  int
-	}{"one by one": {pop3.PipelineOff, 2}, "pipelined": {pop3.PipelineOn, window}} {
+	}{"one by one": {pop3.PipelineOff, 2}, "pipelined": {pop3.PipelineAuto, window}} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, all, nil)
 			h.options.Pipelining = tt.pipelining

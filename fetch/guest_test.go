@@ -113,6 +113,7 @@ func (c *calm) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 }
 
 func (c *calm) Dele([]int) iter.Seq2[int, error] { return func(func(int, error) bool) {} }
+func (c *calm) Pipelined() bool                  { return false }
 func (c *calm) Drain()                           {}
 func (c *calm) Owed() int                        { return 0 }
 func (c *calm) Noop() error                      { return nil }
@@ -126,7 +127,9 @@ type notebook struct {
 	err     error
 }
 
-func (n *notebook) Scan(fn func(seq) error) error        { return errors.Join(n.err, fn(n.records.sorted)) }
+func (n *notebook) Scan(fn func(seq) error) error { return errors.Join(n.err, fn(n.records.sorted)) }
+func (n *notebook) Facts() (state.Facts, error)   { return state.Facts{}, n.err }
+
 func (n *notebook) Intents() ([]state.OpenIntent, error) { return nil, n.err }
 func (n *notebook) Commit(c state.Change) error {
 	for _, e := range c.Put {

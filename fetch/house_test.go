@@ -119,16 +119,20 @@ func (h *house) restart() {
 	}
 }
 
-func (h *house) dial(ctx context.Context) (fetch.Session, error) {
-	client, err := pop3.Dial(ctx, "tcp", h.server.Addr(), &h.options)
-	if err != nil {
-		return nil, err
+func (h *house) dial(ctx context.Context) (fetch.Session, error) { return h.dialWith(&h.options)(ctx) }
+
+func (h *house) dialWith(o *pop3.Options) func(context.Context) (fetch.Session, error) {
+	return func(ctx context.Context) (fetch.Session, error) {
+		client, err := pop3.Dial(ctx, "tcp", h.server.Addr(), o)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := client.Login(pop3.Credentials{User: "me", Password: "secret"}); err != nil {
+			client.Close()
+			return nil, err
+		}
+		return client, nil
 	}
-	if _, err := client.Login(pop3.Credentials{User: "me", Password: "secret"}); err != nil {
-		client.Close()
-		return nil, err
-	}
-	return client, nil
 }
 
 func (h *house) maildir(context.Context) (deliver.Destination, error) {

@@ -67,7 +67,8 @@ func (p *poll) list() ([]Listed, error) {
 		var line *pop3.LineError
 		switch {
 		case err == nil:
-			listing = append(listing, Listed{Num: u.Num, ID: u.ID, Octets: -1})
+			// A long unique-id is shortened here, before there are many.
+			listing = append(listing, Listed{Num: u.Num, ID: idOf(u.ID, 1), Octets: -1})
 		case errors.As(err, &line):
 			p.skipLine(line)
 		case !errors.As(err, &refused):

@@ -33,6 +33,7 @@ type poll struct {
 	failures  []error          // of the account
 	problems  []error          // of single messages
 	lost      int              // lines of the listing that made no sense
+	lostStep  bool             // the session broke while messages were received
 	unsure    bool             // a transaction failed: it is not known what is recorded
 }
 
@@ -58,7 +59,7 @@ func (p *poll) guard(step func()) {
 func (p *poll) end() {
 	defer p.life.end()
 	if p.session != nil {
-		p.report.RoundTrips = p.session.RoundTrips()
+		p.report.RoundTrips += p.session.RoundTrips()
 		p.report.LoginDelay = loginDelay(p.session.Capabilities())
 		p.session.Close()
 	}
@@ -81,7 +82,11 @@ func (p *poll) run() {
 	p.note(plan)
 
 	p.life.hold()
-	if inStep := p.retrieve(plan); inStep && !p.unsure {
+	inStep := p.retrieve(plan)
+	if !inStep {
+		plan, inStep = p.onceMore(plan)
+	}
+	if inStep && !p.unsure {
 		p.fail(p.finish(plan))
 	}
 	if !p.unsure {
@@ -116,11 +121,17 @@ func (p *poll) fail(err error) {
 
 // open logs in.
 func (p *poll) open() error {
-	s, err := p.Open(p.life)
+	serial, err := p.serial()
 	if err != nil {
+		return err
+	}
+	open := p.Open
+	if serial {
+		open = p.OpenSerial
+	}
+	if p.session, err = open(p.life); err != nil {
 		return p.because(err)
 	}
-	p.session = s
 	return nil
 }
 

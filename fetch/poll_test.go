@@ -18,7 +18,7 @@ import (
 )
 
 func TestPollDeliversOnceAndThenWritesNothing(t *testing.T) {
-	for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineOn} {
+	for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, 40, nil)
 			h.options.Pipelining = p

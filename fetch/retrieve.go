@@ -99,6 +99,7 @@ func (p *poll) confirm() error {
 		return nil
 	}
 	if err := p.session.Noop(); err != nil {
+		p.lostStep = true
 		return p.because(err)
 	}
 	p.group.trust()
@@ -128,6 +129,7 @@ func (p *poll) handle(it Item, m *pop3.Message, err error) (inStep bool, _ error
 		p.refuse(it, refused, !temporaryCode(refused.Code))
 		return true, nil
 	case err != nil:
+		p.lostStep = true
 		p.interrupted(it, err)
 		return false, p.because(err)
 	}
@@ -148,8 +150,9 @@ func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
 		p.outgrown(it, b.octets)
 		return false, fmt.Errorf("RETR %d: the connection is dropped, for the rest of the message may never end", it.Num)
 	case b.err != nil:
+		p.lostStep = true
 		p.interrupted(it, b.err)
-		return false, p.because(fmt.Errorf("RETR %d, after %d octets: %w", it.Num, b.octets, b.err))
+		return false, p.because(b.err)
 	case err != nil && scopeOf(err) == deliver.Message:
 		p.refuse(it, err, !temporary(err))
 		_, err := io.Copy(io.Discard, b)

@@ -15,6 +15,7 @@ type Session interface {
 	Top(nums []int, lines int) iter.Seq2[*pop3.Message, error]
 	Retr(nums []int) iter.Seq2[*pop3.Message, error]
 	Dele(nums []int) iter.Seq2[int, error]
+	Pipelined() bool
 	Drain()
 	Owed() int
 	Noop() error

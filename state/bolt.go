@@ -22,6 +22,7 @@ import (
 //	maildrops   KEY     ids      unique-id -> record
 //	                    intents  unique-id -> intent
 //	                    tally    of ids and of intents
+//	                    facts    of the server
 //
 // Values are sealed, see record.go. Beside the file stand PATH.lock and, once
 // they are made, PATH.bak (see Snapshot) and PATH.damaged-* (see Restore).

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -145,6 +146,15 @@ func (m *maildrop) apply(tx *bbolt.Tx, c Change) error {
 			return err
 		}
 		if err := m.remove(b.ids, &b.idsTally, id); err != nil {
+			return err
+		}
+	}
+	if c.Facts != nil {
+		text, err := json.Marshal(c.Facts)
+		if err != nil {
+			return err
+		}
+		if err := b.drop.Put([]byte(factsName), seal([]byte(m.key), text)); err != nil {
 			return err
 		}
 	}

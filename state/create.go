@@ -110,6 +110,7 @@ const (
 	idsName       = "ids"
 	intentsName   = "intents"
 	tallyName     = "tally"
+	factsName     = "facts"
 	formatName    = "format"
 	storeName     = "store"
 )

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -207,6 +208,37 @@ func (m *maildrop) intents(b *buckets) ([]OpenIntent, error) {
 		open = append(open, OpenIntent{ID: string(k), Intent: in, Record: rec})
 	}
 	return open, m.checkTally("intents", have, b.intentsTally)
+}
+
+// Facts implements Maildrop.
+func (m *maildrop) Facts() (facts Facts, err error) {
+	s := m.store
+	if err := s.enter(); err != nil {
+		return facts, err
+	}
+	defer s.calls.Done()
+	if s.db == nil {
+		return facts, nil
+	}
+	err = s.view(func(tx *bbolt.Tx) error {
+		b, err := m.buckets(tx)
+		if b == nil || err != nil {
+			return err
+		}
+		value := b.drop.Get([]byte(factsName))
+		if value == nil {
+			return nil
+		}
+		text, err := unseal([]byte(m.key), value)
+		if err == nil {
+			err = json.Unmarshal(text, &facts)
+		}
+		if err != nil {
+			return m.damaged("what was noted of the server " + err.Error())
+		}
+		return nil
+	})
+	return facts, err
 }
 
 // Commit implements Maildrop.

@@ -42,6 +42,9 @@ type Maildrop interface {
 	Scan(fn func(known iter.Seq2[string, Record]) error) error
 	// Intents returns the open intents in byte order of their ids.
 	Intents() ([]OpenIntent, error)
+	// Facts returns what was noted of the server, the zero value where nothing
+	// was.
+	Facts() (Facts, error)
 	// Commit makes one change durable, whole or not at all. An empty change
 	// writes nothing. ErrClosed, ErrReadOnly and ErrInvalid say that nothing
 	// was tried. After any other error it is not known whether the change was
@@ -100,11 +103,21 @@ type Change struct {
 	Begin  bool     // the maildrop is known from now on, be it without any id
 	Done   []string // the open intents of these ids end
 	Forget []string // these ids go, with their open intents
+	Facts  *Facts   // replaces what was noted of the server; nil = it stays
 	Put    []Entry  // each replaces the record of its id; without an Intent an open one stays
 }
 
+// Facts is what is worth remembering of the server of a maildrop.
+type Facts struct {
+	// Serial is when it was last seen that the server gets out of step with
+	// commands that are sent ahead and does not without, zero for never.
+	Serial time.Time `json:"serial,omitzero"`
+}
+
 // Empty says whether there is nothing to write.
-func (c Change) Empty() bool { return !c.Begin && len(c.Done)+len(c.Forget)+len(c.Put) == 0 }
+func (c Change) Empty() bool {
+	return !c.Begin && c.Facts == nil && len(c.Done)+len(c.Forget)+len(c.Put) == 0
+}
 
 // MaxID is the greatest length of an id in octets. Who has longer ones stores a
 // digest instead.

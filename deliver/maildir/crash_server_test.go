@@ -152,5 +152,6 @@ func (s *session) Close() error {
 
 func (s *session) Drain()          {}
 func (s *session) Owed() int       { return 0 }
+func (s *session) Pipelined() bool { return false }
 func (s *session) Noop() error     { return nil }
 func (s *session) RoundTrips() int { return 0 }

@@ -143,6 +143,8 @@ func (s *logStore) Scan(fn func(iter.Seq2[string, state.Record]) error) error {
 // Intents makes certain what it returns: after a kill it may stand in a log that nobody has
 // synced, and a message that is published for the sake of an intent would come once more if
 // a power cut took the intent away.
+func (s *logStore) Facts() (state.Facts, error) { return state.Facts{}, nil }
+
 func (s *logStore) Intents() ([]state.OpenIntent, error) {
 	if len(s.intents) > 0 && !s.unsure {
 		if err := s.log.Sync(); err != nil {

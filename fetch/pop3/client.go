@@ -27,8 +27,7 @@ const (
 type Pipelining uint8
 
 const (
-	PipelineAuto Pipelining = iota // the client's choice, which is one command at a time
-	PipelineOn                     // where the server offers PIPELINING. RFC 2449 section 6.6
+	PipelineAuto Pipelining = iota // where the server offers PIPELINING. RFC 2449 section 6.6
 	PipelineOff                    // one command at a time
 )
 

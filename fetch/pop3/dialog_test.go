@@ -195,7 +195,7 @@ func pipelined(t *testing.T, script string) *Client {
 		S: +OK
 		C: PASS secret
 		S: +OK
-	` + script}.dialTCP(t, &Options{Security: ClearText, Pipelining: PipelineOn})
+	` + script}.dialTCP(t, &Options{Security: ClearText, Pipelining: PipelineAuto})
 	if err != nil {
 		t.Fatal(err)
 	}

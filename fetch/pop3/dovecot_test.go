@@ -95,7 +95,7 @@ func startDovecot(t *testing.T, conn net.Conn, messages []string) {
 
 // The same session with a real server, one command at a time and pipelined.
 func TestDovecot(t *testing.T) {
-	for _, p := range []Pipelining{PipelineOff, PipelineOn} {
+	for _, p := range []Pipelining{PipelineOff, PipelineAuto} {
 		t.Run(fmt.Sprint(p), func(t *testing.T) {
 			var sent []string
 			for i := range 100 {

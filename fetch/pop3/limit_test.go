@@ -98,6 +98,23 @@ func TestListingLimit(t *testing.T) {
 	}
 }
 
+// A listing of long lines is bounded too, whether they can be used or not.
+func TestListingOctetLimit(t *testing.T) {
+	for _, length := range []int{maxListing - 2, maxListing + 2} {
+		line := "1 " + strings.Repeat("x", length-4) + "\r\n"
+		for over := range 2 {
+			lines := maxListingOctets/length + over
+			c := rawReply(t, strings.Repeat(line, lines)+".\r\n", false)
+			c.queue("UIDL", "UIDL", "UIDL")
+			if err := c.flush(); err != nil {
+				t.Fatal(err)
+			}
+			_, err := c.listing("UIDL", lines+1, func([]byte, *LineError) bool { return true })
+			wantLimit(t, over, err)
+		}
+	}
+}
+
 func TestChallengeLimit(t *testing.T) {
 	for over := -1; over <= 1; over++ {
 		line := "+ " + strings.Repeat("x", maxChallenge+over-2)

@@ -7,7 +7,12 @@ import (
 	"strconv"
 )
 
-const maxListingLines = 4_000_000
+// What a listing may have. It is kept as a whole, so that this is what a server
+// without an end can make a client keep.
+const (
+	maxListingLines  = 1_000_000
+	maxListingOctets = 64 << 20
+)
 
 // ScanListing is one line of the answer to LIST.
 type ScanListing struct {
@@ -73,7 +78,7 @@ func scan[T any](c *Client, command string, yield func(T, error) bool, parse fun
 // other errors have broken the client. RFC 1939 section 3
 func (c *Client) listing(command string, maxLines int, got func(line []byte, long *LineError) bool) (left bool, err error) {
 	c.link.rate(c.timeout)
-	var octets int64
+	begin, octets := c.wire.in-int64(c.wire.r.Buffered()), int64(0)
 	for lines := 0; ; lines++ {
 		var long *LineError
 		line, err := c.wire.line(maxListing)
@@ -92,6 +97,9 @@ func (c *Client) listing(command string, maxLines int, got func(line []byte, lon
 		}
 		if lines >= maxLines {
 			return false, c.protocol(command, line, "more than "+strconv.Itoa(maxLines)+" lines")
+		}
+		if c.wire.in-int64(c.wire.r.Buffered())-begin > maxListingOctets {
+			return false, c.protocol(command, line, "more than "+strconv.Itoa(maxListingOctets)+" octets")
 		}
 		octets += int64(len(line))
 		if !got(bytes.TrimPrefix(line, []byte{'.'}), long) {

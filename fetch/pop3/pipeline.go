@@ -9,9 +9,18 @@ import (
 	"strings"
 )
 
-// maxWindow is how many commands may be on their way at once where the server
-// takes several. RFC 2449 section 6.6 (PIPELINING)
-const maxWindow = 32
+// How many commands may be on their way at once where the server takes several
+// (RFC 2449 section 6.6, PIPELINING): firstWindow until it is known how long the
+// replies are, then so many that about inFlight octets are asked for, which
+// keeps a fast and distant line busy and leaves little to be thrown away. Neither
+// side can wait for the other for ever: maxWindow commands fit into the smallest
+// buffers.
+const (
+	firstWindow = 32
+	minWindow   = 4
+	maxWindow   = 256
+	inFlight    = 4 << 20
+)
 
 func isEnd(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
@@ -22,12 +31,21 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// window says how many commands may be on their way now.
-func (c *Client) window() int {
-	if c.opts.Pipelining == PipelineOn && c.caps.Has("PIPELINING") {
-		return maxWindow
+// Pipelined says whether several commands may be on their way at once.
+func (c *Client) Pipelined() bool {
+	return c.opts.Pipelining == PipelineAuto && c.caps.Has("PIPELINING")
+}
+
+// window says how many commands may be on their way now, after so many replies
+// with so many octets.
+func (c *Client) window(replies, octets int64) int {
+	switch {
+	case !c.Pipelined():
+		return 1
+	case replies == 0:
+		return firstWindow
 	}
-	return 1
+	return int(min(max(inFlight*replies/max(octets, 1), minWindow), maxWindow))
 }
 
 // queue adds a command line (without its end) to the next write. shown is the
@@ -173,8 +191,11 @@ func (c *Client) Owed() int { return len(c.owed) }
 // left; it has then to say so to iterate too. After an error that broke the
 // client got is called once more, with it, and no more.
 func (c *Client) each(nums []int, line func(num int) string, got func(num int, text string, err error) bool) bool {
-	size, next := c.window(), 0
+	before, _ := c.Octets()
+	next := 0
 	for i, num := range nums {
+		now, _ := c.Octets()
+		size := c.window(int64(i), now-before)
 		// Half a window at a time: one write for many commands, and the server
 		// always has something to do.
 		if next == i {

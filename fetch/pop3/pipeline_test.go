@@ -60,7 +60,7 @@ func TestWindow(t *testing.T) {
 			conn := &batches{Conn: client}
 			c := &Client{ctx: t.Context(), timeout: defaultTimeout, link: newLink(t.Context(), conn), state: Transaction}
 			defer func() { c.Close(); <-done }()
-			c.opts.Pipelining = PipelineOn
+			c.opts.Pipelining = PipelineAuto
 			c.caps.add("pipelining")
 			c.wire.conn = c.link
 			c.wire.r = bufio.NewReaderSize(&c.wire, bufferSize)
@@ -101,10 +101,10 @@ func TestWindow(t *testing.T) {
 			if seen != n || c.Broken() != nil || c.RoundTrips() != 1 {
 				t.Errorf("%d of %d, %v, %d round trips", seen, n, c.Broken(), c.RoundTrips())
 			}
-			if first := strings.Count(conn.writes[0], "\n"); first != min(n, maxWindow) {
+			if first := strings.Count(conn.writes[0], "\n"); first != min(n, firstWindow) {
 				t.Errorf("%d commands in the first write", first)
 			}
-			if most := 1 + (n+maxWindow/2-1)/(maxWindow/2); len(conn.writes) > most {
+			if most := 1 + (n+firstWindow/2-1)/(firstWindow/2); len(conn.writes) > most {
 				t.Errorf("%d writes, want at most %d", len(conn.writes), most)
 			}
 		})
@@ -144,12 +144,11 @@ func TestNoPipelining(t *testing.T) {
 		offer string
 		want  int
 	}{
-		{PipelineAuto, "PIPELINING", 1}, {PipelineOff, "PIPELINING", 1},
-		{PipelineOn, "TOP", 1}, {PipelineOn, "PIPELINING", maxWindow},
+		{PipelineOff, "PIPELINING", 1}, {PipelineAuto, "TOP", 1}, {PipelineAuto, "PIPELINING", firstWindow},
 	} {
 		c := &Client{opts: Options{Pipelining: tt.p}}
 		c.caps.add(tt.offer)
-		if got := c.window(); got != tt.want {
+		if got := c.window(0, 0); got != tt.want {
 			t.Errorf("%v: window %d", tt, got)
 		}
 	}
@@ -329,5 +328,26 @@ func TestStaleBody(t *testing.T) {
 			}
 		}
 		kept = m.Body
+	}
+}
+
+// The window follows the length of the replies.
+func TestWindowFollowsTheReplies(t *testing.T) {
+	for _, tt := range []struct {
+		replies, octets int64
+		want            int
+	}{
+		{0, 0, firstWindow},
+		{1, 0, maxWindow},
+		{10, 1000, maxWindow},
+		{10, 10 << 20, 4},
+		{10, 1 << 20, 40},
+		{1, 2 << 30, minWindow},
+	} {
+		c := &Client{}
+		c.caps.add("PIPELINING")
+		if got := c.window(tt.replies, tt.octets); got != tt.want {
+			t.Errorf("%d replies of %d octets: window %d, want %d", tt.replies, tt.octets, got, tt.want)
+		}
 	}
 }

@@ -25,8 +25,10 @@ import (
 // door opens the maildrop of one account. It is used by one poll at a time and
 // keeps between them what makes the next one cheaper.
 type door struct {
-	account  *config.Account
-	log      *slog.Logger
+	account    *config.Account
+	log        *slog.Logger
+	pipelining pop3.Pipelining
+
 	password string                 // that the server has taken, "" = ask again
 	sessions tls.ClientSessionCache // RFC 8446 section 2.2
 	method   string                 // of the last login
@@ -75,7 +77,7 @@ func (d *door) dial(ctx context.Context) (*pop3.Client, error) {
 	o := &pop3.Options{
 		Security:   security(a.TLS),
 		Timeout:    time.Duration(a.Timeout),
-		Pipelining: pipelining(a.Pipelining),
+		Pipelining: d.pipelining,
 		Log:        d.log,
 	}
 	host, err := asciiHost(a.Host)

@@ -93,7 +93,7 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		User:     a.User,
 		Host:     a.Host,
 		Protocol: "POP3",
-		Open:     (&door{account: a, log: log}).open,
+		Open:     (&door{account: a, log: log, pipelining: pipelining(a.Pipelining)}).open,
 		Destination: func(ctx context.Context) (deliver.Destination, error) {
 			return h.destination(a, key, log)
 		},
@@ -108,6 +108,9 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 	}
 	if a.TLS != config.TLSNone {
 		account.Protocol = "POP3S"
+	}
+	if a.Pipelining == config.PipeliningAuto {
+		account.OpenSerial = (&door{account: a, log: log, pipelining: pop3.PipelineOff}).open
 	}
 	if a.Received {
 		account.Stamp = h.stamp.Received
@@ -212,10 +215,7 @@ func security(m config.TLSMode) pop3.Security {
 
 // pipelining is the client's word for the configuration's.
 func pipelining(p config.Pipelining) pop3.Pipelining {
-	switch p {
-	case config.PipeliningOn:
-		return pop3.PipelineOn
-	case config.PipeliningOff:
+	if p == config.PipeliningOff {
 		return pop3.PipelineOff
 	}
 	return pop3.PipelineAuto

@@ -1,0 +1,68 @@
+package fetch
+
+import (
+	"time"
+
+	"popfetch/state"
+)
+
+// serialFor is how long a server is asked one command at a time after it was
+// seen to get out of step with more.
+const serialFor = 30 * 24 * time.Hour
+
+// serial says whether the server is known to need one command at a time.
+func (p *poll) serial() (bool, error) {
+	if p.OpenSerial == nil {
+		return false, nil
+	}
+	facts, err := p.Maildrop.Facts()
+	if err != nil {
+		return false, &StateError{err}
+	}
+	return !facts.Serial.IsZero() && time.Since(facts.Serial) < serialFor, nil
+}
+
+// onceMore visits the server a second time, without sending commands ahead, when
+// the first session was lost in the middle of messages that were asked for
+// ahead. Where that goes well it was the server that cannot do it, or else the
+// network; it is noted for some time, and the first failure forgotten.
+func (p *poll) onceMore(plan Plan) (_ Plan, inStep bool) {
+	if !p.lostStep || p.OpenSerial == nil || p.unsure || p.life.reason() != nil || !p.session.Pipelined() {
+		return plan, false
+	}
+	first := p.failures[0]
+	second, err := p.secondVisit()
+	if err != nil {
+		p.log.Info("a second visit, without commands sent ahead, was not possible", "reason", err)
+		return plan, false
+	}
+	p.failures = nil
+	if !p.retrieve(second) {
+		return plan, false
+	}
+	p.log.Warn("the server lost its step when commands were sent ahead; it is asked one at a time from now on", "reason", first)
+	p.pending.Facts = &state.Facts{Serial: time.Now()}
+	return second, true
+}
+
+// secondVisit opens a session that sends one command at a time, and plans anew:
+// message numbers belong to one session.
+func (p *poll) secondVisit() (plan Plan, err error) {
+	if err := p.commit(nil); err != nil {
+		return plan, err
+	}
+	p.report.RoundTrips += p.session.RoundTrips()
+	p.session.Close()
+	p.published = nil
+	session, err := p.OpenSerial(p.life)
+	if err != nil {
+		return plan, p.because(err)
+	}
+	p.session, p.lostStep = session, false
+	if _, plan, err = p.plan(false); err != nil {
+		return plan, err
+	}
+	p.report.Skipped = 0
+	p.note(plan)
+	return plan, nil
+}
