@@ -1,4 +1,4 @@
-# popfetch: make build test race fuzz lint cover bench demo install clean
+# popfetch: make build test race torture fuzz lint cover bench demo install clean
 #
 # Needs Go 1.26 or later. No target changes a source file; what lint finds is
 # said, not mended.
@@ -28,7 +28,7 @@ PEERS ?= dovecot-pop3d procmail maildrop mandoc
 RACE_TESTS = -skip Crash ./deliver ./deliver/maildir ./fetch ./fetch/pop3 ./fetch/pop3/pop3test ./internal/config
 
 .DELETE_ON_ERROR:
-.PHONY: all build test race race-quick fuzz lint fmt vet man staticcheck cover bench demo install clean peers
+.PHONY: all build test race race-quick torture fuzz lint fmt vet man staticcheck cover bench demo install clean peers
 
 all: build
 
@@ -54,6 +54,20 @@ race-quick:
 		echo 'race: no C compiler, so the tests under the race detector are left out'; \
 	fi
 
+# The tests about crashes, power cuts and broken servers in full, which takes long,
+# and a table of what came of them. As root it can cut the power of file systems.
+# One package after the other, so that their processes do not wait for each other.
+TORTURE = POPFETCH_TORTURE=1 $(GO) test -v -count=1 -timeout 30m
+
+torture:
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && trap 'exit 130' INT TERM && { \
+		for suite in '-run ^TestCrash ./deliver/maildir' \
+			'-run ^Test(Crash|Fault|TheCheckers) ./fetch' \
+			'./internal/torture'; do \
+			$(TORTURE) $$suite 2>&1 || echo "FAILED: go test $$suite"; \
+		done; \
+	} | tee "$$log" && awk -f contrib/torture.awk "$$log"
+
 # Every fuzz target of every package, FUZZTIME each. An input that fails is kept
 # in testdata/fuzz of its package.
 fuzz:
@@ -75,7 +89,7 @@ vet:
 
 man:
 	@if command -v mandoc >/dev/null; then \
-		echo 'mandoc -Tlint -W warning man/*'; mandoc -Tlint -W warning man/popfetch.1 man/popfetch.toml.5; \
+		echo 'mandoc -Tlint -W warning man/*'; mandoc -Tlint -W warning man/popfetch.1 man/popfetch.toml.5 man/popfetch.7; \
 	else \
 		echo 'man: mandoc is not installed, so the man pages are not checked'; \
 	fi
@@ -98,10 +112,11 @@ demo: build
 	$(GO) run ./fetch/pop3/pop3test/demo ./popfetch
 
 install: popfetch
-	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)'
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(MANDIR)/man7' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)'
 	install -m 755 popfetch '$(DESTDIR)$(BINDIR)/popfetch'
 	install -m 644 man/popfetch.1 '$(DESTDIR)$(MANDIR)/man1/popfetch.1'
 	install -m 644 man/popfetch.toml.5 '$(DESTDIR)$(MANDIR)/man5/popfetch.toml.5'
+	install -m 644 man/popfetch.7 '$(DESTDIR)$(MANDIR)/man7/popfetch.7'
 	install -m 644 config.example.toml README.md CHANGELOG.md LICENSE '$(DESTDIR)$(DOCDIR)'
 	@set -e; for unit in popfetch.service popfetch-once.service popfetch.timer; do \
 		echo "install contrib/systemd/$$unit"; \

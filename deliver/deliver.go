@@ -110,6 +110,10 @@ const (
 // for a delivered one.
 var ErrGone = errors.New("staged message is gone")
 
+// ErrElsewhere is in the chain of an error of Recover whose intent belongs to a
+// place that is not there now: missing, or another one under the same name.
+var ErrElsewhere = errors.New("not the place of the intent")
+
 // Error is a delivery that did not happen. The message is still on the server.
 type Error struct {
 	Op        string // what was tried: "create", "sync", "run"

@@ -96,9 +96,7 @@ func (a *Account) Poll(ctx context.Context) (Report, error) {
 	p.guard(p.end)
 	p.report.Account = a.Name
 	p.report.Seconds = time.Since(started).Seconds()
-	if errs := append(p.failures, p.problems...); len(errs) > 0 {
-		p.report.Err = &AccountError{a.Name, errs}
-	}
+	p.report.Err = p.failed()
 	return p.report, p.report.Err
 }
 
@@ -106,7 +104,6 @@ func (a *Account) Poll(ctx context.Context) (Report, error) {
 // retrieves and deletes nothing and records nothing.
 func (a *Account) Look(ctx context.Context, fn func(s Session, listing []Listed, plan Plan) error) error {
 	p := a.begin(ctx)
-	defer p.end()
 	look := func() error {
 		if err := p.open(); err != nil {
 			return err
@@ -120,8 +117,7 @@ func (a *Account) Look(ctx context.Context, fn func(s Session, listing []Listed,
 		}
 		return p.session.Quit()
 	}
-	if err := look(); err != nil {
-		return &AccountError{a.Name, []error{err}}
-	}
-	return nil
+	p.guard(func() { p.fail(look()) })
+	p.guard(p.end)
+	return p.failed()
 }

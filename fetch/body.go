@@ -16,7 +16,8 @@ type body struct {
 	limit    int64 // octets, 0 = none
 	progress Progress
 	octets   int64
-	err      error // why reading ended, nil at io.EOF
+	head     [4]byte // the first octets
+	err      error   // why reading ended, nil at io.EOF
 }
 
 // errTooBig ends a body that grows beyond the limit of the account.
@@ -27,6 +28,9 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	n, err := b.r.Read(p)
+	if b.octets < int64(len(b.head)) {
+		copy(b.head[b.octets:], p[:n])
+	}
 	b.octets += int64(n)
 	b.digest.Write(p[:n])
 	if b.progress != nil {
@@ -43,11 +47,14 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// isReply says whether the message begins like a reply. No header does.
+func (b *body) isReply() bool { return string(b.head[:3]) == "+OK" || string(b.head[:]) == "-ERR" }
+
 // record is what is to be remembered of the message once it is delivered.
 func (b *body) record(it Item) state.Record {
 	octets := it.Octets
 	if octets < 0 {
 		octets = b.octets
 	}
-	return state.Record{Delivered: time.Now(), Octets: octets, Digest: b.digest.Sum()}
+	return state.Record{Delivered: time.Now(), Octets: octets, Digest: b.digest.Sum(), Failures: it.Record.Failures}
 }

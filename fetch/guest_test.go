@@ -115,6 +115,7 @@ func (c *calm) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 func (c *calm) Dele([]int) iter.Seq2[int, error] { return func(func(int, error) bool) {} }
 func (c *calm) Pipelined() bool                  { return false }
 func (c *calm) Drain()                           {}
+func (c *calm) Confirmed() int                   { return 0 }
 func (c *calm) Owed() int                        { return 0 }
 func (c *calm) Noop() error                      { return nil }
 func (c *calm) Quit() error                      { return nil }

@@ -33,12 +33,20 @@ const (
 	forgetAbsences = 3
 )
 
+// recently is how long an id that is gone may belong to a maildrop that comes back
+// under other ids: a server that is moved may show nothing for a while.
+const recently = 14 * 24 * time.Hour
+
+// agedAtOnce bounds the records of ids that are absent, or were, which one poll
+// changes or forgets; the others follow at the next ones.
+const agedAtOnce = 10_000
+
 // Verdict is what a plan does with one message.
 type Verdict uint8
 
 const (
 	New      Verdict = iota + 1 // retrieve it
-	Changed                     // its id was delivered, with other octets: perhaps another message
+	Changed                     // its id was delivered, with other octets or long gone: perhaps another message
 	Seen                        // delivered earlier, leave it
 	Due                         // delivered earlier, delete it
 	TooBig                      // bigger than max_size, leave it
@@ -71,8 +79,8 @@ type Plan struct {
 	// stored when the listing was complete; Forget are those absent for long.
 	Aged   []state.Entry
 	Forget []string
-	// Present and Missing count delivered ids that the last listing had: those
-	// that this one has too, and those that it lacks, with their octets.
+	// Present and Missing count delivered ids: those that this listing has, and
+	// those that it lacks and earlier ones had until recently, with their octets.
 	Present, Missing int
 	MissingOctets    int64
 }
@@ -140,6 +148,8 @@ func (plan *Plan) judge(i int32, listing []Listed, r state.Record, p Policy, now
 func verdict(it Item, p Policy, now time.Time) Verdict {
 	r := it.Record
 	switch {
+	case r.Deleted:
+		return Changed
 	case r.Seen() && it.Octets >= 0 && r.Octets >= 0 && it.Octets != r.Octets:
 		return Changed
 	case r.Seen() && p.Delete && !it.Repeated && age(r, now) >= p.After:
@@ -166,7 +176,15 @@ func (plan *Plan) present(i int32, listing []Listed, r state.Record, p Policy, n
 	r.Absent, r.Absences = time.Time{}, 0
 	plan.judge(i, listing, r, p, now)
 	if v := plan.Verdicts[i]; absent && v != New && v != Changed {
-		plan.Aged = append(plan.Aged, state.Entry{ID: listing[i].ID, Record: r})
+		plan.aged(listing[i].ID, r)
+	}
+}
+
+// aged has a record stored whose absence has begun, goes on or is over, unless
+// there are many such already.
+func (plan *Plan) aged(id string, r state.Record) {
+	if len(plan.Aged) < agedAtOnce {
+		plan.Aged = append(plan.Aged, state.Entry{ID: id, Record: r})
 	}
 }
 
@@ -176,22 +194,24 @@ func age(r state.Record, now time.Time) time.Duration { return max(0, now.Sub(r.
 
 // absent counts days on which a complete listing lacked id, and forgets it in time.
 func (plan *Plan) absent(id string, r state.Record, now time.Time) {
+	if r.Seen() && now.Sub(r.Absent) < recently || r.Seen() && r.Absent.IsZero() {
+		plan.Missing++
+		plan.MissingOctets += max(r.Octets, 0)
+	}
 	switch {
 	case r.Absent.IsZero():
-		if r.Seen() {
-			plan.Missing++
-			plan.MissingOctets += max(r.Octets, 0)
-		}
 		r.Absent, r.Absences = now, 1
 	case r.Absences >= forgetAbsences && now.Sub(r.Absent) >= forgetAfter:
-		plan.Forget = append(plan.Forget, id)
+		if len(plan.Forget) < agedAtOnce {
+			plan.Forget = append(plan.Forget, id)
+		}
 		return
 	case r.Absences < forgetAbsences && now.Sub(r.Absent) >= time.Duration(r.Absences)*24*time.Hour:
 		r.Absences++
 	default:
 		return
 	}
-	plan.Aged = append(plan.Aged, state.Entry{ID: id, Record: r})
+	plan.aged(id, r)
 }
 
 // arrange puts the messages in the order of their numbers, those that failed
@@ -247,7 +267,22 @@ func (plan Plan) octets() int64 {
 	return sum
 }
 
+// String is the plan in words, what is zero left out.
 func (plan Plan) String() string {
-	return fmt.Sprintf("%d to retrieve, %d to verify, %d to delete, %d seen, %d too big, %d set aside, %d deferred",
-		len(plan.Retrieve), len(plan.Verify), len(plan.Delete), plan.Seen, len(plan.TooBig), len(plan.SetAside), plan.Deferred)
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		what string
+	}{
+		{len(plan.Retrieve), "to retrieve"}, {len(plan.Verify), "to verify"}, {len(plan.Delete), "to delete"}, {plan.Seen, "seen"},
+		{len(plan.TooBig), "too big"}, {len(plan.SetAside), "set aside"}, {plan.Deferred, "deferred"},
+	} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing to do"
+	}
+	return strings.Join(parts, ", ")
 }

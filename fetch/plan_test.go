@@ -5,7 +5,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -224,7 +223,14 @@ func TestPlanForgivesAnAbsenceThatEnds(t *testing.T) {
 
 func TestPlanString(t *testing.T) {
 	plan := fetch.NewPlan(list("a"), records{}.sorted, fetch.Policy{}, noon)
-	if got := plan.String(); !strings.HasPrefix(got, "1 to retrieve, 0 to verify") {
+	if got := plan.String(); got != "1 to retrieve" {
+		t.Errorf("%q", got)
+	}
+	plan = fetch.Plan{Delete: make([]fetch.Item, 2), Seen: 3, Deferred: 4}
+	if got := plan.String(); got != "2 to delete, 3 seen, 4 deferred" {
+		t.Errorf("%q", got)
+	}
+	if got := (fetch.Plan{}).String(); got != "nothing to do" {
 		t.Errorf("%q", got)
 	}
 	for v := fetch.New; v <= fetch.Deferred; v++ {
@@ -303,7 +309,7 @@ func naiveOrder(plan *fetch.Plan, listing []fetch.Listed, p fetch.Policy) {
 
 func naiveAbsences(plan *fetch.Plan, listed map[string]bool, known records, now time.Time) {
 	for id, r := range known {
-		if !listed[id] && r.Seen() && r.Absent.IsZero() {
+		if !listed[id] && r.Seen() && (r.Absent.IsZero() || now.Sub(r.Absent) < 14*day) {
 			plan.Missing++
 			plan.MissingOctets += max(r.Octets, 0)
 		}

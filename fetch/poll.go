@@ -29,11 +29,18 @@ type poll struct {
 	group     group
 	pending   state.Change     // rides in the next transaction
 	closing   []deliver.Staged // given up, once the next transaction has ended their intents
-	published []int            // numbers of the messages that are delivered and recorded
+	done      int              // messages of this poll that were answered
+	before    int              // of these, before the present loop over Retr
+	sure      int              // of these, known to be what was asked for
+	withheld  []withheld       // what the server has refused to give in this session
+	given     bool             // it has given a message
+	removable []removable      // messages that are delivered and recorded, of which the server's copy may go
 	failures  []error          // of the account
 	problems  []error          // of single messages
 	lost      int              // lines of the listing that made no sense
-	lostStep  bool             // the session broke while messages were received
+	shifted   bool             // replies may belong to other commands, see Confirmed
+	lostStep  error            // why the session broke while messages were received
+	putOff    int              // messages in a row that the destination has put off
 	unsure    bool             // a transaction failed: it is not known what is recorded
 }
 
@@ -117,6 +124,14 @@ func (p *poll) fail(err error) {
 	if err != nil {
 		p.failures = append(p.failures, err)
 	}
+}
+
+// failed is the error of the poll, nil where all went well.
+func (p *poll) failed() error {
+	if errs := append(p.failures, p.problems...); len(errs) > 0 {
+		return &AccountError{p.Name, errs}
+	}
+	return nil
 }
 
 // open logs in.
@@ -205,13 +220,19 @@ const tooBig = "bigger than max_size"
 // is in step.
 func (p *poll) finish(plan Plan) error {
 	marked := make(map[int]bool)
-	for num, err := range p.session.Dele(p.doomed(plan)) {
+	var refusals []error
+	doomed := p.doomed(plan)
+	nums := make([]int, len(doomed))
+	for i, d := range doomed {
+		nums[i] = d.num
+	}
+	for num, err := range p.session.Dele(nums) {
 		var refused *pop3.ResponseError
 		switch {
 		case err == nil:
 			marked[num] = true
 		case errors.As(err, &refused):
-			p.log.Warn("the server did not delete a message; it is asked again at the next poll", "num", num, "reason", refused)
+			refusals = append(refusals, refused)
 		case errors.Is(err, pop3.ErrBroken) && p.life.reason() != nil:
 			// Popfetch was stopped while messages were on their way. The next
 			// poll deletes.
@@ -219,6 +240,9 @@ func (p *poll) finish(plan Plan) error {
 		default:
 			return p.because(err)
 		}
+	}
+	if len(refusals) > 0 {
+		p.log.Warn("the server did not delete messages that it was asked to; it is asked again at the next poll", "messages", len(refusals), "reason", refusals[0])
 	}
 	// RFC 1939 section 6: the server deletes at QUIT, and says so.
 	if err := p.session.Quit(); err != nil && len(marked) > 0 {
@@ -228,27 +252,32 @@ func (p *poll) finish(plan Plan) error {
 		p.log.Debug("the server did not confirm QUIT", "reason", err)
 	}
 	p.report.Deleted = len(marked)
-	for _, it := range plan.Delete {
-		if marked[it.Num] {
-			r := it.Record
-			r.Absent, r.Absences = time.Now(), 1
-			p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: r})
+	for _, d := range doomed {
+		if r := d.entry.Record; marked[d.num] {
+			r.Deleted, r.Absent, r.Absences = true, time.Now(), 1
+			p.pending.Put = append(p.pending.Put, state.Entry{ID: d.entry.ID, Record: r})
 		}
 	}
 	return nil
 }
 
-// doomed returns the numbers of the messages to delete, in ascending order.
-func (p *poll) doomed(plan Plan) []int {
-	var nums []int
+// removable is a message that may be deleted from the server, with its record.
+type removable struct {
+	num   int
+	entry state.Entry
+}
+
+// doomed returns the messages to delete, in ascending order of their numbers.
+func (p *poll) doomed(plan Plan) []removable {
+	var all []removable
 	if p.Policy.Delete && p.Policy.After == 0 {
-		nums = append(nums, p.published...)
+		all = append(all, p.removable...)
 	}
 	for _, it := range plan.Delete {
-		nums = append(nums, it.Num)
+		all = append(all, removable{it.Num, state.Entry{ID: it.ID, Record: it.Record}})
 	}
-	slices.Sort(nums)
-	return nums
+	slices.SortFunc(all, func(a, b removable) int { return a.num - b.num })
+	return all
 }
 
 // commit stores what is pending and the entries after it, in one transaction.
@@ -270,17 +299,27 @@ func (p *poll) commit(put []state.Entry) error {
 // because puts the reason why the poll had to end in place of an error that
 // only says that it did.
 func (p *poll) because(err error) error {
-	if cause := context.Cause(p.life); cause != nil && !errors.Is(err, cause) {
+	if cause := context.Cause(p.life); cause != nil && errors.Is(err, context.Canceled) {
+		return cause
+	} else if cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w (%v)", cause, err)
 	}
 	return err
 }
 
+// mostLines is how many unreadable lines of a listing are said one by one.
+const mostLines = 5
+
 // skipLine counts a message that was lost to an unreadable line of a listing.
 func (p *poll) skipLine(err error) {
 	p.lost++
 	p.report.Skipped++
-	p.log.Warn("a line of the listing makes no sense; its message is skipped", "reason", err)
+	switch {
+	case p.lost < mostLines:
+		p.log.Warn("a line of the listing makes no sense; its message is skipped", "reason", err)
+	case p.lost == mostLines:
+		p.log.Warn("more lines of the listing make no sense; their messages are skipped too", "reason", err)
+	}
 }
 
 // loginDelay reads the capability LOGIN-DELAY (RFC 2449 section 6.5), 0 where

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"context"
 	"time"
 
 	"popfetch/deliver"
@@ -11,21 +12,40 @@ import (
 // else is done for the account. Where that is not possible the account is held:
 // nothing may be decided about its mail.
 func (p *poll) recover() error {
-	open, err := p.Maildrop.Intents()
+	delivered, err := p.finishOpen(p.life)
+	p.report.Delivered += delivered
 	if err != nil {
-		return &StateError{err}
+		return p.because(err)
 	}
-	var change state.Change
+	return nil
+}
+
+// finishOpen decides about the open intents and records that. It returns how many
+// messages it has delivered, also with an error.
+func (a *Account) finishOpen(ctx context.Context) (delivered int, err error) {
+	open, err := a.Maildrop.Intents()
+	if err != nil {
+		return 0, &StateError{err}
+	}
+	change, delivered, held := a.decide(ctx, open)
+	if err := a.Maildrop.Commit(change); err != nil {
+		return delivered, &StateError{err}
+	}
+	return delivered, held
+}
+
+// decide asks for the outcome of open intents, up to the first that has none. The
+// change records what was decided; held is why the next one could not be.
+func (a *Account) decide(ctx context.Context, open []state.OpenIntent) (change state.Change, delivered int, held error) {
 	for _, o := range open {
-		outcome, err := p.Recover(p.life, deliver.Intent(o.Intent))
+		outcome, err := a.Recover(ctx, deliver.Intent(o.Intent))
 		if err != nil {
-			return p.because(err)
+			return change, delivered, err
 		}
-		p.log.Info("recovered", "uid", Listed{ID: o.ID}.UID(), "outcome", outcome)
 		change.Done = append(change.Done, o.ID)
 		switch outcome {
 		case deliver.Redone:
-			p.report.Delivered++
+			delivered++
 		case deliver.Again:
 			r := o.Record
 			r.Delivered = time.Time{}
@@ -34,8 +54,5 @@ func (p *poll) recover() error {
 			change.Put = append(change.Put, state.Entry{ID: o.ID, Record: r})
 		}
 	}
-	if err := p.Maildrop.Commit(change); err != nil {
-		return &StateError{err}
-	}
-	return nil
+	return change, delivered, nil
 }

@@ -41,32 +41,25 @@ func alike(a, b float64) bool { return a <= b*(1+likeness) && a >= b*(1-likeness
 type RenumberedError struct {
 	Known      int // delivered ids that are gone
 	Listed     int // messages in the maildrop
-	Recognised int // of these, known by their header blocks
-	Err        error
+	Recognised int // of these, known by header block and octets
 }
 
 func (e *RenumberedError) Error() string {
-	why := fmt.Sprintf("only %d of them are known by their header blocks", e.Recognised)
-	if e.Err != nil {
-		why = fmt.Sprintf("their header blocks cannot be had: %v", e.Err)
-	}
-	return fmt.Sprintf("the server has changed the unique-ids of the whole maildrop: all %d known ones are gone, %d new ones are there, and %s; "+
-		"nothing is fetched, for it may all have been delivered before", e.Known, e.Listed, why)
+	return fmt.Sprintf("the server has changed the unique-ids of the whole maildrop: all %d known ones are gone, %d new ones are there, "+
+		"and only %d of them are known by header block and size; nothing is fetched, for it may all have been delivered before", e.Known, e.Listed, e.Recognised)
 }
-
-// Unwrap returns why the messages could not be looked at, nil if they could.
-func (e *RenumberedError) Unwrap() error { return e.Err }
 
 // recognise looks at the header blocks of a renumbered maildrop, gives the
 // records of known messages to their new ids, and plans anew. Where most are not
 // known the account stops.
 func (p *poll) recognise(listing []Listed, plan Plan) (Plan, error) {
 	p.log.Warn("the server has changed all unique-ids; comparing header blocks", "known", plan.Missing, "listed", len(listing))
-	have := make(map[[16]byte][]state.Entry)
+	have := make(index)
+	now := time.Now()
 	err := p.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
 		for id, r := range known {
-			if r.Seen() && r.Absent.IsZero() && r.Digest != [16]byte{} {
-				have[r.Digest] = append(have[r.Digest], state.Entry{ID: id, Record: r})
+			if r.Seen() && (r.Absent.IsZero() || now.Sub(r.Absent) < recently) && r.Digest != [16]byte{} {
+				have.add(state.Entry{ID: id, Record: r})
 			}
 		}
 		return nil
@@ -75,12 +68,11 @@ func (p *poll) recognise(listing []Listed, plan Plan) (Plan, error) {
 		return plan, &StateError{err}
 	}
 	change, found, err := p.match(listing, have)
-	var refused *pop3.ResponseError
-	if errors.As(err, &refused) || err == nil && float64(found) < float64(plan.Missing)*(1-likeness) {
-		return plan, &RenumberedError{plan.Missing, len(listing), found, err}
-	}
 	if err != nil {
 		return plan, p.because(err)
+	}
+	if float64(found) < float64(plan.Missing)*(1-likeness) {
+		return plan, &RenumberedError{plan.Missing, len(listing), found}
 	}
 	if err := p.Maildrop.Commit(change); err != nil {
 		p.unsure = true
@@ -90,34 +82,60 @@ func (p *poll) recognise(listing []Listed, plan Plan) (Plan, error) {
 	return p.compare(listing, time.Now())
 }
 
+// index finds delivered messages by what can be seen of them without their
+// bodies.
+type index map[look][]state.Entry
+
+type look struct {
+	digest [16]byte // of the header block
+	octets int64
+}
+
+func (have index) add(e state.Entry) {
+	at := look{e.Record.Digest, e.Record.Octets}
+	have[at] = append(have[at], e)
+}
+
+// take returns an entry, each one once.
+func (have index) take(at look) (state.Entry, bool) {
+	entries := have[at]
+	if len(entries) == 0 {
+		return state.Entry{}, false
+	}
+	have[at] = entries[1:]
+	return entries[0], true
+}
+
 // match asks for the header block of every listed message, and gives those that
-// have holds the record found there under its new id. Each record is given once.
-func (p *poll) match(listing []Listed, have map[[16]byte][]state.Entry) (change state.Change, found int, err error) {
+// have holds the record found there under its new id. Different messages may have
+// one header block, so the octets must agree too. A message whose header block
+// the server does not show is not found.
+func (p *poll) match(listing []Listed, have index) (change state.Change, found int, err error) {
 	nums := make([]int, len(listing))
 	for i, l := range listing {
 		nums[i] = l.Num
 	}
 	next := 0
 	for m, err := range p.session.Top(nums, 0) {
-		if err != nil {
+		var refused *pop3.ResponseError
+		if err != nil && !errors.As(err, &refused) {
 			return change, found, err
-		}
-		sum, err := digestOf(m.Body)
-		if err != nil {
-			return change, found, fmt.Errorf("TOP %d 0: %w", m.Num, err)
 		}
 		l := listing[next]
 		next++
-		entries := have[sum]
-		if len(entries) == 0 {
+		if refused != nil {
 			continue
 		}
-		old := entries[0]
-		have[sum] = entries[1:]
+		sum, err := digestOf(m.Body)
+		if err != nil {
+			return change, found, err
+		}
+		old, ok := have.take(look{sum, l.Octets})
+		if !ok {
+			continue
+		}
 		found++
-		record := old.Record
-		record.Octets = l.Octets
-		change.Put = append(change.Put, state.Entry{ID: l.ID, Record: record})
+		change.Put = append(change.Put, state.Entry{ID: l.ID, Record: old.Record})
 		if old.ID != "" {
 			change.Forget = append(change.Forget, old.ID)
 		}
@@ -127,7 +145,8 @@ func (p *poll) match(listing []Listed, have map[[16]byte][]state.Entry) (change 
 
 // Stored is a message that was found where mail was delivered.
 type Stored struct {
-	Digest [16]byte // see DigestHeader
+	Digest [16]byte // of its header block, see Recognise
+	Octets int64    // as it was on the wire
 	Time   time.Time
 }
 
@@ -136,12 +155,12 @@ type Stored struct {
 // returns how many it has learned and how many it did not know.
 func (a *Account) Relearn(ctx context.Context, have []Stored) (learned, unknown int, err error) {
 	p := a.begin(ctx)
-	defer p.end()
-	learned, unknown, err = p.relearn(have)
-	if err != nil {
-		return 0, 0, &AccountError{a.Name, []error{err}}
-	}
-	return learned, unknown, nil
+	p.guard(func() {
+		learned, unknown, err = p.relearn(have)
+		p.fail(err)
+	})
+	p.guard(p.end)
+	return learned, unknown, p.failed()
 }
 
 func (p *poll) relearn(have []Stored) (learned, unknown int, err error) {
@@ -158,11 +177,23 @@ func (p *poll) relearn(have []Stored) (learned, unknown int, err error) {
 			fresh = append(fresh, l)
 		}
 	}
-	index := make(map[[16]byte][]state.Entry)
+	stored := make(index)
 	for _, h := range have {
-		index[h.Digest] = append(index[h.Digest], state.Entry{Record: state.Record{Delivered: h.Time, Digest: h.Digest}})
+		stored.add(state.Entry{Record: state.Record{Delivered: h.Time, Digest: h.Digest, Octets: h.Octets}})
 	}
-	change, found, err := p.match(fresh, index)
+	// What is recorded already has its copy in the Maildir; a twin needs another.
+	err = p.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+		for _, r := range known {
+			if r.Seen() {
+				stored.take(look{r.Digest, r.Octets})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, &StateError{err}
+	}
+	change, found, err := p.match(fresh, stored)
 	if err != nil {
 		return 0, 0, p.because(err)
 	}
@@ -173,8 +204,11 @@ func (p *poll) relearn(have []Stored) (learned, unknown int, err error) {
 	return found, len(fresh) - found, p.session.Quit()
 }
 
-// DigestHeader returns the digest of the header block at the beginning of a
-// message in wire form, as Relearn compares it.
-func DigestHeader(message io.Reader) ([16]byte, error) {
-	return digestOf(io.LimitReader(message, digestLimit))
+// Recognise returns what Relearn compares of a message in wire form. Its Time is
+// not set.
+func Recognise(message io.Reader) (s Stored, err error) {
+	d := newDigest()
+	s.Octets, err = io.Copy(d, message)
+	s.Digest = d.Sum()
+	return s, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -33,27 +34,34 @@ func (p *poll) retrieve(plan Plan) (inStep bool) {
 	}
 	inStep, err = p.receive(items)
 	p.fail(err)
+	p.refuseWithheld()
 	if inStep {
 		if err := p.confirm(); err != nil {
 			p.fail(err)
 			inStep = false
 		}
 	}
-	p.renounce()
+	if !inStep {
+		p.renounce()
+	}
 	// What was received whole is delivered, whatever ended the session.
-	p.fail(p.settle())
+	p.fail(p.settle(len(p.group.members)))
 	return inStep
 }
 
 // receive retrieves the items in their order. It settles full groups and leaves
 // the last one.
 func (p *poll) receive(items []Item) (inStep bool, err error) {
+	nums := make([]int, len(items))
+	for i, it := range items {
+		nums[i] = it.Num
+	}
 	for len(items) > 0 {
-		done, inStep, err := p.stretch(items)
+		done, inStep, err := p.stretch(items, nums)
 		if err != nil {
 			return inStep, err
 		}
-		items = items[done:]
+		items, nums = items[done:], nums[done:]
 		if err := p.confirm(); err != nil {
 			return false, err
 		}
@@ -64,17 +72,15 @@ func (p *poll) receive(items []Item) (inStep bool, err error) {
 // stretch retrieves items until the last one, or until the poll is to end, or a
 // message is doubtful and everything that was asked for has been answered. It
 // returns how many it has dealt with.
-func (p *poll) stretch(items []Item) (done int, inStep bool, err error) {
-	nums := make([]int, len(items))
-	for i, it := range items {
-		nums[i] = it.Num
-	}
+func (p *poll) stretch(items []Item, nums []int) (done int, inStep bool, err error) {
+	p.before = p.done
 	for m, err := range p.session.Retr(nums) {
 		if done == len(items) {
-			return done, false, p.because(err)
+			return done, false, p.lose(err)
 		}
 		it := items[done]
 		done++
+		p.done++
 		if inStep, err := p.handle(it, m, err); err != nil {
 			return done, inStep && p.session.Owed() == 0, err
 		}
@@ -91,34 +97,58 @@ func (p *poll) stretch(items []Item) (done int, inStep bool, err error) {
 	return done, true, nil
 }
 
-// confirm ends a doubt: nothing is owed any more, and when the server answers
-// one more command as it should, its replies belong to our commands. A full
-// group is settled then.
+// confirm makes sure of what was received, where that is not known: nothing is
+// owed any more, and when the server answers one more command as it should, its
+// replies belong to our commands. A full group is settled then.
 func (p *poll) confirm() error {
-	if !p.group.doubted() {
+	if p.group.sure(p.inStepUpTo()) == len(p.group.members) {
 		return nil
 	}
 	if err := p.session.Noop(); err != nil {
-		p.lostStep = true
-		return p.because(err)
+		return p.lose(err)
 	}
-	p.group.trust()
-	if p.group.full(p.dest.Group()) {
-		return p.settle()
-	}
-	return nil
+	p.group.doubt, p.sure = 0, p.done
+	return p.settleFull()
 }
 
-// renounce gives up what was received after the server may have lost its step:
-// two messages may be glued into one, or one be cut in two, and everything after
-// it be taken for another message.
+// inStepUpTo returns how many messages of this poll are known to be what was
+// asked for.
+func (p *poll) inStepUpTo() int {
+	if p.session.Pipelined() {
+		p.sure = max(p.sure, p.before+p.session.Confirmed())
+	} else {
+		p.sure = p.done
+	}
+	return p.sure
+}
+
+// renounce gives up what was received when the server was perhaps out of step
+// already: two messages may be glued into one, or one be cut in two, or a reply
+// be missing, and everything after it be taken for another message. A connection
+// that was cut says nothing of the kind, and some servers hide for ever what they
+// have given once: what came whole before the cut is kept.
 func (p *poll) renounce() {
-	for i, m := range p.group.renounce() {
+	upTo := p.done
+	if p.shifted {
+		upTo = p.inStepUpTo()
+	}
+	n := p.group.sure(upTo)
+	kept := p.group.take(n)
+	for i, m := range p.group.take(len(p.group.members)) {
 		m.staged.Abort()
-		if i == 0 {
-			p.interrupted(m.Item, fmt.Errorf("%d octets came where %d were announced, and then the server was out of step", m.octets, m.Octets))
+		if i == 0 && p.group.doubted() {
+			p.interrupted(m.Item, fmt.Errorf("not the octets came that were announced, but %d, and then the server was out of step", m.octets))
 		}
 	}
+	p.group = group{members: kept}
+}
+
+// lose notes why the session broke where a reply should have come, and returns it.
+func (p *poll) lose(err error) error {
+	var garbled *pop3.ProtocolError
+	p.shifted = errors.As(err, &garbled) || errors.Is(err, os.ErrDeadlineExceeded)
+	p.lostStep = p.because(err)
+	return p.lostStep
 }
 
 // handle deals with one answer to RETR. An error ends the retrieval.
@@ -126,14 +156,29 @@ func (p *poll) handle(it Item, m *pop3.Message, err error) (inStep bool, _ error
 	var refused *pop3.ResponseError
 	switch {
 	case errors.As(err, &refused):
-		p.refuse(it, refused, !temporaryCode(refused.Code))
+		p.withheld = append(p.withheld, withheld{it, refused})
 		return true, nil
 	case err != nil:
-		p.lostStep = true
 		p.interrupted(it, err)
-		return false, p.because(err)
+		return false, p.lose(err)
 	}
 	return p.take(it, m)
+}
+
+// withheld is a message that the server did not give.
+type withheld struct {
+	Item
+	refused *pop3.ResponseError
+}
+
+// refuseWithheld notes what the server did not give. Where it gave nothing at all
+// of several messages, that is trouble of the server and counts against none.
+func (p *poll) refuseWithheld() {
+	trouble := !p.given && len(p.withheld) > 1
+	for _, w := range p.withheld {
+		p.refuse(w.Item, w.refused, !trouble && !temporaryCode(w.refused.Code))
+	}
+	p.withheld = nil
 }
 
 // take stages one message and settles its group when that is full.
@@ -142,17 +187,27 @@ func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
 	meta := p.meta(it)
 	staged, err := p.dest.Stage(p.life, meta, p.stored(meta, b))
 	p.report.Octets += b.octets
+	p.given = p.given || b.err == nil
 	if b.err != nil && err == nil { // a destination that takes half a message for a whole one
 		staged.Abort()
 	}
 	switch {
+	case p.session.Pipelined() && b.isReply() && !announced(b.octets, m.Octets, it.Octets):
+		// The server sent a reply too many, which was taken for the one to RETR.
+		if err == nil {
+			staged.Abort()
+		}
+		return false, p.lose(&pop3.ProtocolError{Command: fmt.Sprintf("RETR %d", it.Num), Line: string(b.head[:]), Reason: "the message begins with a reply"})
 	case b.err == errTooBig:
 		p.outgrown(it, b.octets)
 		return false, fmt.Errorf("RETR %d: the connection is dropped, for the rest of the message may never end", it.Num)
 	case b.err != nil:
-		p.lostStep = true
 		p.interrupted(it, b.err)
-		return false, p.because(b.err)
+		if b.octets == 0 { // it may have been a reply without a message
+			return false, p.lose(b.err)
+		}
+		p.lostStep = p.because(b.err)
+		return false, p.lostStep
 	case err != nil && scopeOf(err) == deliver.Message:
 		p.refuse(it, err, !temporary(err))
 		_, err := io.Copy(io.Discard, b)
@@ -164,17 +219,18 @@ func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
 		_, drained := io.Copy(io.Discard, b)
 		return drained == nil, err
 	}
-	p.group.add(member{Item: it, staged: staged, record: b.record(it), octets: b.octets}, !announced(b.octets, m.Octets, it.Octets))
-	if !p.group.doubted() && p.group.full(p.dest.Group()) {
-		return true, p.settle()
-	}
-	return true, nil
+	p.group.add(member{Item: it, staged: staged, record: b.record(it), octets: b.octets, seq: p.done}, !announced(b.octets, m.Octets, it.Octets))
+	return true, p.settleFull()
 }
 
 // announced says whether a message has as many octets as the server said, in its
-// reply to RETR or in the scan listing. Both may be wrong, or -1 for not said; a
-// message that was cut or glued to the next one agrees with neither.
-func announced(octets int64, said ...int64) bool { return slices.Contains(said, octets) }
+// reply to RETR and in the scan listing. Either may be wrong, or -1 for not said.
+// A message that was cut, or glued to the next one, or is the answer to another
+// RETR, is found out by the one or the other.
+func announced(octets int64, said ...int64) bool {
+	differs := func(n int64) bool { return n >= 0 && n != octets }
+	return slices.Contains(said, octets) && !slices.ContainsFunc(said, differs)
+}
 
 // stored is the message as it is stored: stamped, with LF line ends.
 func (p *poll) stored(meta deliver.Meta, b io.Reader) io.Reader {
@@ -212,21 +268,23 @@ func (p *poll) refuse(it Item, why error, definite bool) {
 	if definite {
 		r.Failures++
 	}
-	p.tried(it, r, why)
 	if r.Failures == MaxFailures {
-		p.log.Warn("message is set aside and not tried again; it stays on the server",
-			"num", it.Num, "uid", it.UID(), "failures", r.Failures, "reason", why)
+		why = fmt.Errorf("%w; this was the %dth time, and it is set aside: it stays on the server until popfetch state retry", why, MaxFailures)
 	}
+	p.tried(it, r, why)
 }
 
 // interrupted notes in whose middle the connection ended: the next poll takes
 // that message last, so that one which breaks every connection does not hold up
-// the others. That the user has stopped popfetch says nothing about a message.
+// the others, and when it does so again, that counts. That the user has stopped popfetch says nothing about a message.
 func (p *poll) interrupted(it Item, why error) {
 	if p.life.outer.Err() != nil {
 		return
 	}
 	r := it.Record
+	if it.tried() > 0 {
+		r.Failures++ // it came last, and again
+	}
 	r.Reason = bounded(why.Error())
 	r.Delivered, r.Octets = time.Time{}, it.Octets
 	p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: r})
@@ -256,58 +314,4 @@ func bounded(s string) string {
 		return strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return s
-}
-
-// verify looks at the messages whose id was delivered with other octets. Some
-// servers announce another size for the same message (an estimate, then the
-// real one); some give an old id to a new message. The header block tells.
-func (p *poll) verify(plan Plan) ([]Item, error) {
-	items := plan.Retrieve
-	if len(plan.Verify) == 0 {
-		return items, nil
-	}
-	nums := make([]int, len(plan.Verify))
-	for i, it := range plan.Verify {
-		nums[i] = it.Num
-	}
-	next := 0
-	for m, err := range p.session.Top(nums, 0) {
-		if next == len(nums) {
-			return nil, err
-		}
-		it := plan.Verify[next]
-		next++
-		same, err := p.same(it, m, err)
-		if err != nil {
-			return nil, err
-		}
-		if same {
-			it.Record.Octets = it.Octets
-			p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: it.Record})
-			p.report.Seen++
-			continue
-		}
-		p.log.Info("another message has the unique-id of a delivered one; it is fetched", "num", it.Num, "uid", it.UID())
-		it.Record = state.Record{}
-		if p.Policy.MaxOctets > 0 && it.Octets > p.Policy.MaxOctets {
-			p.report.Skipped++
-			p.leave(it)
-			continue
-		}
-		items = append(items, it)
-	}
-	return items, nil
-}
-
-// same says whether the answer to TOP shows the header block of the record.
-func (p *poll) same(it Item, m *pop3.Message, err error) (bool, error) {
-	var refused *pop3.ResponseError
-	if errors.As(err, &refused) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	sum, err := digestOf(m.Body)
-	return sum == it.Record.Digest, err
 }

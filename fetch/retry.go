@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
@@ -15,7 +16,8 @@ const forgetAtOnce = 10_000
 
 // Retry gives another chance to what is held up: messages that are set aside,
 // and intents that cannot be finished because their destination is gone. The
-// next poll fetches them. It returns how many messages that are.
+// next poll fetches them. It returns how many messages that are. Once ctx has
+// ended nothing is forgotten.
 func (a *Account) Retry(ctx context.Context) (int, error) {
 	n, err := a.retry(ctx)
 	if err != nil {
@@ -25,19 +27,17 @@ func (a *Account) Retry(ctx context.Context) (int, error) {
 }
 
 func (a *Account) retry(ctx context.Context) (int, error) {
-	open, err := a.Maildrop.Intents()
+	voided, err := a.voidElsewhere(ctx)
 	if err != nil {
-		return 0, &StateError{err}
+		return 0, err
+	}
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
 	}
 	var again []string
-	for _, o := range open {
-		if _, err := a.Recover(ctx, deliver.Intent(o.Intent)); err != nil {
-			again = append(again, o.ID)
-		}
-	}
 	err = a.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
 		for id, r := range known {
-			if !r.Seen() {
+			if !r.Seen() && r.Reason != tooBig {
 				again = append(again, id)
 			}
 		}
@@ -46,7 +46,26 @@ func (a *Account) retry(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, &StateError{err}
 	}
-	return len(again), a.forget(again)
+	return voided + len(again), a.forget(again)
+}
+
+// voidElsewhere finishes the open intents and forgets those whose place is gone,
+// with their messages. It returns how many it has forgotten.
+func (a *Account) voidElsewhere(ctx context.Context) (int, error) {
+	for n := 0; ; n++ {
+		_, held := a.finishOpen(ctx)
+		if !errors.Is(held, deliver.ErrElsewhere) {
+			return n, held
+		}
+		// What comes before the one that is held has been decided.
+		open, err := a.Maildrop.Intents()
+		if err != nil {
+			return n, &StateError{err}
+		}
+		if err := a.forget([]string{open[0].ID}); err != nil {
+			return n, err
+		}
+	}
 }
 
 // Forget forgets all that was delivered from the maildrop: the next poll fetches

@@ -24,14 +24,19 @@ func (p *poll) serial() (bool, error) {
 
 // onceMore visits the server a second time, without sending commands ahead, when
 // the first session was lost in the middle of messages that were asked for
-// ahead. Where that goes well it was the server that cannot do it, or else the
-// network; it is noted for some time, and the first failure forgotten.
+// ahead, and nothing else went wrong. Where that goes well it was the server that
+// cannot do it, or else the network; it is noted for some time, and the failure
+// forgotten.
 func (p *poll) onceMore(plan Plan) (_ Plan, inStep bool) {
-	if !p.lostStep || p.OpenSerial == nil || p.unsure || p.life.reason() != nil || !p.session.Pipelined() {
+	lost := p.lostStep
+	if lost == nil || len(p.failures) != 1 || p.failures[0] != lost || p.OpenSerial == nil || p.unsure ||
+		p.life.reason() != nil || !p.session.Pipelined() {
 		return plan, false
 	}
-	first := p.failures[0]
 	second, err := p.secondVisit()
+	if Classify(err) == State {
+		p.fail(err)
+	}
 	if err != nil {
 		p.log.Info("a second visit, without commands sent ahead, was not possible", "reason", err)
 		return plan, false
@@ -40,25 +45,26 @@ func (p *poll) onceMore(plan Plan) (_ Plan, inStep bool) {
 	if !p.retrieve(second) {
 		return plan, false
 	}
-	p.log.Warn("the server lost its step when commands were sent ahead; it is asked one at a time from now on", "reason", first)
+	p.log.Warn("the server lost its step when commands were sent ahead; it is asked one at a time from now on", "reason", lost)
 	p.pending.Facts = &state.Facts{Serial: time.Now()}
 	return second, true
 }
 
 // secondVisit opens a session that sends one command at a time, and plans anew:
-// message numbers belong to one session.
+// message numbers belong to one session. What the first visit delivered is
+// recorded and published by now; a message of which that is not so has made the
+// poll fail.
 func (p *poll) secondVisit() (plan Plan, err error) {
 	if err := p.commit(nil); err != nil {
 		return plan, err
 	}
-	p.report.RoundTrips += p.session.RoundTrips()
-	p.session.Close()
-	p.published = nil
 	session, err := p.OpenSerial(p.life)
 	if err != nil {
 		return plan, p.because(err)
 	}
-	p.session, p.lostStep = session, false
+	p.report.RoundTrips += p.session.RoundTrips()
+	p.session.Close()
+	p.session, p.lostStep, p.shifted, p.removable = session, nil, false, nil
 	if _, plan, err = p.plan(false); err != nil {
 		return plan, err
 	}

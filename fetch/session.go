@@ -18,6 +18,7 @@ type Session interface {
 	Pipelined() bool
 	Drain()
 	Owed() int
+	Confirmed() int
 	Noop() error
 	Quit() error
 	Close() error

@@ -82,6 +82,9 @@ func Open(path string, wait time.Duration) (*Bolt, error) {
 func OpenReadOnly(path string, wait time.Duration) (*Bolt, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path + snapshotSuffix); err == nil {
+			return nil, fmt.Errorf("state file %s: %w", path, ErrLost)
+		}
 		return &Bolt{path: path, readOnly: true}, nil
 	}
 	return open(path, wait, true)

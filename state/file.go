@@ -120,5 +120,9 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	err = d.Sync()
+	if err == nil {
+		_, err = d.Stat() // which notices an xfs that has shut itself down, as Sync does not
+	}
+	return errors.Join(err, d.Close())
 }

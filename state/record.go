@@ -26,6 +26,7 @@ const (
 	hasDigest
 	hasAbsent
 	hasReason
+	isDeleted
 	allFlags = 1<<iota - 1
 )
 
@@ -76,6 +77,9 @@ func encodeRecord(id []byte, r Record) []byte {
 		flags |= hasReason
 		b = appendString(b, r.Reason)
 	}
+	if r.Deleted {
+		flags |= isDeleted
+	}
 	b[1] = flags
 	return seal(id, b)
 }
@@ -106,6 +110,7 @@ func decodeRecord(id, value []byte) (Record, error) {
 	if flags&hasReason != 0 {
 		r.Reason = d.string()
 	}
+	r.Deleted = flags&isDeleted != 0
 	return r, d.end()
 }
 

@@ -69,6 +69,9 @@ type Record struct {
 	Absent time.Time
 	// Absences counts days on which a complete listing lacked the id.
 	Absences int
+	// Deleted says that the server has confirmed the deletion. An id that is
+	// listed all the same may belong to another message.
+	Deleted bool
 	// Failures counts attempts that failed for a reason of this message.
 	Failures int
 	// Reason is why the last of them failed.

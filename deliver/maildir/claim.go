@@ -7,34 +7,43 @@ import (
 	"strings"
 )
 
-// claimPrefix begins the names of the empty files in a Maildir that say which
-// state file knows what was delivered into it, for each account:
+// claimPrefix begins the names of the empty files that hold the claims:
 // popfetch-<account>-<state file>.
 const claimPrefix = "popfetch-"
 
-// Claims returns the state files that have a claim on the Maildir at path for
-// account, see Claim. There is none where there is no Maildir.
-func Claims(path, account string) (stores []string, err error) {
+// Claim says in a Maildir that a state file knows what was delivered into it for
+// an account; both names are 16 hex digits. A state file that knows nothing of
+// an account, beside a Maildir with a claim for it, is not the one under which
+// that was filled.
+type Claim struct{ Account, Store string }
+
+// Claims returns the claims on the Maildir at path, none where there is no
+// Maildir.
+func Claims(path string) (claims []Claim, err error) {
 	entries, err := os.ReadDir(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, placeError("read", path, err)
 	}
 	for _, e := range entries {
-		if store, ok := strings.CutPrefix(e.Name(), claimPrefix+account+"-"); ok {
-			stores = append(stores, store)
+		if name, ok := strings.CutPrefix(e.Name(), claimPrefix); ok {
+			account, store, _ := strings.Cut(name, "-")
+			claims = append(claims, Claim{account, store})
 		}
 	}
-	return stores, nil
+	return claims, nil
 }
 
-// Claim notes in the open Maildir that the state file store knows what was
-// delivered into it for account; both are 16 hex digits. It takes the place of
-// the claims of other state files, and is durable. A claim that is there already
-// costs one look.
-func (m *Maildir) Claim(account, store string) error {
-	if err := m.claim(claimPrefix+account+"-", store); err != nil {
+// claimed makes the Maildir's own claim, once, durable before the first message
+// is published. It takes the place of the claims of other state files for the
+// same account. A claim that is there already costs one look.
+func (m *Maildir) claimed() error {
+	if m.hasClaim || m.Claim == (Claim{}) {
+		return nil
+	}
+	if err := m.claim(claimPrefix+m.Claim.Account+"-", m.Claim.Store); err != nil {
 		return placeError("claim", m.Path, err)
 	}
+	m.hasClaim = true
 	return nil
 }
 

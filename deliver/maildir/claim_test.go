@@ -6,7 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+
+	"popfetch/deliver"
 )
 
 const (
@@ -15,56 +18,60 @@ const (
 	storeTwo   = "2222222222222222"
 )
 
-func openForClaim(t *testing.T, path string) *Maildir {
+// deliverWithClaim delivers one message.
+func deliverWithClaim(t *testing.T, path string, c Claim) {
 	t.Helper()
-	m := &Maildir{Path: path, Owner: "0123456789abcdef", Host: "here"}
+	m := &Maildir{Path: path, Owner: "0123456789abcdef", Host: "here", Claim: c}
 	if err := m.Open(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { m.Close() })
-	return m
+	defer m.Close()
+	s, err := m.Stage(t.Context(), deliver.Meta{}, strings.NewReader("A: b\n\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := []deliver.Staged{s}
+	if err := errors.Join(append(m.Prepare(t.Context(), group), m.Publish(t.Context(), group)...)...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestClaim(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "Mail")
-	m := openForClaim(t, path)
-	other := "00000000000000bb"
+	const other = "00000000000000bb"
+	if got, err := Claims(path); err != nil || got != nil {
+		t.Errorf("claims on no Maildir: %v, %v", got, err)
+	}
 	for _, step := range []struct {
-		account, store string
-		want           []string // claims of the account afterwards
+		claim Claim
+		want  []Claim // afterwards
 	}{
-		{accountTag, storeOne, []string{storeOne}},
-		{accountTag, storeOne, []string{storeOne}},
-		{other, storeTwo, []string{storeTwo}},
-		{accountTag, storeTwo, []string{storeTwo}},
+		{Claim{}, nil},
+		{Claim{accountTag, storeOne}, []Claim{{accountTag, storeOne}}},
+		{Claim{accountTag, storeOne}, []Claim{{accountTag, storeOne}}},
+		{Claim{other, storeTwo}, []Claim{{accountTag, storeOne}, {other, storeTwo}}},
+		{Claim{accountTag, storeTwo}, []Claim{{accountTag, storeTwo}, {other, storeTwo}}},
 	} {
-		if err := m.Claim(step.account, step.store); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := Claims(path, step.account); err != nil || !slices.Equal(got, step.want) {
-			t.Errorf("claims of %s: %q, %v, want %q", step.account, got, err, step.want)
+		deliverWithClaim(t, path, step.claim)
+		if got, err := Claims(path); err != nil || !slices.Equal(got, step.want) {
+			t.Errorf("claims %v, %v, want %v", got, err, step.want)
 		}
 	}
-	if got, err := Claims(filepath.Join(path, "none"), accountTag); err != nil || got != nil {
-		t.Errorf("claims on no Maildir: %q, %v", got, err)
-	}
-	if _, err := Claims(filepath.Join(path, "popfetch-"+other+"-"+storeTwo), other); err == nil {
+	if _, err := Claims(filepath.Join(path, claimPrefix+other+"-"+storeTwo)); err == nil {
 		t.Error("claims on a file")
 	}
 }
 
-// A claim is not taken for mail, and a Maildir with nothing but claims and its
-// tree opens as before.
-func TestClaimedMaildirOpens(t *testing.T) {
+// A Maildir that nothing was delivered into has no claim.
+func TestNoClaimBeforeTheFirstDelivery(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "Mail")
-	m := openForClaim(t, path)
-	if err := m.Claim(accountTag, storeOne); err != nil {
+	m := &Maildir{Path: path, Owner: "0123456789abcdef", Host: "here", Claim: Claim{accountTag, storeOne}}
+	if err := m.Open(); err != nil {
 		t.Fatal(err)
 	}
 	m.Close()
-	openForClaim(t, path)
-	for msg, err := range Messages(path) {
-		t.Errorf("message %v, %v", msg, err)
+	if got, err := Claims(path); err != nil || len(got) > 0 {
+		t.Errorf("claims %v, %v", got, err)
 	}
 }
 

@@ -151,6 +151,7 @@ func (s *session) Close() error {
 // The server has no PIPELINING: nothing is ever owed.
 
 func (s *session) Drain()          {}
+func (s *session) Confirmed() int  { return 0 }
 func (s *session) Owed() int       { return 0 }
 func (s *session) Pipelined() bool { return false }
 func (s *session) Noop() error     { return nil }

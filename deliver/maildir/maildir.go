@@ -42,6 +42,7 @@ type Maildir struct {
 	Path  string       // absolute path of the Maildir
 	Owner string       // 16 lower-case hex digits that name state file and account: the mark of our files in tmp/
 	Host  string       // name of this machine, for the names of files
+	Claim Claim        // made with the first delivery; zero = none
 	Log   *slog.Logger // nil = nothing is logged
 
 	fs   durable.FS              // nil = durable.OS
@@ -50,6 +51,7 @@ type Maildir struct {
 	root, tmp, new durable.Dir
 	id             durable.ID
 	host           string              // Host as it stands in names
+	hasClaim       bool                // Claim is made
 	rooted         bool                // the entries tmp and new are known to be durable
 	failed         error               // of the sync of a directory: nothing more is done until the next Open
 	live           map[string]struct{} // names in tmp/ between Stage and the end of Publish

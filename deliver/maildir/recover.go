@@ -84,6 +84,9 @@ func (r recovery) run(ctx context.Context, in deliver.Intent, now time.Time) (de
 		return 0, &deliver.Error{Op: "finish a delivery into", Path: n.Dir, Temporary: true, Err: context.Cause(ctx)}
 	}
 	t, err := r.open(n.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", deliver.ErrElsewhere, err)
+	}
 	if err != nil {
 		return 0, n.hold(err)
 	}
@@ -171,7 +174,7 @@ func (t *tree) settle(n note, now time.Time) (deliver.Outcome, error) {
 	case found:
 		return t.published()
 	case !same:
-		return 0, errors.New("this is not the directory that the messages were staged in")
+		return 0, fmt.Errorf("%w: the messages were staged in another directory of this name", deliver.ErrElsewhere)
 	}
 	return deliver.Again, nil
 }

@@ -66,7 +66,7 @@ func (m *MDA) ended(r result) error {
 	status, _ := r.state.Sys().(syscall.WaitStatus)
 	switch {
 	case status.Signaled():
-		return m.fail("run", deliver.Message, true, "", fmt.Errorf("killed by signal %v%s", status.Signal(), r.out.said()))
+		return m.fail("run", deliver.Message, true, "", fmt.Errorf("killed by signal %d (%v)%s", int(status.Signal()), status.Signal(), r.out.said()))
 	case r.state.ExitCode() != 0:
 		e := exitMeaning(r.state.ExitCode())
 		text := fmt.Sprintf("exit code %d", r.state.ExitCode())

@@ -142,7 +142,7 @@ func TestExitCodes(t *testing.T) {
 		"exit 126":   {deliver.Place, false, "exit code 126 (not executable)"},
 		"exit 127":   {deliver.Place, false, "exit code 127 (not found)"},
 		"exit 200":   {deliver.Message, true, "exit code 200"},
-		"kill -9 $$": {deliver.Message, true, "killed by signal killed"},
+		"kill -9 $$": {deliver.Message, true, "killed by signal 9 (killed)"},
 		`printf '\n no such\033[2J user\nmore' >&2; exit 67`: {deliver.Message, false, `(EX_NOUSER): "no such\x1b[2J user"`},
 	} {
 		m, _ := shell(t, "cat >/dev/null; "+script)

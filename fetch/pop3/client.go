@@ -74,8 +74,10 @@ type Client struct {
 	flights  int
 	during   string // the iteration that is not over
 	draining bool   // send nothing more before owed is empty, see Drain
-	broken   error  // the first fatal error
-	closed   atomic.Bool
+
+	confirmed int   // see Confirmed
+	broken    error // the first fatal error
+	closed    atomic.Bool
 }
 
 // Dial connects to addr (network "tcp": host:port), reads the greeting and

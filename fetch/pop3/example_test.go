@@ -102,6 +102,8 @@ func ExampleClient_Retr() {
 		S: .
 		C: RETR 2
 		S: -ERR no such message
+		C: NOOP
+		S: +OK
 		C: DELE 1
 		S: +OK
 		C: QUIT

@@ -182,20 +182,59 @@ func (c *Client) iterate(command string, body func() bool) {
 // the loop or goes on when Owed is 0.
 func (c *Client) Drain() { c.draining = true }
 
-// Owed returns how many commands have been sent and not been answered yet, the
-// one whose message is being read not among them.
-func (c *Client) Owed() int { return len(c.owed) }
+// Owed returns how many commands of the loop have been sent and not been answered
+// yet, the one whose message is being read not among them.
+func (c *Client) Owed() int {
+	n := 0
+	for _, command := range c.owed {
+		if command != mark {
+			n++
+		}
+	}
+	return n
+}
+
+// Confirmed returns how many replies of the Retr that runs, or ran last, are known
+// to belong to their commands. Where commands are sent ahead, a server that
+// leaves out a reply or sends one too many shifts all that follow, and messages
+// of one size do not show it. So a NOOP goes with the commands now and then: its
+// reply has no message, and what stands behind it tells whether it was its own.
+func (c *Client) Confirmed() int { return c.confirmed }
+
+// mark is the command that shows whether the server is in step.
+const mark = "NOOP"
+
+// Marks stand behind so many commands, or behind the last; fewer where replies
+// are long, so that little has to be fetched again when the connection is lost.
+const (
+	firstMark = 8
+	markEvery = 64
+)
+
+// ahead is how many commands each may send ahead, and how many from mark to mark.
+func (c *Client) ahead(replies, octets int64) (window, marks int) {
+	window = c.window(replies, octets)
+	switch {
+	case window == 1:
+		return 1, 0
+	case replies == 0:
+		return window, firstMark
+	}
+	return window, min(max(window/4, 1), markEvery)
+}
 
 // each sends "VERB n" for each number, at most a window ahead of the replies,
 // and calls got for each reply in order. got returns false where the loop was
 // left; it has then to say so to iterate too. After an error that broke the
-// client got is called once more, with it, and no more.
-func (c *Client) each(nums []int, line func(num int) string, got func(num int, text string, err error) bool) bool {
+// client got is called once more, with it, and no more. With marks, Confirmed
+// counts.
+func (c *Client) each(nums []int, line func(num int) string, marks bool, got func(num int, text string, err error) bool) bool {
 	before, _ := c.Octets()
-	next := 0
+	next, marked, answered := 0, 0, 0
+	c.confirmed = 0
 	for i, num := range nums {
 		now, _ := c.Octets()
-		size := c.window(int64(i), now-before)
+		size, every := c.ahead(int64(i), now-before)
 		// Half a window at a time: one write for many commands, and the server
 		// always has something to do.
 		if next == i {
@@ -205,16 +244,43 @@ func (c *Client) each(nums []int, line func(num int) string, got func(num int, t
 			for ; next < len(nums) && next-i < size; next++ {
 				command := line(nums[next])
 				c.queue(command, command, command)
+				if marks && every > 0 && (next+1-marked >= every || next+1 == len(nums)) {
+					c.queue(mark, mark, mark)
+					marked = next + 1
+				}
 			}
 		}
 		text, err := c.status()
+		if c.broken == nil {
+			c.confirmed = answered
+		}
 		more := got(num, text, err)
 		if c.broken != nil {
 			return false
+		}
+		for len(c.owed) > 0 && c.owed[0] == mark {
+			if err := c.passMark(); err != nil {
+				return more && got(num, "", err)
+			}
+			answered = i + 1
 		}
 		if !more {
 			return len(c.owed) == 0
 		}
 	}
+	c.confirmed = answered
 	return true
+}
+
+// passMark reads the reply to a mark. Any reply will do; behind the last one
+// there must be nothing.
+func (c *Client) passMark() error {
+	var refused *ResponseError
+	if _, err := c.status(); err != nil && !errors.As(err, &refused) {
+		return err
+	}
+	if len(c.owed) == 0 && len(c.queued) == 0 && c.wire.r.Buffered() > 0 {
+		return c.protocol(mark, []byte(c.wire.head()), "the server sent something that was not asked for")
+	}
+	return nil
 }

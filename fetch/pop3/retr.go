@@ -49,7 +49,7 @@ func (c *Client) messages(verb string, nums []int, suffix string, octets func(te
 		}
 		line := func(num int) string { return verb + " " + strconv.Itoa(num) + suffix }
 		c.iterate(verb, func() bool {
-			return c.each(nums, line, func(num int, text string, err error) bool {
+			return c.each(nums, line, verb == "RETR", func(num int, text string, err error) bool {
 				if err != nil {
 					return yield(&Message{Num: num, Octets: -1, Body: failedBody{err}}, err)
 				}

@@ -37,6 +37,11 @@ func arrange(args []string, commands []*cli.Command) []string {
 	if len(rest) > 0 {
 		rest = rest[1:] // "--"
 	}
+	// What people type first.
+	if len(words) > 0 && len(rest) == 0 && (words[0] == "help" || words[0] == "version") {
+		flags = append(flags, "--"+words[0])
+		words = words[1:]
+	}
 	command, words := commandOf(words, commands)
 	if command == nil && wantsHelp(flags) {
 		return append(args[:1:1], "--help")

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -95,7 +96,21 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "write one JSON object a line to standard output"}
 }
 
-func usageError(_ *cli.Context, err error, _ bool) error { return &usage{err.Error()} }
+// usageError puts the library's words into ours.
+func usageError(c *cli.Context, err error, _ bool) error {
+	flag, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !ok {
+		return &usage{err.Error()}
+	}
+	dashes := "--"
+	if len(flag) == 1 {
+		dashes = "-"
+	}
+	if c.Command == nil || c.Command.Name == pollCommand {
+		return &usage{fmt.Sprintf("there is no flag %s%s", dashes, flag)}
+	}
+	return &usage{fmt.Sprintf("%s does not take %s%s", c.Command.Name, dashes, flag)}
+}
 
 // usage is a command line that cannot be understood.
 type usage struct{ msg string }

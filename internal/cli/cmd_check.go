@@ -76,7 +76,7 @@ func (h *house) inspect(ctx context.Context, a *config.Account) (*inspection, er
 	d := &door{account: a, log: h.log.With("account", a.Name)}
 	found := &inspection{Account: a.Name, Server: a.Address()}
 	d.see = func(c *pop3.Client) { found.connection(c) }
-	client, err := d.enter(ctx)
+	client, err := d.enter(ctx, pop3.PipelineOff)
 	if err != nil {
 		var refused *tls.CertificateVerificationError
 		if errors.As(err, &refused) && len(refused.UnverifiedCertificates) > 0 {

@@ -11,7 +11,7 @@ func (p *program) configCommand() *cli.Command {
 		Name:  "config",
 		Usage: "check or show the configuration",
 		Action: func(c *cli.Context) error {
-			return &usage{"popfetch config: say check or show"}
+			return &usage{"config: say check or show"}
 		},
 		Flags: flags(),
 		Subcommands: []*cli.Command{
@@ -23,7 +23,7 @@ func (p *program) configCommand() *cli.Command {
 
 func (p *program) configCheck(c *cli.Context) error {
 	if c.Args().Present() {
-		return &usage{fmt.Sprintf("popfetch config check takes no argument, %q was given", c.Args().First())}
+		return &usage{fmt.Sprintf("config check takes no argument, %q was given", c.Args().First())}
 	}
 	cfg, err := p.config(c)
 	if err != nil {
@@ -41,7 +41,7 @@ func (p *program) configCheck(c *cli.Context) error {
 
 func (p *program) configShow(c *cli.Context) error {
 	if c.Args().Present() {
-		return &usage{fmt.Sprintf("popfetch config show takes no argument, %q was given", c.Args().First())}
+		return &usage{fmt.Sprintf("config show takes no argument, %q was given", c.Args().First())}
 	}
 	cfg, err := p.config(c)
 	if err != nil {

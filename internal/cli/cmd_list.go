@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/mail"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -91,7 +92,7 @@ func listTable(w io.Writer, account string, listing []fetch.Listed, plan fetch.P
 	fmt.Fprintln(t)
 	reasons := failures(plan)
 	for i, l := range listing {
-		fmt.Fprintf(t, "  %d\t%d\t%s\t%s", l.Num, l.Octets, plan.Verdicts[i], shown(l.UID()))
+		fmt.Fprintf(t, "  %d\t%s\t%s\t%s", l.Num, octets(l.Octets), plan.Verdicts[i], shown(l.UID()))
 		if h, ok := heads[l.Num]; ok {
 			fmt.Fprintf(t, "\t%s\t%s\t%s", shown(h.From), shown(h.Date), shown(h.Subject))
 		}
@@ -101,6 +102,14 @@ func listTable(w io.Writer, account string, listing []fetch.Listed, plan fetch.P
 		fmt.Fprintln(t)
 	}
 	return t.Flush()
+}
+
+// octets writes a size, or a dash where the server does not say it.
+func octets(n int64) string {
+	if n < 0 {
+		return "-"
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 // failures says by message number why earlier attempts failed.

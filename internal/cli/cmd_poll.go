@@ -46,13 +46,16 @@ func (p *program) poll(c *cli.Context) error {
 		return &fetch.StateError{Err: err}
 	}
 	defer store.Close()
-	h.store = store
+	if err := h.use(store); err != nil {
+		return err
+	}
 	if c := store.Compaction(); c != (state.Compaction{}) {
 		h.log.Info("the state file was made smaller", "before", size(c.Before), "after", size(c.After), "reason", c.Err)
 	}
-	if err := h.lostState(); err != nil {
+	if err := h.allLost(); err != nil {
 		return err
 	}
+	defer h.snapshot(store)
 	s, done := p.scheduler(c, h, store)
 	defer done()
 	if c.Bool("once") {
@@ -61,9 +64,16 @@ func (p *program) poll(c *cli.Context) error {
 	return said(s.Loop(c.Context))
 }
 
+// snapshot makes the daily copy of the state file if it is due.
+func (h *house) snapshot(store *state.Bolt) {
+	if _, err := store.Snapshot(time.Now()); err != nil {
+		h.log.Warn("no snapshot of the state file was made", "reason", err)
+	}
+}
+
 // scheduler prepares the polls of the chosen accounts. done is called after them.
 func (p *program) scheduler(c *cli.Context, h *house, store *state.Bolt) (s *fetch.Scheduler, done func()) {
-	asJSON, quiet := c.Bool("json"), c.Bool("quiet")
+	asJSON, quiet, once := c.Bool("json"), c.Bool("quiet"), c.Bool("once")
 	var bars *bars
 	done = func() {}
 	if p.terminal && !asJSON && !quiet && c.Count("verbose") == 0 {
@@ -80,9 +90,9 @@ func (p *program) scheduler(c *cli.Context, h *house, store *state.Bolt) (s *fet
 		Parallel: h.config.Parallel,
 		PerHost:  h.config.ParallelPerHost,
 		Done: func(r fetch.Report) {
-			p.report(r, asJSON, quiet)
-			if _, err := store.Snapshot(time.Now()); err != nil {
-				h.log.Warn("no snapshot of the state file was made", "reason", err)
+			p.report(r, asJSON, quiet || bars != nil && !once && r.Err == nil && r.Delivered == 0)
+			if !once {
+				h.snapshot(store)
 			}
 		},
 	}

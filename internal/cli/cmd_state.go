@@ -20,13 +20,14 @@ func (p *program) stateCommand() *cli.Command {
 		Name:  "state",
 		Usage: "check, restore and mend what is remembered of delivered mail",
 		Action: func(c *cli.Context) error {
-			return &usage{"popfetch state: say check, compact, restore, rebuild, retry or forget"}
+			return &usage{"state: say check, compact, restore, rebuild, retry or forget"}
 		},
 		Flags: flags(),
 		Subcommands: []*cli.Command{
 			{Name: "check", Usage: "read the state file whole and say what is in it", Flags: flags(jsonFlag()), Action: p.stateCheck},
 			{Name: "compact", Usage: "make the state file smaller", Flags: flags(), Action: p.stateCompact},
-			{Name: "restore", Usage: "put the last daily snapshot in the place of a damaged or lost state file", Flags: flags(), Action: p.stateRestore},
+			{Name: "restore", Usage: "put the last daily snapshot in the place of a damaged or lost state file", Action: p.stateRestore,
+				Flags: flags(&cli.BoolFlag{Name: "force", Usage: "also where the state file is in order"})},
 			{Name: "rebuild", Usage: "learn from the Maildirs what was delivered, and fetch nothing", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRebuild},
 			{Name: "retry", Usage: "give messages that were set aside another chance", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRetry},
 			{Name: "forget", Usage: "forget what was delivered: everything on the server is fetched again", ArgsUsage: "ACCOUNT...", Flags: flags(), Action: p.stateForget},
@@ -38,7 +39,7 @@ func (p *program) stateCommand() *cli.Command {
 // account.
 func (p *program) statePath(c *cli.Context) (string, error) {
 	if c.Args().Present() {
-		return "", &usage{fmt.Sprintf("popfetch state %s takes no argument, %q was given", c.Command.Name, c.Args().First())}
+		return "", &usage{fmt.Sprintf("state %s takes no argument, %q was given", c.Command.Name, c.Args().First())}
 	}
 	cfg, err := p.config(c)
 	if err != nil {
@@ -103,6 +104,9 @@ func (p *program) stateRestore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if r, err := state.Check(path, lockWait); err == nil && !c.Bool("force") {
+		return &usage{fmt.Sprintf("state restore: %s is in order, with %d unique-ids; to replace it by the older snapshot all the same, say --force", path, r.IDs)}
+	}
 	r, err := state.Restore(path, lockWait)
 	if err != nil {
 		return &fetch.StateError{Err: err}
@@ -127,7 +131,9 @@ func (p *program) withStore(c *cli.Context, fn func(h *house, a *config.Account,
 		return &fetch.StateError{Err: err}
 	}
 	defer store.Close()
-	h.store = store
+	if err := h.use(store); err != nil {
+		return err
+	}
 	var errs []error
 	for _, a := range h.chosen {
 		if err := fn(h, a, h.account(a, nil)); err != nil {
@@ -150,12 +156,12 @@ func (p *program) stateRetry(c *cli.Context) error {
 
 func (p *program) stateForget(c *cli.Context) error {
 	if !c.Args().Present() {
-		return &usage{"popfetch state forget: name the accounts whose mail is to be fetched again"}
+		return &usage{"state forget: name the accounts whose mail is to be fetched again"}
 	}
 	return p.withStore(c, func(_ *house, a *config.Account, account *fetch.Account) error {
 		n, err := account.Forget()
 		if err == nil {
-			fmt.Fprintf(p.out, "%s: %d unique-ids are forgotten\n", a.Name, n)
+			fmt.Fprintf(p.out, "%s: %d unique-ids are forgotten; the next poll fetches whatever is on the server\n", a.Name, n)
 		}
 		return err
 	})
@@ -163,6 +169,10 @@ func (p *program) stateForget(c *cli.Context) error {
 
 func (p *program) stateRebuild(c *cli.Context) error {
 	return p.withStore(c, func(h *house, a *config.Account, account *fetch.Account) error {
+		if a.Maildir == "" && !c.Args().Present() {
+			fmt.Fprintf(p.out, "%s: delivers to a program, so there is no Maildir to learn from\n", a.Name)
+			return nil
+		}
 		if a.Maildir == "" {
 			return &fetch.AccountError{Account: a.Name, Errs: []error{&usage{"the account delivers to a program, so there is no Maildir to learn from"}}}
 		}
@@ -185,23 +195,25 @@ func stored(path string) ([]fetch.Stored, error) {
 		if err != nil {
 			return nil, err
 		}
-		digest, err := storedDigest(m)
+		one, err := recognise(m)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a reader has moved it
 		}
 		if err != nil {
 			return nil, err
 		}
-		have = append(have, fetch.Stored{Digest: digest, Time: m.Time})
+		have = append(have, one)
 	}
 	return have, nil
 }
 
-func storedDigest(m maildir.Message) ([16]byte, error) {
+func recognise(m maildir.Message) (fetch.Stored, error) {
 	f, err := m.Open()
 	if err != nil {
-		return [16]byte{}, err
+		return fetch.Stored{}, err
 	}
 	defer f.Close()
-	return fetch.DigestHeader(deliver.Wire(f))
+	one, err := fetch.Recognise(deliver.Wire(f))
+	one.Time = m.Time
+	return one, err
 }

@@ -12,7 +12,9 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/proxy"
@@ -25,27 +27,28 @@ import (
 // door opens the maildrop of one account. It is used by one poll at a time and
 // keeps between them what makes the next one cheaper.
 type door struct {
-	account    *config.Account
-	log        *slog.Logger
-	pipelining pop3.Pipelining
-
+	account  *config.Account
+	log      *slog.Logger
 	password string                 // that the server has taken, "" = ask again
 	sessions tls.ClientSessionCache // RFC 8446 section 2.2
 	method   string                 // of the last login
 	see      func(*pop3.Client)     // is shown the connection before the login, may be nil
 }
 
-func (d *door) open(ctx context.Context) (fetch.Session, error) {
-	client, err := d.enter(ctx)
-	if err != nil {
-		return nil, err
+// opener returns what opens the maildrop for a poll.
+func (d *door) opener(p pop3.Pipelining) func(context.Context) (fetch.Session, error) {
+	return func(ctx context.Context) (fetch.Session, error) {
+		client, err := d.enter(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		return client, nil
 	}
-	return client, nil
 }
 
 // enter dials, secures the connection and logs in. The password is looked up
 // before, so that nobody types it against the server's clock.
-func (d *door) enter(ctx context.Context) (*pop3.Client, error) {
+func (d *door) enter(ctx context.Context, p pop3.Pipelining) (*pop3.Client, error) {
 	a := d.account
 	password := d.password
 	if password == "" {
@@ -54,7 +57,7 @@ func (d *door) enter(ctx context.Context) (*pop3.Client, error) {
 			return nil, err
 		}
 	}
-	client, err := d.dial(ctx)
+	client, err := d.dial(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +68,7 @@ func (d *door) enter(ctx context.Context) (*pop3.Client, error) {
 	if err != nil {
 		client.Close()
 		d.password = ""
+		a.ForgetPassword()
 		return nil, err
 	}
 	d.password = password
@@ -72,12 +76,12 @@ func (d *door) enter(ctx context.Context) (*pop3.Client, error) {
 }
 
 // dial connects and secures the connection: AUTHORIZATION state.
-func (d *door) dial(ctx context.Context) (*pop3.Client, error) {
+func (d *door) dial(ctx context.Context, p pop3.Pipelining) (*pop3.Client, error) {
 	a := d.account
 	o := &pop3.Options{
 		Security:   security(a.TLS),
 		Timeout:    time.Duration(a.Timeout),
-		Pipelining: d.pipelining,
+		Pipelining: p,
 		Log:        d.log,
 	}
 	host, err := asciiHost(a.Host)
@@ -97,7 +101,9 @@ func (d *door) dial(ctx context.Context) (*pop3.Client, error) {
 
 // asciiHost is the name that DNS and TLS use for a host (RFC 5891).
 func asciiHost(host string) (string, error) {
-	if net.ParseIP(host) != nil {
+	// Names with a "_" and addresses with a zone are no host names to IDNA, and
+	// are in use.
+	if strings.IndexFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) < 0 {
 		return host, nil
 	}
 	ascii, err := idna.Lookup.ToASCII(host)

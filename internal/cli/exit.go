@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"popfetch/fetch"
 	"popfetch/internal/config"
@@ -37,6 +39,7 @@ func (p *program) exit(ctx context.Context, err error) int {
 func exitCode(ctx context.Context, err error) int {
 	var use *usage
 	var conf *config.Error
+	var lost *lostError
 	switch {
 	case err == nil:
 		return exitOK
@@ -44,6 +47,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	case errors.As(err, &conf):
 		return exitConfig
+	case errors.As(err, &lost):
+		return exitState
 	}
 	switch fetch.Classify(err) {
 	case fetch.State:
@@ -91,23 +96,40 @@ const mostReasons = 10
 func (p *program) complain(err error) {
 	var account *fetch.AccountError
 	if !errors.As(err, &account) {
-		p.complainOf("", err)
+		p.complainOf("", err, make(map[string]bool))
 		return
 	}
+	hints := make(map[string]bool) // that were given already
 	for i, e := range account.Errs {
 		if i == mostReasons {
 			fmt.Fprintf(p.err, "popfetch: %s: and %d more\n", account.Account, len(account.Errs)-i)
 			return
 		}
-		p.complainOf(account.Account+": ", e)
+		p.complainOf(account.Account+": ", e, hints)
 	}
 }
 
-func (p *program) complainOf(prefix string, err error) {
+func (p *program) complainOf(prefix string, err error, given map[string]bool) {
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(p.err, "popfetch: %s%s\n", prefix, strings.TrimSuffix(line, "\n"))
+		fmt.Fprintf(p.err, "popfetch: %s%s\n", prefix, printable(strings.TrimSuffix(line, "\n")))
 	}
-	if h := hint(err); h != "" {
-		fmt.Fprintf(p.err, "popfetch: %shint: %s\n", prefix, h)
+	if h := hint(err); h != "" && !given[h] {
+		given[h] = true
+		fmt.Fprintf(p.err, "popfetch: %shint: %s\n", prefix, printable(h))
 	}
+}
+
+// printable escapes what a terminal might obey. Servers, certificates and programs
+// have a say in errors.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsGraphic(r) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRune(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return b.String()
 }

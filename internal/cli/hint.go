@@ -18,11 +18,12 @@ import (
 // hint says what the user can do about an error, "" where the error says all.
 func hint(err error) string {
 	var place *deliver.Error
+	var lost *lostError
 	switch {
 	case errors.As(err, &place):
 		return place.Hint
-	case errors.As(err, new(*lostStateError)):
-		return "was the state file lost or moved? popfetch state restore brings back its snapshot, popfetch state rebuild learns from the Maildirs what was delivered, popfetch state forget ACCOUNT has everything fetched again"
+	case errors.As(err, &lost):
+		return lost.hint()
 	case errors.As(err, new(*fetch.RenumberedError)):
 		return "popfetch state rebuild compares with the Maildir; popfetch state forget ACCOUNT has everything fetched again"
 	case errors.Is(err, state.ErrLost):
@@ -86,7 +87,7 @@ func networkHint(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there; port 995 goes with tls = \"implicit\", port 110 with tls = \"starttls\""
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "the server was silent for the time that timeout allows"
+		return "the server was silent for the time that timeout allows; where that happens before its greeting, the port may begin with TLS, as 995 does: tls = \"implicit\""
 	}
 	return ""
 }

@@ -24,8 +24,15 @@ func (p *program) look(c *cli.Context, h *house, fn func(a *fetch.Account, w io.
 		return &fetch.StateError{Err: err}
 	}
 	defer store.Close()
-	h.store = store
-	return p.each(h, func(a *config.Account, w io.Writer) error { return fn(h.account(a, nil), w) })
+	if err := h.use(store); err != nil {
+		return err
+	}
+	return p.each(h, func(a *config.Account, w io.Writer) error {
+		if err := h.lost(a); err != nil {
+			return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
+		}
+		return fn(h.account(a, nil), w)
+	})
 }
 
 // each calls fn for the chosen accounts, several at a time, and writes what they

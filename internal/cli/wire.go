@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -32,6 +30,7 @@ type house struct {
 	config *config.Config
 	chosen []*config.Account
 	store  state.Store
+	known  []string // keys of the maildrops in store when it was opened
 	log    *slog.Logger
 	stamp  deliver.Stamp
 	keep   bool // delete nothing, whatever the configuration says
@@ -88,12 +87,13 @@ func hostName() string {
 func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Account {
 	key := state.Key(a.User, a.Host)
 	log := h.log.With("account", a.Name)
+	d := &door{account: a, log: log}
 	account := &fetch.Account{
 		Name:     a.Name,
 		User:     a.User,
 		Host:     a.Host,
 		Protocol: "POP3",
-		Open:     (&door{account: a, log: log, pipelining: pipelining(a.Pipelining)}).open,
+		Open:     d.opener(pipelining(a.Pipelining)),
 		Destination: func(ctx context.Context) (deliver.Destination, error) {
 			return h.destination(a, key, log)
 		},
@@ -110,7 +110,7 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		account.Protocol = "POP3S"
 	}
 	if a.Pipelining == config.PipeliningAuto {
-		account.OpenSerial = (&door{account: a, log: log, pipelining: pop3.PipelineOff}).open
+		account.OpenSerial = d.opener(pop3.PipelineOff)
 	}
 	if a.Received {
 		account.Stamp = h.stamp.Received
@@ -140,45 +140,20 @@ func (h *house) destination(a *config.Account, key string, log *slog.Logger) (de
 			Log:     log,
 		}, nil
 	}
-	m := &maildir.Maildir{Path: a.Maildir, Owner: owner(h.store.ID(), key), Host: h.stamp.Host, Log: log}
+	if err := h.lost(a); err != nil {
+		return nil, err
+	}
+	m := &maildir.Maildir{
+		Path: a.Maildir, Owner: owner(h.store.ID(), key), Host: h.stamp.Host, Log: log,
+		Claim: maildir.Claim{Account: tag(key), Store: h.store.ID()},
+	}
 	if err := m.Open(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(m.Sweep(nil), m.Claim(tag(key), h.store.ID())); err != nil {
-		m.Close()
-		return nil, err
+	if err := m.Sweep(nil); err != nil {
+		log.Warn("leftovers of deliveries stay in tmp/", "reason", err)
 	}
 	return m, nil
-}
-
-// lostState looks whether the state file knows nothing of an account whose
-// Maildir was filled under another one. Then that one was lost, and to begin
-// anew would deliver again whatever is kept on the server.
-func (h *house) lostState() error {
-	keys, err := h.store.Keys()
-	if err != nil {
-		return &fetch.StateError{Err: err}
-	}
-	for _, a := range h.chosen {
-		key := state.Key(a.User, a.Host)
-		if _, known := slices.BinarySearch(keys, key); known || a.Maildir == "" {
-			continue
-		}
-		stores, err := maildir.Claims(a.Maildir, tag(key))
-		if err == nil && len(stores) > 0 && !slices.Contains(stores, h.store.ID()) {
-			return &fetch.StateError{Err: &lostStateError{a.Name, a.Maildir, h.config.State}}
-		}
-	}
-	return nil
-}
-
-// lostStateError is a state file that is not the one under which a Maildir was
-// filled.
-type lostStateError struct{ account, maildir, file string }
-
-func (e *lostStateError) Error() string {
-	return fmt.Sprintf("the state file %s knows nothing of account %q, but popfetch has filled %s for it: "+
-		"without the former state file, everything that is kept on the servers would be delivered again", e.file, e.account, e.maildir)
 }
 
 // owner marks the files of one account of one state file.

@@ -58,6 +58,10 @@ func (a *Account) PasswordSource() string {
 	return "netrc"
 }
 
+// ForgetPassword forgets what was typed for the account, if anything was: the
+// server has refused it.
+func (a *Account) ForgetPassword() { a.ask.forget(a) }
+
 // Password returns the password. It is looked up at each call, so that a changed
 // one is found; only what was typed on the terminal is remembered. An error is a
 // *SecretError, or the one of a ctx that has ended. Password may be called for

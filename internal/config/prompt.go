@@ -95,6 +95,13 @@ func (k *asker) password(ctx context.Context, a *Account, netrc string) (string,
 	return password, err
 }
 
+// forget makes the next call of password ask again.
+func (k *asker) forget(a *Account) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.answers, a.Name)
+}
+
 // read reads a line without echo. When ctx ends it puts the terminal back as it
 // was; the read itself cannot be ended and then waits for the next line.
 func (k *asker) read(ctx context.Context) ([]byte, error) {

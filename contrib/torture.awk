@@ -1,0 +1,48 @@
+# Reads what "make torture" has printed and writes a table of its suites. Each has
+# ended with a line, perhaps behind the place in a test that has written it:
+#
+#	TORTURE kill points=N lost=N repeated=N controls=caught|missed|none
+#
+# The exit code is 1 where a suite has failed or tried nothing, a message was lost
+# or repeated beyond what is promised, or a negative control was not noticed.
+
+function row(suite, points, lost, repeated, controls) {
+	printf "%-16s %9s %6s %9s  %s\n", suite, points, lost, repeated, controls
+}
+
+function fail(why) { reasons[++failures] = why }
+
+/(^|[ \t])TORTURE [^ ]+ points=/ {
+	sub(/^.*TORTURE /, "")
+	suite = $1
+	for (i = 2; i <= NF; i++) {
+		split($i, pair, "=")
+		value[pair[1]] = pair[2]
+	}
+	table[++suites] = suite " " value["points"] " " value["lost"] " " value["repeated"] " " value["controls"]
+	points += value["points"]; lost += value["lost"]; repeated += value["repeated"]
+	if (value["points"] == 0) fail(suite ": no point was tried")
+	if (value["lost"] > 0) fail(suite ": messages were lost")
+	if (value["repeated"] > 0) fail(suite ": messages were repeated")
+	if (value["controls"] != "caught" && value["controls"] != "none") fail(suite ": a negative control was missed")
+	delete value
+	next
+}
+
+/^--- FAIL: / { fail($3) }
+/^--- SKIP: / { skipped[++skips] = $3 }
+/^FAILED: / { fail(substr($0, 9)) }
+
+END {
+	print ""
+	row("suite", "points", "lost", "repeated", "negative controls")
+	for (i = 1; i <= suites; i++) {
+		split(table[i], column, " ")
+		row(column[1], column[2], column[3], column[4], column[5])
+	}
+	row("all", points + 0, lost + 0, repeated + 0, "")
+	for (i = 1; i <= skips; i++) print "left out: " skipped[i] " (its reason stands above)"
+	if (suites == 0) fail("no suite has come to its end")
+	for (i = 1; i <= failures; i++) print "FAILED: " reasons[i]
+	exit failures > 0
+}

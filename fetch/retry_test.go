@@ -1,0 +1,264 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/deliver/maildir"
+	"popfetch/fetch"
+	"popfetch/state"
+)
+
+// leave leaves the nth message in a Maildir of the house as a crash in front of
+// Publish does: prepared, and with its intent recorded.
+func (h *house) leave(n int, mail string) {
+	h.t.Helper()
+	ctx := context.Background()
+	m := &maildir.Maildir{Path: filepath.Join(h.dir, mail), Owner: "0123456789abcdef", Host: "here"}
+	if err := m.Open(); err != nil {
+		h.t.Fatal(err)
+	}
+	defer m.Close()
+	msg := message(n)
+	staged, err := m.Stage(ctx, deliver.Meta{ID: msg.UID, UID: msg.UID, Time: time.Now()}, strings.NewReader(text(n)))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if errs := m.Prepare(ctx, []deliver.Staged{staged}); errs != nil {
+		h.t.Fatal(errs)
+	}
+	intent := state.Intent(staged.Intent())
+	entry := state.Entry{ID: msg.UID, Record: state.Record{Delivered: time.Now(), Octets: int64(len(msg.Raw))}, Intent: &intent}
+	if err := h.account.Maildrop.Commit(state.Change{Put: []state.Entry{entry}}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// spoil makes a Maildir of the house one of which nothing can be said, and
+// returns what mends it.
+func (h *house) spoil(mail string) (mend func()) {
+	h.t.Helper()
+	part := filepath.Join(h.dir, mail, "cur")
+	must := func(err error) {
+		h.t.Helper()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	must(os.Rename(part, part+".away"))
+	must(os.WriteFile(part, nil, 0o600))
+	return func() {
+		must(os.Remove(part))
+		must(os.Rename(part+".away", part))
+	}
+}
+
+// remove removes a Maildir of the house.
+func (h *house) remove(mail string) {
+	h.t.Helper()
+	if err := os.RemoveAll(filepath.Join(h.dir, mail)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// open wants intents of exactly these ids.
+func (h *house) open(want ...string) {
+	h.t.Helper()
+	all, err := h.account.Maildrop.Intents()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var got []string
+	for _, o := range all {
+		got = append(got, o.ID)
+	}
+	if !slices.Equal(got, want) {
+		h.t.Errorf("intents of %q are open, want %q", got, want)
+	}
+}
+
+func setAside() state.Record {
+	return state.Record{Octets: 100, Failures: fetch.MaxFailures, Reason: "it is broken"}
+}
+
+// The user who stops `state retry` has not said that the mail is to come again.
+func TestRetryThatWasStoppedForgetsNothing(t *testing.T) {
+	for name, prepare := range map[string]func(h *house){
+		"message set aside":        func(h *house) {},
+		"delivery not finished":    func(h *house) { h.leave(1, "mail") },
+		"Maildir that is not here": func(h *house) { h.leave(1, "gone"); h.remove("gone") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 3, nil)
+			h.put("u3", setAside())
+			prepare(h)
+			ctx, stop := context.WithCancel(context.Background())
+			stop()
+			h.untouched(func() {
+				n, err := h.account.Retry(ctx)
+				class(t, err, fetch.Canceled)
+				if n != 0 {
+					t.Errorf("%d messages are tried again", n)
+				}
+			})
+		})
+	}
+}
+
+func TestRetryFinishesAnIntent(t *testing.T) {
+	h := newHouse(t, 2, nil)
+	h.leave(1, "mail")
+	if n, err := h.account.Retry(context.Background()); n != 0 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	h.delivered(1)
+	h.open()
+	if r := h.known()["u1"]; !r.Seen() {
+		t.Errorf("%+v", r)
+	}
+	h.mustPoll()
+	h.delivered(1, 2)
+	h.commands(1, []string{"RETR"}, "RETR 2")
+}
+
+func TestRetryForgetsOnlyIntentsWhosePlaceIsGone(t *testing.T) {
+	h := newHouse(t, 4, nil)
+	h.leave(1, "mail")
+	h.leave(2, "gone")
+	h.leave(3, "gone")
+	h.leave(4, "spoilt")
+	h.remove("gone")
+	mend := h.spoil("spoilt")
+	_, err := h.account.Retry(context.Background())
+	class(t, err, fetch.Delivery)
+	h.open("u4")
+	known := h.known()
+	if len(known) != 2 || !known["u1"].Seen() || !known["u4"].Seen() {
+		t.Errorf("%+v", known)
+	}
+	h.delivered(1)
+	mend()
+	r := h.mustPoll()
+	h.delivered(1, 2, 3)
+	h.commands(1, []string{"RETR"}, "RETR 2", "RETR 3")
+	if r.Delivered != 3 { // with what waited in the other Maildir
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestRetryCountsWhatItForgets(t *testing.T) {
+	h := newHouse(t, 3, nil)
+	h.leave(1, "gone")
+	h.leave(2, "mail")
+	h.remove("gone")
+	h.put("u3", setAside())
+	if n, err := h.account.Retry(context.Background()); n != 2 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	h.mustPoll()
+	h.delivered(1, 2, 3)
+}
+
+// A message that is too big is not held up, and `state retry` makes it no smaller.
+func TestRetryLeavesWhatIsTooBig(t *testing.T) {
+	h := newHouse(t, 2, nil)
+	big := message(3)
+	big.Raw = append(big.Raw, bytes.Repeat([]byte("big\r\n"), 300)...)
+	h.drop.Add(big)
+	h.put("u2", setAside())
+	h.account.Policy.MaxOctets = 1000
+	if r := h.mustPoll(); r.Delivered != 1 || r.SetAside != 1 || r.Skipped != 2 {
+		t.Errorf("%+v", r)
+	}
+	before := h.known()["u3"]
+	if n, err := h.account.Retry(context.Background()); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if got := h.known()["u3"]; got != before || got.Reason == "" {
+		t.Errorf("%+v, it was %+v", got, before)
+	}
+	h.mustPoll()
+	h.delivered(1, 2)
+	h.onServer("u1", "u2", "u3")
+}
+
+// What was finished is recorded although something after it cannot be: the
+// program of an MDA would take the message once more.
+func TestFinishedIntentStayedOpenBehindOneThatIsHeld(t *testing.T) {
+	h := newHouse(t, 2, nil)
+	h.leave(1, "mail")
+	h.leave(2, "spoilt")
+	mend := h.spoil("spoilt")
+	r, err := h.poll()
+	class(t, err, fetch.Delivery)
+	if r.Delivered != 1 || h.server.Sessions() != 0 {
+		t.Errorf("%+v, %d sessions", r, h.server.Sessions())
+	}
+	h.open("u2")
+	h.delivered(1)
+	mend()
+	if r := h.mustPoll(); r.Delivered != 1 {
+		t.Errorf("%+v", r)
+	}
+	h.open()
+}
+
+// A message that ends every run in its middle counts as failed each time.
+func TestMessageThatEndsEveryRunIsSetAside(t *testing.T) {
+	h := newHouse(t, 2, nil)
+	var attempts []int
+	broken := true
+	life := func() (fetch.Report, error) {
+		h.restart()
+		h.account.Policy.Delete = true
+		h.account.Recover = func(context.Context, deliver.Intent) (deliver.Outcome, error) { return deliver.Again, nil }
+		uid := ""
+		h.through(picky{group: 1, stage: func(_ context.Context, m deliver.Meta, _ io.Reader) error {
+			if uid = m.UID; uid == "u1" {
+				attempts = append(attempts, m.Attempt)
+			}
+			return nil
+		}, publish: func([]deliver.Staged) []error {
+			if uid == "u1" && broken {
+				panic("the process ends here")
+			}
+			return nil
+		}})
+		return h.poll()
+	}
+	for range fetch.MaxFailures {
+		if _, err := life(); err == nil {
+			t.Fatal("the process did not end")
+		}
+		h.open("u1")
+	}
+	if want := []int{1, 2, 3, 4, 5}; !slices.Equal(attempts, want) {
+		t.Errorf("attempts %v, want %v", attempts, want)
+	}
+	r, err := life()
+	if err != nil || r.SetAside != 1 || len(attempts) != fetch.MaxFailures {
+		t.Errorf("%+v, attempts %v", r, attempts)
+	}
+	h.onServer("u1") // the other one was not held up
+	h.delivered(2)
+	if got := h.known()["u1"]; got.Seen() || got.Failures != fetch.MaxFailures {
+		t.Errorf("%+v", got)
+	}
+	broken = false
+	if n, err := h.account.Retry(context.Background()); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := life(); err != nil {
+		t.Error(err)
+	}
+	h.delivered(1, 2)
+	h.onServer()
+}

@@ -1,0 +1,212 @@
+package fetch_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// manner is one way to run the small session that is cut everywhere.
+type manner struct {
+	name       string
+	cut        pop3test.Kind
+	at         string // "" = inside TLS, if there is TLS; "TLS" = below it
+	delete     bool
+	pipelining pop3.Pipelining
+	tls        bool
+	sparse     int64 // by how much rarer than usual its points are, 0 = not
+}
+
+var manners = []manner{
+	{"FIN, keep", pop3test.Drop, "", false, pop3.PipelineOff, false, 0},
+	{"FIN, delete", pop3test.Drop, "", true, pop3.PipelineOff, false, 0},
+	{"FIN, delete, pipelined", pop3test.Drop, "", true, pop3.PipelineAuto, false, 0},
+	{"RST, keep", pop3test.Reset, "", false, pop3.PipelineOff, false, 0},
+	{"RST, delete", pop3test.Reset, "", true, pop3.PipelineOff, false, 0},
+	{"RST, delete, pipelined", pop3test.Reset, "", true, pop3.PipelineAuto, false, 0},
+	{"close_notify, delete", pop3test.Drop, "", true, pop3.PipelineOff, true, 3},
+	{"FIN without close_notify, delete", pop3test.CutTLS, "", true, pop3.PipelineAuto, true, 3},
+	{"FIN below TLS, delete", pop3test.CutTLS, "TLS", true, pop3.PipelineOff, true, 7},
+	{"RST below TLS, keep", pop3test.Reset, "TLS", false, pop3.PipelineOff, true, 7},
+}
+
+// few are the octets between two points of the sample.
+const few = 7
+
+// score is what came out of many points.
+type score struct{ points, lost, repeated int }
+
+// TestFaultN06N07T10SessionCutAfterEveryOctet cuts a whole session behind every
+// octet that the server sends, from the first of the greeting to the last of the
+// answer to QUIT; then a clean poll has to leave every message exactly once.
+func TestFaultN06N07T10SessionCutAfterEveryOctet(t *testing.T) {
+	var sum score
+	full := os.Getenv("POPFETCH_TORTURE") == "1"
+	for i, m := range manners {
+		t.Run(m.name, func(t *testing.T) {
+			step, at := int64(1), int64(0)
+			if !full {
+				step, at = few*max(m.sparse, 1), int64(i)%few
+			}
+			for ; m.point(t, at, &sum); at += step {
+			}
+		})
+	}
+	if full {
+		fmt.Printf("TORTURE server points=%d lost=%d repeated=%d controls=none\n", sum.points, sum.lost, sum.repeated)
+	}
+}
+
+// point cuts a session behind its octet at, and says whether it had so many.
+func (m manner) point(t *testing.T, at int64, sum *score) (struck bool) {
+	t.Helper()
+	change := serving(pop3test.ClearText)
+	if m.tls {
+		change = serving(pop3test.ImplicitTLS)
+	}
+	failed := t.Failed()
+	h := newHouse(t, 2, change)
+	defer h.store.Close()
+	defer h.server.Close()
+	h.options.Pipelining = m.pipelining
+	if m.tls {
+		h.secured(pop3.ImplicitTLS)
+	}
+	h.account.Policy.Delete = m.delete
+	h.server.SetFaults(pop3test.Fault{At: m.at, Do: m.cut, After: at, Hook: func() { struck = true }})
+	_, err := h.visit(soon)
+	if c := fetch.Classify(err); c != fetch.OK && c != fetch.Temporary {
+		t.Errorf("class %d of %v", c, err)
+	}
+	h.wholeOnes()
+	h.somewhere(1, 2)
+	r := h.converge(1, 2)
+	if r.Failed > 0 {
+		t.Errorf("the clean poll: %+v", r)
+	}
+	sum.points++
+	for _, want := range h.texts(2) {
+		n := 0
+		for _, got := range h.mail("new") {
+			if got == want {
+				n++
+			}
+		}
+		if n == 0 {
+			sum.lost++
+		}
+		sum.repeated += max(n-1, 0)
+	}
+	if t.Failed() && !failed {
+		t.Logf("%s: first at octet %d: the cut poll: %v", m.name, at, err)
+	}
+	return struck
+}
+
+// somewhere wants each message to be on the server or in new/.
+func (h *house) somewhere(nums ...int) {
+	h.t.Helper()
+	stored := h.mail("new")
+	for _, n := range nums {
+		there := slices.ContainsFunc(h.drop.Messages(), func(m pop3test.Message) bool { return m.UID == message(n).UID })
+		if !there && !slices.Contains(stored, text(n)) {
+			h.t.Errorf("message %d is gone from the server and not delivered", n)
+		}
+	}
+}
+
+// Between the last DELE and QUIT nothing is deleted; between QUIT and its answer
+// all is. Both times the next poll brings no second copy, and no download.
+func TestFaultN07CutAroundQuit(t *testing.T) {
+	for name, f := range map[string]pop3test.Fault{
+		"before DELE is answered": {At: "DELE 3", Do: pop3test.Drop},
+		"behind DELE":             {At: "DELE 3", Do: pop3test.Drop, After: pop3test.AfterStatus},
+		"behind DELE, RST":        {At: "DELE 3", Do: pop3test.Reset, After: pop3test.AfterStatus},
+		"QUIT not answered":       {At: "QUIT", Do: pop3test.Drop},
+		"QUIT answered in part":   {At: "QUIT", Do: pop3test.Reset, After: 3},
+		"QUIT never answered":     {At: "QUIT", Do: pop3test.Stall},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachMode(t, 3, func(t *testing.T, h *house) {
+				h.options.Timeout = brief
+				r, _ := h.visitWith(fetch.Temporary, soon, f)
+				if r.Delivered != 3 || r.Deleted != 0 {
+					t.Errorf("%+v", r)
+				}
+				h.delivered(1, 2, 3)
+				h.options.Timeout = soon
+				h.converge(1, 2, 3)
+				h.commands(2, []string{"RETR"})
+			})
+		})
+	}
+}
+
+// The answer to QUIT is there and the connection is dropped at once: that is the
+// ordinary end.
+func TestFaultN07CutBehindTheAnswerToQuit(t *testing.T) {
+	for _, cut := range []pop3test.Kind{pop3test.Drop, pop3test.Stall} {
+		h := newHouse(t, 2, faults(pop3test.Fault{At: "QUIT", Do: cut, After: pop3test.AfterStatus}))
+		h.account.Policy.Delete = true
+		if r, err := h.visit(soon); err != nil || r.Deleted != 2 {
+			t.Errorf("%+v", r)
+		}
+		h.delivered(1, 2)
+		h.onServer()
+	}
+}
+
+// One octet in a segment, or in a TLS record, makes no difference.
+func TestFaultN09R03SegmentsOfEverySize(t *testing.T) {
+	for _, secured := range []bool{false, true} {
+		for _, size := range []int64{1, 2, 3, 5, 7, 64} {
+			t.Run(fmt.Sprintf("TLS %v, %d octets", secured, size), func(t *testing.T) {
+				change := serving(pop3test.ClearText)
+				if secured {
+					change = serving(pop3test.ImplicitTLS)
+				}
+				h := newHouse(t, 3, change)
+				if secured {
+					h.secured(pop3.ImplicitTLS)
+				}
+				h.options.Pipelining = pop3.PipelineAuto
+				h.account.Policy.Delete = true
+				h.server.SetFaults(pop3test.Fault{At: "*", Do: pop3test.Slow, N: size})
+				r, err := h.visit(soon)
+				if err != nil || r.Delivered != 3 || r.Deleted != 3 {
+					t.Errorf("%+v", r)
+				}
+				h.delivered(1, 2, 3)
+				h.onServer()
+			})
+		}
+	}
+}
+
+// A connection that is not there, or goes at once.
+func TestFaultN01N02ConnectionThatIsNone(t *testing.T) {
+	for name, f := range map[string]pop3test.Fault{
+		"FIN before the greeting": {At: "connect", Do: pop3test.Drop},
+		"RST before the greeting": {At: "connect", Do: pop3test.Reset},
+		"silence":                 {At: "connect", Do: pop3test.Stall},
+		"silence in the greeting": {At: "greeting", Do: pop3test.Stall, After: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 2, nil)
+			h.options.Timeout = brief
+			start := time.Now()
+			h.visitWith(fetch.Temporary, soon, f)
+			if took := time.Since(start); f.Do == pop3test.Stall && took < brief {
+				t.Errorf("given up after %v", took)
+			}
+			h.options.Timeout = soon
+			h.converge(1, 2)
+		})
+	}
+}

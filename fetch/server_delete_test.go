@@ -1,0 +1,82 @@
+package fetch_test
+
+import (
+	"testing"
+
+	"popfetch/fetch"
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// A DELE that is refused leaves its message, which counts as delivered, and is
+// asked again at every poll.
+func TestFaultD01DeleteAlwaysRefused(t *testing.T) {
+	eachMode(t, 4, func(t *testing.T, h *house) {
+		for _, at := range []string{"DELE 2", "DELE", "DELE"} {
+			h.visitWith(fetch.OK, soon, pop3test.Fault{At: at, Do: pop3test.Err, Text: "it is locked"})
+			h.delivered(1, 2, 3, 4)
+		}
+		h.drop.Add(message(5))
+		h.converge(1, 2, 3, 4, 5)
+		for _, m := range []string{"u1", "u2", "u3", "u4", "u5"} {
+			if n := h.drop.Retrieved(m); n != 1 {
+				t.Errorf("%s was retrieved %d times", m, n)
+			}
+		}
+	})
+}
+
+// The server deletes less than was asked, says no, or says nothing: the rest is
+// deleted by the next poll, without a download.
+func TestFaultD02D03D10QuitThatDoesNotDeleteAll(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault pop3test.Fault
+		class fetch.Class
+	}{
+		"refused":           {pop3test.Fault{At: "QUIT", Do: pop3test.Err, Text: "some deleted messages not removed"}, fetch.Temporary},
+		"refused with code": {pop3test.Fault{At: "QUIT", Do: pop3test.Err, Text: "[SYS/PERM] no"}, fetch.Protocol},
+		"nothing deleted":   {pop3test.Fault{At: "QUIT", Do: pop3test.SkipUpdate}, fetch.OK},
+		"some deleted":      {pop3test.Fault{At: "QUIT", Do: pop3test.SkipUpdate, N: 2}, fetch.OK},
+		"nonsense":          {pop3test.Fault{At: "QUIT", Do: pop3test.Raw, Text: "bye\r\n"}, fetch.Protocol},
+		"twice":             {pop3test.Fault{At: "QUIT", Do: pop3test.Twice}, fetch.OK},
+		"no answer":         {pop3test.Fault{At: "QUIT", Do: pop3test.Stall}, fetch.Temporary},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachMode(t, 4, func(t *testing.T, h *house) {
+				h.options.Timeout = brief
+				h.visitWith(tt.class, soon, tt.fault)
+				h.delivered(1, 2, 3, 4)
+				h.options.Timeout = soon
+				h.converge(1, 2, 3, 4)
+				h.commands(2, []string{"RETR"})
+			})
+		})
+	}
+}
+
+// DELE is only ever sent for what is delivered, whatever the others in the same
+// window came to.
+func TestFaultD04D05OnlyDeliveredMessagesAreDeleted(t *testing.T) {
+	eachMode(t, 6, func(t *testing.T, h *house) {
+		h.visitWith(fetch.Temporary, soon,
+			pop3test.Fault{At: "RETR 2", Do: pop3test.Err, Text: "[SYS/TEMP] no"},
+			pop3test.Fault{At: "RETR 5", Do: pop3test.Err, Text: "[SYS/TEMP] no"})
+		h.commands(1, []string{"DELE", "QUIT"}, "DELE 1", "DELE 3", "DELE 4", "DELE 6", "QUIT")
+		h.onServer("u2", "u5")
+		h.converge(1, 2, 3, 4, 5, 6)
+	})
+}
+
+// A unique-id that was delivered and deleted belongs to another message now, with
+// the same octets: it is not known to be delivered, so it is not deleted unseen.
+func TestFaultD09UniqueIDReusedForAMessageOfTheSameSize(t *testing.T) {
+	h := newHouse(t, 1, nil)
+	h.account.Policy.Delete = true
+	h.mustPoll()
+	h.onServer()
+	other := message(2) // as many octets as message 1
+	other.UID = "u1"
+	h.drop.Add(other)
+	h.mustPoll()
+	h.delivered(1, 2)
+	h.onServer()
+}

@@ -1,0 +1,188 @@
+package fetch_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// soon is a generous bound for a poll that has nothing to wait for, on a machine
+// that has other things to do.
+const soon = 15 * time.Second
+
+// brief is the timeout of one reply where a server is made to be silent.
+const brief = 200 * time.Millisecond
+
+// visit polls once, within a bounded time, and wants no descriptor left open.
+func (h *house) visit(most time.Duration) (fetch.Report, error) {
+	h.t.Helper()
+	before, start := descriptors(h.t), time.Now()
+	r, err := h.poll()
+	if took := time.Since(start); took > most {
+		h.t.Errorf("the poll took %v, more than %v", took, most)
+	}
+	if after := descriptors(h.t); after != before {
+		h.t.Errorf("%d descriptors are open, %d were before", after, before)
+	}
+	return r, err
+}
+
+// descriptors counts what this process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(open)
+}
+
+// visitWith polls under faults and wants an error of a class, and nothing in new/
+// but whole messages, none twice.
+func (h *house) visitWith(want fetch.Class, most time.Duration, f ...pop3test.Fault) (fetch.Report, error) {
+	h.t.Helper()
+	h.server.SetFaults(f...)
+	r, err := h.visit(most)
+	class(h.t, err, want)
+	h.wholeOnes()
+	return r, err
+}
+
+// wholeOnes wants every file in new/ to be one of the messages that the server has
+// or had, and no message to be there twice.
+func (h *house) wholeOnes() {
+	h.t.Helper()
+	seen := map[string]bool{}
+	for _, got := range h.mail("new") {
+		known := slices.ContainsFunc(h.texts(9), func(s string) bool { return s == got })
+		switch {
+		case !known:
+			h.t.Errorf("new/ has what is no message: %.300q", got)
+		case seen[got]:
+			h.t.Errorf("new/ has twice: %.100q", got)
+		}
+		seen[got] = true
+	}
+	if left := h.mail("tmp"); len(left) > 0 {
+		h.t.Errorf("tmp/ has %d files", len(left))
+	}
+}
+
+func (h *house) texts(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = text(i + 1)
+	}
+	return all
+}
+
+// converge takes the faults away and wants one clean poll to leave exactly one
+// copy of each message in new/, and in delete mode none on the server.
+func (h *house) converge(nums ...int) fetch.Report {
+	h.t.Helper()
+	h.server.SetFaults()
+	r, err := h.visit(soon)
+	if err != nil {
+		h.t.Errorf("the clean poll: %v", err)
+	}
+	h.delivered(nums...)
+	if h.account.Policy.Delete {
+		h.onServer()
+	}
+	return r
+}
+
+// modes are the ways to ask for messages.
+var modes = map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto}
+
+// eachMode runs test with a house of n messages that deletes what it delivers.
+func eachMode(t *testing.T, n int, test func(t *testing.T, h *house)) {
+	for name, p := range modes {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, n, nil)
+			h.options.Pipelining = p
+			h.account.Policy.Delete = true
+			test(t, h)
+		})
+	}
+}
+
+// secured makes the account use TLS as the server has it.
+func (h *house) secured(s pop3.Security) {
+	h.options.Security = s
+	h.options.TLS = &tls.Config{RootCAs: h.server.CA()}
+}
+
+func serving(s pop3test.Security) func(*pop3test.Server) {
+	return func(srv *pop3test.Server) { srv.Security = s }
+}
+
+// weighed is a connection that watches the heap: every so many octets it notes
+// how big it is.
+type weighed struct {
+	net.Conn
+	base  uint64
+	since int
+	peak  *atomic.Uint64
+}
+
+func (w *weighed) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if w.since += n; w.since >= 1<<20 || err != nil {
+		w.since = 0
+		w.weigh()
+	}
+	return n, err
+}
+
+func (w *weighed) weigh() {
+	if now := heap(); now > w.base && now-w.base > w.peak.Load() {
+		w.peak.Store(now - w.base)
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// mostHeap is by how many octets the heap may grow, whatever the server does.
+const mostHeap = 32 << 20
+
+// light wants what f does not to make the heap grow by more than mostHeap, as far
+// as it can be seen at the connections of the account.
+func (h *house) light(f func()) {
+	h.t.Helper()
+	h.lighter(mostHeap, f)
+}
+
+// lighter is light with another limit.
+func (h *house) lighter(most uint64, f func()) {
+	h.t.Helper()
+	runtime.GC()
+	var peak atomic.Uint64
+	base := heap()
+	h.options.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &weighed{Conn: conn, base: base, peak: &peak}, nil
+	}
+	f()
+	h.options.Dial = nil
+	if got := peak.Load(); got > most {
+		h.t.Errorf("the heap grew by %d MiB, more than %d MiB", got>>20, most>>20)
+	}
+}

@@ -1,0 +1,223 @@
+package fetch_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// slug is a server whose reply to one command trickles, an octet a second. All
+// its replies take longer than a minute that way.
+type slug struct {
+	at     string // verb, "greeting" or "body"
+	silent bool   // nothing at all in place of the trickle
+	octets int    // of the body of message 1
+}
+
+func (s slug) serve(conn net.Conn) {
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for verb, line := "greeting", ""; ; verb, _, _ = strings.Cut(strings.TrimSpace(line), " ") {
+		for _, part := range s.reply(verb) {
+			if !s.send(conn, part.name, part.octets) {
+				return
+			}
+		}
+		var err error
+		if line, err = r.ReadString('\n'); err != nil || verb == "QUIT" {
+			return
+		}
+	}
+}
+
+type part struct{ name, octets string }
+
+func (s slug) reply(verb string) []part {
+	pad := strings.Repeat("x", 100)
+	ok := part{verb, "+OK " + pad + "\r\n"}
+	first := part{"", "+OK\r\n"}
+	switch verb {
+	case "CAPA":
+		return []part{first, {verb, "USER\r\nUIDL\r\nTOP\r\nX-" + pad + "\r\n.\r\n"}}
+	case "UIDL":
+		return []part{first, {verb, "1 " + pad[:60] + "\r\n2 " + pad[:59] + "\r\n.\r\n"}}
+	case "LIST":
+		return []part{{verb, "+OK " + pad + "\r\n1 100\r\n2 100\r\n.\r\n"}}
+	case "RETR":
+		return []part{ok, {"body", strings.Repeat("x", s.octets) + "\r\n.\r\n"}}
+	}
+	return []part{ok}
+}
+
+func (s slug) send(conn net.Conn, name, octets string) bool {
+	switch {
+	case name == s.at && s.silent:
+		io.Copy(io.Discard, conn)
+		return false
+	case name != s.at:
+		_, err := io.WriteString(conn, octets)
+		return err == nil
+	}
+	for i := range len(octets) {
+		time.Sleep(time.Second)
+		if _, err := io.WriteString(conn, octets[i:i+1]); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// crawl polls a slug in a bubble: the clock is the bubble's.
+func crawl(t *testing.T, s slug, deadline time.Duration, check func(a *fetch.Account, r fetch.Report, err error, took time.Duration)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		done := make(chan struct{})
+		notes := &notebook{records: records{}}
+		a := &fetch.Account{
+			Name: "test", Key: "k", Maildrop: notes, Policy: fetch.Policy{Delete: true}, Deadline: deadline,
+			Destination: (&house{dir: scratch(t)}).maildir,
+			Open: func(ctx context.Context) (fetch.Session, error) {
+				near, far := net.Pipe()
+				go func() {
+					defer close(done)
+					s.serve(far)
+				}()
+				c, err := pop3.NewClient(ctx, near, "h", &pop3.Options{Security: pop3.ClearText, Timeout: time.Minute})
+				if err != nil {
+					return nil, err
+				}
+				if _, err := c.Login(pop3.Credentials{User: "me", Password: "secret"}); err != nil {
+					c.Close()
+					return nil, err
+				}
+				return c, nil
+			},
+		}
+		start := time.Now()
+		r, err := a.Poll(t.Context())
+		check(a, r, err, time.Since(start))
+		<-done
+	})
+}
+
+// One octet a second keeps no phase of a session going, nor does silence: the
+// timeout is that of the whole reply, in a listing and a body of 1024 octets, and
+// of QUIT 10 s.
+func TestFaultN02N03N04OneOctetASecond(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		for phase, most := range map[string]time.Duration{
+			"greeting": time.Minute, "CAPA": time.Minute, "USER": time.Minute, "PASS": time.Minute, "UIDL": time.Minute,
+			"LIST": time.Minute, "RETR": time.Minute, "body": time.Minute, "DELE": time.Minute, "QUIT": 10 * time.Second,
+		} {
+			t.Run(fmt.Sprintf("%s, silent %v", phase, silent), func(t *testing.T) {
+				crawl(t, slug{at: phase, silent: silent, octets: 10 << 20}.shorter(phase), 0, func(a *fetch.Account, r fetch.Report, err error, took time.Duration) {
+					class(t, err, fetch.Temporary)
+					if took < most || took > most+time.Second {
+						t.Errorf("it took %v, want %v", took, most)
+					}
+					delivered := 0
+					if phase == "DELE" || phase == "QUIT" {
+						delivered = 2
+					}
+					if r.Delivered != delivered || r.Deleted != 0 {
+						t.Errorf("%+v", r)
+					}
+				})
+			})
+		}
+	}
+}
+
+// shorter makes the bodies small where they do not trickle.
+func (s slug) shorter(phase string) slug {
+	if phase != "body" {
+		s.octets = 100
+	}
+	return s
+}
+
+// A body that comes just fast enough is taken for as long as the deadline of the
+// poll allows, and not longer.
+func TestFaultN04DeadlineEndsABodyThatIsJustFastEnough(t *testing.T) {
+	s := slug{at: "none", octets: 100}
+	crawl(t, s, 10*time.Minute, func(_ *fetch.Account, r fetch.Report, err error, took time.Duration) {
+		if err != nil || r.Delivered != 2 || took != 0 {
+			t.Errorf("%+v after %v", r, took)
+		}
+	})
+	h := newHouse(t, 2, nil)
+	h.account.Deadline = time.Second
+	line := strings.Repeat("x", 78) + "\r\n"
+	start := time.Now()
+	h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR 1", Do: pop3test.Endless, After: pop3test.AfterStatus, Text: line},
+		pop3test.Fault{At: "RETR 1", Do: pop3test.Slow, N: 80, Delay: 20 * time.Millisecond})
+	if took := time.Since(start); took < time.Second {
+		t.Errorf("given up after %v", took)
+	}
+	h.account.Deadline = 0
+	h.converge(1, 2)
+}
+
+// Nobody speaks inside the TLS handshake, or an octet now and then.
+func TestFaultN05T14HandshakeThatTakesForEver(t *testing.T) {
+	for name, f := range map[string]pop3test.Fault{
+		"nothing":            {At: "TLS", Do: pop3test.Stall},
+		"a part":             {At: "TLS", Do: pop3test.Stall, After: 200},
+		"octet by octet":     {At: "TLS", Do: pop3test.Slow, N: 1, Delay: 20 * time.Millisecond},
+		"reset in the midst": {At: "TLS", Do: pop3test.Reset, After: 200},
+	} {
+		for _, s := range []pop3test.Security{pop3test.ImplicitTLS, pop3test.StartTLS} {
+			t.Run(fmt.Sprint(name, " ", s), func(t *testing.T) {
+				h := newHouse(t, 2, serving(s))
+				h.secured(map[pop3test.Security]pop3.Security{pop3test.ImplicitTLS: pop3.ImplicitTLS, pop3test.StartTLS: pop3.StartTLS}[s])
+				h.options.Timeout = brief
+				h.visitWith(fetch.Temporary, soon, f)
+				h.options.Timeout = soon
+				h.converge(1, 2)
+			})
+		}
+	}
+}
+
+// A server that is silent or endless holds up its own account only.
+func TestFaultN02N13OtherAccountsGoOn(t *testing.T) {
+	for name, f := range map[string]pop3test.Fault{
+		"silent":          {At: "connect", Do: pop3test.Stall},
+		"silent in UIDL":  {At: "UIDL", Do: pop3test.Stall, After: 10},
+		"endless body":    pop3test.EndlessBody("RETR"),
+		"endless line":    pop3test.EndlessLine("UIDL"),
+		"silent in QUIT":  {At: "QUIT", Do: pop3test.Stall},
+		"reset in a body": {At: "RETR", Do: pop3test.Reset, After: 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad, good := newHouse(t, 2, faults(f)), newHouse(t, 3, nil)
+			bad.account.Name, good.account.Name = "bad", "good"
+			bad.account.Deadline = 500 * time.Millisecond
+			bad.account.Policy.Delete, good.account.Policy.Delete = true, true
+			order := make(chan string, 2)
+			s := &fetch.Scheduler{Accounts: []*fetch.Account{bad.account, good.account}, Parallel: 2, PerHost: 2,
+				Done: func(r fetch.Report) { order <- r.Account }}
+			err := s.Once(t.Context())
+			if fetch.Classify(err) == fetch.OK {
+				t.Error("no error")
+			}
+			good.server.Wait()
+			good.delivered(1, 2, 3)
+			good.onServer()
+			bad.server.Wait()
+			bad.wholeOnes()
+			bad.account.Deadline = 0
+			bad.converge(1, 2)
+		})
+	}
+}

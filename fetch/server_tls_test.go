@@ -1,0 +1,194 @@
+package fetch_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// noLogin wants that no session has been sent a user or a secret.
+func (h *house) noLogin() {
+	h.t.Helper()
+	for _, line := range h.server.Commands() {
+		verb, _, _ := strings.Cut(line, " ")
+		if slices.Contains([]string{"USER", "PASS", "AUTH", "APOP"}, verb) {
+			h.t.Errorf("the server was sent %q", line)
+		}
+	}
+}
+
+// What comes behind the answer to STLS, or in its place, ends the session before
+// any credentials.
+func TestFaultT01T02T03T04T07StartTLSThatIsTamperedWith(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*pop3test.Server)
+		faults []pop3test.Fault
+	}{
+		"T01 reply behind STLS":    {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "+OK\r\n"}}},
+		"T01 half a line behind":   {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "+"}}},
+		"T01 CAPA behind STLS":     {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "+OK\r\nUSER\r\n.\r\n"}}},
+		"T01 NUL behind STLS":      {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "\x00"}}},
+		"T02 STLS not there":       {without("STLS"), nil},
+		"T02 no TLS at all":        {serving(pop3test.ClearText), nil},
+		"T04 STLS refused":         {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Err, Text: "no"}}},
+		"T04 greeting is no +OK":   {nil, []pop3test.Fault{{At: "greeting", Do: pop3test.Raw, Text: "* OK IMAP\r\n"}}},
+		"T07 greeting as if in":    {without("STLS"), []pop3test.Fault{{At: "greeting", Do: pop3test.Raw, Text: "+OK already logged in, maildrop has 3 messages\r\n"}}},
+		"T04 clear text after +OK": {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Raw, Text: "+OK\r\n+OK not TLS\r\n"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 3, func(s *pop3test.Server) {
+				s.Security = pop3test.StartTLS
+				if tt.change != nil {
+					tt.change(s)
+				}
+			})
+			h.secured(pop3.StartTLS)
+			h.visitWith(fetch.Protocol, soon, tt.faults...)
+			h.noLogin()
+			h.delivered()
+			if tt.change == nil {
+				h.converge(1, 2, 3)
+			}
+		})
+	}
+}
+
+// Only what CAPA says inside TLS counts; without it, what every server takes is
+// tried, inside TLS.
+func TestFaultT03T05CapabilitiesAroundTLS(t *testing.T) {
+	for name, f := range map[string]pop3test.Fault{
+		"refused": {At: "CAPA", Do: pop3test.Err, Text: "no"},
+		"empty":   {At: "CAPA", Do: pop3test.Raw, Text: "+OK\r\n.\r\n"},
+		"no SASL": {At: "CAPA", Do: pop3test.Raw, Text: "+OK\r\nUIDL\r\nUSER\r\n.\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 3, func(s *pop3test.Server) { s.Security = pop3test.StartTLS })
+			h.secured(pop3.StartTLS)
+			h.visitWith(fetch.OK, soon, f)
+			h.delivered(1, 2, 3)
+			if first := h.server.SessionCommands(1)[0]; first != "STLS" {
+				t.Errorf("%q came before STLS", first)
+			}
+			h.account.Policy.Delete = true
+			h.converge(1, 2, 3)
+		})
+	}
+	h := newHouse(t, 3, serving(pop3test.StartTLS))
+	h.secured(pop3.StartTLS)
+	h.options.Timeout = brief
+	h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "CAPA", Do: pop3test.Stall, After: pop3test.AfterStatus})
+	h.noLogin()
+	h.options.Timeout = soon
+	h.converge(1, 2, 3)
+}
+
+// A certificate that is not to be trusted ends the session before any credentials,
+// whatever the way to TLS.
+func TestFaultT08T09Certificates(t *testing.T) {
+	for name, change := range map[string]func(c *tls.Config){
+		"T08 unknown CA":      func(c *tls.Config) { c.RootCAs = x509.NewCertPool() },
+		"T08 wrong name":      func(c *tls.Config) { c.ServerName = "pop.example.org" },
+		"T08 wrong IP":        func(c *tls.Config) { c.ServerName = "192.0.2.1" },
+		"T08 no CA is known":  func(c *tls.Config) { c.RootCAs = new(x509.CertPool) },
+		"T09 name with a NUL": func(c *tls.Config) { c.ServerName = "127.0.0.1\x00.example.org" },
+	} {
+		for s, mine := range map[pop3test.Security]pop3.Security{pop3test.ImplicitTLS: pop3.ImplicitTLS, pop3test.StartTLS: pop3.StartTLS} {
+			t.Run(fmt.Sprint(name, " ", s), func(t *testing.T) {
+				h := newHouse(t, 2, serving(s))
+				h.secured(mine)
+				change(h.options.TLS)
+				h.visitWith(fetch.Protocol, soon)
+				h.noLogin()
+				h.delivered()
+				h.secured(mine)
+				h.converge(1, 2)
+			})
+		}
+	}
+}
+
+// A login that fails says whether the credentials are wrong or the moment is.
+func TestFaultT15T16RefusedLogins(t *testing.T) {
+	for text, want := range map[string]fetch.Class{
+		"[AUTH] no":               fetch.Auth,
+		"no":                      fetch.Auth,
+		"":                        fetch.Auth,
+		"[in-use] wait":           fetch.Temporary,
+		"[IN-USE]":                fetch.Temporary,
+		"[LOGIN-DELAY] wait":      fetch.Temporary,
+		"[SYS/TEMP] later":        fetch.Temporary,
+		"[SYS/TEMP/DISK] later":   fetch.Temporary,
+		"[SYS/PERM] never":        fetch.Protocol,
+		"[X-UNKNOWN] who knows":   fetch.Temporary,
+		"[AUTH no end":            fetch.Auth,
+		"no [IN-USE] in front":    fetch.Auth,
+		strings.Repeat("x", 2000): fetch.Auth,
+	} {
+		for _, at := range []string{"PASS", "AUTH"} {
+			t.Run(fmt.Sprintf("%s %.30s", at, text), func(t *testing.T) {
+				h := newHouse(t, 2, func(s *pop3test.Server) {
+					if at == "PASS" {
+						s.Without = []string{"SASL"}
+					}
+				})
+				_, err := h.visitWith(want, soon, pop3test.Fault{At: at, Do: pop3test.Err, Text: text})
+				if err != nil && (len(err.Error()) > 1500 || strings.Contains(err.Error(), "secret")) {
+					t.Errorf("%v", err)
+				}
+				if tries := len(h.sent(1, at)); tries != 1 {
+					t.Errorf("%d tries with one login", tries)
+				}
+				h.delivered()
+				h.converge(1, 2)
+			})
+		}
+	}
+}
+
+// A greeting of -ERR is the server's way to say that it is busy.
+func TestFaultT16RefusedGreeting(t *testing.T) {
+	for _, text := range []string{"", "too many connections", "[IN-USE] wait", "[SYS/TEMP] down"} {
+		h := newHouse(t, 2, nil)
+		h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "greeting", Do: pop3test.Err, Text: text})
+		h.noLogin()
+		h.converge(1, 2)
+	}
+}
+
+// Challenges that make no sense end the login; they are answered once at most.
+func TestFaultT12ChallengesThatMakeNoSense(t *testing.T) {
+	for name, text := range map[string]string{
+		"no base64":      "+ ***\r\n",
+		"no plus":        "challenge\r\n",
+		"empty line":     "\r\n",
+		"NUL":            "+ \x00\r\n",
+		"64 KB and more": "+ " + strings.Repeat("QUJD", 20_000) + "\r\n",
+		"two at once":    "+ QUJD\r\n+ QUJD\r\n+ QUJD\r\n+ QUJD\r\n",
+		"success early":  "+OK\r\n+OK\r\n",
+	} {
+		for _, mechanism := range []string{"CRAM-MD5", "LOGIN"} {
+			t.Run(mechanism+" "+name, func(t *testing.T) {
+				h := newHouse(t, 2, func(s *pop3test.Server) { s.SASL, s.Without = []string{mechanism}, []string{"USER"} })
+				h.options.Timeout = brief
+				h.server.SetFaults(pop3test.Fault{At: "challenge", Do: pop3test.Raw, Text: text})
+				_, err := h.visit(soon)
+				if err == nil {
+					t.Error("no error")
+				}
+				if err != nil && strings.Contains(err.Error(), "secret") {
+					t.Errorf("%v", err)
+				}
+				h.delivered()
+				h.options.Timeout = soon
+				h.converge(1, 2)
+			})
+		}
+	}
+}

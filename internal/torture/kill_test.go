@@ -1,0 +1,123 @@
+//go:build linux
+
+package torture
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestKill kills popfetch with SIGKILL before the nth of each system call, and
+// in the middle of its progress, sometimes again in the run after it.
+func TestKill(t *testing.T) {
+	needsStrace(t)
+	counts := newCensus(product(), scratch(t))
+	k := killer{bin: product(), counts: counts, servers: inTest, dir: scratch(t)}
+	points := size(40, 1000)
+	sum := spread(4*points, until(points), k.trial)
+
+	if d := startDovecot(t); d != nil {
+		real := killer{bin: product(), counts: counts, servers: d.provide, real: true, dir: scratch(t)}
+		more := size(6, 100)
+		sum.add(spread(4*more, until(more), real.trial))
+		points += more
+	}
+
+	without := recordAfterRename()
+	bad := killer{bin: without.build(t), counts: counts, servers: inTest, control: true, dir: scratch(t)}
+	found := spread(size(100, 500), func(s score) bool { return s.repeated > 0 }, bad.trial)
+	controls := "caught"
+	if found.repeated == 0 {
+		controls = "missed"
+		t.Errorf("%d kills of a popfetch with %q have not shown a repeat", found.points, without.name)
+	}
+	sum.report(t, points)
+	sayScore("kill", sum, controls)
+}
+
+// scratch returns a directory for many small files that need not survive a power cut.
+func scratch(t *testing.T) string {
+	t.Helper()
+	if dir, err := os.MkdirTemp("/dev/shm", "popfetch-torture"); err == nil {
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		return dir
+	}
+	return t.TempDir()
+}
+
+// killer makes trials of one build with one kind of server.
+type killer struct {
+	bin     string
+	counts  *census
+	servers provider
+	real    bool // the server is one that does not tell of its commands
+	control bool // kill where the Maildir and the state change
+	dir     string
+}
+
+// trial kills once, or twice in every third trial. A reader is at work in
+// every third.
+func (k killer) trial(_, i int) score {
+	r := rand.New(rand.NewPCG(uint64(i), 1))
+	account := kind{mda: i%5 == 4 && !k.control, keep: i%2 == 0}
+	n := []int{1, 5, 120}[r.IntN(3)]
+	if account.mda && n > 5 {
+		n = 20 // each is a group of its own
+	}
+	counts, err := k.counts.take(account, n)
+	if err != nil {
+		return broken("census", err)
+	}
+	among := calls()
+	if k.control {
+		among = []string{"renameat2", "fsync", "fdatasync", "pwrite64"}
+	}
+	at := pickCall(r, counts, among)
+	if r.IntN(4) == 0 && !k.control {
+		at = pickProgress(r, account, n, !k.real)
+	}
+	name := fmt.Sprintf("trial %d: %s, %d messages, killed at %s", i, account, n, at)
+	dir := filepath.Join(k.dir, fmt.Sprint("t", i))
+	defer os.RemoveAll(dir)
+	s, end, err := k.servers(fmt.Sprintf("t%d%t", i, k.control), n)
+	if err != nil {
+		return broken(name, err)
+	}
+	defer end()
+	h, err := newHome(k.bin, dir, dir, false, account, s)
+	if err != nil {
+		return broken(name, err)
+	}
+	faults := 0
+	first, _, err := h.strike(at, s, (*process).kill)
+	if err != nil {
+		return broken(name, err)
+	}
+	if first.killed {
+		faults++
+	}
+	h.orphans()
+	if r.IntN(3) == 0 {
+		if err := h.read(); err != nil {
+			return broken(name, err)
+		}
+		name += ", then read"
+	}
+	if r.IntN(3) == 0 {
+		again := pickCall(r, counts, calls())
+		second, _, err := h.strike(again, s, (*process).kill)
+		if err != nil {
+			return broken(name, err)
+		}
+		if second.killed {
+			faults++
+			name += ", again at " + again.String()
+		}
+	}
+	sum := h.settle(name, s, n, faults)
+	sum.points = faults
+	return sum
+}

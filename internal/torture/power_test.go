@@ -1,0 +1,161 @@
+//go:build linux
+
+package torture
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestPowerExt4 and TestPowerXFS cut the power of the file system that holds the
+// Maildir, and mostly the state too, as they kill popfetch.
+func TestPowerExt4(t *testing.T) { testPower(t, ext4()) }
+
+// TestPowerXFS is TestPowerExt4 for xfs.
+func TestPowerXFS(t *testing.T) { testPower(t, xfs()) }
+
+// TestDeadDiskExt4 and TestDeadDiskXFS let popfetch run on when its file system has
+// gone, as after an error of the disk, and cut the power then.
+func TestDeadDiskExt4(t *testing.T) { testDeadDisk(t, ext4()) }
+
+// TestDeadDiskXFS is TestDeadDiskExt4 for xfs.
+func TestDeadDiskXFS(t *testing.T) { testDeadDisk(t, xfs()) }
+
+func testPower(t *testing.T, d disk) {
+	needsStrace(t)
+	p := newPower(t, d)
+	points := size(14, 300)
+	sum := spread(4*points, until(points), p.trial)
+	controls := "caught"
+	for _, without := range []omission{noFileSync(), noDirSync()} {
+		bad := *p
+		bad.bin = without.build(t)
+		found := spread(size(60, 200), func(s score) bool { return s.lost > 0 }, bad.trial)
+		if found.lost == 0 {
+			controls = "missed"
+			t.Errorf("%d power cuts under a popfetch with %q have not shown a loss", found.points, without.name)
+		}
+	}
+	sum.report(t, points)
+	sayScore("power-"+d.name, sum, controls)
+}
+
+func testDeadDisk(t *testing.T, d disk) {
+	p := newPower(t, d)
+	p.alive = true
+	points := size(10, 100)
+	sum := spread(4*points, until(points), p.trial)
+	sum.report(t, points)
+	sayScore("dead-disk-"+d.name, sum, "none")
+}
+
+// power makes trials of one build.
+type power struct {
+	bin     string
+	counts  *census
+	volumes []*volume // one for each worker
+	dir     string    // stays powered
+	alive   bool      // popfetch goes on after the cut
+}
+
+func newPower(t *testing.T, d disk) *power {
+	t.Helper()
+	dir := scratch(t)
+	needsVolume(t, d, dir)
+	p := &power{bin: product(), dir: dir}
+	p.counts = newCensus(p.bin, dir)
+	for w := range workers {
+		v, err := newVolume(d, dir, fmt.Sprint("volume", w))
+		must(t, err)
+		t.Cleanup(func() { v.unmount() })
+		p.volumes = append(p.volumes, v)
+	}
+	return p
+}
+
+func (p *power) trial(worker, i int) score {
+	r := rand.New(rand.NewPCG(uint64(i), 2))
+	account := kind{keep: i%3 == 0}
+	n := []int{1, 5, 120}[r.IntN(3)]
+	at := pickProgress(r, account, n, true)
+	if !p.alive {
+		counts, err := p.counts.take(account, n)
+		if err != nil {
+			return broken("census", err)
+		}
+		switch r.IntN(8) {
+		case 0:
+			at = instant{theEnd, 1}
+		case 1, 2, 3:
+		default:
+			at = pickCall(r, counts, []string{
+				"fsync", "fsync", "fdatasync", "pwrite64", "renameat2", "renameat2", "write", "openat", "close", "mkdirat", "linkat", "unlinkat",
+			})
+		}
+	}
+	apart := i%3 == 1
+	name := fmt.Sprintf("trial %d: %s, %d messages, power cut at %s", i, account, n, at)
+	if apart {
+		name += ", state on another disk"
+	}
+	sum, err := p.cut(worker, i, name, account, n, at, apart, r.IntN(3) == 0)
+	if err != nil {
+		return broken(name, err)
+	}
+	return sum
+}
+
+func (p *power) cut(worker, i int, name string, account kind, n int, at instant, apart, read bool) (sum score, err error) {
+	v := p.volumes[worker]
+	if !v.mounted || v.dark { // a trial before has failed
+		if err := v.restart(); err != nil {
+			return sum, err
+		}
+	}
+	place := filepath.Join(v.dir, fmt.Sprint("t", i))
+	dir := filepath.Join(p.dir, fmt.Sprint("t", i))
+	defer os.RemoveAll(place)
+	defer os.RemoveAll(dir)
+	s, err := serve(n)
+	if err != nil {
+		return sum, err
+	}
+	defer s.Close()
+	h, err := newHome(p.bin, dir, place, apart, account, s)
+	if err != nil {
+		return sum, err
+	}
+	if err := firstOf(os.MkdirAll(place, 0o700), v.sync()); err != nil {
+		return sum, err
+	}
+	var dark error
+	first, struck, err := h.strike(at, s, func(run *process) {
+		if !p.alive {
+			run.kill()
+		}
+		dark = v.cut()
+	})
+	if err := firstOf(err, dark); err != nil {
+		return sum, err
+	}
+	if !first.killed && !first.expected() || at.on == theEnd && first.code != 0 {
+		sum.faults = append(sum.faults, fmt.Sprintf("%s: the run before the cut: %v", name, first))
+	}
+	if struck {
+		sum.points = 1
+		if err := v.restart(); err != nil {
+			return sum, err
+		}
+	}
+	if read {
+		if err := h.read(); err != nil {
+			return sum, err
+		}
+		name += ", then read"
+	}
+	sum.add(h.settle(name, s, n, 1))
+	return sum, nil
+}

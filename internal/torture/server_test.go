@@ -1,0 +1,108 @@
+//go:build linux
+
+package torture
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// password is that of every user of every server here.
+const password = "correct-horse"
+
+// server is a server with the one maildrop of a trial.
+type server interface {
+	addr() string
+	user() string
+	// left returns how often it holds each message.
+	left() (map[int]int, error)
+	// on makes it call fn when it has read the nth command verb, before it answers.
+	// It returns false where that is not possible.
+	on(verb string, n int, fn func()) bool
+}
+
+// inProcess is a pop3test server.
+type inProcess struct {
+	*pop3test.Server
+	drop *pop3test.Maildrop
+
+	mu   sync.Mutex
+	verb string
+	n    int
+	fn   func()
+}
+
+// serve starts a server with messages 0 to n-1. It has to be closed.
+func serve(n int) (*inProcess, error) {
+	var numbers []int
+	for i := range n {
+		numbers = append(numbers, i)
+	}
+	return serveThese(numbers)
+}
+
+// serveThese is serve with the messages of these numbers.
+func serveThese(numbers []int) (*inProcess, error) {
+	var messages []pop3test.Message
+	for _, i := range numbers {
+		messages = append(messages, pop3test.Message{UID: fmt.Sprintf("uid-%d", i), Raw: pop3test.Text(string(compose(i)))})
+	}
+	s := &inProcess{drop: pop3test.NewMaildrop(messages...)}
+	s.Server = &pop3test.Server{
+		Security: pop3test.ClearText,
+		Users:    map[string]*pop3test.User{"alice": {Password: password, Maildrop: s.drop}},
+		LockWait: 4 * time.Second,
+		Log:      s.hear,
+	}
+	return s, s.Start()
+}
+
+func (s *inProcess) addr() string { return s.Addr() }
+func (s *inProcess) user() string { return "alice" }
+
+func (s *inProcess) left() (map[int]int, error) {
+	held := make(map[int]int)
+	for _, m := range s.drop.Messages() {
+		if i, ok := marked(m.Raw); ok {
+			held[i]++
+		}
+	}
+	return held, nil
+}
+
+func (s *inProcess) on(verb string, n int, fn func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.verb, s.n, s.fn = verb, n, fn
+	return true
+}
+
+// hear is called by the server for each line, by the goroutine that answers.
+func (s *inProcess) hear(format string, args ...any) {
+	_, line, ok := strings.Cut(fmt.Sprintf(format, args...), " C: ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !ok || s.fn == nil || !strings.HasPrefix(line, s.verb) {
+		return
+	}
+	if s.n--; s.n == 0 {
+		s.fn()
+		s.fn = nil
+	}
+}
+
+// provider makes the server of a trial.
+type provider func(trial string, n int) (s server, end func(), err error)
+
+// inTest serves from the process of the test.
+func inTest(_ string, n int) (server, func(), error) {
+	s, err := serve(n)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, func() { s.Close() }, nil
+}

@@ -1,0 +1,98 @@
+//go:build linux
+
+package torture
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// calls are the system calls that change something, or decide about it.
+func calls() []string {
+	return []string{
+		"openat", "write", "fsync", "fdatasync", "pwrite64", "renameat2", "close", "unlinkat",
+		"ftruncate", "linkat", "mkdirat", "fchmod", "getdents64", "flock", "newfstatat", "connect", "read",
+	}
+}
+
+// strace returns the command line that runs a program with the calls traced, and
+// the output in the file log. Programs that popfetch runs are let go.
+func (h *home) strace(log, calls string, more ...string) []string {
+	// Not with --seccomp-bpf: signals are not injected then.
+	return append([]string{"strace", "-f", "-qq", "-b", "execve", "-o", log, "-e", "trace=" + calls}, more...)
+}
+
+// killAt returns the words that make strace kill popfetch before the nth call of
+// any of its threads.
+func (h *home) killAt(call string, n int) []string {
+	return h.strace("/dev/null", call, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n))
+}
+
+// census says how often one thread makes each call at most, by kind and
+// number of messages.
+type census struct {
+	bin string
+	dir string
+
+	mu    sync.Mutex
+	known map[string]map[string]int
+}
+
+func newCensus(bin, dir string) *census {
+	return &census{bin: bin, dir: dir, known: make(map[string]map[string]int)}
+}
+
+// take returns the counts for one kind of account with n messages.
+func (c *census) take(k kind, n int) (map[string]int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := fmt.Sprint(k, " ", n)
+	if counts, ok := c.known[key]; ok {
+		return counts, nil
+	}
+	s, err := serve(n)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	dir := filepath.Join(c.dir, strings.ReplaceAll(key, " ", "-"))
+	h, err := newHome(c.bin, dir, dir, false, k, s)
+	if err != nil {
+		return nil, err
+	}
+	log := filepath.Join(dir, "strace")
+	end, err := h.run(h.strace(log, strings.Join(calls(), ","))...)
+	if err != nil {
+		return nil, err
+	}
+	if end.code != 0 {
+		return nil, fmt.Errorf("a run of %s with %d messages under strace: %v", k, n, end)
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return nil, err
+	}
+	c.known[key] = most(string(text))
+	return c.known[key], os.RemoveAll(dir)
+}
+
+// most returns from the output of strace how often a thread has made each call,
+// for the thread that has made the most.
+func most(log string) map[string]int {
+	perThread := make(map[[2]string]int)
+	counts := make(map[string]int)
+	for line := range strings.Lines(log) {
+		thread, rest, _ := strings.Cut(line, " ")
+		call, _, ok := strings.Cut(strings.TrimLeft(rest, " "), "(")
+		if !ok || strings.ContainsAny(call, " <") {
+			continue // the second half of a call, a signal
+		}
+		key := [2]string{thread, call}
+		perThread[key]++
+		counts[call] = max(counts[call], perThread[key])
+	}
+	return counts
+}
