@@ -21,7 +21,7 @@ BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VE
 
 # Debian packages of the programs that popfetch is tested against. PEERS= installs
 # none.
-PEERS ?= dovecot-pop3d procmail maildrop mandoc
+PEERS ?= dovecot-pop3d procmail maildrop mandoc strace xfsprogs
 
 # What make test runs a second time, under the race detector: tests that stay in
 # one process, without the long ones about crashes. make race runs everything.
