@@ -33,10 +33,10 @@ func Claims(path string) (claims []Claim, err error) {
 	return claims, nil
 }
 
-// claimed makes the Maildir's own claim, once, durable before the first message
-// is published. It takes the place of the claims of other state files for the
+// MakeClaim makes the Maildir's own claim, once. Prepare does it before the first
+// message is published; it is durable. It takes the place of the claims of other state files for the
 // same account. A claim that is there already costs one look.
-func (m *Maildir) claimed() error {
+func (m *Maildir) MakeClaim() error {
 	if m.hasClaim || m.Claim == (Claim{}) {
 		return nil
 	}

@@ -21,7 +21,7 @@ const syncsAtOnce = 16
 // tmp/ once, so that after a power cut the intent finds its file.
 func (m *Maildir) Prepare(ctx context.Context, group []deliver.Staged) []error {
 	errs := make([]error, len(group))
-	if err := errors.Join(m.usable(ctx), m.claimed()); err != nil {
+	if err := errors.Join(m.usable(ctx), m.MakeClaim()); err != nil {
 		return all(errs, err)
 	}
 	var syncs errgroup.Group

@@ -36,13 +36,18 @@ func Main(args []string, stdin, stdout, stderr *os.File, version string) int {
 	// creates.
 	unix.Umask(0o077)
 	p := &program{
-		in: stdin, out: stdout, err: stderr, version: version,
+		in: stdin, err: stderr, version: version,
 		terminal: term.IsTerminal(int(stdout.Fd())) && term.IsTerminal(int(stderr.Fd())),
 	}
+	out := &data{w: stdout}
+	p.out = out
 	ctx, stop := untilSignal()
 	defer stop()
 	err := p.app().RunContext(ctx, arrange(args, p.commands()))
-	return p.exit(ctx, err)
+	if code := p.exit(ctx, err); code != exitOK || out.err == nil {
+		return code
+	}
+	return p.exit(ctx, out.err)
 }
 
 // app describes the command line to the library. Nothing in it may print a

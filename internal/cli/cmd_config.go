@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"os/exec"
 
 	"github.com/urfave/cli/v2"
+
+	"popfetch/internal/config"
 )
 
 func (p *program) configCommand() *cli.Command {
@@ -29,6 +33,9 @@ func (p *program) configCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.named(cfg); err != nil {
+		return err
+	}
 	enabled := 0
 	for _, a := range cfg.Accounts {
 		if a.Enabled {
@@ -48,4 +55,36 @@ func (p *program) configShow(c *cli.Context) error {
 		return err
 	}
 	return cfg.Show(p.out)
+}
+
+// named looks for the files and programs that the configuration names and that
+// hold no secret. It says what is missing and returns all of it.
+func (p *program) named(cfg *config.Config) error {
+	var errs []error
+	missing := func(account, key string, err error) {
+		if err != nil {
+			e := &config.Error{File: cfg.File, Account: account, Key: key, Msg: err.Error(), Err: err}
+			p.complain(e)
+			errs = append(errs, e)
+		}
+	}
+	look := func(account, key string, argv []string) {
+		if len(argv) > 0 {
+			_, err := exec.LookPath(argv[0])
+			missing(account, key, err)
+		}
+	}
+	look("", "on_new_mail", cfg.OnNewMail)
+	for _, a := range cfg.Accounts {
+		if !a.Enabled {
+			continue
+		}
+		look(a.Name, "mda", a.MDA)
+		look(a.Name, "password_command", a.PasswordCommand)
+		if a.TLS != config.TLSNone {
+			_, err := (&door{account: a}).tls(a.Host)
+			missing(a.Name, "", err)
+		}
+	}
+	return said(errors.Join(errs...))
 }

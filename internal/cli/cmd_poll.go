@@ -56,6 +56,10 @@ func (p *program) poll(c *cli.Context) error {
 		return err
 	}
 	defer h.snapshot(store)
+	if !c.Bool("once") && !p.terminal && !hasClock() && !c.Bool("json") {
+		p.err = stamped{p.err}
+		h.log = newLog(p.err, false, level(c.Count("verbose"), c.Bool("quiet")))
+	}
 	s, done := p.scheduler(c, h, store)
 	defer done()
 	if c.Bool("once") {

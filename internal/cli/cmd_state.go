@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 
@@ -75,7 +76,7 @@ func (p *program) stateCheck(c *cli.Context) error {
 	}
 	if c.Bool("json") {
 		p.writeJSON(stateLine{path, r.Maildrops, r.IDs, r.Intents, r.Failures, r.Octets, r.Free, snapshot})
-		return nil
+		return p.unknown(c)
 	}
 	fmt.Fprintf(p.out, "%s: in order\n", path)
 	fmt.Fprintf(p.out, "  %-12s %d\n", "maildrops", r.Maildrops)
@@ -83,7 +84,16 @@ func (p *program) stateCheck(c *cli.Context) error {
 	fmt.Fprintf(p.out, "  %-12s %d\n", "unfinished", r.Intents)
 	fmt.Fprintf(p.out, "  %-12s %s, %.0f %% of it free\n", "size", size(r.Octets), 100*r.Free)
 	fmt.Fprintf(p.out, "  %-12s %s\n", "snapshot", snapshot)
-	return nil
+	return p.unknown(c)
+}
+
+// unknown says which accounts the state file should know and does not.
+func (p *program) unknown(c *cli.Context) error {
+	h, err := p.load(c)
+	if err != nil {
+		return err
+	}
+	return p.look(c, h, func(*fetch.Account, io.Writer) error { return nil })
 }
 
 func (p *program) stateCompact(c *cli.Context) error {
@@ -181,11 +191,27 @@ func (p *program) stateRebuild(c *cli.Context) error {
 			return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
 		}
 		learned, unknown, err := account.Relearn(c.Context, have)
+		if err == nil && len(have) > 0 {
+			err = h.makeClaim(a)
+		}
 		if err == nil {
 			fmt.Fprintf(p.out, "%s: %d messages recognised as delivered, %d are not in the Maildir and will be fetched\n", a.Name, learned, unknown)
 		}
 		return err
 	})
+}
+
+// makeClaim notes in the Maildir of a that the state file knows of it now.
+func (h *house) makeClaim(a *config.Account) error {
+	m := h.maildir(a, h.log)
+	err := m.Open()
+	if err == nil {
+		err = errors.Join(m.MakeClaim(), m.Close())
+	}
+	if err != nil {
+		return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
+	}
+	return nil
 }
 
 // stored looks at every message in a Maildir.

@@ -95,7 +95,7 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		Protocol: "POP3",
 		Open:     d.opener(pipelining(a.Pipelining)),
 		Destination: func(ctx context.Context) (deliver.Destination, error) {
-			return h.destination(a, key, log)
+			return h.destination(a, log)
 		},
 		Recover:  recoverIntent,
 		Maildrop: h.store.Maildrop(key),
@@ -130,7 +130,7 @@ func (h *house) policy(a *config.Account) fetch.Policy {
 // destination opens where the mail of an account goes. What an earlier run of
 // the same account left half-written is removed: Recover has dealt with what
 // counted.
-func (h *house) destination(a *config.Account, key string, log *slog.Logger) (deliver.Destination, error) {
+func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destination, error) {
 	if len(a.MDA) > 0 {
 		return &mda.MDA{
 			Argv:    a.MDA,
@@ -143,10 +143,7 @@ func (h *house) destination(a *config.Account, key string, log *slog.Logger) (de
 	if err := h.lost(a); err != nil {
 		return nil, err
 	}
-	m := &maildir.Maildir{
-		Path: a.Maildir, Owner: owner(h.store.ID(), key), Host: h.stamp.Host, Log: log,
-		Claim: maildir.Claim{Account: tag(key), Store: h.store.ID()},
-	}
+	m := h.maildir(a, log)
 	if err := m.Open(); err != nil {
 		return nil, err
 	}
@@ -154,6 +151,15 @@ func (h *house) destination(a *config.Account, key string, log *slog.Logger) (de
 		log.Warn("leftovers of deliveries stay in tmp/", "reason", err)
 	}
 	return m, nil
+}
+
+// maildir is the Maildir of an account, not open yet.
+func (h *house) maildir(a *config.Account, log *slog.Logger) *maildir.Maildir {
+	key := state.Key(a.User, a.Host)
+	return &maildir.Maildir{
+		Path: a.Maildir, Owner: owner(h.store.ID(), key), Host: h.stamp.Host, Log: log,
+		Claim: maildir.Claim{Account: tag(key), Store: h.store.ID()},
+	}
 }
 
 // owner marks the files of one account of one state file.
