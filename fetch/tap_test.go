@@ -30,8 +30,6 @@ func (w way) String() string {
 	return [...]string{"die before", "die after", "fail before", "fail after", "refuse"}[w]
 }
 
-func (w way) deadly() bool { return w <= dieAfter }
-
 // tap counts the calls over the boundaries of a poll, over several lives of the
 // process, and makes one of them go wrong. It also watches the order of safety.
 type tap struct {

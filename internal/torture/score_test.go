@@ -71,8 +71,6 @@ func spread(n int, enough func(score) bool, trial func(worker, i int) score) sco
 	return sum
 }
 
-func never(score) bool { return false }
-
 // until returns a condition that ends a suite at so many points.
 func until(points int) func(score) bool {
 	return func(s score) bool { return s.points >= points }
