@@ -35,8 +35,8 @@ func damaged(path, what string) error {
 
 func (d *damage) Error() string {
 	return fmt.Sprintf("%s: %v: %s; it is kept as it is; see popfetch state --help:"+
-		" `popfetch state restore` puts the daily snapshot in its place or, without one, `popfetch state rebuild`"+
-		" makes it anew from the mail that is there", d.path, ErrDamaged, d.what)
+		" `popfetch state restore` puts the daily snapshot in its place; without one, move it away,"+
+		" and `popfetch state rebuild` makes it anew from the mail that is there", d.path, ErrDamaged, d.what)
 }
 
 func (d *damage) Unwrap() error { return ErrDamaged }

@@ -25,9 +25,12 @@ type Report struct {
 // record, every intent, and the tallies that tell whether one is missing. It
 // takes the lock like Open. The error is ErrDamaged where anything cannot be read
 // or is not what was written, one of those of Open, or fs.ErrNotExist where there
-// is no file. The snapshot is not looked into; Restore does.
+// is neither file nor snapshot. The snapshot is not looked into; Restore does.
 func Check(path string, wait time.Duration) (r Report, err error) {
 	if _, err := os.Lstat(path); err != nil {
+		if _, there := os.Lstat(path + snapshotSuffix); errors.Is(err, fs.ErrNotExist) && there == nil {
+			err = ErrLost
+		}
 		return r, fmt.Errorf("state file %s: check: %w", path, err)
 	}
 	s, err := open(path, wait, true)

@@ -32,7 +32,7 @@ func (e *lostError) hint() string {
 		return fmt.Sprintf("was user or server renamed? popfetch state rebuild %s learns from the Maildir what was delivered; if it is another maildrop, popfetch state forget %s begins anew",
 			e.account.Name, e.account.Name)
 	}
-	return fmt.Sprintf("was the state file lost or moved? popfetch state restore brings back its snapshot, popfetch state rebuild %s learns from the Maildir what was delivered, popfetch state forget %s has everything fetched again",
+	return fmt.Sprintf("was the state file lost or moved? popfetch state restore --force brings back its snapshot, popfetch state rebuild %s learns from the Maildir what was delivered, popfetch state forget %s has everything fetched again",
 		e.account.Name, e.account.Name)
 }
 
