@@ -25,13 +25,16 @@ type Listed struct {
 
 // UID returns the unique-id for people and for the destination.
 func (l Listed) UID() string {
-	uid, _, _ := strings.Cut(l.ID, "\x00")
+	uid, _, _ := strings.Cut(l.ID, twinMark)
 	return uid
 }
 
 // maxUID is the longest unique-id, in octets, that is remembered as it is. The
 // standard allows 70 (RFC 1939 section 7); servers send longer ones.
 const maxUID = 512
+
+// twinMark stands in an id between a unique-id and the number of a twin.
+const twinMark = "\x00"
 
 // idOf returns what a unique-id is remembered by, and that of its nth twin: the
 // standard allows identical copies to share a unique-id, and broken servers
@@ -42,7 +45,7 @@ func idOf(uid string, nth int) string {
 		uid = "sha256:" + hex.EncodeToString(sum[:])
 	}
 	if nth > 1 {
-		uid += "\x00" + strconv.Itoa(nth)
+		uid += twinMark + strconv.Itoa(nth)
 	}
 	return uid
 }

@@ -83,6 +83,9 @@ type Plan struct {
 	// those that it lacks and earlier ones had until recently, with their octets.
 	Present, Missing int
 	MissingOctets    int64
+	// Twins are records that this listing lacks of messages that shared their
+	// unique-id with others.
+	Twins []state.Entry
 }
 
 // NewPlan compares a listing with what is known, which comes in byte order of
@@ -192,9 +195,18 @@ func (plan *Plan) aged(id string, r state.Record) {
 // clock was set back) has just happened.
 func age(r state.Record, now time.Time) time.Duration { return max(0, now.Sub(r.Delivered)) }
 
+// lately says whether a delivered message was listed until recently, and went
+// without our doing.
+func lately(r state.Record, now time.Time) bool {
+	return r.Seen() && !r.Deleted && (r.Absent.IsZero() || now.Sub(r.Absent) < recently)
+}
+
 // absent counts days on which a complete listing lacked id, and forgets it in time.
 func (plan *Plan) absent(id string, r state.Record, now time.Time) {
-	if r.Seen() && now.Sub(r.Absent) < recently || r.Seen() && r.Absent.IsZero() {
+	if strings.Contains(id, twinMark) {
+		plan.Twins = append(plan.Twins, state.Entry{ID: id, Record: r})
+	}
+	if lately(r, now) {
 		plan.Missing++
 		plan.MissingOctets += max(r.Octets, 0)
 	}

@@ -27,21 +27,22 @@ type poll struct {
 	dest    deliver.Destination
 
 	group     group
-	pending   state.Change     // rides in the next transaction
-	closing   []deliver.Staged // given up, once the next transaction has ended their intents
-	done      int              // messages of this poll that were answered
-	before    int              // of these, before the present loop over Retr
-	sure      int              // of these, known to be what was asked for
-	withheld  []withheld       // what the server has refused to give in this session
-	given     bool             // it has given a message
-	removable []removable      // messages that are delivered and recorded, of which the server's copy may go
-	failures  []error          // of the account
-	problems  []error          // of single messages
-	lost      int              // lines of the listing that made no sense
-	shifted   bool             // replies may belong to other commands, see Confirmed
-	lostStep  error            // why the session broke while messages were received
-	putOff    int              // messages in a row that the destination has put off
-	unsure    bool             // a transaction failed: it is not known what is recorded
+	pending   state.Change            // rides in the next transaction
+	closing   []deliver.Staged        // given up, once the next transaction has ended their intents
+	done      int                     // messages of this poll that were answered
+	before    int                     // of these, before the present loop over Retr
+	sure      int                     // of these, known to be what was asked for
+	unseen    map[string]state.Record // by id: deleted, listed again, and the header block was not shown
+	withheld  []withheld              // what the server has refused to give in this session
+	given     bool                    // it has given a message
+	removable []removable             // messages that are delivered and recorded, of which the server's copy may go
+	failures  []error                 // of the account
+	problems  []error                 // of single messages
+	lost      int                     // lines of the listing that made no sense
+	shifted   bool                    // replies may belong to other commands, see Confirmed
+	lostStep  error                   // why the session broke while messages were received
+	putOff    int                     // messages in a row that the destination has put off
+	unsure    bool                    // a transaction failed: it is not known what is recorded
 }
 
 func (a *Account) begin(ctx context.Context) *poll {

@@ -58,7 +58,7 @@ func (p *poll) recognise(listing []Listed, plan Plan) (Plan, error) {
 	now := time.Now()
 	err := p.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
 		for id, r := range known {
-			if r.Seen() && (r.Absent.IsZero() || now.Sub(r.Absent) < recently) && r.Digest != [16]byte{} {
+			if lately(r, now) && r.Digest != [16]byte{} {
 				have.add(state.Entry{ID: id, Record: r})
 			}
 		}

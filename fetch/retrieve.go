@@ -104,7 +104,8 @@ func (p *poll) confirm() error {
 	if p.group.sure(p.inStepUpTo()) == len(p.group.members) {
 		return nil
 	}
-	if err := p.session.Noop(); err != nil {
+	var refused *pop3.ResponseError // is as good an answer
+	if err := p.session.Noop(); err != nil && !errors.As(err, &refused) {
 		return p.lose(err)
 	}
 	p.group.doubt, p.sure = 0, p.done
@@ -134,9 +135,9 @@ func (p *poll) renounce() {
 	}
 	n := p.group.sure(upTo)
 	kept := p.group.take(n)
-	for i, m := range p.group.take(len(p.group.members)) {
+	for _, m := range p.group.take(len(p.group.members)) {
 		m.staged.Abort()
-		if i == 0 && p.group.doubted() {
+		if m.seq == p.group.doubt {
 			p.interrupted(m.Item, fmt.Errorf("not the octets came that were announced, but %d, and then the server was out of step", m.octets))
 		}
 	}
@@ -174,6 +175,10 @@ type withheld struct {
 // refuseWithheld notes what the server did not give. Where it gave nothing at all
 // of several messages, that is trouble of the server and counts against none.
 func (p *poll) refuseWithheld() {
+	if p.lostStep != nil { // the refusals may be of other messages
+		p.withheld = nil
+		return
+	}
 	trouble := !p.given && len(p.withheld) > 1
 	for _, w := range p.withheld {
 		p.refuse(w.Item, w.refused, !trouble && !temporaryCode(w.refused.Code))
@@ -203,8 +208,10 @@ func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
 		return false, fmt.Errorf("RETR %d: the connection is dropped, for the rest of the message may never end", it.Num)
 	case b.err != nil:
 		p.interrupted(it, b.err)
-		if b.octets == 0 { // it may have been a reply without a message
-			return false, p.lose(b.err)
+		if b.octets == 0 { // it may have been a reply without a message, that to a mark
+			err := p.lose(b.err)
+			p.shifted = p.shifted || p.session.Pipelined() && m.Octets < 0
+			return false, err
 		}
 		p.lostStep = p.because(b.err)
 		return false, p.lostStep
@@ -218,6 +225,9 @@ func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
 		// still be deleted.
 		_, drained := io.Copy(io.Discard, b)
 		return drained == nil, err
+	}
+	if p.hadBefore(it, b) {
+		return true, staged.Abort()
 	}
 	p.group.add(member{Item: it, staged: staged, record: b.record(it), octets: b.octets, seq: p.done}, !announced(b.octets, m.Octets, it.Octets))
 	return true, p.settleFull()

@@ -58,17 +58,20 @@ func (p *poll) secondVisit() (plan Plan, err error) {
 	if err := p.commit(nil); err != nil {
 		return plan, err
 	}
+	p.session.Close() // the maildrop is free for the next session only then
 	session, err := p.OpenSerial(p.life)
 	if err != nil {
 		return plan, p.because(err)
 	}
 	p.report.RoundTrips += p.session.RoundTrips()
-	p.session.Close()
 	p.session, p.lostStep, p.shifted, p.removable = session, nil, false, nil
+	p.problems, p.report.Failed, p.report.Skipped, p.lost = nil, 0, 0, 0
 	if _, plan, err = p.plan(false); err != nil {
 		return plan, err
 	}
-	p.report.Skipped = 0
+	if most := p.Policy.MaxMessages; most > 0 {
+		plan.Retrieve = plan.Retrieve[:min(len(plan.Retrieve), max(0, most-p.report.Delivered))]
+	}
 	p.note(plan)
 	return plan, nil
 }

@@ -22,6 +22,7 @@ func (p *poll) verify(plan Plan) ([]Item, error) {
 		nums[i] = it.Num
 	}
 	twins := twinsOf(plan)
+	p.unseen = make(map[string]state.Record)
 	next := 0
 	for m, err := range p.session.Top(nums, 0) {
 		if next == len(nums) {
@@ -36,7 +37,11 @@ func (p *poll) verify(plan Plan) ([]Item, error) {
 		if p.recogniseSeen(it, shown, twins[it.UID()]) {
 			continue
 		}
-		p.log.Info("another message has the unique-id of a delivered one; it is fetched", "num", it.Num, "uid", it.UID())
+		if shown == [16]byte{} {
+			p.unseen[it.ID] = it.Record
+		} else {
+			p.log.Info("another message has the unique-id of a delivered one; it is fetched", "num", it.Num, "uid", it.UID())
+		}
 		it.Record = state.Record{}
 		if p.Policy.MaxOctets > 0 && it.Octets > p.Policy.MaxOctets {
 			p.report.Skipped++
@@ -68,7 +73,7 @@ func twinsOf(plan Plan) map[string][]state.Record {
 	for _, it := range plan.Verify {
 		twins[it.UID()] = append(twins[it.UID()], it.Record)
 	}
-	for _, e := range plan.Aged {
+	for _, e := range plan.Twins {
 		if uid := (Listed{ID: e.ID}).UID(); twins[uid] != nil {
 			twins[uid] = append(twins[uid], e.Record)
 		}
@@ -88,7 +93,7 @@ func (p *poll) recogniseSeen(it Item, shown [16]byte, twins []state.Record) bool
 		return true
 	}
 	for _, r := range twins {
-		if r.Digest != shown {
+		if r.Digest != shown || r.Deleted && r.Octets >= 0 && it.Octets >= 0 && r.Octets != it.Octets {
 			continue
 		}
 		r.Octets, r.Deleted = it.Octets, false
@@ -101,4 +106,18 @@ func (p *poll) recogniseSeen(it Item, shown [16]byte, twins []state.Record) bool
 		return true
 	}
 	return false
+}
+
+// hadBefore says whether a message that was retrieved, because its header block
+// was not shown, is the one that was delivered and deleted under its id. The
+// server has not deleted it then; the next poll asks again.
+func (p *poll) hadBefore(it Item, b *body) bool {
+	r, ok := p.unseen[it.ID]
+	if !ok || r.Digest != b.digest.Sum() || r.Octets >= 0 && it.Octets >= 0 && r.Octets != it.Octets {
+		return false
+	}
+	r.Deleted, r.Absent, r.Absences = false, time.Time{}, 0
+	p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: r})
+	p.report.Seen++
+	return true
 }

@@ -31,7 +31,7 @@ import (
 const Kind = "maildir"
 
 // groupSize is how many messages share the directory syncs and the commit that
-// records them. Each keeps a file open until Prepare.
+// records them. Each keeps a file open until Prepare, see MaxOpen.
 const groupSize = 100
 
 // Maildir is one Maildir as the destination of one account. The exported fields
@@ -44,6 +44,10 @@ type Maildir struct {
 	Host  string       // name of this machine, for the names of files
 	Claim Claim        // made with the first delivery; zero = none
 	Log   *slog.Logger // nil = nothing is logged
+	// MaxOpen is how many messages may keep a file open between Stage and
+	// Prepare, 0 = any number. Beyond it Stage syncs and closes the file itself,
+	// one after the other where Prepare does several at once.
+	MaxOpen int
 
 	fs   durable.FS              // nil = durable.OS
 	init func(path string) error // makes tmp, new and cur in a directory; nil = go-maildir
@@ -55,6 +59,7 @@ type Maildir struct {
 	rooted         bool                // the entries tmp and new are known to be durable
 	failed         error               // of the sync of a directory: nothing more is done until the next Open
 	live           map[string]struct{} // names in tmp/ between Stage and the end of Publish
+	open           int                 // files between Stage and Prepare
 	buf            []byte              // of Stage, kept from one message of a group to the next
 }
 

@@ -32,6 +32,9 @@ func (m *Maildir) Prepare(ctx context.Context, group []deliver.Staged) []error {
 			errs[i] = err
 			continue
 		}
+		if s.file != nil {
+			m.open--
+		}
 		syncs.Go(func() error {
 			errs[i] = s.sync()
 			return nil
@@ -52,6 +55,10 @@ func (m *Maildir) Prepare(ctx context.Context, group []deliver.Staged) []error {
 // sync makes the file durable, without its directory entry. It is tried once: after
 // a failed sync the pages count as clean, and a second one would find nothing wrong.
 func (s *staged) sync() error {
+	if s.early {
+		s.early = false
+		return nil
+	}
 	if s.file == nil {
 		return notStaged(s.path())
 	}

@@ -23,6 +23,7 @@ type staged struct {
 	octets int64
 	made   time.Time
 	file   durable.File // open until Prepare: a write error is reported to this descriptor alone
+	early  bool         // the file is synced and closed before Prepare, see MaxOpen
 	synced bool         // Prepare has made it durable
 	ended  bool         // published or given up
 }
@@ -39,14 +40,31 @@ func (m *Maildir) Stage(ctx context.Context, _ deliver.Meta, r io.Reader) (deliv
 		return nil, placeError("create", s.path(), err)
 	}
 	s.file = file
+	m.open++
 	m.live[s.name] = struct{}{}
-	if err := s.fill(ctx, r); err != nil {
+	if err := s.complete(ctx, r); err != nil {
 		if err := s.Abort(); err != nil {
 			m.Log.Warn("leftover of a delivery stays until the next start", "error", err)
 		}
 		return nil, err
 	}
 	return s, nil
+}
+
+// complete copies r into the file, and syncs that where too many are open.
+func (s *staged) complete(ctx context.Context, r io.Reader) error {
+	if err := s.fill(ctx, r); err != nil {
+		return err
+	}
+	if s.m.MaxOpen == 0 || s.m.open <= s.m.MaxOpen {
+		return nil
+	}
+	s.m.open--
+	if err := s.sync(); err != nil {
+		return err
+	}
+	s.early = true
+	return nil
 }
 
 // fill copies r into the file.
@@ -97,6 +115,7 @@ func (s *staged) Abort() error {
 	if s.file != nil {
 		s.file.Close() // what it holds is not wanted any more
 		s.file = nil
+		s.m.open--
 	}
 	if err := s.m.tmp.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return placeError("remove", s.path(), err)

@@ -3,6 +3,7 @@ package mda
 import (
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -83,8 +84,8 @@ func braces() *regexp.Regexp { return regexp.MustCompile(`\{[a-z_]+\}`) }
 
 // Check says what is wrong with an argument vector, or nil. An element may hold the
 // placeholders {account}, {user}, {sender}, {recipient}, {uid} and {size}; any other
-// word of small letters in braces is an error, and so is a program
-// that depends on the message.
+// word of small letters in braces is an error, and so are a program
+// that depends on the message and a placeholder in the script of a shell.
 func Check(argv []string) error {
 	if len(argv) == 0 || argv[0] == "" {
 		return errors.New("no program is named")
@@ -106,7 +107,30 @@ func Check(argv []string) error {
 				found[unknown], arg)
 		}
 	}
+	if script := shellScript(argv); braces().MatchString(script) {
+		return fmt.Errorf("a placeholder in the script of a shell: %.256q: whoever sends mail could write commands there;"+
+			" pass it as an argument behind the script, or read it from the environment", script)
+	}
 	return nil
+}
+
+// shellScript returns the argument that argv has a shell run as a script, or "". A
+// shell may stand behind other programs, as in env sh -c.
+func shellScript(argv []string) string {
+	shells := []string{"sh", "ash", "bash", "dash", "ksh", "mksh", "yash", "zsh", "fish", "csh", "tcsh", "eval"}
+	shell, script := false, false
+	for i, arg := range argv {
+		option := strings.HasPrefix(arg, "-") || strings.HasPrefix(arg, "+") || shell && (argv[i-1] == "-o" || argv[i-1] == "+o")
+		switch {
+		case script && !option:
+			return arg
+		case shell && strings.HasPrefix(arg, "-") && !strings.HasPrefix(arg, "--") && strings.Contains(arg, "c"):
+			script = true
+		case !option:
+			shell = slices.Contains(shells, path.Base(arg))
+		}
+	}
+	return ""
 }
 
 // expand returns argv with the values of one message. A value never becomes an

@@ -104,6 +104,8 @@ func ExampleClient_Retr() {
 		S: -ERR no such message
 		C: NOOP
 		S: +OK
+		C: NOOP
+		S: +OK
 		C: DELE 1
 		S: +OK
 		C: QUIT

@@ -244,19 +244,24 @@ func (c *Client) each(nums []int, line func(num int) string, marks bool, got fun
 			for ; next < len(nums) && next-i < size; next++ {
 				command := line(nums[next])
 				c.queue(command, command, command)
-				if marks && every > 0 && (next+1-marked >= every || next+1 == len(nums)) {
+				last := next+1 == len(nums)
+				if marks && every > 0 && (next+1-marked >= every || last) {
 					c.queue(mark, mark, mark)
 					marked = next + 1
+				}
+				if marks && every > 0 && last {
+					// The reply to this one stands behind the other's.
+					c.queue(mark, mark, mark)
 				}
 			}
 		}
 		text, err := c.status()
-		if c.broken == nil {
-			c.confirmed = answered
-		}
 		more := got(num, text, err)
 		if c.broken != nil {
 			return false
+		}
+		if more {
+			c.confirmed = answered
 		}
 		for len(c.owed) > 0 && c.owed[0] == mark {
 			if err := c.passMark(); err != nil {

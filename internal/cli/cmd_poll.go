@@ -91,7 +91,7 @@ func (p *program) scheduler(c *cli.Context, h *house, store *state.Bolt) (s *fet
 		h.log = newLog(p.err, false, level(0, false))
 	}
 	s = &fetch.Scheduler{
-		Parallel: h.config.Parallel,
+		Parallel: h.polls,
 		PerHost:  h.config.ParallelPerHost,
 		Done: func(r fetch.Report) {
 			p.report(r, asJSON, quiet || bars != nil && !once && r.Err == nil && r.Delivered == 0)

@@ -27,7 +27,7 @@ func level(verbose int, quiet bool) slog.Level {
 // newLog returns the log of a run: plain words, or JSON for programs.
 func newLog(w io.Writer, json bool, level slog.Level) *slog.Logger {
 	if json {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+		return slog.New(slog.NewJSONHandler(plainJSON{w}, &slog.HandlerOptions{Level: level}))
 	}
 	return slog.New(&words{out: &writer{w: w}, level: level})
 }

@@ -46,7 +46,7 @@ func (p *program) each(h *house, fn func(a *config.Account, w io.Writer) error) 
 	}
 	results := make([]result, len(h.chosen))
 	var g errgroup.Group
-	g.SetLimit(h.config.Parallel)
+	g.SetLimit(h.polls)
 	for i := range results {
 		results[i].done.Add(1)
 	}
@@ -73,7 +73,7 @@ func (p *program) each(h *house, fn func(a *config.Account, w io.Writer) error) 
 }
 
 // encode writes v as one line of JSON.
-func encode(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+func encode(w io.Writer, v any) error { return json.NewEncoder(plainJSON{w}).Encode(v) }
 
 // shown is a text of a server or a message as a terminal may see it: everything
 // that is not printable is escaped.

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -49,12 +49,12 @@ func (p *program) report(r fetch.Report, asJSON, quiet bool) {
 // writeJSON writes one object as one line. A standard output that is gone is
 // nothing that mail waits for.
 func (p *program) writeJSON(v any) {
-	line, err := json.Marshal(v)
-	if err != nil {
+	var line bytes.Buffer // for one Write
+	if err := encode(&line, v); err != nil {
 		fmt.Fprintf(p.err, "popfetch: %v\n", err)
 		return
 	}
-	p.out.Write(append(line, '\n'))
+	p.out.Write(line.Bytes())
 }
 
 // summary is a poll in words, the parts that are zero left out.

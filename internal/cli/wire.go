@@ -34,6 +34,8 @@ type house struct {
 	log    *slog.Logger
 	stamp  deliver.Stamp
 	keep   bool // delete nothing, whatever the configuration says
+	polls  int  // at once, at most
+	files  int  // of messages that each poll may keep open
 }
 
 // load reads the configuration that the flags of c name and chooses accounts by
@@ -47,9 +49,12 @@ func (p *program) load(c *cli.Context) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
+	polls, files := share(descriptors(), min(cfg.Parallel, len(chosen)))
 	return &house{
 		config: cfg,
 		chosen: chosen,
+		polls:  polls,
+		files:  files,
 		log:    newLog(p.err, c.Bool("json"), level(c.Count("verbose"), c.Bool("quiet"))),
 		stamp:  deliver.Stamp{Host: hostName(), Version: p.version},
 	}, nil
@@ -157,7 +162,7 @@ func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destin
 func (h *house) maildir(a *config.Account, log *slog.Logger) *maildir.Maildir {
 	key := state.Key(a.User, a.Host)
 	return &maildir.Maildir{
-		Path: a.Maildir, Owner: owner(h.store.ID(), key), Host: h.stamp.Host, Log: log,
+		Path: a.Maildir, Owner: owner(h.store.ID(), key), Host: h.stamp.Host, Log: log, MaxOpen: h.files,
 		Claim: maildir.Claim{Account: tag(key), Store: h.store.ID()},
 	}
 }
