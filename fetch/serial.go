@@ -70,7 +70,9 @@ func (p *poll) secondVisit() (plan Plan, err error) {
 		return plan, err
 	}
 	if most := p.Policy.MaxMessages; most > 0 {
-		plan.Retrieve = plan.Retrieve[:min(len(plan.Retrieve), max(0, most-p.report.Delivered))]
+		n := min(len(plan.Retrieve), max(0, most-p.report.Delivered))
+		plan.Deferred += len(plan.Retrieve) - n
+		plan.Retrieve = plan.Retrieve[:n]
 	}
 	p.note(plan)
 	return plan, nil

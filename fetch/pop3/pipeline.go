@@ -231,6 +231,7 @@ func (c *Client) ahead(replies, octets int64) (window, marks int) {
 func (c *Client) each(nums []int, line func(num int) string, marks bool, got func(num int, text string, err error) bool) bool {
 	before, _ := c.Octets()
 	next, marked, answered := 0, 0, 0
+	refused := false // the mark before
 	c.confirmed = 0
 	for i, num := range nums {
 		now, _ := c.Octets()
@@ -264,7 +265,11 @@ func (c *Client) each(nums []int, line func(num int) string, marks bool, got fun
 			c.confirmed = answered
 		}
 		for len(c.owed) > 0 && c.owed[0] == mark {
-			if err := c.passMark(); err != nil {
+			was := refused
+			if refused, err = c.passMark(); err == nil && answered > 0 && refused != was {
+				err = c.protocol(mark, nil, "the server takes it one time and refuses it another")
+			}
+			if err != nil {
 				return more && got(num, "", err)
 			}
 			answered = i + 1
@@ -277,15 +282,17 @@ func (c *Client) each(nums []int, line func(num int) string, marks bool, got fun
 	return true
 }
 
-// passMark reads the reply to a mark. Any reply will do; behind the last one
-// there must be nothing.
-func (c *Client) passMark() error {
-	var refused *ResponseError
-	if _, err := c.status(); err != nil && !errors.As(err, &refused) {
-		return err
+// passMark reads the reply to a mark. Any reply will do, but it must be the same
+// for all: another one belongs to another command. Behind the last one there must
+// be nothing.
+func (c *Client) passMark() (refused bool, err error) {
+	var no *ResponseError
+	_, err = c.status()
+	if refused = errors.As(err, &no); err != nil && !refused {
+		return false, err
 	}
 	if len(c.owed) == 0 && len(c.queued) == 0 && c.wire.r.Buffered() > 0 {
-		return c.protocol(mark, []byte(c.wire.head()), "the server sent something that was not asked for")
+		return refused, c.protocol(mark, []byte(c.wire.head()), "the server sent something that was not asked for")
 	}
-	return nil
+	return refused, nil
 }
