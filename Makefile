@@ -1,4 +1,4 @@
-# popfetch: make build test race torture fuzz lint cover bench demo install clean
+# popfetch: make build test race torture fuzz lint cover bench bench-quick microbench demo install clean
 #
 # Needs Go 1.26 or later. No target changes a source file; what lint finds is
 # said, not mended.
@@ -28,7 +28,7 @@ PEERS ?= dovecot-pop3d procmail maildrop mandoc strace xfsprogs
 RACE_TESTS = -skip Crash ./deliver ./deliver/maildir ./fetch ./fetch/pop3 ./fetch/pop3/pop3test ./internal/config
 
 .DELETE_ON_ERROR:
-.PHONY: all build test race race-quick torture fuzz lint fmt vet man staticcheck cover bench demo install clean peers
+.PHONY: all build test race race-quick torture fuzz lint fmt vet man staticcheck cover bench bench-quick microbench demo install clean peers
 
 all: build
 
@@ -105,7 +105,19 @@ cover:
 	$(GO) test -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
 	@$(GO) tool cover -func=cover.out | tail -n 1
 
-bench:
+# Beside the peers, from one Dovecot, in one run: a table and a plot in bench/. The
+# quick one takes about a minute and only prints its table.
+BENCH_PEERS = dovecot-pop3d mpop fetchmail procmail
+
+bench: build
+	@$(MAKE) --no-print-directory peers PEERS='$(BENCH_PEERS)'
+	$(GO) run ./bench ./popfetch
+
+bench-quick: build
+	@$(MAKE) --no-print-directory peers PEERS='$(BENCH_PEERS)'
+	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && $(GO) run ./bench -quick -out "$$out" ./popfetch
+
+microbench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 demo: build

@@ -25,6 +25,7 @@ var (
 		"popfetch/deliver/delivertest":            {"deliver"},
 		"popfetch/deliver/internal/durable/model": {"deliver/internal/durable"},
 		"popfetch/internal/torture":               {},
+		"popfetch/bench":                          {"state"},
 		"popfetch/state":                          {},
 	}
 	libraries = map[string][]string{

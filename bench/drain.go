@@ -1,0 +1,227 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// drainWindow is how many commands are sent ahead.
+const drainWindow = 256
+
+// drainer is the floor of the network: a client that knows beforehand what the
+// server offers, sends what it can at once and throws away what comes.
+type drainer struct {
+	addr     string
+	password string
+	trust    *x509.CertPool // nil = clear text
+	retr     bool           // ask for the messages, not for the unique-ids only
+	dele     bool           // and delete them
+}
+
+// drainMain is the program of the floor: it takes its arguments and prints how many
+// messages have come.
+func drainMain(args []string) error {
+	flags := flag.NewFlagSet("drain", flag.ContinueOnError)
+	d := drainer{}
+	flags.StringVar(&d.addr, "addr", "", "host:port")
+	flags.StringVar(&d.password, "password", "", "password of all users")
+	flags.BoolVar(&d.retr, "retr", false, "retrieve")
+	flags.BoolVar(&d.dele, "dele", false, "delete")
+	ca := flags.String("ca", "", "PEM file to trust; TLS begins at once")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *ca != "" {
+		pem, err := os.ReadFile(*ca)
+		if err != nil {
+			return err
+		}
+		d.trust = x509.NewCertPool()
+		d.trust.AppendCertsFromPEM(pem)
+	}
+	n, err := d.all(flags.Args())
+	fmt.Println(n)
+	return err
+}
+
+// all drains the maildrops of all users at the same time, and says how many messages
+// were in them.
+func (d *drainer) all(users []string) (int, error) {
+	counts, errs := make([]int, len(users)), make([]error, len(users))
+	var work sync.WaitGroup
+	for i, user := range users {
+		work.Go(func() { counts[i], errs[i] = d.one(user) })
+	}
+	work.Wait()
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	return sum, errors.Join(errs...)
+}
+
+func (d *drainer) one(user string) (int, error) {
+	s, err := d.dial()
+	if err != nil {
+		return 0, err
+	}
+	defer s.conn.Close()
+	if _, err := s.line(); err != nil {
+		return 0, fmt.Errorf("greeting: %w", err)
+	}
+	s.send("USER %s\r\nPASS %s\r\nUIDL\r\n", user, d.password)
+	for _, command := range []string{"USER", "PASS"} {
+		if _, err := s.line(); err != nil {
+			return 0, fmt.Errorf("%s: %w", command, err)
+		}
+	}
+	held, got := 0, 0
+	if err := s.lines(func([]byte) { held++ }); err != nil {
+		return 0, fmt.Errorf("UIDL: %w", err)
+	}
+	if d.retr {
+		if err := s.window(held, "RETR %d\r\n", func() error { got++; return s.lines(nil) }); err != nil {
+			return got, fmt.Errorf("RETR: %w", err)
+		}
+	}
+	if d.dele {
+		if err := s.window(held, "DELE %d\r\n", func() error { _, err := s.line(); return err }); err != nil {
+			return got, fmt.Errorf("DELE: %w", err)
+		}
+	}
+	s.send("QUIT\r\n")
+	if d.dele { // who has deleted nothing need not wait
+		if _, err := s.line(); err != nil {
+			return got, fmt.Errorf("QUIT: %w", err)
+		}
+	}
+	return got, nil
+}
+
+// messages returns unique-id and octets of each message of a maildrop.
+func (d *drainer) messages(user string) ([]message, error) {
+	s, err := d.dial()
+	if err != nil {
+		return nil, err
+	}
+	defer s.conn.Close()
+	s.send("USER %s\r\nPASS %s\r\nUIDL\r\nLIST\r\nQUIT\r\n", user, d.password)
+	for range 3 {
+		if _, err := s.line(); err != nil {
+			return nil, err
+		}
+	}
+	var held []message
+	if err := s.lines(func(line []byte) { held = append(held, message{id: secondWord(line)}) }); err != nil {
+		return nil, err
+	}
+	i := 0
+	err = s.lines(func(line []byte) {
+		if i < len(held) {
+			held[i].octets, _ = strconv.ParseInt(secondWord(line), 10, 64)
+		}
+		i++
+	})
+	if err == nil && i != len(held) {
+		err = fmt.Errorf("UIDL has %d lines and LIST %d", len(held), i)
+	}
+	return held, err
+}
+
+// message is one message of a maildrop.
+type message struct {
+	id     string
+	octets int64
+}
+
+func secondWord(line []byte) string {
+	_, word, _ := strings.Cut(string(bytes.TrimSpace(line)), " ")
+	return word
+}
+
+func (d *drainer) dial() (*session, error) {
+	conn, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		return nil, err
+	}
+	if d.trust != nil {
+		host, _, _ := net.SplitHostPort(d.addr)
+		conn = tls.Client(conn, &tls.Config{RootCAs: d.trust, ServerName: host})
+	}
+	return &session{conn: conn, in: bufio.NewReaderSize(conn, 256<<10)}, nil
+}
+
+// session is a connection to a server. An error in sending shows in the next reply.
+type session struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func (s *session) send(format string, args ...any) { fmt.Fprintf(s.conn, format, args...) }
+
+// line reads a reply of one line.
+func (s *session) line() ([]byte, error) {
+	line, err := s.in.ReadSlice('\n')
+	if err == nil && !bytes.HasPrefix(line, []byte("+OK")) {
+		err = fmt.Errorf("the server says %q", line)
+	}
+	return line, err
+}
+
+// lines reads a reply of many lines and calls each, if not nil, with all but the
+// first and the last. They are valid during the call.
+func (s *session) lines(each func([]byte)) error {
+	if _, err := s.line(); err != nil {
+		return err
+	}
+	for whole := true; ; {
+		line, err := s.in.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		if whole && string(line) == ".\r\n" {
+			return nil
+		}
+		if each != nil {
+			each(line)
+		}
+		whole = err == nil
+	}
+}
+
+// window sends a command for each of n messages, not more than drainWindow ahead of
+// the replies that reply reads.
+func (s *session) window(n int, command string, reply func() error) error {
+	var out bytes.Buffer
+	for sent, done := 0, 0; done < n; done++ {
+		// Sent in halves, one write for many commands.
+		if sent < n && sent-done <= drainWindow/2 {
+			for ; sent < n && sent < done+drainWindow; sent++ {
+				fmt.Fprintf(&out, command, sent+1)
+			}
+			if _, err := out.WriteTo(s.conn); err != nil {
+				return err
+			}
+		}
+		if err := reply(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// about describes where and with what the benchmark ran. dir is where mail was delivered.
+func about(bin, dir string, contenders []contender) []string {
+	var u unix.Utsname
+	unix.Uname(&u)
+	var mem unix.Sysinfo_t
+	unix.Sysinfo(&mem)
+	versions := []string{firstLine(bin, "--version"), "dovecot " + firstLine("dovecot", "--version")}
+	for _, c := range contenders {
+		switch c.(type) {
+		case mpop:
+			versions = append(versions, firstLine("mpop", "--version"))
+		case fetchmail:
+			versions = append(versions, firstLine("fetchmail", "-V"), firstLine("procmail", "-v"))
+		}
+	}
+	return []string{
+		"Date: " + time.Now().UTC().Format("2006-01-02 15:04 UTC"),
+		fmt.Sprintf("Machine: %s, %d cores, %d GiB, Linux %s, mail on %s", processor(), runtime.NumCPU(),
+			uint64(mem.Totalram)*uint64(mem.Unit)>>30, unix.ByteSliceToString(u.Release[:]), fileSystem(dir)),
+		"Versions: " + strings.Join(versions, "; "),
+	}
+}
+
+// firstLine is the first line that a program prints, without the features that fetchmail
+// lists and the date of procmail.
+func firstLine(program string, args ...string) string {
+	cmd := exec.Command(program, args...)
+	out, err := cmd.Output()
+	if len(bytes.TrimSpace(out)) == 0 {
+		out, err = exec.Command(program, args...).CombinedOutput() // procmail speaks to stderr
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	if line == "" && err != nil {
+		return program
+	}
+	line, _, _ = strings.Cut(strings.TrimPrefix(line, "This is "), "+")
+	line, _, _ = strings.Cut(line, " 2001/")
+	return line
+}
+
+func processor() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err == nil {
+		for line := range strings.Lines(string(info)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				return strings.TrimSpace(value)
+			}
+		}
+	}
+	return runtime.GOARCH
+}
+
+// fileSystem names the file system that holds dir.
+func fileSystem(dir string) string {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return "an unknown file system"
+	}
+	switch uint32(s.Type) {
+	case unix.EXT4_SUPER_MAGIC:
+		return "ext4"
+	case unix.XFS_SUPER_MAGIC:
+		return "xfs"
+	case unix.BTRFS_SUPER_MAGIC:
+		return "btrfs"
+	case unix.TMPFS_MAGIC:
+		return "tmpfs (no disk: give -dir)"
+	case unix.OVERLAYFS_SUPER_MAGIC:
+		return "overlayfs"
+	}
+	return fmt.Sprintf("file system %#x", uint32(s.Type))
+}

@@ -1,0 +1,90 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+)
+
+// box is what a maildrop holds.
+type box struct {
+	kind   string // names the texts, which boxes of the same kind share
+	count  int    // messages
+	texts  int    // different ones among them
+	octets func(*rand.Rand) int
+}
+
+// mixed is mail as people have it: half of the messages have less than 8 KiB, one in
+// 200 carries 1 to 5 MiB.
+func mixed(count int) box {
+	return box{"mixed", count, count, func(r *rand.Rand) int {
+		if r.IntN(200) == 0 {
+			return 1<<20 + r.IntN(4<<20)
+		}
+		return int(math.Exp(math.Log(8<<10) + r.NormFloat64()))
+	}}
+}
+
+// small is a maildrop of messages that nobody fetches. Only their number matters.
+func small(count int) box {
+	return box{"small", count, min(count, 100), func(*rand.Rand) int { return 1500 }}
+}
+
+// huge is one message of 200 MiB.
+func huge() box {
+	return box{"huge", 1, 1, func(*rand.Rand) int { return 200 << 20 }}
+}
+
+// masters writes the texts of a box into dir, the same in every run of the program,
+// if they are not there yet, and returns their paths.
+func (b box) masters(dir string, own func(path string) error) ([]string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	r := rand.New(rand.NewPCG(1939, 2449))
+	var paths []string
+	for i := range b.texts {
+		octets := b.octets(r)
+		seed := r.Uint64()
+		path := filepath.Join(dir, fmt.Sprintf("%s%06d", b.kind, i))
+		paths = append(paths, path)
+		if _, err := os.Stat(path); err == nil {
+			continue
+		}
+		if err := os.WriteFile(path, compose(i, octets, rand.New(rand.NewPCG(seed, 0))), 0o600); err != nil {
+			return nil, err
+		}
+		if err := own(path); err != nil {
+			return nil, err
+		}
+	}
+	return paths, nil
+}
+
+// compose writes message i with about that many octets, lines ended by LF.
+func compose(i, octets int, r *rand.Rand) []byte {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "Return-Path: <list@example.org>\nFrom: Someone <someone@example.org>\nTo: me@example.org\n"+
+		"Subject: message %d\nMessage-ID: <%d.%x@example.org>\nDate: Mon, 05 Oct 2026 10:00:00 +0000\n\n", i, i, r.Uint64())
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/"
+	line := make([]byte, 77)
+	for text.Len() < octets {
+		for k := 0; k < 76; k += 4 {
+			v := r.Uint32()
+			for j := range 4 {
+				line[k+j] = letters[v>>(8*j)&63]
+			}
+		}
+		line[76] = '\n'
+		if r.IntN(50) == 0 {
+			line[0] = '.' // to be stuffed on the wire
+		}
+		text.Write(line[r.IntN(8)*9:])
+	}
+	return text.Bytes()
+}

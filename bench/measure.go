@@ -1,0 +1,96 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// command is what a run executes.
+type command struct {
+	argv []string
+	env  []string
+	fine []int // exit codes that are no failure
+}
+
+// usage is what a run has taken.
+type usage struct {
+	Seconds float64 // from start to end of the process
+	RSS     int64   // KiB, of the greatest process; one that needs less than measureMain shows as that
+	Code    int     // exit code, -1 after a signal
+}
+
+// run executes a command and measures it. Past the limit it is killed with all that
+// it has started, and the error is context.DeadlineExceeded.
+//
+// The memory of a child begins to be counted before its exec, when it is still that of the
+// parent (execve takes over the peak). So a small process of our own stands between.
+func run(ctx context.Context, limit time.Duration, c command) (usage, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	self, err := os.Executable()
+	if err != nil {
+		return usage{}, nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return usage{}, nil, err
+	}
+	defer r.Close()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, self, append([]string{"measure"}, c.argv...)...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}, c.env...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.ExtraFiles = []*os.File{w}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	err = cmd.Run()
+	w.Close()
+	if ctx.Err() != nil {
+		return usage{}, nil, ctx.Err()
+	}
+	var u usage
+	if err == nil {
+		err = json.NewDecoder(r).Decode(&u)
+	}
+	if err == nil && u.Code != 0 {
+		err = fmt.Errorf("exit code %d", u.Code)
+		for _, code := range c.fine {
+			if u.Code == code {
+				err = nil
+			}
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w\n%s", c.argv[0], err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return u, stdout.Bytes(), err
+}
+
+// measureMain runs a program and writes its usage to descriptor 3.
+func measureMain(argv []string) error {
+	report := os.NewFile(3, "report")
+	syscall.CloseOnExec(3)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	begin := time.Now()
+	err := cmd.Run()
+	seconds := time.Since(begin).Seconds()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	u := usage{Seconds: seconds, Code: cmd.ProcessState.ExitCode()}
+	if resources, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		u.RSS = resources.Maxrss
+	}
+	return json.NewEncoder(report).Encode(u)
+}

@@ -1,0 +1,77 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test be the process that measures, as bench is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "measure" {
+		if err := measureMain(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func shell(script string, fine ...int) command {
+	return command{argv: []string{"sh", "-c", script}, fine: fine}
+}
+
+func TestRun(t *testing.T) {
+	for _, x := range []struct {
+		c      command
+		code   int
+		stdout string
+		err    string // part of it
+	}{
+		{shell("echo 3"), 0, "3\n", ""},
+		{shell("exit 1", 1), 1, "", ""},
+		{shell("echo no server >&2; exit 2", 1), 2, "", "exit code 2\nno server"},
+		{shell("kill -9 $$"), -1, "", "exit code -1"},
+		{command{argv: []string{"/nonexistent/popfetch"}}, 0, "", "/nonexistent/popfetch"},
+	} {
+		u, stdout, err := run(t.Context(), time.Minute, x.c)
+		if u.Code != x.code || string(stdout) != x.stdout || (err == nil) != (x.err == "") || !strings.Contains(fmt.Sprint(err), x.err) {
+			t.Errorf("%q: code %d, stdout %q, error %v", x.c.argv, u.Code, stdout, err)
+		}
+		if err == nil && (u.Seconds <= 0 || u.RSS <= 0) {
+			t.Errorf("%q: %+v", x.c.argv, u)
+		}
+	}
+}
+
+func TestRunPastTheLimit(t *testing.T) {
+	if _, _, err := run(t.Context(), time.Millisecond, shell("sleep 600")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want that the limit is over", err)
+	}
+}
+
+// TestRunEndsWhatItHasStarted: run waits until nobody has its standard output any more, so
+// it would not return before a process that it has left behind.
+func TestRunEndsWhatItHasStarted(t *testing.T) {
+	started := filepath.Join(t.TempDir(), "fifo")
+	must(t, syscall.Mkfifo(started, 0o600))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		os.ReadFile(started)
+		cancel()
+	}()
+	begin := time.Now()
+	_, _, err := run(ctx, time.Hour, shell("sleep 60 & echo >"+started+"; wait"))
+	if !errors.Is(err, context.Canceled) || time.Since(begin) > 50*time.Second {
+		t.Errorf("error %v after %v", err, time.Since(begin))
+	}
+}
