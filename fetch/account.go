@@ -19,11 +19,10 @@ type Account struct {
 	Protocol string // "POP3" or "POP3S", see deliver.Meta
 
 	// Open connects and logs in. ctx bounds the whole session.
-	Open func(ctx context.Context) (Session, error)
-	// OpenSerial is Open for a session that sends one command at a time. A
-	// server that gets out of step otherwise is asked again with it, and from
-	// then on. nil = never.
-	OpenSerial func(ctx context.Context) (Session, error)
+	Open func(ctx context.Context, how Opening) (Session, error)
+	// Fallback says that a server which gets out of step when commands are sent
+	// ahead is visited a second time without, and so from then on.
+	Fallback bool
 	// Destination is opened at the start of each poll, after Recover has
 	// dealt with what an earlier one left behind, and closed at its end.
 	Destination func(ctx context.Context) (deliver.Destination, error)
@@ -105,10 +104,8 @@ func (a *Account) Poll(ctx context.Context) (Report, error) {
 func (a *Account) Look(ctx context.Context, fn func(s Session, listing []Listed, plan Plan) error) error {
 	p := a.begin(ctx)
 	look := func() error {
-		if err := p.open(); err != nil {
-			return err
-		}
-		listing, plan, err := p.plan(true)
+		p.sized = true
+		listing, plan, err := p.enter()
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func (g *guest) account() *fetch.Account {
 	}
 }
 
-func (g *guest) open(ctx context.Context) (fetch.Session, error) {
+func (g *guest) open(ctx context.Context, _ fetch.Opening) (fetch.Session, error) {
 	g.mu.Lock()
 	g.polls = append(g.polls, time.Now())
 	n := len(g.polls)
@@ -117,6 +117,7 @@ func (c *calm) Pipelined() bool                  { return false }
 func (c *calm) Drain()                           {}
 func (c *calm) Confirmed() int                   { return 0 }
 func (c *calm) Owed() int                        { return 0 }
+func (c *calm) Offer() pop3.Offer                { return pop3.Offer{} }
 func (c *calm) Noop() error                      { return nil }
 func (c *calm) Quit() error                      { return nil }
 func (c *calm) Close() error                     { return nil }

@@ -119,15 +119,21 @@ func (h *house) restart() {
 	}
 }
 
-func (h *house) dial(ctx context.Context) (fetch.Session, error) { return h.dialWith(&h.options)(ctx) }
+func (h *house) dial(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+	return h.dialWith(&h.options)(ctx, how)
+}
 
-func (h *house) dialWith(o *pop3.Options) func(context.Context) (fetch.Session, error) {
-	return func(ctx context.Context) (fetch.Session, error) {
-		client, err := pop3.Dial(ctx, "tcp", h.server.Addr(), o)
+func (h *house) dialWith(o *pop3.Options) func(context.Context, fetch.Opening) (fetch.Session, error) {
+	return func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+		o := *o
+		if how.Serial {
+			o.Pipelining = pop3.PipelineOff
+		}
+		client, err := pop3.Dial(ctx, "tcp", h.server.Addr(), &o)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := client.Login(pop3.Credentials{User: "me", Password: "secret"}); err != nil {
+		if _, err := client.Login(pop3.Credentials{User: "me", Password: "secret", Expected: how.Expected, Next: how.Next, Patient: how.Patient}); err != nil {
 			client.Close()
 			return nil, err
 		}

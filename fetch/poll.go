@@ -25,6 +25,11 @@ type poll struct {
 	report  Report
 	session Session
 	dest    deliver.Destination
+	serial  bool        // the session sends one command at a time
+	facts   state.Facts // of the server, as this poll knows them
+	noted   state.Facts // as the state has them
+	sized   bool        // sizes are wanted whatever the plan says
+	likely  bool        // they are likely to be wanted
 
 	group     group
 	pending   state.Change            // rides in the next transaction
@@ -66,14 +71,22 @@ func (p *poll) guard(step func()) {
 // end drops the connection if it is still there, without UPDATE.
 func (p *poll) end() {
 	defer p.life.end()
-	if p.session != nil {
-		p.report.RoundTrips += p.session.RoundTrips()
-		p.report.LoginDelay = loginDelay(p.session.Capabilities())
-		p.session.Close()
-	}
+	p.drop()
 	if p.dest != nil {
 		p.dest.Close()
 	}
+}
+
+// drop closes the connection, without UPDATE: the maildrop is free for another
+// session.
+func (p *poll) drop() {
+	if p.session == nil {
+		return
+	}
+	p.report.RoundTrips += p.session.RoundTrips()
+	p.report.LoginDelay = loginDelay(p.session.Capabilities())
+	p.session.Close()
+	p.session = nil
 }
 
 // run is the way of the poll; what fails on it is in p.failures and p.problems.
@@ -98,6 +111,7 @@ func (p *poll) run() {
 		p.fail(p.finish(plan))
 	}
 	if !p.unsure {
+		p.learn()
 		p.fail(p.commit(nil))
 	}
 }
@@ -110,10 +124,7 @@ func (p *poll) prelude() (plan Plan, err error) {
 	if p.dest, err = p.Destination(p.life); err != nil {
 		return plan, err
 	}
-	if err := p.open(); err != nil {
-		return plan, err
-	}
-	listing, plan, err := p.plan(false)
+	listing, plan, err := p.enter()
 	if err == nil && plan.renumbered(listing, p.Policy) {
 		return p.recognise(listing, plan)
 	}
@@ -135,33 +146,19 @@ func (p *poll) failed() error {
 	return nil
 }
 
-// open logs in.
-func (p *poll) open() error {
-	serial, err := p.serial()
-	if err != nil {
-		return err
-	}
-	open := p.Open
-	if serial {
-		open = p.OpenSerial
-	}
-	if p.session, err = open(p.life); err != nil {
-		return p.because(err)
-	}
-	return nil
-}
-
 // plan lists the maildrop and decides. Sizes are asked for only where they
-// change something, or always with all.
-func (p *poll) plan(all bool) ([]Listed, Plan, error) {
+// change something, where they have been asked for already, and where sized says so.
+func (p *poll) plan() ([]Listed, Plan, error) {
 	listing, err := p.list()
 	if err != nil {
 		return nil, Plan{}, p.because(err)
 	}
 	now := time.Now()
-	plan, err := p.compare(listing, now)
-	if err != nil || plan.idle() && !all {
-		return listing, plan, err
+	if !p.sized && !(p.likely && p.session.Pipelined()) {
+		plan, err := p.compare(listing, now)
+		if err != nil || plan.idle() {
+			return listing, plan, err
+		}
 	}
 	sizes, err := p.sizes(func(err error) { p.log.Debug("the size of a message is not known", "reason", err) })
 	if err != nil {
@@ -172,7 +169,7 @@ func (p *poll) plan(all bool) ([]Listed, Plan, error) {
 			listing[i].Octets = octets
 		}
 	}
-	plan, err = p.compare(listing, now)
+	plan, err := p.compare(listing, now)
 	return listing, plan, err
 }
 

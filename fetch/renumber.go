@@ -164,10 +164,8 @@ func (a *Account) Relearn(ctx context.Context, have []Stored) (learned, unknown 
 }
 
 func (p *poll) relearn(have []Stored) (learned, unknown int, err error) {
-	if err := p.open(); err != nil {
-		return 0, 0, err
-	}
-	listing, plan, err := p.plan(true)
+	p.sized = true
+	listing, plan, err := p.enter()
 	if err != nil {
 		return 0, 0, err
 	}

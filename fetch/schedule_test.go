@@ -238,7 +238,7 @@ func TestMessageThatFailsSlowsNothingDown(t *testing.T) {
 
 func TestLoginDelayIsKept(t *testing.T) {
 	h := newHouse(t, 0, func(s *pop3test.Server) { s.LoginDelay = 10 * time.Minute })
-	session, err := h.dial(t.Context())
+	session, err := h.dial(t.Context(), fetch.Opening{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,26 +1,6 @@
 package fetch
 
-import (
-	"time"
-
-	"popfetch/state"
-)
-
-// serialFor is how long a server is asked one command at a time after it was
-// seen to get out of step with more.
-const serialFor = 30 * 24 * time.Hour
-
-// serial says whether the server is known to need one command at a time.
-func (p *poll) serial() (bool, error) {
-	if p.OpenSerial == nil {
-		return false, nil
-	}
-	facts, err := p.Maildrop.Facts()
-	if err != nil {
-		return false, &StateError{err}
-	}
-	return !facts.Serial.IsZero() && time.Since(facts.Serial) < serialFor, nil
-}
+import "time"
 
 // onceMore visits the server a second time, without sending commands ahead, when
 // the first session was lost in the middle of messages that were asked for
@@ -29,7 +9,7 @@ func (p *poll) serial() (bool, error) {
 // forgotten.
 func (p *poll) onceMore(plan Plan) (_ Plan, inStep bool) {
 	lost := p.lostStep
-	if lost == nil || len(p.failures) != 1 || p.failures[0] != lost || p.OpenSerial == nil || p.unsure ||
+	if lost == nil || len(p.failures) != 1 || p.failures[0] != lost || !p.Fallback || p.unsure ||
 		p.life.reason() != nil || !p.session.Pipelined() {
 		return plan, false
 	}
@@ -46,7 +26,7 @@ func (p *poll) onceMore(plan Plan) (_ Plan, inStep bool) {
 		return plan, false
 	}
 	p.log.Warn("the server lost its step when commands were sent ahead; it is asked one at a time from now on", "reason", lost)
-	p.pending.Facts = &state.Facts{Serial: time.Now()}
+	p.facts.Serial = time.Now()
 	return second, true
 }
 
@@ -58,15 +38,13 @@ func (p *poll) secondVisit() (plan Plan, err error) {
 	if err := p.commit(nil); err != nil {
 		return plan, err
 	}
-	p.session.Close() // the maildrop is free for the next session only then
-	session, err := p.OpenSerial(p.life)
-	if err != nil {
-		return plan, p.because(err)
+	p.drop()
+	if err := p.open(Opening{Serial: true}); err != nil {
+		return plan, err
 	}
-	p.report.RoundTrips += p.session.RoundTrips()
-	p.session, p.lostStep, p.shifted, p.removable = session, nil, false, nil
+	p.lostStep, p.shifted, p.removable = nil, false, nil
 	p.problems, p.report.Failed, p.report.Skipped, p.lost = nil, 0, 0, 0
-	if _, plan, err = p.plan(false); err != nil {
+	if _, plan, err = p.plan(); err != nil {
 		return plan, err
 	}
 	if most := p.Policy.MaxMessages; most > 0 {

@@ -13,10 +13,10 @@ import (
 // withBoth lets the account choose between sessions with and without commands
 // sent ahead.
 func (h *house) withBoth() {
-	ahead, serial := h.options, h.options
-	ahead.Pipelining, serial.Pipelining = pop3.PipelineAuto, pop3.PipelineOff
+	ahead := h.options
+	ahead.Pipelining = pop3.PipelineAuto
 	h.account.Open = h.dialWith(&ahead)
-	h.account.OpenSerial = h.dialWith(&serial)
+	h.account.Fallback = true
 }
 
 // A server that cannot take commands ahead is noticed, the poll is finished

@@ -86,7 +86,7 @@ func crawl(t *testing.T, s slug, deadline time.Duration, check func(a *fetch.Acc
 		a := &fetch.Account{
 			Name: "test", Key: "k", Maildrop: notes, Policy: fetch.Policy{Delete: true}, Deadline: deadline,
 			Destination: (&house{dir: scratch(t)}).maildir,
-			Open: func(ctx context.Context) (fetch.Session, error) {
+			Open: func(ctx context.Context, _ fetch.Opening) (fetch.Session, error) {
 				near, far := net.Pipe()
 				go func() {
 					defer close(done)

@@ -6,10 +6,20 @@ import (
 	"popfetch/fetch/pop3"
 )
 
+// Opening is how a session is to begin.
+type Opening struct {
+	Serial bool // send one command at a time
+	// These are those of pop3.Credentials.
+	Expected pop3.Offer
+	Next     []string
+	Patient  bool
+}
+
 // Session is a maildrop in the TRANSACTION state, as a poll uses it. Its
 // methods behave as those of *pop3.Client.
 type Session interface {
 	Capabilities() pop3.Capabilities
+	Offer() pop3.Offer
 	List() iter.Seq2[pop3.ScanListing, error]
 	Uidl() iter.Seq2[pop3.UniqueID, error]
 	Top(nums []int, lines int) iter.Seq2[*pop3.Message, error]

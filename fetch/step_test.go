@@ -211,18 +211,18 @@ func TestSecondVisitLoggedInWhileTheFirstHeldTheLock(t *testing.T) {
 	h.ahead()
 	h.withBoth()
 	closed := false
-	open, serial := h.account.Open, h.account.OpenSerial
-	h.account.Open = func(ctx context.Context) (fetch.Session, error) {
-		s, err := open(ctx)
-		return parting{s, &closed}, err
-	}
-	h.account.OpenSerial = func(ctx context.Context) (fetch.Session, error) {
-		if closed {
+	open := h.account.Open
+	h.account.Open = func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+		switch {
+		case !how.Serial:
+			s, err := open(ctx, how)
+			return parting{s, &closed}, err
+		case closed:
 			h.server.Wait() // until the server has noticed
-		} else {
+		default:
 			t.Error("the first connection is open")
 		}
-		return serial(ctx)
+		return open(ctx, how)
 	}
 	h.mustPoll()
 	h.delivered(1, 2, 3, 4, 5, 6)

@@ -117,8 +117,8 @@ func (t *tap) fault(err error) error {
 // install puts the tap around all that an account talks to.
 func (t *tap) install(a *fetch.Account, outer func(deliver.Destination) deliver.Destination, group int) {
 	open, destination, rec := a.Open, a.Destination, a.Recover
-	a.Open = func(ctx context.Context) (s fetch.Session, err error) {
-		if injected := t.do("Open", func() { s, err = open(ctx); t.cut = closer(s) }); injected != nil {
+	a.Open = func(ctx context.Context, how fetch.Opening) (s fetch.Session, err error) {
+		if injected := t.do("Open", func() { s, err = open(ctx, how); t.cut = closer(s) }); injected != nil {
 			closer(s)()
 			return nil, injected
 		}

@@ -47,8 +47,8 @@ func (w watched) Dele(nums []int) iter.Seq2[int, error] {
 // watch puts w around the sessions of the account.
 func (h *house) watch(w watched) {
 	open := h.account.Open
-	h.account.Open = func(ctx context.Context) (fetch.Session, error) {
-		s, err := open(ctx)
+	h.account.Open = func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+		s, err := open(ctx, how)
 		if err != nil {
 			return nil, err
 		}

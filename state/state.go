@@ -115,6 +115,15 @@ type Facts struct {
 	// Serial is when it was last seen that the server gets out of step with
 	// commands that are sent ahead and does not without, zero for never.
 	Serial time.Time `json:"serial,omitzero"`
+	// Patient is when it was last seen that the server loses commands that are
+	// sent before it has answered to the login, zero for never.
+	Patient time.Time `json:"patient,omitzero"`
+	// Before and After are capabilities that the server has announced before
+	// and after a login over Protocol, one line each, those that help the next
+	// session. RFC 2449 section 5
+	Protocol string   `json:"protocol,omitzero"`
+	Before   []string `json:"before,omitempty"`
+	After    []string `json:"after,omitempty"`
 }
 
 // Empty says whether there is nothing to write.

@@ -61,6 +61,7 @@ type session struct {
 var _ fetch.Session = (*session)(nil)
 
 func (s *session) Capabilities() pop3.Capabilities { return pop3.Capabilities{} }
+func (s *session) Offer() pop3.Offer               { return pop3.Offer{} }
 
 // listed yields the numbers of the messages: those of the first session, which RFC 1939 does not
 // promise and nobody may lean on.

@@ -78,7 +78,7 @@ func (w *world) poll() error {
 	fsys := lazyFS{w.disk, w.omitted}
 	a := &fetch.Account{
 		Name: "work", User: "me", Host: "pop.example.org", Protocol: "POP3S", Key: "me@pop.example.org",
-		Open: func(context.Context) (fetch.Session, error) { return &session{w: w, open: true}, nil },
+		Open: func(context.Context, fetch.Opening) (fetch.Session, error) { return &session{w: w, open: true}, nil },
 		Destination: func(context.Context) (deliver.Destination, error) {
 			m := &Maildir{Path: crashPath, Owner: testOwner, Host: "desk", fs: fsys, init: w.makeTree}
 			if err := m.Open(); err != nil {

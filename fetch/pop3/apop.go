@@ -17,21 +17,30 @@ func (c *Client) Apop(user, secret string) error {
 	if err := (Credentials{User: user, Password: secret}).check(); err != nil {
 		return err
 	}
-	if strings.ContainsAny(user, " \t") {
-		return &AuthError{Method: "apop", User: user, Err: errors.New("APOP cannot send a user name with blanks")}
+	return c.talk(&apop{user: user, secret: secret}, nil)
+}
+
+// apop is the login with APOP.
+type apop struct{ user, secret string }
+
+func (d *apop) begin(c *Client, last func()) error {
+	if strings.ContainsAny(d.user, " \t") {
+		return &AuthError{Method: "apop", User: d.user, Err: errors.New("APOP cannot send a user name with blanks")}
 	}
 	if c.timestamp == "" {
-		return &AuthError{Method: "apop", User: user, Err: errors.New("the greeting has no timestamp that may be used for APOP")}
+		return &AuthError{Method: "apop", User: d.user, Err: errors.New("the greeting has no timestamp that may be used for APOP")}
 	}
-	sum := md5.Sum([]byte(c.timestamp + secret))
+	sum := md5.Sum([]byte(c.timestamp + d.secret))
 	digest := hex.EncodeToString(sum[:])
-	c.hide(secret, digest)
-	c.queue("APOP", "APOP "+user+" "+digest, "APOP "+user+" ***")
-	if _, err := c.status(); err != nil {
-		return refusedLogin("apop", user, err)
-	}
-	c.state = Transaction
+	c.hide(d.secret, digest)
+	c.queue("APOP", "APOP "+d.user+" "+digest, "APOP "+d.user+" ***")
+	last()
 	return nil
+}
+
+func (d *apop) end(c *Client) error {
+	_, err := c.status()
+	return refusedLogin("apop", d.user, err)
 }
 
 // timestamp finds the timestamp in a greeting, with its angle brackets. It has

@@ -21,13 +21,39 @@ type capability struct {
 	params []string
 }
 
+// Offer is what a server offers before the login and after it.
+type Offer struct {
+	Before Capabilities
+	After  Capabilities // the zero value where Before had all that counts, so that nobody has asked
+}
+
+// ParseCapabilities understands lines as Lines returns them. Without any it is
+// the zero value.
+func ParseCapabilities(lines []string) Capabilities {
+	c := Capabilities{Asked: len(lines) > 0, Known: len(lines) > 0}
+	for _, line := range lines {
+		c.add(line)
+	}
+	return c
+}
+
+// Lines returns the capabilities with their parameters, one line each, the names
+// in upper case, in the order of the server.
+func (c Capabilities) Lines() []string {
+	lines := make([]string, 0, len(c.list))
+	for _, e := range c.list {
+		lines = append(lines, strings.Join(append([]string{e.name}, e.params...), " "))
+	}
+	return lines
+}
+
 // Capa asks for the capabilities, in state AUTHORIZATION or TRANSACTION, and
 // remembers them. A server that refuses CAPA has none; that is no error.
 func (c *Client) Capa() (Capabilities, error) {
 	var refused *ResponseError
 	_, err := c.simple("CAPA", Authorization, Transaction)
 	if errors.As(err, &refused) {
-		c.caps = Capabilities{Asked: true}
+		c.learn(Capabilities{Asked: true})
 		return c.caps, nil
 	}
 	if err != nil {
@@ -46,9 +72,22 @@ func (c *Client) Capa() (Capabilities, error) {
 	if err != nil {
 		return Capabilities{}, err
 	}
-	c.caps = caps
+	c.learn(caps)
 	return caps, nil
 }
+
+func (c *Client) learn(caps Capabilities) {
+	c.caps = caps
+	if c.state == Transaction {
+		c.offer.After = caps
+	} else {
+		c.offer.Before = caps
+	}
+}
+
+// Offer returns what this session has learned of the server, for Credentials of
+// the next one.
+func (c *Client) Offer() Offer { return c.offer }
 
 // Capabilities returns what the last Capa said; the zero value before it, and
 // again after TLS has begun.

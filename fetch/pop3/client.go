@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -67,15 +68,20 @@ type Client struct {
 	greeting  string
 	timestamp string // for APOP, "" = none
 	caps      Capabilities
+	offer     Offer
 
-	out      []byte   // queued commands that are not written yet
-	queued   []string // their names
-	owed     []string // commands whose replies have not been read, oldest first
-	flights  int
-	during   string // the iteration that is not over
-	draining bool   // send nothing more before owed is empty, see Drain
+	out       []byte   // queued commands that are not written yet
+	queued    []string // their names
+	owed      []string // commands whose replies have not been read, oldest first
+	unclaimed []string // of these, the ones that no call has come for, see askAhead
+	flights   int
+	during    string // the iteration that is not over
+	draining  bool   // send nothing more before owed is empty, see Drain
 
+	patient   bool  // see Credentials
+	hasty     bool  // something was sent before the login was accepted
 	confirmed int   // see Confirmed
+	deletes   bool  // DELE was sent
 	broken    error // the first fatal error
 	closed    atomic.Bool
 }
@@ -213,7 +219,8 @@ func (c *Client) Close() error {
 	return c.link.Close()
 }
 
-// enter says whether a command may be called now.
+// enter says whether a command may be called now. What was asked for ahead and is
+// not this command is read and dropped.
 func (c *Client) enter(command string, allowed ...State) error {
 	if c.closed.Load() && c.state != Update || c.broken != nil {
 		return c.brokenBy(command)
@@ -221,12 +228,10 @@ func (c *Client) enter(command string, allowed ...State) error {
 	if c.during != "" {
 		return &StateError{Command: command, State: c.state, During: c.during}
 	}
-	for _, s := range allowed {
-		if s == c.state {
-			return nil
-		}
+	if !slices.Contains(allowed, c.state) {
+		return &StateError{Command: command, State: c.state}
 	}
-	return &StateError{Command: command, State: c.state}
+	return c.dropAhead(command)
 }
 
 // fail marks the client as broken by err and returns err.
@@ -234,7 +239,7 @@ func (c *Client) fail(err error) error {
 	if c.broken == nil {
 		c.broken = err
 	}
-	c.out, c.queued, c.owed = nil, nil, nil
+	c.out, c.queued, c.owed, c.unclaimed = nil, nil, nil, nil
 	return err
 }
 

@@ -47,7 +47,7 @@ func scan[T any](c *Client, command string, yield func(T, error) bool, parse fun
 		return
 	}
 	c.iterate(command, func() bool {
-		c.queue(command, command, command)
+		c.ask(command)
 		if _, err := c.status(); err != nil {
 			yield(zero, err)
 			return true

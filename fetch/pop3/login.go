@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -17,6 +18,17 @@ type Credentials struct {
 	// the server offers is. nil leaves the choice to the client, which never
 	// takes APOP.
 	Methods []string
+	// Expected is what Offer has told of an earlier session with the server in
+	// the same way, with TLS or without. Where the server took several commands
+	// at once, CAPA, the login and Next then go out in one flight, and the reply
+	// to CAPA shows whether it is still so.
+	Expected Offer
+	// Next are the commands that are called right after the login, in this
+	// order: STAT, LIST and UIDL may stand here. They are sent with the login
+	// where the server takes several commands at once.
+	Next []string
+	// Patient sends nothing ahead before the server has accepted the login.
+	Patient bool
 }
 
 // Methods returns the names of all login methods.
@@ -39,13 +51,23 @@ func automatic(private bool) []string {
 // after the login.
 //
 // An *AuthError leaves the client in state AUTHORIZATION. Nothing is sent for a
-// user or password that holds CR, LF or NUL.
+// user or password that holds CR, LF or NUL. An *AheadError is a session that broke
+// while more was on its way than the next step of the login.
 func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err := c.enter("log in", Authorization); err != nil {
 		return "", err
 	}
 	if err := cred.check(); err != nil {
 		return "", err
+	}
+	c.patient = cred.Patient
+	defer func() {
+		if c.broken != nil && c.hasty && c.ctx.Err() == nil {
+			err = &AheadError{Err: err}
+		}
+	}()
+	if method, err := c.rely(cred); err != errUnexpected {
+		return method, err
 	}
 	if !c.caps.Asked {
 		if _, err := c.Capa(); err != nil {
@@ -56,40 +78,97 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err != nil {
 		return "", &AuthError{User: cred.User, Err: err}
 	}
-	if err := c.use(method, cred); err != nil {
+	if err := c.talk(c.dialogOf(method, cred), c.afterLogin(cred.Next)); err != nil {
 		return method, err
 	}
-	return method, c.askAgain()
+	return method, c.settle(cred.Next)
 }
 
-// use logs in by one method.
-func (c *Client) use(method string, cred Credentials) error {
-	var err error
+// talk logs in. next goes out with the last that is said, where that is possible.
+func (c *Client) talk(d dialog, next []string) error {
+	if err := c.begin(d, next); err != nil {
+		return err
+	}
+	return c.finish(d)
+}
+
+// dialog is the login by one method, in two halves.
+type dialog interface {
+	// begin queues what can be said without an answer. Where the server takes
+	// several commands at once, last is called when all has been said; it may be
+	// called by end instead, or not at all.
+	begin(c *Client, last func()) error
+	// end reads the answers and says the rest.
+	end(c *Client) error
+}
+
+// begin queues the first half.
+func (c *Client) begin(d dialog, next []string) error {
+	return d.begin(c, func() {
+		if c.mayHurry() {
+			c.askAhead(next...)
+		}
+	})
+}
+
+// mayHurry says whether the login need not wait for the reply to its last step, or
+// what follows for that to the login. RFC 2449 section 6.6 offers PIPELINING in
+// both states.
+func (c *Client) mayHurry() bool {
+	hurry := c.Pipelined() && !c.patient
+	c.hasty = c.hasty || hurry
+	return hurry
+}
+
+// finish is the second half.
+func (c *Client) finish(d dialog) error {
+	if err := d.end(c); err != nil {
+		return err
+	}
+	c.state = Transaction
+	return nil
+}
+
+// afterLogin is what is asked after the login: CAPA for settle, and next.
+func (c *Client) afterLogin(next []string) []string {
+	if c.complete() {
+		return next
+	}
+	return append([]string{"CAPA"}, next...)
+}
+
+// settle makes sure after the login that the capabilities are known, and that next
+// is on its way.
+func (c *Client) settle(next []string) error {
+	if err := c.askAgain(); err != nil {
+		return err
+	}
+	if len(c.unclaimed) == 0 && c.Pipelined() {
+		c.askAhead(next...)
+	}
+	return nil
+}
+
+// dialogOf returns the login by a method that choose has chosen.
+func (c *Client) dialogOf(method string, cred Credentials) dialog {
 	switch method {
 	case "user":
-		return c.UserPass(cred.User, cred.Password)
+		return &userPass{user: cred.User, password: cred.Password}
 	case "apop":
-		return c.Apop(cred.User, cred.Password)
-	case "plain":
-		err = c.auth(sasl.NewPlainClient("", cred.User, cred.Password), cred.Password)
+		return &apop{user: cred.User, secret: cred.Password}
 	case "login":
-		err = c.auth(sasl.NewLoginClient(cred.User, cred.Password), cred.Password)
+		return &exchange{m: sasl.NewLoginClient(cred.User, cred.Password), user: cred.User, secrets: []string{cred.Password}}
 	case "cram-md5":
-		err = c.auth(&cramMD5{user: cred.User, secret: cred.Password}, cred.Password)
+		return &exchange{m: &cramMD5{user: cred.User, secret: cred.Password}, user: cred.User, secrets: []string{cred.Password}}
 	}
-	var refused *AuthError
-	if errors.As(err, &refused) {
-		refused.User = cred.User
-	}
-	return err
+	return &exchange{m: sasl.NewPlainClient("", cred.User, cred.Password), single: true, user: cred.User, secrets: []string{cred.Password}}
 }
 
 // askAgain asks for the capabilities after the login, where some servers first
 // tell them all.
 func (c *Client) askAgain() error {
 	before := c.caps
-	complete := before.Has("UIDL") && before.Has("TOP") && (before.Has("PIPELINING") || c.opts.Pipelining == PipelineOff)
-	if complete || !before.Known {
+	if c.complete() || !before.Known {
 		return nil
 	}
 	after, err := c.Capa()
@@ -97,6 +176,11 @@ func (c *Client) askAgain() error {
 		c.caps = before // asked in the wrong state, for this server
 	}
 	return err
+}
+
+// complete says whether the capabilities have all that counts after the login.
+func (c *Client) complete() bool {
+	return c.caps.Has("UIDL") && c.caps.Has("TOP") && (c.caps.Has("PIPELINING") || c.opts.Pipelining == PipelineOff)
 }
 
 // choose picks the method.
@@ -157,7 +241,6 @@ func (c *Client) offered() string {
 }
 
 // UserPass logs in with USER and PASS; errors are those of Login.
-// RFC 1939 section 7 (USER, PASS)
 func (c *Client) UserPass(user, password string) error {
 	if err := c.enter("USER", Authorization); err != nil {
 		return err
@@ -165,17 +248,40 @@ func (c *Client) UserPass(user, password string) error {
 	if err := (Credentials{User: user, Password: password}).check(); err != nil {
 		return err
 	}
-	c.hide(password)
-	c.queue("USER", "USER "+user, "USER "+user)
-	if _, err := c.status(); err != nil {
-		return refusedLogin("user", user, err)
+	return c.talk(&userPass{user: user, password: password}, nil)
+}
+
+// userPass is the login with USER and PASS. RFC 1939 section 7
+type userPass struct {
+	user, password string
+	whole          bool // PASS was sent with USER
+}
+
+func (d *userPass) begin(c *Client, last func()) error {
+	c.hide(d.password)
+	c.queue("USER", "USER "+d.user, "USER "+d.user)
+	if d.whole = c.mayHurry(); d.whole {
+		d.pass(c)
+		last()
 	}
-	c.queue("PASS", "PASS "+password, "PASS ***")
-	if _, err := c.status(); err != nil {
-		return refusedLogin("user", user, err)
-	}
-	c.state = Transaction
 	return nil
+}
+
+func (d *userPass) pass(c *Client) { c.queue("PASS", "PASS "+d.password, "PASS ***") }
+
+func (d *userPass) end(c *Client) error {
+	_, err := c.status()
+	switch {
+	case c.broken != nil:
+		return err
+	case d.whole:
+		_, passed := c.status()
+		err = cmp.Or(err, passed)
+	case err == nil:
+		d.pass(c)
+		_, err = c.status()
+	}
+	return refusedLogin("user", d.user, err)
 }
 
 // refusedLogin makes an *AuthError of a *ResponseError.

@@ -59,14 +59,14 @@ func TestLoginMethods(t *testing.T) {
 	for _, method := range Methods() {
 		t.Run(method, func(t *testing.T) {
 			c := connect(t, loginScript(method, "+OK"))
-			got, err := c.Login(Credentials{"bob", loginSecret, []string{strings.ToUpper(method)}})
+			got, err := c.Login(Credentials{User: "bob", Password: loginSecret, Methods: []string{strings.ToUpper(method)}})
 			if got != method || err != nil || c.State() != Transaction {
 				t.Errorf("%s, %v, %v", got, err, c.State())
 			}
 		})
 		t.Run(method+" refused", func(t *testing.T) {
 			c := connect(t, loginScript(method, "-ERR [AUTH] wrong"))
-			_, err := c.Login(Credentials{"bob", loginSecret, []string{method}})
+			_, err := c.Login(Credentials{User: "bob", Password: loginSecret, Methods: []string{method}})
 			var login *AuthError
 			var refused *ResponseError
 			if !errors.As(err, &login) || login.Method != method || login.User != "bob" ||
@@ -97,7 +97,7 @@ func TestTraceHasNoSecrets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = c.Login(Credentials{"bob", loginSecret, []string{method}})
+			_, err = c.Login(Credentials{User: "bob", Password: loginSecret, Methods: []string{method}})
 			shown := trace.String()
 			if err != nil {
 				shown += err.Error()
@@ -173,7 +173,7 @@ func TestChoice(t *testing.T) {
 
 func TestNothingFits(t *testing.T) {
 	c := connect(t, "S: +OK\nC: CAPA\nS: +OK\nS: USER\nS: SASL PLAIN\nS: .")
-	_, err := c.Login(Credentials{"bob", loginSecret, []string{"cram-md5"}})
+	_, err := c.Login(Credentials{User: "bob", Password: loginSecret, Methods: []string{"cram-md5"}})
 	var login *AuthError
 	if !errors.As(err, &login) || !strings.Contains(err.Error(), "(cram-md5)") || !strings.Contains(err.Error(), "SASL PLAIN") {
 		t.Errorf("got %v", err)
@@ -247,7 +247,7 @@ func TestInitialResponseLength(t *testing.T) {
 			script = "S: +OK\nC: AUTH PLAIN\nS: +\nC: " + encoded + "\nS: +OK"
 		}
 		c := connect(t, script)
-		if err := c.use("plain", Credentials{User: "u", Password: password}); err != nil {
+		if err := c.talk(c.dialogOf("plain", Credentials{User: "u", Password: password}), nil); err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -370,7 +370,7 @@ func TestErrorsAfterLoginHaveNoSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Login(Credentials{"bob", loginSecret, []string{method}}); err != nil {
+		if _, err := c.Login(Credentials{User: "bob", Password: loginSecret, Methods: []string{method}}); err != nil {
 			t.Fatal(err)
 		}
 		err = c.Noop()

@@ -155,7 +155,7 @@ func (c *Client) simple(command string, allowed ...State) (string, error) {
 	if err := c.enter(command, allowed...); err != nil {
 		return "", err
 	}
-	c.queue(command, command, command)
+	c.ask(command)
 	return c.status()
 }
 

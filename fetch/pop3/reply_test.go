@@ -148,15 +148,20 @@ func TestQuit(t *testing.T) {
 		name, script string
 		want         func(error) bool
 	}{
-		{"confirmed", "C: QUIT\nS: +OK", func(err error) bool { return err == nil }},
-		{"some not removed", "C: QUIT\nS: -ERR some deleted messages not removed", func(err error) bool { return errors.As(err, new(*ResponseError)) }},
-		{"no reply", "C: QUIT\nCLOSE", func(err error) bool {
+		{"confirmed", "C: DELE 1\nS: +OK\nC: QUIT\nS: +OK", func(err error) bool { return err == nil }},
+		{"some not removed", "C: DELE 1\nS: +OK\nC: QUIT\nS: -ERR some deleted messages not removed", func(err error) bool { return errors.As(err, new(*ResponseError)) }},
+		{"no reply", "C: DELE 1\nS: +OK\nC: QUIT\nCLOSE", func(err error) bool {
 			// A pipe tells of its other end in one of two ways.
 			return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := transaction(t, tt.script)
+			for _, err := range c.Dele([]int{1}) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
 			if err := c.Quit(); !tt.want(err) {
 				t.Errorf("got %v", err)
 			}
@@ -168,8 +173,14 @@ func TestQuit(t *testing.T) {
 			}
 		})
 	}
+	t.Run("nothing to confirm", func(t *testing.T) {
+		c := transaction(t, "C: QUIT")
+		if err := c.Quit(); err != nil || c.State() != Update {
+			t.Errorf("%v, %v", err, c.State())
+		}
+	})
 	t.Run("before login", func(t *testing.T) {
-		c := connect(t, "S: +OK\nC: QUIT\nS: +OK")
+		c := connect(t, "S: +OK\nC: QUIT")
 		if err := c.Quit(); err != nil || c.State() != Authorization {
 			t.Errorf("%v, %v", err, c.State())
 		}

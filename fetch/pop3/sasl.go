@@ -22,22 +22,37 @@ const (
 // not expect, cancel the exchange; what the server then says leaves the client
 // in step. If m has a method Done() bool, success counts only when that is true.
 // Errors are those of Login. RFC 5034 section 4
-func (c *Client) Auth(m sasl.Client) error { return c.auth(m) }
-
-// auth is Auth with secrets that m will use.
-func (c *Client) auth(m sasl.Client, secrets ...string) error {
+func (c *Client) Auth(m sasl.Client) error {
 	if err := c.enter("AUTH", Authorization); err != nil {
 		return err
 	}
-	mech, ir, err := m.Start()
+	return c.talk(&exchange{m: m}, nil)
+}
+
+// exchange is one AUTH command.
+type exchange struct {
+	m       sasl.Client
+	user    string   // for errors
+	secrets []string // that m uses
+	single  bool     // the initial response is all that m says
+
+	method  string
+	command string
+	pending []byte // the initial response, if the first challenge has to be waited for
+	last    func() // see dialog; nil once it was called
+}
+
+func (x *exchange) begin(c *Client, last func()) error {
+	mech, ir, err := x.m.Start()
+	x.method = strings.ToLower(mech)
 	if err != nil {
-		return &AuthError{Method: strings.ToLower(mech), Err: err}
+		return &AuthError{Method: x.method, User: x.user, Err: err}
 	}
-	c.hide(secrets...)
-	x := exchange{c: c, m: m, method: strings.ToLower(mech), command: "AUTH " + mech}
+	x.command, x.last = "AUTH "+mech, last
+	c.hide(x.secrets...)
 	line, shown := x.command, x.command
 	if ir != nil {
-		encoded := x.encode(ir)
+		encoded := encode(c, ir)
 		if encoded == "" {
 			encoded = "=" // an empty one, not none
 		}
@@ -48,21 +63,14 @@ func (c *Client) auth(m sasl.Client, secrets ...string) error {
 		}
 	}
 	c.queue(x.command, line, shown)
-	return x.run()
+	if x.single && x.pending == nil {
+		last()
+	}
+	return nil
 }
 
-// exchange is one AUTH command.
-type exchange struct {
-	c       *Client
-	m       sasl.Client
-	method  string
-	command string
-	pending []byte // the initial response, if the first challenge has to be waited for
-}
-
-// run answers challenges until the server decides.
-func (x *exchange) run() error {
-	c := x.c
+// end answers challenges until the server decides.
+func (x *exchange) end(c *Client) error {
 	for range maxChallenges {
 		_, line, err := c.reply(maxChallenge)
 		if err != nil {
@@ -70,16 +78,29 @@ func (x *exchange) run() error {
 		}
 		challenge, more := continuation(line)
 		if !more {
-			return x.end(line)
+			return x.decided(c, line)
 		}
 		c.wire.trace("S", "+ ***")
+		if len(c.owed) > 0 {
+			return c.protocol(x.command, line, "a challenge where everything had been said")
+		}
 		answer, err := x.answer(challenge)
 		if err != nil {
-			return x.cancel(err)
+			return x.cancel(c, err)
 		}
-		c.queue(x.command, x.encode(answer), "***")
+		c.queue(x.command, encode(c, answer), "***")
+		if x.done() && x.last != nil {
+			x.last()
+			x.last = nil
+		}
 	}
 	return c.protocol(x.command, nil, fmt.Sprintf("more than %d challenges", maxChallenges))
+}
+
+// done says whether m knows that nothing is left to say.
+func (x *exchange) done() bool {
+	proof, ok := x.m.(interface{ Done() bool })
+	return ok && proof.Done()
 }
 
 // continuation returns the challenge, still encoded, of a line that is one.
@@ -107,37 +128,35 @@ func (x *exchange) answer(encoded []byte) ([]byte, error) {
 }
 
 // encode also keeps what is sent out of the trace of what comes back.
-func (x *exchange) encode(b []byte) string {
+func encode(c *Client, b []byte) string {
 	encoded := base64.StdEncoding.EncodeToString(b)
-	x.c.hide(encoded)
+	c.hide(encoded)
 	return encoded
 }
 
-// end takes the server's decision.
-func (x *exchange) end(line []byte) error {
-	c := x.c
+// decided takes the server's decision.
+func (x *exchange) decided(c *Client, line []byte) error {
 	if _, err := c.verdict(x.command, line); err != nil {
-		return refusedLogin(x.method, "", err)
+		return refusedLogin(x.method, x.user, err)
 	}
-	proof, ok := x.m.(interface{ Done() bool })
-	if x.pending != nil || ok && !proof.Done() {
+	_, proves := x.m.(interface{ Done() bool })
+	if x.pending != nil || proves && !x.done() {
 		return c.protocol(x.command, line, "the login was accepted before the exchange was complete")
 	}
-	c.state = Transaction
 	return nil
 }
 
 // cancel ends the exchange from our side; the server has to answer -ERR.
 // RFC 5034 section 4
-func (x *exchange) cancel(cause error) error {
-	x.c.queue(x.command, "*", "*")
-	_, err := x.c.status()
+func (x *exchange) cancel(c *Client, cause error) error {
+	c.queue(x.command, "*", "*")
+	_, err := c.status()
 	var refused *ResponseError
 	switch {
 	case err == nil:
-		return x.c.protocol(x.command, []byte("+OK"), "a cancelled login was accepted")
+		return c.protocol(x.command, []byte("+OK"), "a cancelled login was accepted")
 	case errors.As(err, &refused):
-		return &AuthError{Method: x.method, Err: cause}
+		return &AuthError{Method: x.method, User: x.user, Err: cause}
 	}
 	return err
 }

@@ -51,7 +51,7 @@ func (c *Client) handshake() error {
 	c.tls = conn
 	c.wire.conn = conn
 	c.wire.r.Reset(&c.wire)
-	c.caps = Capabilities{}
+	c.caps, c.offer = Capabilities{}, Offer{}
 	return nil
 }
 

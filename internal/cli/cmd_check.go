@@ -76,7 +76,7 @@ func (h *house) inspect(ctx context.Context, a *config.Account) (*inspection, er
 	d := &door{account: a, log: h.log.With("account", a.Name)}
 	found := &inspection{Account: a.Name, Server: a.Address()}
 	d.see = func(c *pop3.Client) { found.connection(c) }
-	client, err := d.enter(ctx, pop3.PipelineOff)
+	client, err := d.enter(ctx, fetch.Opening{Serial: true})
 	if err != nil {
 		var refused *tls.CertificateVerificationError
 		if errors.As(err, &refused) && len(refused.UnverifiedCertificates) > 0 {
@@ -86,9 +86,7 @@ func (h *house) inspect(ctx context.Context, a *config.Account) (*inspection, er
 	}
 	defer client.Close()
 	found.Method = d.method
-	for _, name := range client.Capabilities().Names() {
-		found.Capabilities = append(found.Capabilities, strings.Join(append([]string{name}, client.Capabilities().Params(name)...), " "))
-	}
+	found.Capabilities = client.Capabilities().Lines()
 	if found.Messages, found.Octets, err = client.Stat(); err != nil {
 		return found, err
 	}

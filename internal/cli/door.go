@@ -35,20 +35,18 @@ type door struct {
 	see      func(*pop3.Client)     // is shown the connection before the login, may be nil
 }
 
-// opener returns what opens the maildrop for a poll.
-func (d *door) opener(p pop3.Pipelining) func(context.Context) (fetch.Session, error) {
-	return func(ctx context.Context) (fetch.Session, error) {
-		client, err := d.enter(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		return client, nil
+// open opens the maildrop for a poll.
+func (d *door) open(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+	client, err := d.enter(ctx, how)
+	if err != nil {
+		return nil, err
 	}
+	return client, nil
 }
 
 // enter dials, secures the connection and logs in. The password is looked up
 // before, so that nobody types it against the server's clock.
-func (d *door) enter(ctx context.Context, p pop3.Pipelining) (*pop3.Client, error) {
+func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, error) {
 	a := d.account
 	password := d.password
 	if password == "" {
@@ -57,14 +55,16 @@ func (d *door) enter(ctx context.Context, p pop3.Pipelining) (*pop3.Client, erro
 			return nil, err
 		}
 	}
-	client, err := d.dial(ctx, p)
+	client, err := d.dial(ctx, how.Serial)
 	if err != nil {
 		return nil, err
 	}
 	if d.see != nil {
 		d.see(client)
 	}
-	d.method, err = client.Login(pop3.Credentials{User: a.User, Password: password, Methods: a.Auth})
+	d.method, err = client.Login(pop3.Credentials{
+		User: a.User, Password: password, Methods: a.Auth, Expected: how.Expected, Next: how.Next, Patient: how.Patient,
+	})
 	if err != nil {
 		client.Close()
 		d.password = ""
@@ -76,13 +76,15 @@ func (d *door) enter(ctx context.Context, p pop3.Pipelining) (*pop3.Client, erro
 }
 
 // dial connects and secures the connection: AUTHORIZATION state.
-func (d *door) dial(ctx context.Context, p pop3.Pipelining) (*pop3.Client, error) {
+func (d *door) dial(ctx context.Context, serial bool) (*pop3.Client, error) {
 	a := d.account
 	o := &pop3.Options{
-		Security:   security(a.TLS),
-		Timeout:    time.Duration(a.Timeout),
-		Pipelining: p,
-		Log:        d.log,
+		Security: security(a.TLS),
+		Timeout:  time.Duration(a.Timeout),
+		Log:      d.log,
+	}
+	if serial || a.Pipelining == config.PipeliningOff {
+		o.Pipelining = pop3.PipelineOff
 	}
 	host, err := asciiHost(a.Host)
 	if err != nil {

@@ -98,7 +98,7 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		User:     a.User,
 		Host:     a.Host,
 		Protocol: "POP3",
-		Open:     d.opener(pipelining(a.Pipelining)),
+		Open:     d.open,
 		Destination: func(ctx context.Context) (deliver.Destination, error) {
 			return h.destination(a, log)
 		},
@@ -110,12 +110,10 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		Deadline: time.Duration(a.Deadline),
 		Log:      log,
 		Progress: progress,
+		Fallback: a.Pipelining == config.PipeliningAuto,
 	}
 	if a.TLS != config.TLSNone {
 		account.Protocol = "POP3S"
-	}
-	if a.Pipelining == config.PipeliningAuto {
-		account.OpenSerial = d.opener(pop3.PipelineOff)
 	}
 	if a.Received {
 		account.Stamp = h.stamp.Received
@@ -197,12 +195,4 @@ func security(m config.TLSMode) pop3.Security {
 		return pop3.ClearText
 	}
 	return pop3.ImplicitTLS
-}
-
-// pipelining is the client's word for the configuration's.
-func pipelining(p config.Pipelining) pop3.Pipelining {
-	if p == config.PipeliningOff {
-		return pop3.PipelineOff
-	}
-	return pop3.PipelineAuto
 }

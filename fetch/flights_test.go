@@ -1,0 +1,138 @@
+package fetch_test
+
+import (
+	"testing"
+	"time"
+
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+	"popfetch/state"
+)
+
+// commits counts the changes that are written.
+type commits struct {
+	state.Maildrop
+	n int
+}
+
+func (c *commits) Commit(change state.Change) error {
+	if !change.Empty() {
+		c.n++
+	}
+	return c.Maildrop.Commit(change)
+}
+
+// So many flights and state transactions a poll costs, and no more: these are the
+// figures that no noisy machine can blur.
+func TestFlightsOfAPoll(t *testing.T) {
+	const prompt, serial = pop3.PipelineAuto, pop3.PipelineOff
+	type visit struct{ fresh, flights, commits int }
+	for name, tt := range map[string]struct {
+		pipelining pop3.Pipelining
+		policy     fetch.Policy
+		server     func(*pop3test.Server)
+		visits     []visit
+	}{
+		// CAPA; login, UIDL, LIST; RETR; QUIT. Then: CAPA, login, UIDL; (LIST; RETR;) QUIT.
+		"kept": {prompt, fetch.Policy{}, nil, []visit{{20, 4, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
+		// As above, with LIST always, and DELE.
+		"deleted": {prompt, fetch.Policy{Delete: true}, nil, []visit{{20, 5, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
+		// What the first visit learns is stored.
+		"nothing there": {prompt, fetch.Policy{}, nil, []visit{{0, 3, 1}, {0, 2, 0}}},
+		// CAPA; login; CAPA; UIDL, LIST; RETR; QUIT. Then: login; CAPA, UIDL; QUIT.
+		"capabilities told late": {prompt, fetch.Policy{}, func(s *pop3test.Server) { s.LateCapa = []string{"TOP", "PIPELINING"} }, []visit{{1, 6, 2}, {0, 3, 0}}},
+		// CAPA; login; CAPA; UIDL; LIST; RETR, one by one; QUIT.
+		"without PIPELINING": {prompt, fetch.Policy{}, without("PIPELINING"), []visit{{3, 9, 2}, {0, 5, 0}}},
+		"one by one":         {serial, fetch.Policy{}, nil, []visit{{3, 8, 2}, {0, 4, 0}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 0, func(s *pop3test.Server) {
+				s.Security = pop3test.ImplicitTLS
+				if tt.server != nil {
+					tt.server(s)
+				}
+			})
+			h.secured(pop3.ImplicitTLS)
+			h.options.Pipelining = tt.pipelining
+			h.account.Policy = tt.policy
+			count := &commits{Maildrop: h.account.Maildrop}
+			h.account.Maildrop = count
+			next := 1
+			for i, v := range tt.visits {
+				for range v.fresh {
+					h.drop.Add(message(next))
+					next++
+				}
+				count.n = 0
+				r := h.mustPoll()
+				if r.Delivered != v.fresh || r.RoundTrips != v.flights || count.n != v.commits {
+					t.Errorf("visit %d: %d of %d delivered, %d flights, want %d, %d transactions, want %d",
+						i+1, r.Delivered, v.fresh, r.RoundTrips, v.flights, count.n, v.commits)
+				}
+			}
+		})
+	}
+}
+
+// A server that forgets what was sent with the login is visited once more, and
+// then spared for some time.
+func TestServerThatLosesWhatComesWithTheLogin(t *testing.T) {
+	h := newHouse(t, 2, serving(pop3test.ImplicitTLS))
+	h.secured(pop3.ImplicitTLS)
+	h.ahead()
+	h.account.Policy.Delete = false
+	h.mustPoll()
+	h.server.SetFaults(pop3test.Fault{At: "AUTH", Do: pop3test.Forget})
+	h.options.Timeout = 200 * time.Millisecond
+	h.drop.Add(message(3))
+	before := h.server.Sessions()
+	if r := h.mustPoll(); r.Delivered != 1 {
+		t.Errorf("%+v", r)
+	}
+	h.delivered(1, 2, 3)
+	if n := h.server.Sessions() - before; n != 2 {
+		t.Errorf("%d sessions, want 2", n)
+	}
+	facts, err := h.account.Maildrop.Facts()
+	if err != nil || time.Since(facts.Patient) > time.Hour {
+		t.Errorf("noted %+v, %v", facts, err)
+	}
+	before = h.server.Sessions()
+	if r := h.mustPoll(); r.Seen != 3 || h.server.Sessions()-before != 1 {
+		t.Errorf("%+v in %d sessions", r, h.server.Sessions()-before)
+	}
+}
+
+// A refused login makes the next one ask what the server offers.
+func TestRefusedLoginReliesOnNothingNext(t *testing.T) {
+	h := newHouse(t, 2, serving(pop3test.ImplicitTLS))
+	h.secured(pop3.ImplicitTLS)
+	h.ahead()
+	h.mustPoll()
+	h.server.SetFaults(pop3test.Fault{At: "AUTH", Do: pop3test.Err, Text: "[AUTH] no"})
+	_, err := h.poll()
+	class(t, err, fetch.Auth)
+	if facts, err := h.account.Maildrop.Facts(); err != nil || facts.Before != nil {
+		t.Errorf("noted %+v, %v", facts, err)
+	}
+	h.server.SetFaults()
+	if r := h.mustPoll(); r.RoundTrips != 3 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// What was learned over TLS is no word about a connection without.
+func TestWhatIsKnownIsOfOneProtocol(t *testing.T) {
+	h := newHouse(t, 2, serving(pop3test.ImplicitTLS))
+	h.secured(pop3.ImplicitTLS)
+	h.ahead()
+	h.mustPoll()
+	h.account.Protocol = "POP3S"
+	if r := h.mustPoll(); r.RoundTrips != 3 {
+		t.Errorf("%+v", r)
+	}
+	if r := h.mustPoll(); r.RoundTrips != 2 {
+		t.Errorf("%+v", r)
+	}
+}

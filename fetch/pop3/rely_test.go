@@ -1,0 +1,179 @@
+package pop3
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// offering is the script of an answer to CAPA.
+func offering(lines ...string) string {
+	return "S: +OK\nS: " + strings.Join(append(lines, "."), "\nS: ") + "\n"
+}
+
+// everything is what a good server offers.
+var everything = []string{"UIDL", "TOP", "PIPELINING", "USER", "SASL PLAIN CRAM-MD5"}
+
+// relying logs in over TCP where everything was offered before.
+func relying(t *testing.T, known Offer, method, script string) (*Client, error) {
+	t.Helper()
+	c, err := peer{script: script}.dialTCP(t, &Options{Security: ClearText, Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cred := Credentials{User: "u", Password: "secret", Expected: known, Next: []string{"UIDL", "LIST"}}
+	if method != "" {
+		cred.Methods = []string{method}
+	}
+	_, err = c.Login(cred)
+	return c, err
+}
+
+// list reads both listings and leaves.
+func list(t *testing.T, c *Client) {
+	t.Helper()
+	for u, err := range c.Uidl() {
+		if err != nil || u.ID != "a" {
+			t.Error(u, err)
+		}
+	}
+	for l, err := range c.List() {
+		if err != nil || l.Octets != 5 {
+			t.Error(l, err)
+		}
+	}
+	if err := c.Quit(); err != nil {
+		t.Error(err)
+	}
+}
+
+const (
+	sentListings = "C: UIDL\nC: LIST\n"
+	gotListings  = "S: +OK\nS: 1 a\nS: .\nS: +OK\nS: 1 5\nS: .\n"
+)
+
+var authPlain = "C: AUTH PLAIN " + b64("\x00u\x00secret") + "\n"
+
+// What one flight may hold is in one: the replies come after all of it.
+func TestLoginInOneFlight(t *testing.T) {
+	before := Offer{Before: ParseCapabilities(everything)}
+	scarce := ParseCapabilities([]string{"USER", "PIPELINING"})
+	for name, tt := range map[string]struct {
+		known   Offer
+		method  string
+		script  string
+		flights int // with QUIT
+	}{
+		"plain": {before, "plain", "C: CAPA\n" + authPlain + sentListings + offering(everything...) + "S: +OK\n" + gotListings, 2},
+		"user": {before, "user", "C: CAPA\nC: USER u\nC: PASS secret\n" + sentListings +
+			offering(everything...) + "S: +OK\nS: +OK\n" + gotListings, 2},
+		"cram-md5": {before, "cram-md5", "C: CAPA\nC: AUTH CRAM-MD5\n" + offering(everything...) + "S: + " + b64("<1@x>") + "\n" +
+			"C: " + b64("u 4453c3d0fd168792d565c728b4df6739") + "\n" + sentListings + "S: +OK\n" + gotListings, 3},
+		"capabilities told in two parts": {Offer{Before: scarce, After: ParseCapabilities(everything)}, "user",
+			"C: CAPA\nC: USER u\nC: PASS secret\nC: CAPA\n" + sentListings +
+				offering("USER", "PIPELINING") + "S: +OK\nS: +OK\n" + offering(everything...) + gotListings, 2},
+		"more told before than expected": {Offer{Before: scarce}, "user",
+			"C: CAPA\nC: USER u\nC: PASS secret\nC: CAPA\n" + sentListings +
+				offering(everything...) + "S: +OK\nS: +OK\n" + offering(everything...) + gotListings, 2},
+		"PIPELINING after the login": {Offer{Before: ParseCapabilities([]string{"USER", "SASL PLAIN"}), After: ParseCapabilities(everything)}, "plain",
+			authPlain + "S: +OK\nC: CAPA\n" + sentListings + offering(everything...) + gotListings, 3},
+		"nothing known": {Offer{}, "plain", "C: CAPA\n" + offering(everything...) + authPlain + sentListings + "S: +OK\n" + gotListings, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := relying(t, tt.known, tt.method, "S: +OK <2@y>\n"+tt.script+"C: QUIT")
+			if err != nil {
+				t.Fatal(err)
+			}
+			list(t, c)
+			if c.RoundTrips() != tt.flights {
+				t.Errorf("%d flights, want %d", c.RoundTrips(), tt.flights)
+			}
+			if offer := c.Offer(); !c.Capabilities().Has("PIPELINING") || !offer.Before.Has("PIPELINING") && !offer.After.Has("PIPELINING") {
+				t.Errorf("learned %v", offer)
+			}
+		})
+	}
+}
+
+// A server that takes one command at a time is asked so, and does not get CAPA
+// because of what is known.
+func TestNothingAheadWithoutPIPELINING(t *testing.T) {
+	serial := []string{"UIDL", "TOP", "USER"}
+	c, err := relying(t, Offer{Before: ParseCapabilities(serial)}, "",
+		"S: +OK\nC: CAPA\n"+offering(serial...)+"C: USER u\nS: +OK\nC: PASS secret\nS: +OK\nC: CAPA\n"+offering(serial...)+"C: UIDL\nS: +OK\nS: 1 a\nS: .\nC: LIST\nS: +OK\nS: 1 5\nS: .\nC: QUIT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list(t, c)
+}
+
+// A method that is gone is no refusal of the password: another one is tried. A
+// refused password is.
+func TestExpectationThatFails(t *testing.T) {
+	now := []string{"UIDL", "TOP", "PIPELINING", "USER"}
+	known := Offer{Before: ParseCapabilities(everything)}
+	refused := "S: -ERR no\nS: -ERR what\nS: -ERR what\n"
+	c, err := relying(t, known, "", "S: +OK\nC: CAPA\n"+strings.Replace(authPlain, "PLAIN", "CRAM-MD5", 1)[:len("C: AUTH CRAM-MD5")]+"\n"+
+		offering(now...)+"S: -ERR no\nC: USER u\nC: PASS secret\n"+sentListings+"S: +OK\nS: +OK\n"+gotListings+"C: QUIT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list(t, c)
+
+	c, err = relying(t, known, "plain", "S: +OK\nC: CAPA\n"+authPlain+sentListings+offering(everything...)+refused+"C: QUIT")
+	var wrong *AuthError
+	if !errors.As(err, &wrong) || errors.As(err, new(*AheadError)) || c.State() != Authorization {
+		t.Errorf("%v in state %v", err, c.State())
+	}
+	if err := c.Quit(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A server that loses what was sent ahead is told from one that refuses.
+func TestAheadError(t *testing.T) {
+	for name, script := range map[string]string{
+		"closed":      "S: +OK\nC: CAPA\n" + authPlain + sentListings + "CLOSE",
+		"garbled":     "S: +OK\nC: CAPA\n" + authPlain + sentListings + offering(everything...) + "S: 1 a\n",
+		"a challenge": "S: +OK\nC: CAPA\n" + authPlain + sentListings + offering(everything...) + "S: + \n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := relying(t, Offer{Before: ParseCapabilities(everything)}, "plain", script)
+			if !errors.As(err, new(*AheadError)) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// Who has listings sent ahead may call something else first.
+func TestUnclaimedReplies(t *testing.T) {
+	c, err := relying(t, Offer{Before: ParseCapabilities(everything)}, "plain",
+		"S: +OK\nC: CAPA\n"+authPlain+sentListings+offering(everything...)+"S: +OK\n"+gotListings+"C: LIST\nS: +OK\nS: 1 7\nS: .\nC: QUIT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, octets := range []int64{5, 7} {
+		for l, err := range c.List() {
+			if err != nil || l.Octets != octets {
+				t.Error(l, err)
+			}
+		}
+	}
+	if err := c.Quit(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Lines and ParseCapabilities are inverse.
+func TestCapabilityLines(t *testing.T) {
+	c := ParseCapabilities([]string{"top", "SASL PLAIN  login", "Sasl x"})
+	if got := c.Lines(); !slices.Equal(got, []string{"TOP", "SASL PLAIN login x"}) || !c.Known {
+		t.Errorf("%q, %v", got, c.Known)
+	}
+	if zero := ParseCapabilities(nil); zero.Known || zero.Asked || len(zero.Lines()) != 0 {
+		t.Errorf("%+v", zero)
+	}
+}
