@@ -94,8 +94,9 @@ func (a *Account) Poll(ctx context.Context) (Report, error) {
 	p.guard(p.run)
 	p.guard(p.end)
 	p.report.Account = a.Name
+	p.report.Delivered, p.report.Failed = p.delivered, p.failed
 	p.report.Seconds = time.Since(started).Seconds()
-	p.report.Err = p.failed()
+	p.report.Err = p.outcome()
 	return p.report, p.report.Err
 }
 
@@ -116,5 +117,5 @@ func (a *Account) Look(ctx context.Context, fn func(s Session, listing []Listed,
 	}
 	p.guard(func() { p.fail(look()) })
 	p.guard(p.end)
-	return p.failed()
+	return p.outcome()
 }

@@ -15,6 +15,7 @@ type body struct {
 	digest   *digest
 	limit    int64 // octets, 0 = none
 	progress Progress
+	between  func() // called before each read
 	octets   int64
 	head     [4]byte // the first octets
 	err      error   // why reading ended, nil at io.EOF
@@ -27,6 +28,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
+	b.between()
 	n, err := b.r.Read(p)
 	if b.octets < int64(len(b.head)) {
 		copy(b.head[b.octets:], p[:n])

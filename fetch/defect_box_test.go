@@ -117,8 +117,8 @@ func TestCrashBetweenTwoMessagesRepeatedTheFirst(t *testing.T) {
 func TestWholeMaildropWasFetchedOnlyToBePutOff(t *testing.T) {
 	const all = 12
 	for name, tt := range map[string]struct {
-		puts func(nth int) bool
-		retr int // how many are fetched
+		puts  func(nth int) bool
+		tried int // how many are published; one more may have been fetched by then
 	}{
 		"everything":          {func(int) bool { return true }, 5},
 		"all but the first":   {func(n int) bool { return n > 1 }, 6},
@@ -145,8 +145,8 @@ func TestWholeMaildropWasFetchedOnlyToBePutOff(t *testing.T) {
 			if tt.puts != nil {
 				class(t, err, fetch.Temporary)
 			}
-			if got := len(h.sent(1, "RETR")); got != tt.retr || nth != tt.retr {
-				t.Errorf("%d are fetched and %d published, want %d", got, nth, tt.retr)
+			if got := len(h.sent(1, "RETR")); got > tt.tried+1 || nth != tt.tried {
+				t.Errorf("%d are fetched and %d published, want %d", got, nth, tt.tried)
 			}
 			if delivered := nth - refused; tt.puts != nil && (r.Delivered != delivered || r.Deleted != delivered || r.Failed != refused) {
 				t.Errorf("%+v, %d of %d were put off", r, refused, nth)

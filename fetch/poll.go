@@ -20,8 +20,8 @@ import (
 // poll is one visit to one account.
 type poll struct {
 	*Account
+	ledger
 	life    *lifetime
-	log     *slog.Logger
 	report  Report
 	session Session
 	dest    deliver.Destination
@@ -31,27 +31,23 @@ type poll struct {
 	sized   bool        // sizes are wanted whatever the plan says
 	likely  bool        // they are likely to be wanted
 
-	group     group
-	pending   state.Change            // rides in the next transaction
-	closing   []deliver.Staged        // given up, once the next transaction has ended their intents
-	done      int                     // messages of this poll that were answered
-	before    int                     // of these, before the present loop over Retr
-	sure      int                     // of these, known to be what was asked for
-	unseen    map[string]state.Record // by id: deleted, listed again, and the header block was not shown
-	withheld  []withheld              // what the server has refused to give in this session
-	given     bool                    // it has given a message
-	removable []removable             // messages that are delivered and recorded, of which the server's copy may go
-	failures  []error                 // of the account
-	problems  []error                 // of single messages
-	lost      int                     // lines of the listing that made no sense
-	shifted   bool                    // replies may belong to other commands, see Confirmed
-	lostStep  error                   // why the session broke while messages were received
-	putOff    int                     // messages in a row that the destination has put off
-	unsure    bool                    // a transaction failed: it is not known what is recorded
+	group    group
+	settling *settling               // the group before, nil = none
+	done     int                     // messages of this poll that were answered
+	before   int                     // of these, before the present loop over Retr
+	sure     int                     // of these, known to be what was asked for
+	unseen   map[string]state.Record // by id: deleted, listed again, and the header block was not shown
+	withheld []withheld              // what the server has refused to give in this session
+	given    bool                    // it has given a message
+	failures []error                 // of the account
+	lost     int                     // lines of the listing that made no sense
+	shifted  bool                    // replies may belong to other commands, see Confirmed
+	lostStep error                   // why the session broke while messages were received
 }
 
 func (a *Account) begin(ctx context.Context) *poll {
-	p := &poll{Account: a, log: a.Log, life: newLifetime(ctx, cmp.Or(a.Deadline, defaultDeadline))}
+	p := &poll{Account: a, life: newLifetime(ctx, cmp.Or(a.Deadline, defaultDeadline))}
+	p.maildrop, p.log = a.Maildrop, a.Log
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -71,6 +67,7 @@ func (p *poll) guard(step func()) {
 // end drops the connection if it is still there, without UPDATE.
 func (p *poll) end() {
 	defer p.life.end()
+	p.fail(p.await()) // after a panic
 	p.drop()
 	if p.dest != nil {
 		p.dest.Close()
@@ -138,8 +135,8 @@ func (p *poll) fail(err error) {
 	}
 }
 
-// failed is the error of the poll, nil where all went well.
-func (p *poll) failed() error {
+// outcome is the error of the poll, nil where all went well.
+func (p *poll) outcome() error {
 	if errs := append(p.failures, p.problems...); len(errs) > 0 {
 		return &AccountError{p.Name, errs}
 	}
@@ -259,12 +256,6 @@ func (p *poll) finish(plan Plan) error {
 	return nil
 }
 
-// removable is a message that may be deleted from the server, with its record.
-type removable struct {
-	num   int
-	entry state.Entry
-}
-
 // doomed returns the messages to delete, in ascending order of their numbers.
 func (p *poll) doomed(plan Plan) []removable {
 	var all []removable
@@ -276,22 +267,6 @@ func (p *poll) doomed(plan Plan) []removable {
 	}
 	slices.SortFunc(all, func(a, b removable) int { return a.num - b.num })
 	return all
-}
-
-// commit stores what is pending and the entries after it, in one transaction.
-func (p *poll) commit(put []state.Entry) error {
-	change := p.pending
-	change.Put = append(change.Put, put...)
-	p.pending = state.Change{}
-	if err := p.Maildrop.Commit(change); err != nil {
-		p.unsure = true
-		return &StateError{err}
-	}
-	for _, s := range p.closing {
-		s.Abort()
-	}
-	p.closing = nil
-	return nil
 }
 
 // because puts the reason why the poll had to end in place of an error that

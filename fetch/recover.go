@@ -13,7 +13,7 @@ import (
 // nothing may be decided about its mail.
 func (p *poll) recover() error {
 	delivered, err := p.finishOpen(p.life)
-	p.report.Delivered += delivered
+	p.delivered += delivered
 	if err != nil {
 		return p.because(err)
 	}

@@ -160,7 +160,7 @@ func (a *Account) Relearn(ctx context.Context, have []Stored) (learned, unknown 
 		p.fail(err)
 	})
 	p.guard(p.end)
-	return learned, unknown, p.failed()
+	return learned, unknown, p.outcome()
 }
 
 func (p *poll) relearn(have []Stored) (learned, unknown int, err error) {

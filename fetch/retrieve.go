@@ -46,6 +46,7 @@ func (p *poll) retrieve(plan Plan) (inStep bool) {
 	}
 	// What was received whole is delivered, whatever ended the session.
 	p.fail(p.settle(len(p.group.members)))
+	p.fail(p.await())
 	return inStep
 }
 
@@ -188,7 +189,7 @@ func (p *poll) refuseWithheld() {
 
 // take stages one message and settles its group when that is full.
 func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
-	b := &body{r: m.Body, digest: newDigest(), limit: p.Policy.MaxOctets, progress: p.Progress}
+	b := &body{r: m.Body, digest: newDigest(), limit: p.Policy.MaxOctets, progress: p.Progress, between: p.settleOld}
 	meta := p.meta(it)
 	staged, err := p.dest.Stage(p.life, meta, p.stored(meta, b))
 	p.report.Octets += b.octets
@@ -271,19 +272,6 @@ func deliveryID(key, id string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// refuse notes that the server or the destination does not give or take a
-// message. A definite refusal counts; MaxFailures of them set the message aside.
-func (p *poll) refuse(it Item, why error, definite bool) {
-	r := it.Record
-	if definite {
-		r.Failures++
-	}
-	if r.Failures == MaxFailures {
-		why = fmt.Errorf("%w; this was the %dth time, and it is set aside: it stays on the server until popfetch state retry", why, MaxFailures)
-	}
-	p.tried(it, r, why)
-}
-
 // interrupted notes in whose middle the connection ended: the next poll takes
 // that message last, so that one which breaks every connection does not hold up
 // the others, and when it does so again, that counts. That the user has stopped popfetch says nothing about a message.
@@ -306,22 +294,4 @@ func (p *poll) outgrown(it Item, octets int64) {
 	r := it.Record
 	r.Octets = octets
 	p.tried(it, r, fmt.Errorf("bigger than max_size (%d octets) although the server announced %d", p.Policy.MaxOctets, it.Octets))
-}
-
-// tried records a message that was not delivered.
-func (p *poll) tried(it Item, r state.Record, why error) {
-	r.Delivered, r.Reason = time.Time{}, bounded(why.Error())
-	p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: r})
-	p.report.Failed++
-	p.problems = append(p.problems, &MessageError{it.Num, it.UID(), why})
-	p.log.Debug("message was not delivered", "num", it.Num, "uid", it.UID(), "reason", why)
-}
-
-// bounded cuts a reason to what is worth keeping.
-func bounded(s string) string {
-	const most = 500
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }

@@ -220,14 +220,14 @@ func TestMessageThatEndsEveryRunIsSetAside(t *testing.T) {
 		h.restart()
 		h.account.Policy.Delete = true
 		h.account.Recover = func(context.Context, deliver.Intent) (deliver.Outcome, error) { return deliver.Again, nil }
-		uid := ""
+		staged := make(chan string, 2)
 		h.through(picky{group: 1, stage: func(_ context.Context, m deliver.Meta, _ io.Reader) error {
-			if uid = m.UID; uid == "u1" {
+			if staged <- m.UID; m.UID == "u1" {
 				attempts = append(attempts, m.Attempt)
 			}
 			return nil
 		}, publish: func([]deliver.Staged) []error {
-			if uid == "u1" && broken {
+			if <-staged == "u1" && broken {
 				panic("the process ends here")
 			}
 			return nil

@@ -43,12 +43,12 @@ func (p *poll) secondVisit() (plan Plan, err error) {
 		return plan, err
 	}
 	p.lostStep, p.shifted, p.removable = nil, false, nil
-	p.problems, p.report.Failed, p.report.Skipped, p.lost = nil, 0, 0, 0
+	p.problems, p.failed, p.report.Skipped, p.lost = nil, 0, 0, 0
 	if _, plan, err = p.plan(); err != nil {
 		return plan, err
 	}
 	if most := p.Policy.MaxMessages; most > 0 {
-		n := min(len(plan.Retrieve), max(0, most-p.report.Delivered))
+		n := min(len(plan.Retrieve), max(0, most-p.delivered))
 		plan.Deferred += len(plan.Retrieve) - n
 		plan.Retrieve = plan.Retrieve[:n]
 	}

@@ -27,11 +27,11 @@ func noDirSync() omission {
 }
 
 func recordAfterRename() omission {
-	return omission{"record after rename", "fetch/group.go",
-		"\tif err := p.intend(ready); err != nil {",
-		"\tif err := p.publish(ctx, ready); err != nil {\n\t\treturn err\n\t}\n\treturn p.intend(ready)\n}\n\n" +
-			"func (p *poll) replaced(ctx context.Context, ready []member, prepareErr error) error {\n" +
-			"\tif err := p.intend(ready); err != nil {"}
+	return omission{"record after rename", "fetch/settle.go",
+		"\tif err := s.intend(ready); err != nil {",
+		"\tif err := s.publish(ctx, ready); err != nil {\n\t\treturn err\n\t}\n\treturn s.intend(ready)\n}\n\n" +
+			"func (s *settling) replaced(ctx context.Context, ready []member, prepareErr error) error {\n" +
+			"\tif err := s.intend(ready); err != nil {"}
 }
 
 // product returns the path of the popfetch under test.
