@@ -75,8 +75,10 @@ type Client struct {
 	owed      []string // commands whose replies have not been read, oldest first
 	unclaimed []string // of these, the ones that no call has come for, see askAhead
 	flights   int
-	during    string // the iteration that is not over
-	draining  bool   // send nothing more before owed is empty, see Drain
+	asked     time.Time     // when the flight began whose first reply has not come, zero = it has
+	trip      time.Duration // the shortest wait for the first reply of a flight
+	during    string        // the iteration that is not over
+	draining  bool          // send nothing more before owed is empty, see Drain
 
 	patient   bool  // see Credentials
 	hasty     bool  // something was sent before the login was accepted

@@ -7,19 +7,24 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 )
 
 // How many commands may be on their way at once where the server takes several
 // (RFC 2449 section 6.6, PIPELINING): firstWindow until it is known how long the
-// replies are, then so many that about inFlight octets are asked for, which
-// keeps a fast and distant line busy and leaves little to be thrown away. Neither
-// side can wait for the other for ever: maxWindow commands fit into the smallest
-// buffers.
+// replies are, then so many that what is asked for takes about aheadFor to come, or
+// some round trips where those are longer. That keeps a fast and distant line busy,
+// and who stops has not to wait long for what he has asked for. Neither side can wait
+// for the other for ever: maxWindow commands fit into the smallest buffers.
 const (
 	firstWindow = 32
 	minWindow   = 4
 	maxWindow   = 256
-	inFlight    = 4 << 20
+
+	aheadFor   = time.Second
+	aheadTrips = 4
+	leastAhead = 1 << 20 // octets, also while the line has not shown yet what it can do
+	mostAhead  = 32 << 20
 )
 
 func isEnd(err error) bool {
@@ -37,15 +42,20 @@ func (c *Client) Pipelined() bool {
 }
 
 // window says how many commands may be on their way now, after so many replies
-// with so many octets.
-func (c *Client) window(replies, octets int64) int {
+// with so many octets that took so long.
+func (c *Client) window(replies, octets int64, took time.Duration) int {
 	switch {
 	case !c.Pipelined():
 		return 1
 	case replies == 0:
 		return firstWindow
 	}
-	return int(min(max(inFlight*replies/max(octets, 1), minWindow), maxWindow))
+	ahead := int64(mostAhead)
+	if took > 0 {
+		came := float64(octets) / took.Seconds() * max(aheadFor, aheadTrips*c.trip).Seconds()
+		ahead = int64(min(max(came, leastAhead), mostAhead))
+	}
+	return int(min(max(ahead*replies/max(octets, 1), minWindow), maxWindow))
 }
 
 // queue adds a command line (without its end) to the next write. shown is the
@@ -70,6 +80,7 @@ func (c *Client) flush() error {
 			return c.protocol(command, []byte(c.wire.head()), "the server sent something before it was asked")
 		}
 		c.flights++
+		c.asked = time.Now()
 	}
 	c.link.whole(c.timeout)
 	if err := c.wire.write(c.out); err != nil {
@@ -104,8 +115,21 @@ func (c *Client) reply(limit int) (command string, line []byte, err error) {
 	if err != nil {
 		return command, nil, c.failIO(command, err)
 	}
+	c.timeTrip()
 	c.owed = append(c.owed[:0], c.owed[1:]...)
 	return command, line, nil
+}
+
+// timeTrip measures a round trip at the first reply of a flight. The shortest one has
+// least of the time that the server takes.
+func (c *Client) timeTrip() {
+	if c.asked.IsZero() {
+		return
+	}
+	if trip := time.Since(c.asked); c.trip == 0 || trip < c.trip {
+		c.trip = trip
+	}
+	c.asked = time.Time{}
 }
 
 // verdict understands a status line. RFC 1939 section 3; the text may be
@@ -212,8 +236,8 @@ const (
 )
 
 // ahead is how many commands each may send ahead, and how many from mark to mark.
-func (c *Client) ahead(replies, octets int64) (window, marks int) {
-	window = c.window(replies, octets)
+func (c *Client) ahead(replies, octets int64, took time.Duration) (window, marks int) {
+	window = c.window(replies, octets, took)
 	switch {
 	case window == 1:
 		return 1, 0
@@ -230,12 +254,13 @@ func (c *Client) ahead(replies, octets int64) (window, marks int) {
 // counts.
 func (c *Client) each(nums []int, line func(num int) string, marks bool, got func(num int, text string, err error) bool) bool {
 	before, _ := c.Octets()
+	start := time.Now()
 	next, marked, answered := 0, 0, 0
 	refused := false // the mark before
 	c.confirmed = 0
 	for i, num := range nums {
 		now, _ := c.Octets()
-		size, every := c.ahead(int64(i), now-before)
+		size, every := c.ahead(int64(i), now-before, time.Since(start))
 		// Half a window at a time: one write for many commands, and the server
 		// always has something to do.
 		if next == i {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 func numbers(n int) []int {
@@ -157,7 +158,7 @@ func TestNoPipelining(t *testing.T) {
 	} {
 		c := &Client{opts: Options{Pipelining: tt.p}}
 		c.caps.add(tt.offer)
-		if got := c.window(0, 0); got != tt.want {
+		if got := c.window(0, 0, 0); got != tt.want {
 			t.Errorf("%v: window %d", tt, got)
 		}
 	}
@@ -340,23 +341,53 @@ func TestStaleBody(t *testing.T) {
 	}
 }
 
-// The window follows the length of the replies.
+// The window follows the length of the replies, how fast they come and how far the
+// server is.
 func TestWindowFollowsTheReplies(t *testing.T) {
+	const mega = 1 << 20
 	for _, tt := range []struct {
 		replies, octets int64
+		took, trip      time.Duration
 		want            int
 	}{
-		{0, 0, firstWindow},
-		{1, 0, maxWindow},
-		{10, 1000, maxWindow},
-		{10, 10 << 20, 4},
-		{10, 1 << 20, 40},
-		{1, 2 << 30, minWindow},
+		{0, 0, 0, 0, firstWindow},
+		{1, 0, time.Second, 0, maxWindow},
+		{10, 1000, time.Second, 0, maxWindow},
+		{10, mega, time.Second, 0, 10},        // a megabyte a second: so much of it
+		{100, 10 * mega, time.Second, 0, 100}, // ten times as fast
+		{100, 10 * mega, time.Second, 100 * time.Millisecond, 100},
+		{100, 10 * mega, time.Second, 500 * time.Millisecond, 200}, // two seconds are no more than four round trips
+		{100, 10 * mega, time.Hour, 0, 10},                         // slow: the least
+		{10, 100 * mega, time.Millisecond, 0, minWindow},           // fast: the most
+		{100, 100 * mega, time.Millisecond, 0, 32},
+		{100, 100 * mega, 0, 0, 32},
+		{1, 2 << 30, time.Second, 0, minWindow},
 	} {
-		c := &Client{}
+		c := &Client{trip: tt.trip}
 		c.caps.add("PIPELINING")
-		if got := c.window(tt.replies, tt.octets); got != tt.want {
-			t.Errorf("%d replies of %d octets: window %d, want %d", tt.replies, tt.octets, got, tt.want)
+		if got := c.window(tt.replies, tt.octets, tt.took); got != tt.want {
+			t.Errorf("%+v: window %d", tt, got)
 		}
 	}
+}
+
+// A round trip is measured from the flight to its first reply, and the shortest one
+// counts.
+func TestRoundTripTime(t *testing.T) {
+	delays := []time.Duration{300 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
+	inBubble(t, logged(func(conn net.Conn, r *bufio.Reader) {
+		for _, d := range delays {
+			r.ReadString('\n')
+			time.Sleep(d)
+			io.WriteString(conn, "+OK\r\n")
+		}
+	}), func(t *testing.T, conn net.Conn) {
+		c := login(t, conn)
+		c.trip = 0
+		for i, want := range []time.Duration{300 * time.Millisecond, 100 * time.Millisecond, 100 * time.Millisecond} {
+			if err := c.Noop(); err != nil || c.trip != want {
+				t.Errorf("%d: %v, %v, want %v", i, c.trip, err, want)
+			}
+		}
+	})
 }
