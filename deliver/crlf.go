@@ -9,6 +9,13 @@ import (
 // LFReader; a longer one is served in the caller's own memory.
 const smallRead = 64
 
+// Where a CR is nearer than shortLine octets, dropCR goes through shortRun of
+// them one by one.
+const (
+	shortLine = 8
+	shortRun  = 32
+)
+
 // maxEmptyReads is how often in a row the source may return neither octets nor
 // an error.
 const maxEmptyReads = 100
@@ -80,22 +87,46 @@ func (f *LFReader) fill(p []byte) (int, error) {
 }
 
 // dropCR removes in place every CR that stands before an LF and returns the
-// length of what is left.
+// length of what is left. To look for the next CR and to move what is before it
+// is fast for lines of a usual length, and slow where it is done for a few octets.
 func dropCR(p []byte) int {
 	w, r := 0, 0 // p[:w] is done, p[r:] is still to do
 	for {
 		i := bytes.IndexByte(p[r:], '\r')
 		if i < 0 {
-			break
+			return w + move(p, w, r, len(p))
+		}
+		if i < shortLine {
+			end := min(r+shortRun, len(p))
+			w += pick(p, w, r, end)
+			r = end
+			continue
 		}
 		end, next := r+i, r+i+1
-		if next == len(p) || p[next] != '\n' {
+		if !isLineEnd(p, end) {
 			end = next // this CR stays
 		}
 		w += move(p, w, r, end)
 		r = next
 	}
-	return w + move(p, w, r, len(p))
+}
+
+// isLineEnd says whether the CRLF of a line end is at p[i:].
+func isLineEnd(p []byte, i int) bool {
+	return p[i] == '\r' && i+1 < len(p) && p[i+1] == '\n'
+}
+
+// pick does octet by octet what dropCR does, for p[from:to], and returns the
+// length of what it has put at p[at:].
+func pick(p []byte, at, from, to int) int {
+	w := at
+	for r := from; r < to; r++ {
+		if !isLineEnd(p, r) {
+			p[w] = p[r]
+			w++
+		}
+	}
+	return w - at
 }
 
 // move copies p[from:to] down to p[at:] and returns its length.

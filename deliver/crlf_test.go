@@ -28,6 +28,8 @@ func readIn(r io.Reader, size int) ([]byte, error) {
 func TestLFReader(t *testing.T) {
 	for _, in := range []string{
 		"", "a", "\r", "\n", "\r\n", "\r\r", "\r\r\n", "\r\n\r\n", "\n\r", "a\rb", "a\nb\r\n", "\r\x00\n",
+		strings.Repeat("\r\n", 40), strings.Repeat("a\r\n\r", 40), strings.Repeat("\r", 31) + "\n" + strings.Repeat("\r", 32) + "\n",
+		strings.Repeat("\r\nshort\r\na line of some more octets than those\r\n", 20),
 		"a\r\n.\r\nb\r", "line\r\n\r\n\r\rend\r\r\r\n", strings.Repeat("x", 63) + "\r\n", strings.Repeat("y", 4095) + "\r\nz",
 	} {
 		want := strings.ReplaceAll(in, "\r\n", "\n")
@@ -106,19 +108,29 @@ func FuzzLFReader(f *testing.F) {
 }
 
 func BenchmarkLFReader(b *testing.B) {
-	in := bytes.Repeat([]byte(strings.Repeat("x", 70)+"\r\n"), 1<<14)
-	src := bytes.NewReader(in)
-	b.SetBytes(int64(len(in)))
-	b.ReportAllocs()
-	buf := make([]byte, 64<<10)
-	r := NewLFReader(src)
-	for b.Loop() {
-		src.Seek(0, io.SeekStart)
-		*r = LFReader{src: src}
-		for {
-			if _, err := r.Read(buf); err != nil {
-				break
+	for _, bb := range []struct{ name, line string }{
+		{"lines of 70", strings.Repeat("x", 70) + "\r\n"},
+		{"lines of 10", "0123456789\r\n"},
+		{"lines of 1", "x\r\n"},
+		{"empty lines", "\r\n"},
+		{"CR", "\r"},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			in := bytes.Repeat([]byte(bb.line), 1<<20/len(bb.line))
+			src := bytes.NewReader(in)
+			b.SetBytes(int64(len(in)))
+			b.ReportAllocs()
+			buf := make([]byte, 64<<10)
+			r := NewLFReader(src)
+			for b.Loop() {
+				src.Seek(0, io.SeekStart)
+				*r = LFReader{src: src}
+				for {
+					if _, err := r.Read(buf); err != nil {
+						break
+					}
+				}
 			}
-		}
+		})
 	}
 }

@@ -33,8 +33,12 @@ type Meta struct {
 	Time     time.Time // when the message was received from the server
 }
 
-// Destination takes messages. Its methods are called from one goroutine at a
-// time; several destinations may point at the same place.
+// Destination takes messages. Two goroutines may share it, one that calls Stage and
+// one that calls Prepare and Publish: Stage may run beside a Prepare or a Publish,
+// but never twice at once, and never do two calls of Prepare and Publish run at
+// once. Abort may be called from either, of a message that is in none of these
+// calls. Everything else is called when nothing runs. Several destinations may
+// point at the same place.
 type Destination interface {
 	// Group says how many messages may share one Prepare and one Publish, at
 	// least 1. A crash between the recording of a group and the end of its
@@ -63,7 +67,8 @@ type Destination interface {
 	Close() error
 }
 
-// Staged is one message between Stage and the end of Publish.
+// Staged is one message between Stage and the end of Publish. It belongs to one
+// goroutine at a time, which may hand it to another.
 type Staged interface {
 	// Intent is what has to be recorded before Publish.
 	Intent() Intent

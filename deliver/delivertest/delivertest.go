@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -43,6 +44,8 @@ func Run(t *testing.T, setup func(t *testing.T) Fixture) {
 		{"a bad member does not harm the others", testBadMember},
 		{"ctx ended", testCancelled},
 		{"two destinations at one place", testTwo},
+		{"Stage and Abort beside Prepare and Publish", testBeside},
+		{"a slow message holds up no other", testSlow},
 		{"Close is idempotent", testClose},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -84,14 +87,22 @@ func (p *place) stage(d deliver.Destination, text string) deliver.Staged {
 // publish leads the group to its end, as many at a time as the destination takes.
 func (p *place) publish(d deliver.Destination, group ...deliver.Staged) {
 	p.Helper()
+	if err := settle(p.Context(), d, group); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// settle is publish for any goroutine.
+func settle(ctx context.Context, d deliver.Destination, group []deliver.Staged) error {
 	for part := range slices.Chunk(group, d.Group()) {
-		if err := errors.Join(d.Prepare(p.Context(), part)...); err != nil {
-			p.Fatalf("prepare: %v", err)
+		if err := errors.Join(d.Prepare(ctx, part)...); err != nil {
+			return fmt.Errorf("prepare: %w", err)
 		}
-		if err := errors.Join(d.Publish(p.Context(), part)...); err != nil {
-			p.Fatalf("publish: %v", err)
+		if err := errors.Join(d.Publish(ctx, part)...); err != nil {
+			return fmt.Errorf("publish: %w", err)
 		}
 	}
+	return nil
 }
 
 // expect compares what readers see with want, and wants no leftovers.
@@ -255,6 +266,76 @@ func testTwo(t *testing.T, p *place) {
 	p.publish(other, b)
 	p.publish(p.d, a)
 	p.expect("same", "same")
+}
+
+// testBeside stages messages in one goroutine, and leads those before them to their end
+// in another. Each of them gives some up. It is for the race detector, too.
+func testBeside(t *testing.T, p *place) {
+	groups := make(chan []deliver.Staged)
+	settled := make(chan error, 1)
+	go func() {
+		var errs []error
+		for group := range groups {
+			errs = append(errs, group[0].Abort(), settle(t.Context(), p.d, group[1:]))
+		}
+		settled <- errors.Join(errs...)
+	}()
+	var want []string
+	for i := range 8 {
+		var group []deliver.Staged
+		for j := range 4 {
+			text := strings.Repeat(fmt.Sprintf("message %d of group %d\n", j, i), 1000*j)
+			s := p.stage(p.d, text)
+			if j == 1 {
+				if err := s.Abort(); err != nil {
+					t.Errorf("abort: %v", err)
+				}
+				continue
+			}
+			group = append(group, s)
+			if j > 0 {
+				want = append(want, text)
+			}
+		}
+		groups <- group
+	}
+	close(groups)
+	if err := <-settled; err != nil {
+		t.Error(err)
+	}
+	p.expect(want...)
+}
+
+// testSlow stages a message that does not come to its end before others have been
+// delivered and given up.
+func testSlow(t *testing.T, p *place) {
+	before, unwanted := p.stage(p.d, "before"), p.stage(p.d, "unwanted")
+	const half = "half of it\n"
+	r := io.MultiReader(strings.NewReader(half), meanwhile(func() error {
+		return errors.Join(settle(t.Context(), p.d, []deliver.Staged{before}), unwanted.Abort())
+	}), strings.NewReader(half))
+	s, err := p.d.Stage(t.Context(), meta(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Delivered(); !slices.Equal(got, []string{"before"}) {
+		t.Errorf("readers see %q", got)
+	}
+	p.publish(p.d, s)
+	p.expect("before", half+half)
+}
+
+// meanwhile is a reader that has no octets to give, and ends when the function has, in a
+// goroutine of its own. Its error is that of the reader.
+type meanwhile func() error
+
+func (m meanwhile) Read([]byte) (int, error) {
+	done := make(chan error)
+	go func() { done <- m() }()
+	if err := <-done; err != nil {
+		return 0, err
+	}
+	return 0, io.EOF
 }
 
 func testClose(t *testing.T, p *place) {

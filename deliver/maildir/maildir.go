@@ -19,9 +19,11 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	gomaildir "github.com/emersion/go-maildir"
+	"golang.org/x/sync/semaphore"
 
 	"popfetch/deliver"
 	"popfetch/deliver/internal/durable"
@@ -30,37 +32,49 @@ import (
 // Kind is the Kind of this package's intents.
 const Kind = "maildir"
 
-// groupSize is how many messages share the directory syncs and the commit that
-// records them. Each keeps a file open until Prepare, see MaxOpen.
-const groupSize = 100
+const (
+	// groupSize is how many messages share the directory syncs and the commit that
+	// records them. Each keeps a file open until Prepare, see MaxOpen.
+	groupSize = 100
+	// ownSyncs is how many files of a group are synced in parallel where Syncs
+	// does not say it: the file system then writes its journal once for several.
+	ownSyncs = 16
+)
 
 // Maildir is one Maildir as the destination of one account. The exported fields
-// are set before Open and not changed after. Its methods are called from one
-// goroutine at a time; any number of Maildirs, in any number of processes, may have the
-// same Path.
+// are set before Open and not changed after. What deliver.Destination allows to run
+// at once may; the other methods are called when nothing runs. Any number of Maildirs,
+// in any number of processes, may have the same Path.
 type Maildir struct {
 	Path  string       // absolute path of the Maildir
 	Owner string       // 16 lower-case hex digits that name state file and account: the mark of our files in tmp/
 	Host  string       // name of this machine, for the names of files
 	Claim Claim        // made with the first delivery; zero = none
 	Log   *slog.Logger // nil = nothing is logged
-	// MaxOpen is how many messages may keep a file open between Stage and
-	// Prepare, 0 = any number. Beyond it Stage syncs and closes the file itself,
-	// one after the other where Prepare does several at once.
+	// MaxOpen is how many messages may keep a file open, from Stage until
+	// Prepare has synced it, 0 = any number. Beyond it Stage syncs and closes the
+	// file itself, one after the other where Prepare does several at once.
 	MaxOpen int
+	// Syncs is how many goroutines may sync a file at once, beside the callers of
+	// Stage and Prepare: each holds a thread while the disk works. It may
+	// be shared, so that many Maildirs do not need many times the threads; none
+	// ever waits for what another has taken of it. nil = 16 of its own.
+	Syncs *semaphore.Weighted
 
 	fs   durable.FS              // nil = durable.OS
 	init func(path string) error // makes tmp, new and cur in a directory; nil = go-maildir
 
 	root, tmp, new durable.Dir
 	id             durable.ID
-	host           string              // Host as it stands in names
-	hasClaim       bool                // Claim is made
-	rooted         bool                // the entries tmp and new are known to be durable
-	failed         error               // of the sync of a directory: nothing more is done until the next Open
-	live           map[string]struct{} // names in tmp/ between Stage and the end of Publish
-	open           int                 // files between Stage and Prepare
-	buf            []byte              // of Stage, kept from one message of a group to the next
+	host           string // Host as it stands in names
+	hasClaim       bool   // Claim is made; of Prepare
+	rooted         bool   // the entries tmp and new are known to be durable; of Prepare
+	buf            []byte // of Stage, kept from one message to the next
+
+	mu     sync.Mutex          // for what both sides of deliver.Destination touch:
+	failed error               // of the sync of a directory: nothing more is done until the next Open
+	live   map[string]struct{} // names in tmp/ between Stage and the end of Publish
+	open   int                 // files of messages that are open
 }
 
 var _ deliver.Destination = (*Maildir)(nil)
@@ -89,9 +103,12 @@ func (m *Maildir) Open() error {
 	if len(m.Owner) != ownerDigits || strings.Trim(m.Owner, hexDigits) != "" {
 		return refused(m.Path, "the owner tag has to be 16 lower-case hex digits", "")
 	}
+	if m.Syncs == nil {
+		m.Syncs = semaphore.NewWeighted(ownSyncs)
+	}
 	m.host = escapeHost(m.Host)
-	m.live = make(map[string]struct{})
-	m.rooted, m.failed = false, nil
+	m.rooted = false
+	m.reset()
 
 	root, err := m.openRoot()
 	if err != nil {
@@ -103,6 +120,13 @@ func (m *Maildir) Open() error {
 		return err
 	}
 	return nil
+}
+
+// reset forgets the deliveries before Open. Files that are open stay counted.
+func (m *Maildir) reset() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failed, m.live = nil, make(map[string]struct{})
 }
 
 // openRoot opens the directory of the Maildir and sees to it that the tree is there.
@@ -194,5 +218,12 @@ func (m *Maildir) usable(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return &deliver.Error{Op: "deliver to", Path: m.Path, Temporary: true, Err: context.Cause(ctx)}
 	}
+	return m.failure()
+}
+
+// failure returns why nothing is done until the next Open, or nil.
+func (m *Maildir) failure() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return m.failed
 }

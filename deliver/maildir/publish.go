@@ -6,16 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"popfetch/deliver"
 	"popfetch/deliver/internal/durable"
 )
-
-// syncsAtOnce is how many files are synced in parallel: the file system
-// then writes its journal once for several of them.
-const syncsAtOnce = 16
 
 // Prepare implements deliver.Destination: every file is synced, then the directory
 // tmp/ once, so that after a power cut the intent finds its file.
@@ -24,23 +19,7 @@ func (m *Maildir) Prepare(ctx context.Context, group []deliver.Staged) []error {
 	if err := errors.Join(m.usable(ctx), m.MakeClaim()); err != nil {
 		return all(errs, err)
 	}
-	var syncs errgroup.Group
-	syncs.SetLimit(syncsAtOnce)
-	for i := range group {
-		s, err := m.ours(group[i])
-		if err != nil {
-			errs[i] = err
-			continue
-		}
-		if s.file != nil {
-			m.open--
-		}
-		syncs.Go(func() error {
-			errs[i] = s.sync()
-			return nil
-		})
-	}
-	syncs.Wait()
+	m.syncFiles(group, errs)
 	if err := m.syncTmp(errs); err != nil {
 		return all(errs, err)
 	}
@@ -50,6 +29,36 @@ func (m *Maildir) Prepare(ctx context.Context, group []deliver.Staged) []error {
 		}
 	}
 	return anyOf(errs)
+}
+
+// syncFiles syncs the file of every member, several at once. It does one after the other
+// itself and has the help of as many goroutines as Syncs has to give: to wait for
+// them would be to wait for the disk of another Maildir, which may hang.
+func (m *Maildir) syncFiles(group []deliver.Staged, errs []error) {
+	left := make(chan int, len(group)) // members that are still to do
+	for i := range group {
+		if _, errs[i] = m.ours(group[i]); errs[i] == nil {
+			left <- i
+		}
+	}
+	close(left)
+	do := func(i int) { errs[i] = group[i].(*staged).sync() }
+	var help sync.WaitGroup
+	for i := range left {
+		for range len(left) {
+			if !m.Syncs.TryAcquire(1) {
+				break
+			}
+			help.Go(func() {
+				defer m.Syncs.Release(1)
+				for i := range left {
+					do(i)
+				}
+			})
+		}
+		do(i)
+	}
+	help.Wait()
 }
 
 // sync makes the file durable, without its directory entry. It is tried once: after
@@ -63,8 +72,7 @@ func (s *staged) sync() error {
 		return notStaged(s.path())
 	}
 	err := s.file.Sync()
-	closed := s.file.Close()
-	s.file = nil
+	closed := s.close()
 	if err != nil {
 		return placeError("sync", s.path(), err)
 	}
@@ -93,9 +101,13 @@ func (m *Maildir) syncTmp(errs []error) error {
 // syncDir syncs one of our directories. After a failure it will not be asked again:
 // the Maildir is of no use until it has been opened anew.
 func (m *Maildir) syncDir(dir durable.Dir, path string) error {
-	if err := dir.Sync(); err != nil {
-		m.failed = placeError("sync", path, err)
+	err := dir.Sync()
+	if err == nil {
+		return nil
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failed = placeError("sync", path, err)
 	return m.failed
 }
 
@@ -103,10 +115,9 @@ func (m *Maildir) syncDir(dir durable.Dir, path string) error {
 // directory new/ is synced once. It is short, and what it leaves undone falls
 // to Recover, so it does not heed the end of ctx.
 func (m *Maildir) Publish(_ context.Context, group []deliver.Staged) []error {
-	m.buf = nil
 	errs := make([]error, len(group))
-	if m.failed != nil {
-		return all(errs, m.failed)
+	if err := m.failure(); err != nil {
+		return all(errs, err)
 	}
 	for i := range group {
 		s, err := m.ours(group[i])

@@ -39,9 +39,7 @@ func (m *Maildir) Stage(ctx context.Context, _ deliver.Meta, r io.Reader) (deliv
 	if err != nil {
 		return nil, placeError("create", s.path(), err)
 	}
-	s.file = file
-	m.open++
-	m.live[s.name] = struct{}{}
+	s.begin(file)
 	if err := s.complete(ctx, r); err != nil {
 		if err := s.Abort(); err != nil {
 			m.Log.Warn("leftover of a delivery stays until the next start", "error", err)
@@ -56,10 +54,9 @@ func (s *staged) complete(ctx context.Context, r io.Reader) error {
 	if err := s.fill(ctx, r); err != nil {
 		return err
 	}
-	if s.m.MaxOpen == 0 || s.m.open <= s.m.MaxOpen {
+	if !s.m.crowded() {
 		return nil
 	}
-	s.m.open--
 	if err := s.sync(); err != nil {
 		return err
 	}
@@ -113,9 +110,7 @@ func (s *staged) Abort() error {
 		return nil
 	}
 	if s.file != nil {
-		s.file.Close() // what it holds is not wanted any more
-		s.file = nil
-		s.m.open--
+		_ = s.close() // what it holds is not wanted any more
 	}
 	if err := s.m.tmp.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return placeError("remove", s.path(), err)
@@ -124,8 +119,36 @@ func (s *staged) Abort() error {
 	return nil
 }
 
+// begin takes the file in tmp/ that was made for the message.
+func (s *staged) begin(file durable.File) {
+	s.file = file
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	s.m.open++
+	s.m.live[s.name] = struct{}{}
+}
+
+// close closes the file, so that another may be open in its place.
+func (s *staged) close() error {
+	err := s.file.Close()
+	s.file = nil
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	s.m.open--
+	return err
+}
+
 // end takes leave of the file in tmp/.
 func (s *staged) end() {
 	s.ended = true
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
 	delete(s.m.live, s.name)
+}
+
+// crowded says whether more files are open than may be.
+func (m *Maildir) crowded() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.MaxOpen > 0 && m.open > m.MaxOpen
 }

@@ -33,9 +33,11 @@ func (m *Maildir) Sweep(open []deliver.Intent) error {
 		}
 		keep[n.Name] = true
 	}
+	m.mu.Lock()
 	for name := range m.live {
 		keep[name] = true
 	}
+	m.mu.Unlock()
 	names, err := m.tmp.Names()
 	if err != nil {
 		return placeError("sweep", filepath.Join(m.Path, "tmp"), err)

@@ -29,8 +29,8 @@ const (
 )
 
 // MDA is a program as the destination of one account. Its fields are set before
-// the first call and not changed after. Its methods are called from one goroutine
-// at a time.
+// the first call and not changed after: that is all its methods share, so that
+// they may run beside each other as deliver.Destination allows.
 type MDA struct {
 	// Argv is the program and its arguments. Placeholders stand for values of the message,
 	// see Check. A program without a slash is looked for in $PATH.

@@ -59,7 +59,9 @@ func TestConformance(t *testing.T) {
 		dir, spool := t.TempDir(), t.TempDir()
 		return delivertest.Fixture{
 			Open: func() deliver.Destination {
-				return &MDA{Argv: []string{self, helperName, dir}, Spool: spool, Env: os.Environ()}
+				// Under the race detector a program sleeps for a second before it exits.
+				argv := []string{"env", "GORACE=atexit_sleep_ms=0", self, helperName, dir}
+				return &MDA{Argv: argv, Spool: spool, Env: os.Environ()}
 			},
 			Delivered: func() []string {
 				var texts []string

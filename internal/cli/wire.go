@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/semaphore"
 
 	"popfetch/deliver"
 	"popfetch/deliver/maildir"
@@ -24,6 +25,11 @@ import (
 // lockWait is how long another popfetch may take to give up the state file.
 const lockWait = 2 * time.Second
 
+// syncs is how many files of messages are synced in parallel by all polls together,
+// beside those that each poll syncs itself, one at a time. Each holds a thread of
+// the process while the disk works.
+const syncs = 64
+
 // house is what the commands that talk to servers share: the configuration, the
 // chosen accounts, the state file and the log.
 type house struct {
@@ -33,9 +39,10 @@ type house struct {
 	known  []string // keys of the maildrops in store when it was opened
 	log    *slog.Logger
 	stamp  deliver.Stamp
-	keep   bool // delete nothing, whatever the configuration says
-	polls  int  // at once, at most
-	files  int  // of messages that each poll may keep open
+	keep   bool                // delete nothing, whatever the configuration says
+	polls  int                 // at once, at most
+	files  int                 // of messages that each poll may keep open
+	syncs  *semaphore.Weighted // of files at once, in all Maildirs together
 }
 
 // load reads the configuration that the flags of c name and chooses accounts by
@@ -55,6 +62,7 @@ func (p *program) load(c *cli.Context) (*house, error) {
 		chosen: chosen,
 		polls:  polls,
 		files:  files,
+		syncs:  semaphore.NewWeighted(syncs),
 		log:    newLog(p.err, c.Bool("json"), level(c.Count("verbose"), c.Bool("quiet"))),
 		stamp:  deliver.Stamp{Host: hostName(), Version: p.version},
 	}, nil
@@ -160,7 +168,8 @@ func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destin
 func (h *house) maildir(a *config.Account, log *slog.Logger) *maildir.Maildir {
 	key := state.Key(a.User, a.Host)
 	return &maildir.Maildir{
-		Path: a.Maildir, Owner: owner(h.store.ID(), key), Host: h.stamp.Host, Log: log, MaxOpen: h.files,
+		Path: a.Maildir, Owner: owner(h.store.ID(), key), Host: h.stamp.Host, Log: log,
+		MaxOpen: h.files, Syncs: h.syncs,
 		Claim: maildir.Claim{Account: tag(key), Store: h.store.ID()},
 	}
 }
