@@ -13,8 +13,12 @@ import (
 	"popfetch/deliver/internal/durable"
 )
 
-// bufferSize is how much of a message is read before it is written.
-const bufferSize = 64 << 10
+// How much of a message is read before it is written: the first size until there has
+// been a message that is longer, so that many Maildirs with short mail stay small.
+const (
+	firstBuffer = 8 << 10
+	bufferSize  = 64 << 10
+)
 
 // staged is one file in tmp/.
 type staged struct {
@@ -67,10 +71,10 @@ func (s *staged) complete(ctx context.Context, r io.Reader) error {
 // fill copies r into the file.
 func (s *staged) fill(ctx context.Context, r io.Reader) error {
 	if s.m.buf == nil {
-		s.m.buf = make([]byte, bufferSize)
+		s.m.buf = make([]byte, firstBuffer)
 	}
-	buf := s.m.buf
 	for {
+		buf := s.m.buf
 		var n int
 		var err error
 		for n < len(buf) && err == nil {
@@ -90,6 +94,9 @@ func (s *staged) fill(ctx context.Context, r io.Reader) error {
 		s.octets += int64(n)
 		if err == io.EOF {
 			return nil
+		}
+		if len(buf) < bufferSize {
+			s.m.buf = make([]byte, bufferSize)
 		}
 	}
 }

@@ -18,7 +18,7 @@ const LevelTrace = slog.LevelDebug - 4
 // Limits in octets, line ends not counted. RFC 2449 section 4 allows servers
 // 512; real ones say more.
 const (
-	bufferSize   = 64 << 10
+	bufferSize   = 32 << 10
 	maxStatus    = 2048            // greeting and status line
 	maxListing   = 8192            // line of a multi-line reply
 	maxChallenge = bufferSize - 64 // SASL challenge line: it has to fit the buffer
