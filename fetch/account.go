@@ -102,7 +102,7 @@ func (a *Account) Poll(ctx context.Context) (Report, error) {
 
 // Look logs in, lists and plans, and calls fn in the TRANSACTION state. It
 // retrieves and deletes nothing and records nothing.
-func (a *Account) Look(ctx context.Context, fn func(s Session, listing []Listed, plan Plan) error) error {
+func (a *Account) Look(ctx context.Context, fn func(s Session, listing *Listing, plan Plan) error) error {
 	p := a.begin(ctx)
 	look := func() error {
 		p.sized = true

@@ -26,12 +26,12 @@ func TestGreatMaildropThatChangedMadeAGreatTransaction(t *testing.T) {
 	back.Absent, back.Absences = noon.Add(-time.Hour), 1
 	for name, tt := range map[string]struct {
 		was     state.Record
-		listing []fetch.Listed
+		listing *fetch.Listing
 		left    int // records at the end
 		absent  bool
 	}{
-		"gone":          {seen(day), nil, all, true},
-		"gone for long": {gone, nil, 0, true},
+		"gone":          {seen(day), list(), all, true},
+		"gone for long": {gone, list(), 0, true},
 		"back":          {back, list(ids...), all, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestGreatMaildropThatChangedMadeAGreatTransaction(t *testing.T) {
 				if got := len(plan.Aged) + len(plan.Forget); got != want {
 					t.Errorf("poll %d changes %d records, want %d", i+1, got, want)
 				}
-				if plan.Seen != len(tt.listing) {
+				if plan.Seen != tt.listing.Len() {
 					t.Errorf("poll %d: %v", i+1, plan)
 				}
 				known.store(plan)

@@ -75,6 +75,7 @@ func FuzzDigest(f *testing.F) {
 }
 
 func TestUniqueIDsAreRememberedShort(t *testing.T) {
+	twin := func(uid string, nth int) string { return string(appendTwin(nil, idOf([]byte(uid)), nth)) }
 	limit := strings.Repeat("x", maxUID)
 	for _, tt := range []struct {
 		uid  string
@@ -89,7 +90,7 @@ func TestUniqueIDsAreRememberedShort(t *testing.T) {
 		{limit + "x", 1, ""},
 		{"a\x002", 1, ""},
 	} {
-		got := idOf(tt.uid, tt.nth)
+		got := twin(tt.uid, tt.nth)
 		hashed := len(tt.uid) > maxUID || strings.Contains(tt.uid, "\x00")
 		if hashed != strings.HasPrefix(got, "sha256:") || !hashed && got != tt.want {
 			t.Errorf("%.20q, copy %d: %.20q", tt.uid, tt.nth, got)
@@ -98,7 +99,7 @@ func TestUniqueIDsAreRememberedShort(t *testing.T) {
 			t.Errorf("%.20q is shown as %.20q", tt.uid, Listed{ID: got}.UID())
 		}
 	}
-	if idOf("a\x002", 1) == idOf("a", 2) || idOf(limit+"x", 1) == idOf(limit+"y", 1) {
+	if twin("a\x002", 1) == twin("a", 2) || twin(limit+"x", 1) == twin(limit+"y", 1) {
 		t.Error("two unique-ids are remembered by the same name")
 	}
 }

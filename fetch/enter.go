@@ -20,7 +20,7 @@ func lasts(since time.Time) bool { return !since.IsZero() && time.Since(since) <
 
 // enter opens a session and plans. What an earlier session has shown of the server
 // saves flights; where a session breaks on that, another one relies on nothing.
-func (p *poll) enter() (listing []Listed, plan Plan, err error) {
+func (p *poll) enter() (listing *Listing, plan Plan, err error) {
 	if p.noted, err = p.Maildrop.Facts(); err != nil {
 		return nil, plan, &StateError{err}
 	}
@@ -52,7 +52,7 @@ func (p *poll) enter() (listing []Listed, plan Plan, err error) {
 	return listing, plan, err
 }
 
-func (p *poll) openAndPlan(how Opening) ([]Listed, Plan, error) {
+func (p *poll) openAndPlan(how Opening) (*Listing, Plan, error) {
 	if err := p.open(how); err != nil {
 		return nil, Plan{}, err
 	}
@@ -85,7 +85,7 @@ func (p *poll) wantsSizes() (bool, error) {
 		return true, nil
 	}
 	blank := true
-	err := p.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+	err := p.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for range known {
 			blank = false
 			break

@@ -85,7 +85,7 @@ func (c *calm) Capabilities() pop3.Capabilities { return c.caps }
 func (c *calm) Uidl() iter.Seq2[pop3.UniqueID, error] {
 	return func(yield func(pop3.UniqueID, error) bool) {
 		for i := range c.fresh {
-			if !yield(pop3.UniqueID{Num: i + 1, ID: fmt.Sprintf("%d-%d", c.visit, i)}, nil) {
+			if !yield(pop3.UniqueID{Num: i + 1, ID: fmt.Appendf(nil, "%d-%d", c.visit, i)}, nil) {
 				return
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -250,7 +249,9 @@ func (h *house) known() records {
 	h.t.Helper()
 	known := records{}
 	err := h.account.Maildrop.Scan(func(all seq) error {
-		maps.Insert(known, all)
+		for id, r := range all {
+			known[string(id)] = r
+		}
 		return nil
 	})
 	if err != nil {

@@ -1,11 +1,10 @@
 package fetch
 
 import (
-	"cmp"
+	"bytes"
 	"fmt"
 	"iter"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -66,11 +65,11 @@ type Item struct {
 
 // Plan is what one poll is going to do, and why.
 type Plan struct {
-	Retrieve []Item // in this order: those that failed before come last
-	Verify   []Item // Changed: retrieve them unless their header block is the known one
-	Delete   []Item
-	TooBig   []Item
-	SetAside []Item
+	Retrieve Items // in this order: those that failed before come last
+	Verify   Items // Changed: retrieve them unless their header block is the known one
+	Delete   Items
+	TooBig   Items
+	SetAside Items
 	Seen     int
 	Deferred int
 	// Verdicts has one element for each element of the listing.
@@ -89,73 +88,65 @@ type Plan struct {
 }
 
 // NewPlan compares a listing with what is known, which comes in byte order of
-// the ids, and decides. It is pure; the listing is not changed. It takes
-// O(listing + known) time and keeps nothing of what is known and stays as it is.
-func NewPlan(listing []Listed, known iter.Seq2[string, state.Record], p Policy, now time.Time) Plan {
-	plan := Plan{Verdicts: make([]Verdict, len(listing))}
-	order := byID(listing)
-	next := 0 // in order
+// the ids, and decides. It is pure. It takes O(listing + known) time, beside the
+// sorting of a listing that has another order, and keeps nothing of what is known
+// and stays as it is.
+func NewPlan(listing *Listing, known iter.Seq2[[]byte, state.Record], p Policy, now time.Time) Plan {
+	d := &decision{listing: listing, policy: p, now: now}
+	d.Verdicts = make([]Verdict, listing.Len())
+	order, next := listing.byID(), 0
+	var buf [maxUID + 16]byte
 	for id, r := range known {
-		for next < len(order) && listing[order[next]].ID < id {
-			plan.judge(order[next], listing, state.Record{}, p, now)
+		for next < len(order) && bytes.Compare(listing.id(int(order[next]), buf[:]), id) < 0 {
+			d.judge(order[next], state.Record{})
 			next++
 		}
-		if next == len(order) || listing[order[next]].ID != id {
-			plan.absent(id, r, now)
+		if next == len(order) || !bytes.Equal(listing.id(int(order[next]), buf[:]), id) {
+			d.absent(id, r)
 			continue
 		}
-		plan.present(order[next], listing, r, p, now)
+		d.present(order[next], id, r)
 		next++
 	}
-	for ; next < len(order); next++ {
-		plan.judge(order[next], listing, state.Record{}, p, now)
+	for _, i := range order[next:] {
+		d.judge(i, state.Record{})
 	}
-	plan.arrange(listing, p)
-	return plan
+	d.arrange()
+	return d.Plan
 }
 
-// byID returns the indices of the listing in byte order of the ids, equal ones
-// in the order of the listing.
-func byID(listing []Listed) []int32 {
-	order := make([]int32, len(listing))
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortFunc(order, func(a, b int32) int {
-		return cmp.Or(strings.Compare(listing[a].ID, listing[b].ID), int(a-b))
-	})
-	return order
+// decision is a plan in the making.
+type decision struct {
+	Plan
+	listing *Listing
+	policy  Policy
+	now     time.Time
+	count   [len(verdictNames)]int
+	records [len(verdictNames)]map[int32]state.Record // see Items; none of what is seen
 }
 
 // judge decides about the message at index i.
-func (plan *Plan) judge(i int32, listing []Listed, r state.Record, p Policy, now time.Time) {
-	it := Item{listing[i], r}
-	v := verdict(it, p, now)
-	plan.Verdicts[i] = v
-	switch v {
-	case New:
-		plan.Retrieve = append(plan.Retrieve, it)
-	case Changed:
-		plan.Verify = append(plan.Verify, it)
-	case Due:
-		plan.Delete = append(plan.Delete, it)
-	case TooBig:
-		plan.TooBig = append(plan.TooBig, it)
-	case SetAside:
-		plan.SetAside = append(plan.SetAside, it)
-	case Seen:
-		plan.Seen++
+func (d *decision) judge(i int32, r state.Record) {
+	v := d.verdict(int(i), r)
+	d.Verdicts[i] = v
+	d.count[v]++
+	if v == Seen || r == (state.Record{}) {
+		return
 	}
+	if d.records[v] == nil {
+		d.records[v] = make(map[int32]state.Record)
+	}
+	d.records[v][i] = r
 }
 
-func verdict(it Item, p Policy, now time.Time) Verdict {
-	r := it.Record
+func (d *decision) verdict(i int, r state.Record) Verdict {
+	p, octets := d.policy, d.listing.octets.get(i, -1)
 	switch {
 	case r.Deleted:
 		return Changed
-	case r.Seen() && it.Octets >= 0 && r.Octets >= 0 && it.Octets != r.Octets:
+	case r.Seen() && octets >= 0 && r.Octets >= 0 && octets != r.Octets:
 		return Changed
-	case r.Seen() && p.Delete && !it.Repeated && age(r, now) >= p.After:
+	case r.Seen() && p.Delete && !d.listing.repeated(i) && age(r, d.now) >= p.After:
 		return Due
 	case r.Seen():
 		return Seen
@@ -163,7 +154,7 @@ func verdict(it Item, p Policy, now time.Time) Verdict {
 		return SetAside
 	// A message that turned out bigger than the server had said is
 	// remembered with its real size.
-	case p.MaxOctets > 0 && max(it.Octets, r.Octets) > p.MaxOctets:
+	case p.MaxOctets > 0 && max(octets, r.Octets) > p.MaxOctets:
 		return TooBig
 	}
 	return New
@@ -171,23 +162,23 @@ func verdict(it Item, p Policy, now time.Time) Verdict {
 
 // present decides about a known message. Its absence, if there was one, is
 // over; who retrieves it stores a new record anyway.
-func (plan *Plan) present(i int32, listing []Listed, r state.Record, p Policy, now time.Time) {
+func (d *decision) present(i int32, id []byte, r state.Record) {
 	if r.Seen() {
-		plan.Present++
+		d.Present++
 	}
 	absent := !r.Absent.IsZero()
 	r.Absent, r.Absences = time.Time{}, 0
-	plan.judge(i, listing, r, p, now)
-	if v := plan.Verdicts[i]; absent && v != New && v != Changed {
-		plan.aged(listing[i].ID, r)
+	d.judge(i, r)
+	if v := d.Verdicts[i]; absent && v != New && v != Changed {
+		d.aged(id, r)
 	}
 }
 
 // aged has a record stored whose absence has begun, goes on or is over, unless
 // there are many such already.
-func (plan *Plan) aged(id string, r state.Record) {
-	if len(plan.Aged) < agedAtOnce {
-		plan.Aged = append(plan.Aged, state.Entry{ID: id, Record: r})
+func (d *decision) aged(id []byte, r state.Record) {
+	if len(d.Aged) < agedAtOnce {
+		d.Aged = append(d.Aged, state.Entry{ID: string(id), Record: r})
 	}
 }
 
@@ -202,61 +193,63 @@ func lately(r state.Record, now time.Time) bool {
 }
 
 // absent counts days on which a complete listing lacked id, and forgets it in time.
-func (plan *Plan) absent(id string, r state.Record, now time.Time) {
-	if strings.Contains(id, twinMark) {
-		plan.Twins = append(plan.Twins, state.Entry{ID: id, Record: r})
+func (d *decision) absent(id []byte, r state.Record) {
+	if bytes.Contains(id, []byte(twinMark)) {
+		d.Twins = append(d.Twins, state.Entry{ID: string(id), Record: r})
 	}
-	if lately(r, now) {
-		plan.Missing++
-		plan.MissingOctets += max(r.Octets, 0)
+	if lately(r, d.now) {
+		d.Missing++
+		d.MissingOctets += max(r.Octets, 0)
 	}
 	switch {
 	case r.Absent.IsZero():
-		r.Absent, r.Absences = now, 1
-	case r.Absences >= forgetAbsences && now.Sub(r.Absent) >= forgetAfter:
-		if len(plan.Forget) < agedAtOnce {
-			plan.Forget = append(plan.Forget, id)
+		r.Absent, r.Absences = d.now, 1
+	case r.Absences >= forgetAbsences && d.now.Sub(r.Absent) >= forgetAfter:
+		if len(d.Forget) < agedAtOnce {
+			d.Forget = append(d.Forget, string(id))
 		}
 		return
-	case r.Absences < forgetAbsences && now.Sub(r.Absent) >= time.Duration(r.Absences)*24*time.Hour:
+	case r.Absences < forgetAbsences && d.now.Sub(r.Absent) >= time.Duration(r.Absences)*24*time.Hour:
 		r.Absences++
 	default:
 		return
 	}
-	plan.aged(id, r)
+	d.aged(id, r)
 }
 
 // arrange puts the messages in the order of their numbers, those that failed
 // before behind the others so that they cannot hold them up, and keeps to
 // MaxMessages.
-func (plan *Plan) arrange(listing []Listed, p Policy) {
-	for _, items := range [][]Item{plan.Verify, plan.Delete, plan.TooBig, plan.SetAside} {
-		slices.SortFunc(items, byNumber)
+func (d *decision) arrange() {
+	every := func(int) bool { return true }
+	tried := func(i int) bool { return d.records[New][int32(i)].Reason != "" }
+	d.Retrieve = d.items(New, func(i int) bool { return !tried(i) })
+	d.Retrieve.index = append(d.Retrieve.index, d.items(New, tried).index...)
+	d.Verify, d.Delete = d.items(Changed, every), d.items(Due, every)
+	d.TooBig, d.SetAside = d.items(TooBig, every), d.items(SetAside, every)
+	d.Seen = d.count[Seen]
+	if most := d.policy.MaxMessages; most > 0 && d.Retrieve.Len() > most {
+		for _, i := range d.Retrieve.index[most:] {
+			d.Verdicts[i] = Deferred
+		}
+		d.deferBeyond(most)
 	}
-	slices.SortFunc(plan.Retrieve, func(a, b Item) int {
-		return cmp.Or(cmp.Compare(a.tried(), b.tried()), byNumber(a, b))
-	})
-	if p.MaxMessages > 0 && len(plan.Retrieve) > p.MaxMessages {
-		plan.deferBeyond(p.MaxMessages, listing)
+}
+
+// items returns what has a verdict and is wanted, in the order of the numbers.
+func (d *decision) items(v Verdict, want func(i int) bool) Items {
+	items := Items{listing: d.listing, records: d.records[v]}
+	if d.count[v] > 0 {
+		items.index = d.listing.pick(func(i int) bool { return d.Verdicts[i] == v && want(i) })
 	}
+	return items
 }
 
 // deferBeyond leaves all but the first messages for another poll.
-func (plan *Plan) deferBeyond(most int, listing []Listed) {
-	later := make(map[int]bool)
-	for _, it := range plan.Retrieve[most:] {
-		later[it.Num] = true
-	}
-	for i, l := range listing {
-		if later[l.Num] {
-			plan.Verdicts[i] = Deferred
-		}
-	}
-	plan.Deferred = len(plan.Retrieve) - most
-	plan.Retrieve = plan.Retrieve[:most]
+func (plan *Plan) deferBeyond(most int) {
+	plan.Deferred += plan.Retrieve.Len() - most
+	plan.Retrieve = plan.Retrieve.upTo(most)
 }
-
-func byNumber(a, b Item) int { return a.Num - b.Num }
 
 // tried is 1 where an earlier attempt at the message ended badly, else 0.
 func (it Item) tried() int {
@@ -268,13 +261,13 @@ func (it Item) tried() int {
 
 // idle says whether a poll with this plan would neither retrieve nor delete,
 // so that sizes would change nothing.
-func (plan Plan) idle() bool { return len(plan.Retrieve)+len(plan.Verify)+len(plan.Delete) == 0 }
+func (plan Plan) idle() bool { return plan.Retrieve.Len()+plan.Verify.Len()+plan.Delete.Len() == 0 }
 
 // octets is the size of what is to be retrieved, as far as it is known.
 func (plan Plan) octets() int64 {
 	var sum int64
-	for _, it := range plan.Retrieve {
-		sum += min(max(it.Octets, 0), math.MaxInt64-sum)
+	for _, i := range plan.Retrieve.index {
+		sum += min(max(plan.Retrieve.listing.octets.get(int(i), -1), 0), math.MaxInt64-sum)
 	}
 	return sum
 }
@@ -286,8 +279,8 @@ func (plan Plan) String() string {
 		n    int
 		what string
 	}{
-		{len(plan.Retrieve), "to retrieve"}, {len(plan.Verify), "to verify"}, {len(plan.Delete), "to delete"}, {plan.Seen, "seen"},
-		{len(plan.TooBig), "too big"}, {len(plan.SetAside), "set aside"}, {plan.Deferred, "deferred"},
+		{plan.Retrieve.Len(), "to retrieve"}, {plan.Verify.Len(), "to verify"}, {plan.Delete.Len(), "to delete"}, {plan.Seen, "seen"},
+		{plan.TooBig.Len(), "too big"}, {plan.SetAside.Len(), "set aside"}, {plan.Deferred, "deferred"},
 	} {
 		if part.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", part.n, part.what))

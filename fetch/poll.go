@@ -102,7 +102,7 @@ func (p *poll) run() {
 	p.life.hold()
 	inStep := p.retrieve(plan)
 	if !inStep {
-		plan, inStep = p.onceMore(plan)
+		plan, inStep = p.onceMore() // which needs the memory of the first plan
 	}
 	if inStep && !p.unsure {
 		p.fail(p.finish(plan))
@@ -145,7 +145,7 @@ func (p *poll) outcome() error {
 
 // plan lists the maildrop and decides. Sizes are asked for only where they
 // change something, where they have been asked for already, and where sized says so.
-func (p *poll) plan() ([]Listed, Plan, error) {
+func (p *poll) plan() (*Listing, Plan, error) {
 	listing, err := p.list()
 	if err != nil {
 		return nil, Plan{}, p.because(err)
@@ -157,21 +157,15 @@ func (p *poll) plan() ([]Listed, Plan, error) {
 			return listing, plan, err
 		}
 	}
-	sizes, err := p.sizes(func(err error) { p.log.Debug("the size of a message is not known", "reason", err) })
-	if err != nil {
+	if err := p.sizes(listing); err != nil {
 		return nil, Plan{}, p.because(err)
-	}
-	for i := range listing {
-		if octets, ok := sizes[listing[i].Num]; ok {
-			listing[i].Octets = octets
-		}
 	}
 	plan, err := p.compare(listing, now)
 	return listing, plan, err
 }
 
-func (p *poll) compare(listing []Listed, now time.Time) (plan Plan, err error) {
-	err = p.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+func (p *poll) compare(listing *Listing, now time.Time) (plan Plan, err error) {
+	err = p.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		plan = NewPlan(listing, known, p.Policy, now)
 		return nil
 	})
@@ -186,13 +180,13 @@ func (p *poll) compare(listing []Listed, now time.Time) (plan Plan, err error) {
 func (p *poll) note(plan Plan) {
 	p.log.Debug("planned", "plan", plan.String())
 	p.report.Listed = len(plan.Verdicts)
-	p.report.Seen = plan.Seen + len(plan.Delete)
-	p.report.SetAside = len(plan.SetAside)
-	p.report.Skipped += len(plan.TooBig) + len(plan.SetAside) + plan.Deferred
-	for _, it := range plan.SetAside {
+	p.report.Seen = plan.Seen + plan.Delete.Len()
+	p.report.SetAside = plan.SetAside.Len()
+	p.report.Skipped += plan.TooBig.Len() + plan.SetAside.Len() + plan.Deferred
+	for it := range plan.SetAside.All() {
 		p.log.Info("message is set aside", "num", it.Num, "uid", it.UID(), "failures", it.Record.Failures, "reason", it.Record.Reason)
 	}
-	for _, it := range plan.TooBig {
+	for it := range plan.TooBig.All() {
 		if it.Record.Reason != tooBig {
 			p.leave(it)
 		}
@@ -262,7 +256,7 @@ func (p *poll) doomed(plan Plan) []removable {
 	if p.Policy.Delete && p.Policy.After == 0 {
 		all = append(all, p.removable...)
 	}
-	for _, it := range plan.Delete {
+	for it := range plan.Delete.All() {
 		all = append(all, removable{it.Num, state.Entry{ID: it.ID, Record: it.Record}})
 	}
 	slices.SortFunc(all, func(a, b removable) int { return a.num - b.num })

@@ -360,10 +360,10 @@ func TestLookChangesNothing(t *testing.T) {
 	h.drop.Add(message(4))
 	h.account.Policy.Delete = true
 	h.untouched(func() {
-		err := h.account.Look(context.Background(), func(s fetch.Session, listing []fetch.Listed, plan fetch.Plan) error {
+		err := h.account.Look(context.Background(), func(s fetch.Session, listing *fetch.Listing, plan fetch.Plan) error {
 			want := []fetch.Verdict{fetch.Due, fetch.Due, fetch.Due, fetch.New}
-			if diff := cmp.Diff(want, plan.Verdicts); diff != "" || len(listing) != 4 || listing[3].Octets < 0 {
-				t.Errorf("%v %s", listing, diff)
+			if diff := cmp.Diff(want, plan.Verdicts); diff != "" || listing.Len() != 4 || listing.At(3).Octets < 0 {
+				t.Errorf("%v %s", listed(listing), diff)
 			}
 			return nil
 		})

@@ -23,15 +23,15 @@ const (
 // messages: it was moved, or restored, or its software changed. Taken at its
 // word, the listing would have the whole maildrop fetched again. An account that
 // deletes what it delivers has no old messages there.
-func (plan Plan) renumbered(listing []Listed, p Policy) bool {
+func (plan Plan) renumbered(listing *Listing, p Policy) bool {
 	if p.Delete && p.After == 0 || plan.Present > 0 || plan.Missing < fewestGone {
 		return false
 	}
 	var octets int64
-	for _, l := range listing {
-		octets += max(l.Octets, 0)
+	for i := range listing.Len() {
+		octets += max(listing.octets.get(i, -1), 0)
 	}
-	return alike(float64(len(listing)), float64(plan.Missing)) && alike(float64(octets), float64(plan.MissingOctets))
+	return alike(float64(listing.Len()), float64(plan.Missing)) && alike(float64(octets), float64(plan.MissingOctets))
 }
 
 func alike(a, b float64) bool { return a <= b*(1+likeness) && a >= b*(1-likeness) }
@@ -52,14 +52,14 @@ func (e *RenumberedError) Error() string {
 // recognise looks at the header blocks of a renumbered maildrop, gives the
 // records of known messages to their new ids, and plans anew. Where most are not
 // known the account stops.
-func (p *poll) recognise(listing []Listed, plan Plan) (Plan, error) {
-	p.log.Warn("the server has changed all unique-ids; comparing header blocks", "known", plan.Missing, "listed", len(listing))
+func (p *poll) recognise(listing *Listing, plan Plan) (Plan, error) {
+	p.log.Warn("the server has changed all unique-ids; comparing header blocks", "known", plan.Missing, "listed", listing.Len())
 	have := make(index)
 	now := time.Now()
-	err := p.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+	err := p.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for id, r := range known {
 			if lately(r, now) && r.Digest != [16]byte{} {
-				have.add(state.Entry{ID: id, Record: r})
+				have.add(state.Entry{ID: string(id), Record: r})
 			}
 		}
 		return nil
@@ -67,12 +67,12 @@ func (p *poll) recognise(listing []Listed, plan Plan) (Plan, error) {
 	if err != nil {
 		return plan, &StateError{err}
 	}
-	change, found, err := p.match(listing, have)
+	change, found, err := p.match(listing.items(func(int) bool { return true }), have)
 	if err != nil {
 		return plan, p.because(err)
 	}
 	if float64(found) < float64(plan.Missing)*(1-likeness) {
-		return plan, &RenumberedError{plan.Missing, len(listing), found}
+		return plan, &RenumberedError{plan.Missing, listing.Len(), found}
 	}
 	if err := p.Maildrop.Commit(change); err != nil {
 		p.unsure = true
@@ -106,22 +106,18 @@ func (have index) take(at look) (state.Entry, bool) {
 	return entries[0], true
 }
 
-// match asks for the header block of every listed message, and gives those that
+// match asks for the header block of every one of the messages, and gives those that
 // have holds the record found there under its new id. Different messages may have
 // one header block, so the octets must agree too. A message whose header block
 // the server does not show is not found.
-func (p *poll) match(listing []Listed, have index) (change state.Change, found int, err error) {
-	nums := make([]int, len(listing))
-	for i, l := range listing {
-		nums[i] = l.Num
-	}
+func (p *poll) match(items Items, have index) (change state.Change, found int, err error) {
 	next := 0
-	for m, err := range p.session.Top(nums, 0) {
+	for m, err := range p.session.Top(items.nums(), 0) {
 		var refused *pop3.ResponseError
 		if err != nil && !errors.As(err, &refused) {
 			return change, found, err
 		}
-		l := listing[next]
+		l := items.At(next)
 		next++
 		if refused != nil {
 			continue
@@ -169,18 +165,13 @@ func (p *poll) relearn(have []Stored) (learned, unknown int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	var fresh []Listed
-	for i, l := range listing {
-		if v := plan.Verdicts[i]; v != Seen && v != Due {
-			fresh = append(fresh, l)
-		}
-	}
+	fresh := listing.items(func(i int) bool { return plan.Verdicts[i] != Seen && plan.Verdicts[i] != Due })
 	stored := make(index)
 	for _, h := range have {
 		stored.add(state.Entry{Record: state.Record{Delivered: h.Time, Digest: h.Digest, Octets: h.Octets}})
 	}
 	// What is recorded already has its copy in the Maildir; a twin needs another.
-	err = p.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+	err = p.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for _, r := range known {
 			if r.Seen() {
 				stored.take(look{r.Digest, r.Octets})
@@ -199,7 +190,7 @@ func (p *poll) relearn(have []Stored) (learned, unknown int, err error) {
 	if err := p.Maildrop.Commit(change); err != nil {
 		return 0, 0, &StateError{err}
 	}
-	return found, len(fresh) - found, p.session.Quit()
+	return found, fresh.Len() - found, p.session.Quit()
 }
 
 // Recognise returns what Relearn compares of a message in wire form. Its Time is

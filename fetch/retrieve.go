@@ -25,11 +25,11 @@ func (p *poll) retrieve(plan Plan) (inStep bool) {
 		p.fail(p.because(err))
 		return false
 	}
-	if len(items) == 0 {
+	if items.Len() == 0 {
 		return true
 	}
 	if p.Progress != nil {
-		p.Progress.Start(len(items), plan.octets())
+		p.Progress.Start(items.Len(), plan.octets())
 		defer p.Progress.End()
 	}
 	inStep, err = p.receive(items)
@@ -52,17 +52,14 @@ func (p *poll) retrieve(plan Plan) (inStep bool) {
 
 // receive retrieves the items in their order. It settles full groups and leaves
 // the last one.
-func (p *poll) receive(items []Item) (inStep bool, err error) {
-	nums := make([]int, len(items))
-	for i, it := range items {
-		nums[i] = it.Num
-	}
-	for len(items) > 0 {
+func (p *poll) receive(items Items) (inStep bool, err error) {
+	nums := items.nums()
+	for items.Len() > 0 {
 		done, inStep, err := p.stretch(items, nums)
 		if err != nil {
 			return inStep, err
 		}
-		items, nums = items[done:], nums[done:]
+		items, nums = items.from(done), nums[done:]
 		if err := p.confirm(); err != nil {
 			return false, err
 		}
@@ -73,20 +70,20 @@ func (p *poll) receive(items []Item) (inStep bool, err error) {
 // stretch retrieves items until the last one, or until the poll is to end, or a
 // message is doubtful and everything that was asked for has been answered. It
 // returns how many it has dealt with.
-func (p *poll) stretch(items []Item, nums []int) (done int, inStep bool, err error) {
+func (p *poll) stretch(items Items, nums []int) (done int, inStep bool, err error) {
 	p.before = p.done
 	for m, err := range p.session.Retr(nums) {
-		if done == len(items) {
+		if done == items.Len() {
 			return done, false, p.lose(err)
 		}
-		it := items[done]
+		it := items.At(done)
 		done++
 		p.done++
 		if inStep, err := p.handle(it, m, err); err != nil {
 			return done, inStep && p.session.Owed() == 0, err
 		}
 		why := p.life.reason()
-		if done == len(items) || why == nil && !p.group.doubted() {
+		if done == items.Len() || why == nil && !p.group.doubted() {
 			continue
 		}
 		p.session.Drain()

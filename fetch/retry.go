@@ -35,10 +35,10 @@ func (a *Account) retry(ctx context.Context) (int, error) {
 		return 0, context.Cause(ctx)
 	}
 	var again []string
-	err = a.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+	err = a.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for id, r := range known {
 			if !r.Seen() && r.Reason != tooBig {
-				again = append(again, id)
+				again = append(again, string(id))
 			}
 		}
 		return nil
@@ -72,9 +72,9 @@ func (a *Account) voidElsewhere(ctx context.Context) (int, error) {
 // everything that is there. It returns how many ids that were.
 func (a *Account) Forget() (int, error) {
 	var ids []string
-	err := a.Maildrop.Scan(func(known iter.Seq2[string, state.Record]) error {
+	err := a.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for id := range known {
-			ids = append(ids, id)
+			ids = append(ids, string(id))
 		}
 		return nil
 	})

@@ -7,13 +7,13 @@ import "time"
 // ahead, and nothing else went wrong. Where that goes well it was the server that
 // cannot do it, or else the network; it is noted for some time, and the failure
 // forgotten.
-func (p *poll) onceMore(plan Plan) (_ Plan, inStep bool) {
+func (p *poll) onceMore() (plan Plan, inStep bool) {
 	lost := p.lostStep
 	if lost == nil || len(p.failures) != 1 || p.failures[0] != lost || !p.Fallback || p.unsure ||
 		p.life.reason() != nil || !p.session.Pipelined() {
 		return plan, false
 	}
-	second, err := p.secondVisit()
+	plan, err := p.secondVisit()
 	if Classify(err) == State {
 		p.fail(err)
 	}
@@ -22,12 +22,12 @@ func (p *poll) onceMore(plan Plan) (_ Plan, inStep bool) {
 		return plan, false
 	}
 	p.failures = nil
-	if !p.retrieve(second) {
+	if !p.retrieve(plan) {
 		return plan, false
 	}
 	p.log.Warn("the server lost its step when commands were sent ahead; it is asked one at a time from now on", "reason", lost)
 	p.facts.Serial = time.Now()
-	return second, true
+	return plan, true
 }
 
 // secondVisit opens a session that sends one command at a time, and plans anew:
@@ -48,9 +48,7 @@ func (p *poll) secondVisit() (plan Plan, err error) {
 		return plan, err
 	}
 	if most := p.Policy.MaxMessages; most > 0 {
-		n := min(len(plan.Retrieve), max(0, most-p.delivered))
-		plan.Deferred += len(plan.Retrieve) - n
-		plan.Retrieve = plan.Retrieve[:n]
+		plan.deferBeyond(min(plan.Retrieve.Len(), max(0, most-p.delivered)))
 	}
 	p.note(plan)
 	return plan, nil

@@ -195,7 +195,7 @@ func steps[T any](t *tap, name string, zero T, inner iter.Seq2[T, error], see fu
 }
 
 func (s *tappedSession) Uidl() iter.Seq2[pop3.UniqueID, error] {
-	return steps(s.t, "UIDL", pop3.UniqueID{}, s.Session.Uidl(), func(u pop3.UniqueID, err error) { s.t.uids[u.Num] = u.ID })
+	return steps(s.t, "UIDL", pop3.UniqueID{}, s.Session.Uidl(), func(u pop3.UniqueID, err error) { s.t.uids[u.Num] = string(u.ID) })
 }
 
 func (s *tappedSession) List() iter.Seq2[pop3.ScanListing, error] {

@@ -12,27 +12,23 @@ import (
 // deleted, and returns what is to be retrieved. Some servers announce another size
 // for the same message (an estimate, then the real one), or bring back what they
 // have deleted; some give an old id to a new message. The header block tells.
-func (p *poll) verify(plan Plan) ([]Item, error) {
+func (p *poll) verify(plan Plan) (Items, error) {
 	items := plan.Retrieve
-	if len(plan.Verify) == 0 {
+	if plan.Verify.Len() == 0 {
 		return items, nil
-	}
-	nums := make([]int, len(plan.Verify))
-	for i, it := range plan.Verify {
-		nums[i] = it.Num
 	}
 	twins := twinsOf(plan)
 	p.unseen = make(map[string]state.Record)
 	next := 0
-	for m, err := range p.session.Top(nums, 0) {
-		if next == len(nums) {
-			return nil, err
+	for m, err := range p.session.Top(plan.Verify.nums(), 0) {
+		if next == plan.Verify.Len() {
+			return Items{}, err
 		}
-		it := plan.Verify[next]
+		it, i := plan.Verify.At(next), plan.Verify.index[next]
 		next++
 		shown, err := headerOf(m, err)
 		if err != nil {
-			return nil, err
+			return Items{}, err
 		}
 		if p.recogniseSeen(it, shown, twins[it.UID()]) {
 			continue
@@ -48,7 +44,7 @@ func (p *poll) verify(plan Plan) ([]Item, error) {
 			p.leave(it)
 			continue
 		}
-		items = append(items, it)
+		items.index = append(items.index, i)
 	}
 	return items, nil
 }
@@ -70,7 +66,7 @@ func headerOf(m *pop3.Message, err error) (sum [16]byte, _ error) {
 // belong to: messages that share a unique-id change places when one of them goes.
 func twinsOf(plan Plan) map[string][]state.Record {
 	twins := make(map[string][]state.Record)
-	for _, it := range plan.Verify {
+	for it := range plan.Verify.All() {
 		twins[it.UID()] = append(twins[it.UID()], it.Record)
 	}
 	for _, e := range plan.Twins {

@@ -13,7 +13,7 @@ import (
 )
 
 // seq is what Scan shows.
-type seq = iter.Seq2[string, state.Record]
+type seq = iter.Seq2[[]byte, state.Record]
 
 // watched is a session that says what is done with it.
 type watched struct {

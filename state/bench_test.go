@@ -63,7 +63,7 @@ func BenchmarkScan100k(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n := 0
-		if err := s.Maildrop("me@host").Scan(func(seq iter.Seq2[string, Record]) error {
+		if err := s.Maildrop("me@host").Scan(func(seq iter.Seq2[[]byte, Record]) error {
 			for range seq {
 				n++
 			}

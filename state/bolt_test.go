@@ -215,7 +215,7 @@ func wantNothing(t *testing.T, m Maildrop) {
 		t.Errorf("intents %v, %v", open, err)
 	}
 	calls := 0
-	if err := m.Scan(func(known iter.Seq2[string, Record]) error {
+	if err := m.Scan(func(known iter.Seq2[[]byte, Record]) error {
 		calls++
 		for id := range known {
 			t.Errorf("there is %q", id)

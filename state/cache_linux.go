@@ -3,6 +3,7 @@ package state
 import (
 	"os"
 
+	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,4 +18,20 @@ func forgetCache(path string) {
 	}
 	defer f.Close()
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}
+
+// mapping is the part of the memory of this process through which bbolt reads the
+// file.
+type mapping struct{ addr, size uintptr }
+
+// mapping returns the mapping, valid as long as the transaction is open: bbolt
+// maps the file anew only when nobody reads.
+func (s *Bolt) mapping(tx *bbolt.Tx) mapping { return mapping{s.db.Info().Data, uintptr(tx.Size())} }
+
+// forget takes out of the memory of the process what it has read of the file, which
+// would be all of it after a scan. Nothing is lost, not even to a reader or a writer
+// at the same time: the kernel keeps the pages, they are only read through this
+// mapping, and who needs one again finds it at the same address. It is a hint.
+func (m mapping) forget() {
+	_, _, _ = unix.Syscall(unix.SYS_MADVISE, m.addr, m.size, unix.MADV_DONTNEED)
 }

@@ -293,7 +293,7 @@ func TestADamagedSequenceDoesNotGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := errors.New("too few ids")
-	err := mustOpen(t, path).Maildrop("big@host").Scan(func(seq iter.Seq2[string, Record]) error {
+	err := mustOpen(t, path).Maildrop("big@host").Scan(func(seq iter.Seq2[[]byte, Record]) error {
 		for range 2 {
 			for id := range seq {
 				t.Errorf("%q was read from a damaged page", id)

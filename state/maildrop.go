@@ -60,7 +60,7 @@ func (m *maildrop) checkTally(what string, have, want tally) error {
 }
 
 // Scan implements Maildrop.
-func (m *maildrop) Scan(fn func(known iter.Seq2[string, Record]) error) error {
+func (m *maildrop) Scan(fn func(known iter.Seq2[[]byte, Record]) error) error {
 	s := m.store
 	if err := s.enter(); err != nil {
 		return err
@@ -90,8 +90,11 @@ func (m *maildrop) Scan(fn func(known iter.Seq2[string, Record]) error) error {
 	if b == nil {
 		return fn(none)
 	}
-	r := &records{drop: m, from: b}
-	defer func() { r.over = true }()
+	r := &records{drop: m, from: b, mapped: s.mapping(tx)}
+	defer func() {
+		r.over = true
+		r.mapped.forget()
+	}()
 	err = fn(r.all)
 	if r.err != nil {
 		return r.err
@@ -100,42 +103,57 @@ func (m *maildrop) Scan(fn func(known iter.Seq2[string, Record]) error) error {
 }
 
 // none is the sequence of the records of an unknown maildrop.
-func none(func(string, Record) bool) {}
+func none(func([]byte, Record) bool) {}
 
 // records reads the records of one maildrop during one Scan.
 type records struct {
-	drop *maildrop
-	from *buckets
-	over bool  // the Scan has ended
-	err  error // why the sequence ended early
+	drop   *maildrop
+	from   *buckets
+	mapped mapping
+	over   bool  // the Scan has ended
+	err    error // why the sequence ended early
 }
 
-// record is a record with its id.
-type record struct {
-	id string
-	Record
+// A scan reads so many records at a time, and after so many of these parts gives
+// the pages back that it has touched.
+const (
+	scanPart    = 256
+	forgetEvery = 4
+)
+
+// part is some records in the order of their ids. Its memory is used for the next
+// one too.
+type part struct {
+	ids  []byte // one behind the other
+	ends []int  // of each id in ids
+	recs []Record
+}
+
+func (p *part) add(id []byte, r Record) {
+	p.ids = append(p.ids, id...)
+	p.ends, p.recs = append(p.ends, len(p.ids)), append(p.recs, r)
 }
 
 // all is the sequence that Scan hands out. It reads ahead a little, so that it
 // is not under the guard while the consumer's code runs.
-func (r *records) all(yield func(string, Record) bool) {
+func (r *records) all(yield func([]byte, Record) bool) {
 	if r.over || r.err != nil {
 		return
 	}
 	var (
-		next  func() (key, value []byte)
-		have  tally
-		ahead = make([]record, 0, 256)
-		end   bool
+		next func() (key, value []byte)
+		have tally
+		p    part
+		end  bool
 	)
-	for !end {
-		ahead = ahead[:0]
+	for n := 1; !end; n++ {
+		p.ids, p.ends, p.recs = p.ids[:0], p.ends[:0], p.recs[:0]
 		r.err = r.drop.store.guard(func() error {
 			if next == nil {
 				c := r.from.ids.Cursor()
 				next = func() ([]byte, []byte) { next = c.Next; return c.First() }
 			}
-			for len(ahead) < cap(ahead) {
+			for len(p.recs) < scanPart {
 				k, v := next()
 				if k == nil {
 					end = true
@@ -146,17 +164,22 @@ func (r *records) all(yield func(string, Record) bool) {
 					return r.drop.unreadable("the record", k, err)
 				}
 				have.add(v)
-				ahead = append(ahead, record{string(k), rec})
+				p.add(k, rec)
 			}
 			return nil
 		})
 		if r.err != nil {
 			return
 		}
-		for _, rec := range ahead {
-			if !yield(rec.id, rec.Record) {
+		if n%forgetEvery == 0 {
+			r.mapped.forget()
+		}
+		at := 0
+		for i, end := range p.ends {
+			if !yield(p.ids[at:end:end], p.recs[i]) {
 				return
 			}
+			at = end
 		}
 	}
 }

@@ -101,7 +101,7 @@ func TestConcurrentUse(t *testing.T) {
 					return
 				}
 				n := 0
-				if err := m.Scan(func(seq iter.Seq2[string, Record]) error {
+				if err := m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
 					for range seq {
 						n++
 					}
@@ -174,7 +174,7 @@ func TestCloseWaitsForCalls(t *testing.T) {
 	inside, closed := make(chan bool), make(chan error, 1)
 	scanned := make(chan error, 1)
 	go func() {
-		scanned <- m.Scan(func(seq iter.Seq2[string, Record]) error {
+		scanned <- m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
 			inside <- true
 			n := 0
 			for range seq {

@@ -66,7 +66,7 @@ func (s *Bolt) count() (Report, error) {
 			return r, err
 		}
 		r.Intents += len(open)
-		if err := m.Scan(func(known iter.Seq2[string, Record]) error {
+		if err := m.Scan(func(known iter.Seq2[[]byte, Record]) error {
 			for _, rec := range known {
 				r.IDs++
 				if rec.Failures > 0 && !rec.Seen() {

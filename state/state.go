@@ -34,12 +34,12 @@ type Store interface {
 // Maildrop is what is known of one maildrop. It is safe for concurrent use.
 type Maildrop interface {
 	// Scan calls fn once with every record in byte order of the ids. The
-	// sequence is valid only during the call; strings may be kept. It returns
-	// the error of fn, or why the store could not be read: the sequence ends
-	// early then, so nothing may be done on its word before Scan has
-	// returned nil. fn must not call the store, and must not wait for a
-	// network: a commit may have to wait for it.
-	Scan(fn func(known iter.Seq2[string, Record]) error) error
+	// sequence is valid only during the call, and an id until the next one:
+	// who keeps it copies it. Scan returns the error of fn, or why the store
+	// could not be read: the sequence ends early then, so nothing may be done
+	// on its word before Scan has returned nil. fn must not call the store,
+	// and must not wait for a network: a commit may have to wait for it.
+	Scan(fn func(known iter.Seq2[[]byte, Record]) error) error
 	// Intents returns the open intents in byte order of their ids.
 	Intents() ([]OpenIntent, error)
 	// Facts returns what was noted of the server, the zero value where nothing

@@ -30,9 +30,9 @@ func read(s Store) (contents, error) {
 	all := contents{}
 	for _, key := range keys {
 		drop := map[string]known{}
-		if err := s.Maildrop(key).Scan(func(seq iter.Seq2[string, Record]) error {
+		if err := s.Maildrop(key).Scan(func(seq iter.Seq2[[]byte, Record]) error {
 			for id, r := range seq {
-				drop[id] = known{Record: r}
+				drop[string(id)] = known{Record: r}
 			}
 			return nil
 		}); err != nil {
@@ -61,7 +61,7 @@ func (c contents) apply(key string, ch Change) {
 	}
 	for _, id := range ch.Done {
 		if k, ok := drop[id]; ok {
-			drop[id] = known{Record: k.Record}
+			drop[string(id)] = known{Record: k.Record}
 		}
 	}
 	for _, id := range ch.Forget {
@@ -169,10 +169,10 @@ func TestScanIsSortedAndOnceAndMayEndEarly(t *testing.T) {
 	mustCommit(t, m, Change{Put: entries(0, 1000)})
 	var ids []string
 	calls := 0
-	if err := m.Scan(func(seq iter.Seq2[string, Record]) error {
+	if err := m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
 		calls++
 		for id := range seq {
-			ids = append(ids, id)
+			ids = append(ids, string(id))
 		}
 		return nil
 	}); err != nil {
@@ -182,8 +182,8 @@ func TestScanIsSortedAndOnceAndMayEndEarly(t *testing.T) {
 		t.Errorf("%d calls, %d ids, sorted %v", calls, len(ids), slices.IsSorted(ids))
 	}
 	stop := fmt.Errorf("enough")
-	var kept iter.Seq2[string, Record]
-	err := m.Scan(func(seq iter.Seq2[string, Record]) error {
+	var kept iter.Seq2[[]byte, Record]
+	err := m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
 		kept = seq
 		for range seq {
 			return stop
@@ -209,7 +209,7 @@ func TestScanPassesOnAPanicOfItsCaller(t *testing.T) {
 				t.Errorf("recovered %v", p)
 			}
 		}()
-		_ = m.Scan(func(seq iter.Seq2[string, Record]) error {
+		_ = m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
 			for range seq {
 				panic("mine")
 			}

@@ -88,7 +88,7 @@ func (s *session) List() iter.Seq2[pop3.ScanListing, error] {
 func (s *session) Uidl() iter.Seq2[pop3.UniqueID, error] {
 	return func(yield func(pop3.UniqueID, error) bool) {
 		for num := range s.listed() {
-			if !yield(pop3.UniqueID{Num: num, ID: crashUID(num - 1)}, nil) {
+			if !yield(pop3.UniqueID{Num: num, ID: []byte(crashUID(num - 1))}, nil) {
 				return
 			}
 		}

@@ -130,10 +130,10 @@ func (s *logStore) Commit(c state.Change) error {
 	return nil
 }
 
-func (s *logStore) Scan(fn func(iter.Seq2[string, state.Record]) error) error {
-	return fn(func(yield func(string, state.Record) bool) {
+func (s *logStore) Scan(fn func(iter.Seq2[[]byte, state.Record]) error) error {
+	return fn(func(yield func([]byte, state.Record) bool) {
 		for _, id := range slices.Sorted(maps.Keys(s.records)) {
-			if !yield(id, s.records[id]) {
+			if !yield([]byte(id), s.records[id]) {
 				return
 			}
 		}

@@ -121,7 +121,7 @@ func TestDovecot(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				ids[u.ID] = true
+				ids[string(u.ID)] = true
 				nums = append(nums, u.Num)
 			}
 			got := make(map[string]bool)

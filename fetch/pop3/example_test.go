@@ -81,7 +81,7 @@ func ExampleClient_Uidl() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(u.Num, u.ID)
+		fmt.Println(u.Num, string(u.ID))
 	}
 	if err := c.Quit(); err != nil {
 		log.Fatal(err)

@@ -101,7 +101,7 @@ func FuzzListing(f *testing.F) {
 		c := cannedClient(in)
 		var last error
 		for u, err := range c.Uidl() {
-			if last = err; err == nil && (u.Num < 1 || u.ID == "" || len(u.ID) > maxUniqueID || !bytes.Contains(in, []byte(u.ID))) {
+			if last = err; err == nil && (u.Num < 1 || len(u.ID) == 0 || len(u.ID) > maxUniqueID || !bytes.Contains(in, u.ID)) {
 				t.Fatalf("%+v", u)
 			}
 		}

@@ -50,7 +50,7 @@ func TestListingLineLimit(t *testing.T) {
 			case err != nil:
 				t.Error(err)
 			default:
-				got = append(got, u.ID)
+				got = append(got, string(u.ID))
 			}
 		}
 		want := "x y"
@@ -131,7 +131,7 @@ func TestChallengeLimit(t *testing.T) {
 func TestBareLineFeedsInReplies(t *testing.T) {
 	c := rawListing(t, "+OK\n1 a\n.\n")
 	for u, err := range c.Uidl() {
-		if u.ID != "a" || err != nil {
+		if string(u.ID) != "a" || err != nil {
 			t.Errorf("%v, %v", u, err)
 		}
 	}

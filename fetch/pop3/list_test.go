@@ -45,11 +45,11 @@ func TestUidlLines(t *testing.T) {
 				var bad *LineError
 				switch {
 				case n == 2:
-					if u != (UniqueID{9, "last"}) || err != nil {
+					if u.Num != 9 || string(u.ID) != "last" || err != nil {
 						t.Errorf("the line after: %v, %v", u, err)
 					}
 				case tt.reason == "":
-					if u != (UniqueID{tt.num, tt.id}) || err != nil {
+					if u.Num != tt.num || string(u.ID) != tt.id || err != nil {
 						t.Errorf("got %d %.80q, %v", u.Num, u.ID, err)
 					}
 				case !errors.As(err, &bad) || bad.Num != tt.num || !strings.Contains(bad.Reason, tt.reason) || len(bad.Line) > maxShown:

@@ -35,7 +35,7 @@ func relying(t *testing.T, known Offer, method, script string) (*Client, error) 
 func list(t *testing.T, c *Client) {
 	t.Helper()
 	for u, err := range c.Uidl() {
-		if err != nil || u.ID != "a" {
+		if err != nil || string(u.ID) != "a" {
 			t.Error(u, err)
 		}
 	}

@@ -11,7 +11,7 @@ const maxUniqueID = 8000
 // UniqueID is one line of the answer to UIDL.
 type UniqueID struct {
 	Num int
-	ID  string // 1 to 8000 octets of any kind but a line end; may be kept
+	ID  []byte // 1 to 8000 octets of any kind but a line end, valid until the next line is asked for
 }
 
 // Uidl asks for the unique-ids. Errors are those of List. RFC 1939 says that an
@@ -29,7 +29,7 @@ func (c *Client) Uidl() iter.Seq2[UniqueID, error] {
 			case len(id) > maxUniqueID:
 				return UniqueID{Num: num}, "unique-id too long"
 			}
-			return UniqueID{Num: num, ID: string(id)}, ""
+			return UniqueID{Num: num, ID: id}, ""
 		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/mail"
-	"slices"
 	"strconv"
 	"text/tabwriter"
 
@@ -33,7 +32,7 @@ func (p *program) list(c *cli.Context) error {
 		return err
 	}
 	return p.look(c, h, func(a *fetch.Account, w io.Writer) error {
-		return a.Look(c.Context, func(s fetch.Session, listing []fetch.Listed, plan fetch.Plan) error {
+		return a.Look(c.Context, func(s fetch.Session, listing *fetch.Listing, plan fetch.Plan) error {
 			var heads map[int]head
 			if c.Bool("headers") {
 				var err error
@@ -66,8 +65,8 @@ type head struct {
 	Subject string `json:"subject"`
 }
 
-func listJSON(w io.Writer, account string, listing []fetch.Listed, plan fetch.Plan, heads map[int]head) error {
-	for i, l := range listing {
+func listJSON(w io.Writer, account string, listing *fetch.Listing, plan fetch.Plan, heads map[int]head) error {
+	for i, l := range listing.All() {
 		line := listLine{Account: account, Num: l.Num, Octets: l.Octets, UID: l.UID(), State: plan.Verdicts[i].String()}
 		if h, ok := heads[l.Num]; ok {
 			line.head = &h
@@ -79,9 +78,9 @@ func listJSON(w io.Writer, account string, listing []fetch.Listed, plan fetch.Pl
 	return nil
 }
 
-func listTable(w io.Writer, account string, listing []fetch.Listed, plan fetch.Plan, heads map[int]head) error {
-	fmt.Fprintf(w, "%s: %d messages: %s\n", account, len(listing), plan)
-	if len(listing) == 0 {
+func listTable(w io.Writer, account string, listing *fetch.Listing, plan fetch.Plan, heads map[int]head) error {
+	fmt.Fprintf(w, "%s: %d messages: %s\n", account, listing.Len(), plan)
+	if listing.Len() == 0 {
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -91,7 +90,7 @@ func listTable(w io.Writer, account string, listing []fetch.Listed, plan fetch.P
 	}
 	fmt.Fprintln(t)
 	reasons := failures(plan)
-	for i, l := range listing {
+	for i, l := range listing.All() {
 		fmt.Fprintf(t, "  %d\t%s\t%s\t%s", l.Num, octets(l.Octets), plan.Verdicts[i], shown(l.UID()))
 		if h, ok := heads[l.Num]; ok {
 			fmt.Fprintf(t, "\t%s\t%s\t%s", shown(h.From), shown(h.Date), shown(h.Subject))
@@ -115,12 +114,14 @@ func octets(n int64) string {
 // failures says by message number why earlier attempts failed.
 func failures(plan fetch.Plan) map[int]string {
 	reasons := make(map[int]string)
-	for _, it := range slices.Concat(plan.Retrieve, plan.SetAside) {
-		switch r := it.Record; {
-		case r.Failures > 0:
-			reasons[it.Num] = fmt.Sprintf("failed %d times: %s", r.Failures, r.Reason)
-		case r.Reason != "": // too big then, or the connection was lost
-			reasons[it.Num] = "last time: " + r.Reason
+	for _, items := range []fetch.Items{plan.Retrieve, plan.SetAside} {
+		for it := range items.All() {
+			switch r := it.Record; {
+			case r.Failures > 0:
+				reasons[it.Num] = fmt.Sprintf("failed %d times: %s", r.Failures, r.Reason)
+			case r.Reason != "": // too big then, or the connection was lost
+				reasons[it.Num] = "last time: " + r.Reason
+			}
 		}
 	}
 	return reasons
@@ -130,12 +131,12 @@ func failures(plan fetch.Plan) map[int]string {
 const maxHeader = 64 << 10
 
 // headers asks for the header block of every message.
-func headers(s fetch.Session, listing []fetch.Listed) (map[int]head, error) {
-	nums := make([]int, len(listing))
-	for i, l := range listing {
+func headers(s fetch.Session, listing *fetch.Listing) (map[int]head, error) {
+	nums := make([]int, listing.Len())
+	for i, l := range listing.All() {
 		nums[i] = l.Num
 	}
-	heads := make(map[int]head, len(listing))
+	heads := make(map[int]head, listing.Len())
 	for m, err := range s.Top(nums, 0) {
 		var refused *pop3.ResponseError
 		if errors.As(err, &refused) {

@@ -112,15 +112,15 @@ func (p *program) scheduler(c *cli.Context, h *house, store *state.Bolt) (s *fet
 // dryRun says for each account what a poll would do.
 func (p *program) dryRun(c *cli.Context, h *house) error {
 	return p.look(c, h, func(a *fetch.Account, w io.Writer) error {
-		return a.Look(c.Context, func(_ fetch.Session, listing []fetch.Listed, plan fetch.Plan) error {
+		return a.Look(c.Context, func(_ fetch.Session, listing *fetch.Listing, plan fetch.Plan) error {
 			if c.Bool("json") {
 				return writePlanJSON(w, a.Name, plan)
 			}
-			fmt.Fprintf(w, "%s: %d messages: %s\n", a.Name, len(listing), plan)
-			for _, it := range plan.Retrieve {
+			fmt.Fprintf(w, "%s: %d messages: %s\n", a.Name, listing.Len(), plan)
+			for it := range plan.Retrieve.All() {
 				fmt.Fprintf(w, "  fetch  %6d  %9s  %s\n", it.Num, size(it.Octets), shown(it.UID()))
 			}
-			for _, it := range plan.Delete {
+			for it := range plan.Delete.All() {
 				fmt.Fprintf(w, "  delete %6d  %9s  %s\n", it.Num, size(it.Octets), shown(it.UID()))
 			}
 			return nil
@@ -142,7 +142,7 @@ type planLine struct {
 
 func writePlanJSON(w io.Writer, account string, plan fetch.Plan) error {
 	return encode(w, planLine{
-		Account: account, Fetch: len(plan.Retrieve), Delete: len(plan.Delete), Verify: len(plan.Verify),
-		Seen: plan.Seen, TooBig: len(plan.TooBig), SetAside: len(plan.SetAside), Deferred: plan.Deferred,
+		Account: account, Fetch: plan.Retrieve.Len(), Delete: plan.Delete.Len(), Verify: plan.Verify.Len(),
+		Seen: plan.Seen, TooBig: plan.TooBig.Len(), SetAside: plan.SetAside.Len(), Deferred: plan.Deferred,
 	})
 }

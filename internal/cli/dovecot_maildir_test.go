@@ -166,11 +166,11 @@ func age(t *testing.T, h *home, user string, n int, d time.Duration) {
 	defer store.Close()
 	drop := store.Maildrop(state.Key(user, "127.0.0.1"))
 	var change state.Change
-	must(t, drop.Scan(func(known iter.Seq2[string, state.Record]) error {
+	must(t, drop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for id, r := range known {
 			if len(change.Put) < n {
 				r.Delivered = r.Delivered.Add(-d)
-				change.Put = append(change.Put, state.Entry{ID: id, Record: r})
+				change.Put = append(change.Put, state.Entry{ID: string(id), Record: r})
 			}
 		}
 		return nil
