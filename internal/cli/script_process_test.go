@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -103,4 +105,19 @@ func exited(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Stdout().Write(p.stdout.Bytes())
 	ts.Stderr().Write(p.stderr.Bytes())
 	checkCode(ts, p.err, number(ts, args[1]))
+}
+
+// measured is a command of the tests that runs another one and writes the peak of
+// its resident memory in KiB behind what that has written. It is a small process
+// of its own: what wait4(2) says of a child begins with the memory of the parent.
+func measured() {
+	cmd := exec.Command(os.Args[1], os.Args[2:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(127)
+	}
+	fmt.Println(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+	os.Exit(cmd.ProcessState.ExitCode())
 }

@@ -23,6 +23,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"popfetch": func() { os.Exit(cli.Main(os.Args, os.Stdin, os.Stdout, os.Stderr, "test")) },
+		"measured": measured,
 	})
 }
 

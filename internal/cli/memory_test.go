@@ -1,0 +1,109 @@
+//go:build linux && !race
+
+package cli_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"popfetch/fetch/pop3/pop3test"
+	"popfetch/state"
+)
+
+// peak runs popfetch, which has to end with a code, and returns the peak of its
+// resident memory in octets.
+func (r *resident) peak(code int, args string) int64 {
+	r.t.Helper()
+	e := r.exits(code, "exec measured popfetch "+args)
+	var kib int64
+	if _, err := fmt.Sscan(e.stdout, &kib); err != nil {
+		r.t.Fatalf("%v; it says %.1000s", err, e.stdout)
+	}
+	return kib << 10
+}
+
+// stateFile is where the state is by default.
+func (r *resident) stateFile() string {
+	return filepath.Join(r.dir, ".local", "state", "popfetch", "state.db")
+}
+
+// knows records all these messages as delivered.
+func (r *resident) knows(all []pop3test.Message) {
+	r.t.Helper()
+	store, err := state.Open(r.stateFile(), 0)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer store.Close()
+	drop := store.Maildrop(state.Key("alice", "127.0.0.1"))
+	for len(all) > 0 {
+		var c state.Change
+		for _, m := range all[:min(10_000, len(all))] {
+			record := state.Record{Delivered: time.Now().Add(-time.Hour), Octets: int64(len(m.Raw)), Digest: [16]byte{1}}
+			c.Put = append(c.Put, state.Entry{ID: m.UID, Record: record})
+		}
+		all = all[len(c.Put):]
+		if err := drop.Commit(c); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// The memory of a poll does not grow with what is known, but for the octets of the
+// listing itself; what is new takes little more. A server that lists as much as it
+// may, or cuts the connection each time, changes nothing of that.
+func TestMemoryOfAGreatMaildrop(t *testing.T) {
+	t.Parallel()
+	n, most, mostNew := 100_000, int64(40<<20), int64(40<<20)
+	if os.Getenv("POPFETCH_TORTURE") == "1" {
+		n, most, mostNew = 1_000_000, 64<<20, 150<<20
+	}
+	ascending := func(i int) string { return fmt.Sprintf("%08x5f3a1b2c", i) } // as Dovecot has them
+	mixed := func(i int) string { return fmt.Sprintf("%016x", uint64(i)*0x9E3779B97F4A7C15) }
+	long := func(i int) string { return mixed(i) + strings.Repeat("x", 480) }
+	for name, tt := range map[string]struct {
+		n     int
+		uid   func(i int) string
+		known bool
+		most  int64
+	}{
+		"known":              {n, ascending, true, most},
+		"known, mixed":       {n, mixed, true, most},
+		"new":                {n, ascending, false, mostNew},
+		"new, mixed":         {n, mixed, false, mostNew},
+		"new, of one id":     {n, func(int) string { return "same" }, false, mostNew},
+		"new, of 64 MiB":     {130_000, long, false, 150 << 20},
+		"nothing, for scale": {0, ascending, true, 20 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := make([]pop3test.Message, tt.n)
+			for i := range all {
+				all[i] = pop3test.Message{UID: tt.uid(i), Raw: []byte("Subject: x\r\n\r\n")}
+			}
+			s := clearServer(t, all...)
+			r := newResident(t, account("work", s, ""))
+			var got int64
+			code := 0
+			if tt.known {
+				r.knows(all)
+				got = r.peak(0, "--once") // it makes the snapshot too
+			} else {
+				code = 75
+				s.SetFaults(pop3test.Fault{At: "RETR", Do: pop3test.Drop})
+			}
+			before, _ := os.ReadFile(r.stateFile())
+			got = max(got, r.peak(code, "--once"))
+			t.Logf("%.1f MiB", float64(got)/(1<<20))
+			if got > tt.most {
+				t.Errorf("it took %d MiB of memory, more than %d MiB", got>>20, tt.most>>20)
+			}
+			if after, err := os.ReadFile(r.stateFile()); tt.known && (err != nil || string(before) != string(after)) {
+				t.Errorf("the state file was changed: %v", err)
+			}
+		})
+	}
+}
