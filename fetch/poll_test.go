@@ -178,12 +178,12 @@ func TestMessageThatOutlivesTheDeadlineHoldsUpNoOther(t *testing.T) {
 func TestDeadlineBetweenTwoMessagesIsAnError(t *testing.T) {
 	h := newHouse(t, 3, nil)
 	h.account.Deadline = 500 * time.Millisecond
-	var life context.Context
+	life := make(chan context.Context, 3)
 	h.through(picky{group: 1, stage: func(ctx context.Context, _ deliver.Meta, _ io.Reader) error {
-		life = ctx
+		life <- ctx
 		return nil
 	}, publish: func([]deliver.Staged) []error {
-		<-life.Done()
+		<-(<-life).Done()
 		return nil
 	}})
 	_, err := h.poll()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sync"
 
 	"popfetch/deliver"
 	"popfetch/fetch"
@@ -33,14 +34,18 @@ func (w way) String() string {
 // tap counts the calls over the boundaries of a poll, over several lives of the
 // process, and makes one of them go wrong. It also watches the order of safety.
 type tap struct {
-	at    int // the call that goes wrong in this life, from 1; 0 = none
-	way   way
-	calls int // of this life
+	at  int // the call that goes wrong in this life, from 1; 0 = none
+	way way
+
+	mu    sync.Mutex // a group is settled beside the poll:
+	calls int        // of this life
 	where string
 	dead  bool
-	cut   func()         // ends the connection
-	uids  map[int]string // of this session
+	cut   func() // ends the connection
 
+	// What follows is of one goroutine at a time: nobody sends DELE while a group
+	// is settled.
+	uids      map[int]string  // of this session
 	prepared  map[string]bool // notes of the intents that are durable
 	recorded  map[string]bool // unique-ids with a recorded intent
 	note      map[string]string
@@ -64,11 +69,42 @@ func (t *tap) life(at int, w way) {
 }
 
 func (t *tap) die() {
+	t.mu.Lock()
 	t.dead = true
-	if t.cut != nil {
-		t.cut()
+	cut := t.cut
+	t.mu.Unlock()
+	if cut != nil {
+		cut()
 	}
 	panic(death{})
+}
+
+// isDead says whether the process has ended: nothing has an effect any more.
+func (t *tap) isDead() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.dead
+}
+
+// count counts a call and says whether it is the one that goes wrong.
+func (t *tap) count(name string) (hit bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dead {
+		panic(death{})
+	}
+	t.calls++
+	if hit = t.calls == t.at; hit {
+		t.where = name
+	}
+	return hit
+}
+
+// connected notes how the connection is ended.
+func (t *tap) connected(cut func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cut = cut
 }
 
 func (t *tap) breach(format string, args ...any) {
@@ -78,14 +114,7 @@ func (t *tap) breach(format string, args ...any) {
 // do makes one call over a boundary. An error of f is the caller's affair; do
 // returns the injected one.
 func (t *tap) do(name string, f func()) error {
-	if t.dead {
-		panic(death{})
-	}
-	t.calls++
-	hit := t.calls == t.at
-	if hit {
-		t.where = name
-	}
+	hit := t.count(name)
 	switch {
 	case hit && t.way == dieBefore:
 		t.die()
@@ -118,7 +147,7 @@ func (t *tap) fault(err error) error {
 func (t *tap) install(a *fetch.Account, outer func(deliver.Destination) deliver.Destination, group int) {
 	open, destination, rec := a.Open, a.Destination, a.Recover
 	a.Open = func(ctx context.Context, how fetch.Opening) (s fetch.Session, err error) {
-		if injected := t.do("Open", func() { s, err = open(ctx, how); t.cut = closer(s) }); injected != nil {
+		if injected := t.do("Open", func() { s, err = open(ctx, how); t.connected(closer(s)) }); injected != nil {
 			closer(s)()
 			return nil, injected
 		}
@@ -273,6 +302,13 @@ type tappedStaged struct {
 	deliver.Staged
 	uid string
 	t   *tap
+}
+
+func (s tappedStaged) Abort() error {
+	if s.t.isDead() {
+		return nil
+	}
+	return s.Staged.Abort()
 }
 
 func (s tappedStaged) Intent() deliver.Intent {

@@ -1,0 +1,52 @@
+//go:build linux && !race
+
+package cli_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// many is a configuration of so many accounts on one server, each with a message.
+func many(t *testing.T, accounts, parallel int) (*pop3test.Server, *resident) {
+	t.Helper()
+	s := &pop3test.Server{Security: pop3test.ClearText, Users: make(map[string]*pop3test.User)}
+	for i := range accounts {
+		message := pop3test.Message{UID: "u", Raw: pop3test.Text("Subject: x\n\nHello.\n")}
+		s.Users[fmt.Sprintf("a%04d", i)] = &pop3test.User{Password: secret, Maildrop: pop3test.NewMaildrop(message)}
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	var config strings.Builder
+	fmt.Fprintf(&config, "parallel = %d\nparallel_per_host = %[1]d\n[defaults]\nmaildir = \"~/Mail/{account}\"\ntls = \"none\"\npassword = %q\n", parallel, secret)
+	for name := range s.Users {
+		fmt.Fprintf(&config, "[account.%s]\nserver = %q\nuser = %q\n", name, s.Addr(), name)
+	}
+	return s, newResident(t, config.String())
+}
+
+// Two thousand accounts in one run stay small, two hundred at once, and with nothing
+// new all at once.
+func TestTwoThousandAccounts(t *testing.T) {
+	t.Parallel()
+	const accounts, most = 2000, 150
+	for parallel, visits := range map[int][]string{200: {"fresh", "nothing new"}, accounts: {"", "nothing new"}} {
+		s, r := many(t, accounts, parallel)
+		for _, what := range visits {
+			mib := r.peak(0, "--once") >> 20
+			if t.Logf("%d at once, %s: %d MiB", parallel, what, mib); what != "" && mib > most {
+				t.Errorf("%d at once, %s: %d MiB, want at most %d", parallel, what, mib, most)
+			}
+		}
+		for name, u := range s.Users {
+			if n := r.mail(name, "new"); n != 1 || u.Maildrop.Retrieved("u") != 1 {
+				t.Errorf("%s: %d messages, retrieved %d times", name, n, u.Maildrop.Retrieved("u"))
+			}
+		}
+	}
+}
