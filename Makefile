@@ -63,6 +63,7 @@ torture:
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && trap 'exit 130' INT TERM && { \
 		for suite in '-run ^TestCrash ./deliver/maildir' \
 			'-run ^Test(Crash|Fault|TheCheckers) ./fetch' \
+			'-run ^Test(Memory|RowN16) ./internal/cli' \
 			'./internal/torture'; do \
 			$(TORTURE) $$suite 2>&1 || echo "FAILED: go test $$suite"; \
 		done; \

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,7 +185,7 @@ func TestStagedMessageThatIsGoneIsFetchedAgain(t *testing.T) {
 // abortable refuses everything and counts what is given up.
 type abortable struct {
 	*box
-	aborted int
+	aborted atomic.Int32
 }
 
 type counted struct {
@@ -203,7 +204,7 @@ func (a *abortable) Stage(ctx context.Context, m deliver.Meta, r io.Reader) (del
 	return counted{s.(boxed), a}, nil
 }
 
-func (c counted) Abort() error { c.a.aborted++; return nil }
+func (c counted) Abort() error { c.a.aborted.Add(1); return nil }
 
 func (a *abortable) Publish(ctx context.Context, g []deliver.Staged) []error {
 	return each(g, refusal(deliver.Message, true))
@@ -214,8 +215,8 @@ func TestRefusedMessagesAreGivenUpOnceTheirIntentsAreClosed(t *testing.T) {
 	a := &abortable{box: newBox()}
 	h.account.Destination = func(context.Context) (deliver.Destination, error) { return a, nil }
 	h.poll()
-	if a.aborted != 2 {
-		t.Errorf("%d of 2 given up", a.aborted)
+	if n := a.aborted.Load(); n != 2 {
+		t.Errorf("%d of 2 given up", n)
 	}
 	if open, err := h.account.Maildrop.Intents(); len(open) > 0 || err != nil {
 		t.Errorf("%v %v", open, err)
