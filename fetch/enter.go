@@ -125,14 +125,23 @@ func (p *poll) learn() {
 	}
 }
 
+// mostTelling is how many octets of capabilities are remembered; a server with more
+// of those that count is asked each time.
+const mostTelling = 2048
+
 // telling returns the capabilities that the next session can make use of. Others
 // may change from session to session.
 func telling(c pop3.Capabilities) (lines []string) {
+	octets := 0
 	for _, line := range c.Lines() {
 		name, _, _ := strings.Cut(line, " ")
 		if slices.Contains([]string{"PIPELINING", "SASL", "TOP", "UIDL", "USER"}, name) {
 			lines = append(lines, line)
+			octets += len(line)
 		}
+	}
+	if octets > mostTelling {
+		return nil
 	}
 	return lines
 }

@@ -1,6 +1,8 @@
 package fetch_test
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,4 +137,20 @@ func TestWhatIsKnownIsOfOneProtocol(t *testing.T) {
 	if r := h.mustPoll(); r.RoundTrips != 2 {
 		t.Errorf("%+v", r)
 	}
+}
+
+// A server cannot fill the state file with what it says of itself.
+func TestEndlessCapabilitiesAreNotRemembered(t *testing.T) {
+	long := func(reply []byte) []byte {
+		return bytes.Replace(reply, []byte("SASL "), []byte("SASL "+strings.Repeat("X-"+strings.Repeat("x", 98)+" ", 30)), 1)
+	}
+	h := newHouse(t, 2, faults(pop3test.Fault{At: "CAPA", Do: pop3test.Edit, Edit: long}))
+	h.ahead()
+	for range 2 {
+		h.mustPoll()
+		if facts, err := h.account.Maildrop.Facts(); err != nil || facts.Before != nil {
+			t.Errorf("noted %.100v, %v", facts, err)
+		}
+	}
+	h.delivered(1, 2)
 }
