@@ -2,9 +2,9 @@ package fetch
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,17 +19,43 @@ const spareFor = 30 * 24 * time.Hour
 func lasts(since time.Time) bool { return !since.IsZero() && time.Since(since) < spareFor }
 
 // enter opens a session and plans. What an earlier session has shown of the server
-// saves flights; where a session breaks on that, another one relies on nothing.
+// saves flights; where the server seems to lose what is sent with the login, a second
+// session is patient.
 func (p *poll) enter() (listing *Listing, plan Plan, err error) {
 	if p.noted, err = p.Maildrop.Facts(); err != nil {
 		return nil, plan, &StateError{err}
 	}
 	p.facts = p.noted
-	if p.likely, err = p.wantsSizes(); err != nil {
+	how, err := p.opening()
+	if err != nil {
 		return nil, plan, err
 	}
-	how := Opening{
+	listing, plan, err = p.openAndPlan(how)
+	var ahead *pop3.AheadError
+	if !errors.As(err, &ahead) || p.life.reason() != nil {
+		return listing, plan, err
+	}
+	p.log.Info("once more, with nothing sent before the login is accepted", "reason", err)
+	p.drop()
+	p.lost, p.report.Skipped = 0, 0
+	how.Patient, p.facts.Patient = true, time.Now()
+	listing, plan, again := p.openAndPlan(how)
+	switch refused := (*pop3.ResponseError)(nil); {
+	case errors.As(again, &refused):
+		again = fmt.Errorf("%w; and then, in a second session: %w", err, again)
+	case again != nil: // no better so: it was not that
+		p.facts.Patient = p.noted.Patient
+	}
+	return listing, plan, again
+}
+
+// opening says how the session is to begin.
+func (p *poll) opening() (how Opening, err error) {
+	how = Opening{
 		Serial: p.Fallback && lasts(p.facts.Serial), Patient: lasts(p.facts.Patient), Next: []string{"UIDL"},
+	}
+	if p.likely, err = p.wantsSizes(); err != nil {
+		return how, err
 	}
 	if p.sized || p.likely {
 		how.Next = append(how.Next, "LIST")
@@ -38,18 +64,7 @@ func (p *poll) enter() (listing *Listing, plan Plan, err error) {
 		how.Expected.Before = pop3.ParseCapabilities(p.facts.Before)
 		how.Expected.After = pop3.ParseCapabilities(p.facts.After)
 	}
-	listing, plan, err = p.openAndPlan(how)
-	if how.Patient || err == nil || !p.brokeAhead(err) {
-		return listing, plan, err
-	}
-	p.log.Info("the session broke on commands sent with the login; once more without", "reason", err)
-	p.drop()
-	p.lost, p.report.Skipped = 0, 0
-	how.Patient = true
-	if listing, plan, err = p.openAndPlan(how); err == nil {
-		p.facts.Patient = time.Now()
-	}
-	return listing, plan, err
+	return how, nil
 }
 
 func (p *poll) openAndPlan(how Opening) (*Listing, Plan, error) {
@@ -59,20 +74,20 @@ func (p *poll) openAndPlan(how Opening) (*Listing, Plan, error) {
 	return p.plan()
 }
 
-// open logs in. A server that refuses the login is asked at the next poll what it
-// offers.
+// open logs in. After a refusal that is not about the moment nothing is expected of
+// the server any more: the next poll asks it.
 func (p *poll) open(how Opening) error {
 	session, err := p.Open(p.life, how)
 	if err == nil {
 		p.session, p.serial = session, how.Serial
 		return nil
 	}
-	if refused := (*pop3.AuthError)(nil); p.facts.Before != nil && errors.As(err, &refused) {
+	var (
+		refused *pop3.AuthError
+		reply   *pop3.ResponseError
+	)
+	if errors.As(err, &refused) && !(errors.As(err, &reply) && temporaryCode(reply.Code)) {
 		p.facts.Before, p.facts.After = nil, nil
-		if err := p.Maildrop.Commit(state.Change{Facts: &p.facts}); err != nil {
-			p.unsure = true
-			p.fail(&StateError{err})
-		}
 	}
 	return p.because(err)
 }
@@ -98,25 +113,13 @@ func (p *poll) wantsSizes() (bool, error) {
 	return blank, nil
 }
 
-// brokeAhead says whether the session may have ended because of commands that were
-// sent with the login.
-func (p *poll) brokeAhead(err error) bool {
-	var (
-		ahead   *pop3.AheadError
-		refused *pop3.ResponseError
-	)
-	if p.life.reason() != nil || Classify(err) == State || errors.As(err, &refused) {
-		return false
-	}
-	return p.session != nil && p.session.Pipelined() || errors.As(err, &ahead)
-}
-
-// learn has the state remember what helps the next session, where that has changed.
+// learn has the next transaction note what helps the next session, where that has
+// changed.
 func (p *poll) learn() {
 	if p.session != nil && !p.serial {
 		p.facts.Protocol, p.facts.Before, p.facts.After = "", nil, nil
 		if offer := p.session.Offer(); p.session.Pipelined() {
-			p.facts.Protocol, p.facts.Before, p.facts.After = p.Protocol, telling(offer.Before), telling(offer.After)
+			p.facts.Protocol, p.facts.Before, p.facts.After = p.Protocol, essentials(offer.Before), essentials(offer.After)
 		}
 	}
 	if !reflect.DeepEqual(p.facts, p.noted) {
@@ -125,22 +128,15 @@ func (p *poll) learn() {
 	}
 }
 
-// mostTelling is how many octets of capabilities are remembered; a server with more
-// of those that count is asked each time.
-const mostTelling = 2048
+// mostEssential is how many octets of capabilities are remembered; a server with
+// more of those that count is asked each time.
+const mostEssential = 2048
 
-// telling returns the capabilities that the next session can make use of. Others
-// may change from session to session.
-func telling(c pop3.Capabilities) (lines []string) {
-	octets := 0
-	for _, line := range c.Lines() {
-		name, _, _ := strings.Cut(line, " ")
-		if slices.Contains([]string{"PIPELINING", "SASL", "TOP", "UIDL", "USER"}, name) {
-			lines = append(lines, line)
-			octets += len(line)
-		}
-	}
-	if octets > mostTelling {
+// essentials returns what is worth remembering of capabilities: nothing of those that
+// do not say that several commands may be sent at once.
+func essentials(c pop3.Capabilities) []string {
+	lines := c.Essentials()
+	if !c.Has("PIPELINING") || len(strings.Join(lines, "")) > mostEssential {
 		return nil
 	}
 	return lines

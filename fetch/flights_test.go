@@ -42,8 +42,8 @@ func TestFlightsOfAPoll(t *testing.T) {
 		"deleted": {prompt, fetch.Policy{Delete: true}, nil, []visit{{20, 5, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
 		// What the first visit learns is stored.
 		"nothing there": {prompt, fetch.Policy{}, nil, []visit{{0, 3, 1}, {0, 2, 0}}},
-		// CAPA; login; CAPA; UIDL, LIST; RETR; QUIT. Then: login; CAPA, UIDL; QUIT.
-		"capabilities told late": {prompt, fetch.Policy{}, func(s *pop3test.Server) { s.LateCapa = []string{"TOP", "PIPELINING"} }, []visit{{1, 6, 2}, {0, 3, 0}}},
+		// CAPA; login; CAPA; UIDL, LIST; RETR; QUIT. Then: CAPA; login; CAPA, UIDL; QUIT.
+		"capabilities told late": {prompt, fetch.Policy{}, func(s *pop3test.Server) { s.LateCapa = []string{"TOP", "PIPELINING"} }, []visit{{1, 6, 2}, {0, 4, 0}}},
 		// CAPA; login; CAPA; UIDL; LIST; RETR, one by one; QUIT.
 		"without PIPELINING": {prompt, fetch.Policy{}, without("PIPELINING"), []visit{{3, 9, 2}, {0, 5, 0}}},
 		"one by one":         {serial, fetch.Policy{}, nil, []visit{{3, 8, 2}, {0, 4, 0}}},
@@ -153,4 +153,136 @@ func TestEndlessCapabilitiesAreNotRemembered(t *testing.T) {
 		}
 	}
 	h.delivered(1, 2)
+}
+
+// known is a house whose server has been visited, with its newest message new.
+func visited(t *testing.T, change func(*pop3test.Server)) *house {
+	t.Helper()
+	h := newHouse(t, 2, func(s *pop3test.Server) {
+		s.Security = pop3test.ImplicitTLS
+		if change != nil {
+			change(s)
+		}
+	})
+	h.secured(pop3.ImplicitTLS)
+	h.ahead()
+	h.account.Policy.Delete = false
+	h.mustPoll()
+	h.drop.Add(message(3))
+	h.options.Timeout = 300 * time.Millisecond
+	return h
+}
+
+// Where the second session is refused, which it may be right behind the first, the
+// next poll is patient all the same, and both reasons are told.
+func TestSecondSessionThatIsRefused(t *testing.T) {
+	h := visited(t, nil)
+	first := h.server.Sessions()
+	h.server.SetFaults(
+		pop3test.Fault{At: "AUTH", Session: first + 1, Do: pop3test.Forget},
+		pop3test.Fault{At: "AUTH", Session: first + 2, Do: pop3test.Err, Text: "[IN-USE] locked"},
+	)
+	_, err := h.poll()
+	class(t, err, fetch.Temporary)
+	for _, part := range []string{"the server seems to lose commands", "[IN-USE] locked"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("it says %q, without %q", err, part)
+		}
+	}
+	h.server.SetFaults(pop3test.Fault{At: "AUTH", Do: pop3test.Forget})
+	if h.mustPoll(); h.server.Sessions() != first+3 {
+		t.Errorf("%d sessions", h.server.Sessions()-first)
+	}
+	h.delivered(1, 2, 3)
+}
+
+// A server that is silent, or a line that is cut, is no reason for a second session.
+func TestSilentServerIsVisitedOnce(t *testing.T) {
+	for name, f := range map[string]pop3test.Fault{
+		"silent":             {At: "CAPA", Do: pop3test.Stall},
+		"cut":                {At: "CAPA", Do: pop3test.Reset},
+		"cut in the listing": {At: "UIDL", Do: pop3test.Reset, After: pop3test.AfterStatus},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := visited(t, nil)
+			before := h.server.Sessions()
+			h.server.SetFaults(f)
+			_, err := h.poll()
+			class(t, err, fetch.Temporary)
+			if n := h.server.Sessions() - before; n != 1 {
+				t.Errorf("%d sessions", n)
+			}
+			h.server.SetFaults()
+			if r := h.mustPoll(); r.Delivered != 1 || r.RoundTrips != 4 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// A refusal of the moment forgets nothing, and costs no transaction.
+func TestMaildropInUseForgetsNothing(t *testing.T) {
+	h := visited(t, nil)
+	count := &commits{Maildrop: h.account.Maildrop}
+	h.account.Maildrop = count
+	h.server.SetFaults(pop3test.Fault{At: "AUTH", Do: pop3test.Err, Text: "[IN-USE] locked"})
+	_, err := h.poll()
+	class(t, err, fetch.Temporary)
+	h.server.SetFaults()
+	if r := h.mustPoll(); count.n != 2 || r.RoundTrips != 4 {
+		t.Errorf("%+v, %d transactions", r, count.n)
+	}
+}
+
+// A server that told PIPELINING after the login and has been replaced by one that
+// loses what comes with CAPA is noticed too.
+func TestPipeliningThatIsWithdrawn(t *testing.T) {
+	h := visited(t, func(s *pop3test.Server) { s.LateCapa = []string{"TOP", "PIPELINING"} })
+	h.server.SetFaults(
+		pop3test.Fault{At: "CAPA", Do: pop3test.Edit, Edit: func(r []byte) []byte { return bytes.Replace(r, []byte("PIPELINING\r\n"), nil, 1) }},
+		pop3test.Fault{At: "CAPA", Do: pop3test.Forget},
+	)
+	if r := h.mustPoll(); r.Delivered != 1 {
+		t.Errorf("%+v", r)
+	}
+	if facts, err := h.account.Maildrop.Facts(); err != nil || facts.After != nil || facts.Patient.IsZero() {
+		t.Errorf("noted %+v, %v", facts, err)
+	}
+}
+
+// What a server has to say that tells nothing is not noted at each poll, and it is
+// asked again after the login each time.
+func TestCapabilitiesThatAreAllToldLate(t *testing.T) {
+	h := visited(t, func(s *pop3test.Server) { s.LateCapa = []string{"PIPELINING", "SASL", "TOP", "UIDL", "USER"} })
+	h.mustPoll()
+	count := &commits{Maildrop: h.account.Maildrop}
+	h.account.Maildrop = count
+	for range 3 {
+		if r := h.mustPoll(); count.n != 0 || r.RoundTrips != 5 { // USER; PASS
+			t.Errorf("%+v, %d transactions", r, count.n)
+		}
+	}
+}
+
+// A maildrop without messages needs no sizes, whatever the server says when it is asked
+// for them.
+func TestListRefusedWhereNothingIs(t *testing.T) {
+	h := newHouse(t, 0, faults(pop3test.Fault{At: "LIST", Do: pop3test.Err, Text: "no messages"}))
+	h.ahead()
+	for range 2 {
+		h.mustPoll()
+	}
+}
+
+// Who only looks waits until the server has ended the session: the next command comes
+// at once.
+func TestLookFreesTheMaildrop(t *testing.T) {
+	h := newHouse(t, 1, func(s *pop3test.Server) { s.LockWait = -1 })
+	h.options.Pipelining = pop3.PipelineAuto
+	for range 20 {
+		err := h.account.Look(t.Context(), func(fetch.Session, *fetch.Listing, fetch.Plan) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }

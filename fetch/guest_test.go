@@ -118,6 +118,7 @@ func (c *calm) Drain()                           {}
 func (c *calm) Confirmed() int                   { return 0 }
 func (c *calm) Owed() int                        { return 0 }
 func (c *calm) Offer() pop3.Offer                { return pop3.Offer{} }
+func (c *calm) Bye() error                       { return nil }
 func (c *calm) Noop() error                      { return nil }
 func (c *calm) Quit() error                      { return nil }
 func (c *calm) Close() error                     { return nil }

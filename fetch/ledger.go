@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -42,6 +43,8 @@ func (l *ledger) split() ledger {
 
 // join adds what a part has come to hold since it was split off.
 func (l *ledger) join(part *ledger) {
+	l.pending.Begin = l.pending.Begin || part.pending.Begin
+	l.pending.Facts = cmp.Or(l.pending.Facts, part.pending.Facts)
 	l.pending.Done = append(part.pending.Done, l.pending.Done...)
 	l.pending.Forget = append(part.pending.Forget, l.pending.Forget...)
 	l.pending.Put = append(part.pending.Put, l.pending.Put...)

@@ -12,8 +12,12 @@ import (
 // after a short grace otherwise.
 type lifetime struct {
 	context.Context
+	// late is for the delivery of what was received whole: it goes on a little when
+	// the lifetime has ended.
+	late    context.Context
 	outer   context.Context
 	cancel  context.CancelCauseFunc
+	stop    context.CancelCauseFunc // of late
 	timer   *time.Timer
 	unhook  func() bool
 	holding atomic.Bool
@@ -22,6 +26,14 @@ type lifetime struct {
 func newLifetime(outer context.Context, deadline time.Duration) *lifetime {
 	l := &lifetime{outer: outer}
 	l.Context, l.cancel = context.WithCancelCause(context.WithoutCancel(outer))
+	l.late, l.stop = context.WithCancelCause(context.WithoutCancel(outer))
+	context.AfterFunc(l.Context, func() {
+		select {
+		case <-time.After(overtime):
+			l.stop(context.Cause(l))
+		case <-l.late.Done():
+		}
+	})
 	l.timer = time.AfterFunc(deadline, func() { l.cancel(&deadlineError{deadline}) })
 	l.unhook = context.AfterFunc(outer, func() {
 		if l.holding.Load() {
@@ -46,28 +58,12 @@ func (l *lifetime) reason() error {
 	return context.Cause(l)
 }
 
-// overtime returns a context for the delivery of what was received whole: it
-// goes on a little when the lifetime ends.
-func (l *lifetime) overtime() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(l.Context))
-	unhook := context.AfterFunc(l, func() {
-		select {
-		case <-time.After(overtime):
-			cancel(context.Cause(l))
-		case <-ctx.Done():
-		}
-	})
-	return ctx, func() {
-		unhook()
-		cancel(context.Canceled)
-	}
-}
-
-// end frees everything; the context ends.
+// end frees everything; both contexts end.
 func (l *lifetime) end() {
 	l.unhook()
 	l.timer.Stop()
 	l.cancel(context.Canceled)
+	l.stop(context.Canceled)
 }
 
 // deadlineError is the end of a poll that took too long.

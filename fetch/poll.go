@@ -91,6 +91,9 @@ func (p *poll) run() {
 	plan, err := p.prelude()
 	if err != nil {
 		p.fail(err)
+		if Classify(err) != State {
+			p.fail(p.keepFacts())
+		}
 		return
 	}
 	if p.lost == 0 { // otherwise an id may be in the line that made no sense
@@ -111,6 +114,20 @@ func (p *poll) run() {
 		p.learn()
 		p.fail(p.commit(nil))
 	}
+}
+
+// keepFacts records what was learned of the server, where nothing else is to be
+// recorded.
+func (p *poll) keepFacts() error {
+	p.learn()
+	if p.pending.Facts == nil || p.unsure {
+		return nil
+	}
+	if err := p.Maildrop.Commit(state.Change{Facts: p.pending.Facts}); err != nil {
+		p.unsure = true
+		return &StateError{err}
+	}
+	return nil
 }
 
 // prelude is what comes before the first message.
@@ -143,15 +160,15 @@ func (p *poll) outcome() error {
 	return nil
 }
 
-// plan lists the maildrop and decides. Sizes are asked for only where they
-// change something, where they have been asked for already, and where sized says so.
+// plan lists the maildrop and decides. Sizes are looked at only where they change
+// something, or always with sized.
 func (p *poll) plan() (*Listing, Plan, error) {
 	listing, err := p.list()
 	if err != nil {
 		return nil, Plan{}, p.because(err)
 	}
 	now := time.Now()
-	if !p.sized && !(p.likely && p.session.Pipelined()) {
+	if !p.sized {
 		plan, err := p.compare(listing, now)
 		if err != nil || plan.idle() {
 			return listing, plan, err
@@ -232,6 +249,12 @@ func (p *poll) finish(plan Plan) error {
 	}
 	if len(refusals) > 0 {
 		p.log.Warn("the server did not delete messages that it was asked to; it is asked again at the next poll", "messages", len(refusals), "reason", refusals[0])
+	}
+	if len(doomed) == 0 {
+		if err := p.session.Bye(); err != nil {
+			p.log.Debug("the session did not end with QUIT", "reason", err)
+		}
+		return nil
 	}
 	// RFC 1939 section 6: the server deletes at QUIT, and says so.
 	if err := p.session.Quit(); err != nil && len(marked) > 0 {

@@ -45,8 +45,7 @@ func (p *poll) retrieve(plan Plan) (inStep bool) {
 		p.renounce()
 	}
 	// What was received whole is delivered, whatever ended the session.
-	p.fail(p.settle(len(p.group.members)))
-	p.fail(p.await())
+	p.settleRest()
 	return inStep
 }
 

@@ -31,6 +31,7 @@ type Session interface {
 	Confirmed() int
 	Noop() error
 	Quit() error
+	Bye() error
 	Close() error
 	RoundTrips() int
 }

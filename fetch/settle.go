@@ -17,9 +17,9 @@ import (
 type settling struct {
 	ledger
 	dest   deliver.Destination
-	delete bool // what is delivered is deleted from the server
-	life   *lifetime
-	err    error // of the destination as a whole or of the state: nothing more can be delivered
+	delete bool            // what is delivered is deleted from the server
+	ctx    context.Context // lifetime.late of the poll
+	err    error           // of the destination as a whole or of the state: nothing more can be delivered
 	over   chan struct{}
 }
 
@@ -27,7 +27,7 @@ type settling struct {
 func (p *poll) settleFull() error {
 	n := p.group.sure(p.inStepUpTo())
 	if !p.group.full(n, p.dest.Group()) {
-		return p.look()
+		return p.peek()
 	}
 	return p.settle(n)
 }
@@ -41,11 +41,17 @@ func (p *poll) settle(n int) error {
 	}
 	s := &settling{
 		ledger: p.split(), dest: p.dest, delete: p.Policy.Delete && p.Policy.After == 0,
-		life: p.life, over: make(chan struct{}),
+		ctx: p.life.late, over: make(chan struct{}),
 	}
 	p.settling = s
 	go s.run(p.group.take(n))
 	return nil
+}
+
+// settleRest settles what is left, and waits for that too.
+func (p *poll) settleRest() {
+	p.fail(p.settle(len(p.group.members)))
+	p.fail(p.await())
 }
 
 // settleOld settles what has waited for long enough while a message comes slowly.
@@ -56,8 +62,8 @@ func (p *poll) settleOld() {
 	}
 }
 
-// look is await for a group that is settled already.
-func (p *poll) look() error {
+// peek is await for a group that is settled already.
+func (p *poll) peek() error {
 	if p.settling.ended() {
 		return p.await()
 	}
@@ -111,12 +117,10 @@ func (s *settling) run(members []member) {
 			s.err, s.unsure = &panicError{r, debug.Stack()}, true
 		}
 	}()
-	ctx, cancel := s.life.overtime()
-	defer cancel()
 	for len(members) > 0 && s.err == nil {
 		part := members[:min(len(members), s.dest.Group())]
 		members = members[len(part):]
-		s.err = s.settle(ctx, part)
+		s.err = s.settle(s.ctx, part)
 	}
 	abort(members)
 }

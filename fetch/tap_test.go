@@ -266,6 +266,13 @@ func (s *tappedSession) Quit() (err error) {
 	return err
 }
 
+func (s *tappedSession) Bye() (err error) {
+	if injected := s.t.do("QUIT", func() { err = s.Session.Bye() }); injected != nil {
+		return injected
+	}
+	return err
+}
+
 type noBody struct{}
 
 func (noBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -129,6 +129,8 @@ func (s *session) Dele(nums []int) iter.Seq2[int, error] {
 	}
 }
 
+func (s *session) Bye() error { return s.Quit() }
+
 func (s *session) Quit() error {
 	if !s.open {
 		return io.ErrClosedPipe

@@ -1,6 +1,9 @@
 package pop3
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // askAhead sends commands without arguments now whose replies later calls read,
 // in this order: those of Capa, Stat, List, Uidl and Noop.
@@ -40,3 +43,35 @@ func (c *Client) dropAhead(command string) error {
 	}
 	return nil
 }
+
+// hurried says that what is queued is more than the next step of a login: from now on
+// until all of it is answered, a break is an *AheadError where there was an answer
+// already. A server that does not answer at all is not to blame for that.
+func (c *Client) hurried() { c.early, c.answered = len(c.queued), false }
+
+// reckon counts an answer to what was sent in a hurry.
+func (c *Client) reckon() {
+	if c.early > 0 {
+		c.early--
+		c.answered = true
+	}
+}
+
+// blame makes an *AheadError of the error that breaks the session, where it is one.
+func (c *Client) blame(err error) error {
+	if c.early > 0 && c.answered && c.ctx.Err() == nil {
+		return &AheadError{Err: err}
+	}
+	return err
+}
+
+// AheadError is a session that broke after the server had answered to a part of what
+// was sent with the login, and not to the rest. A patient one may do.
+type AheadError struct{ Err error }
+
+func (e *AheadError) Error() string {
+	return fmt.Sprintf("the server seems to lose commands that are sent with the login: %v", e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *AheadError) Unwrap() error { return e.Err }

@@ -17,28 +17,27 @@ func (c *Client) Apop(user, secret string) error {
 	if err := (Credentials{User: user, Password: secret}).check(); err != nil {
 		return err
 	}
-	return c.talk(&apop{user: user, secret: secret}, nil)
+	return c.talk(&apop{user: user, secret: secret}, false, nil, nil)
 }
 
 // apop is the login with APOP.
 type apop struct{ user, secret string }
 
-func (d *apop) begin(c *Client, last func()) error {
+func (d *apop) begin(c *Client, _ bool) (all bool, err error) {
 	if strings.ContainsAny(d.user, " \t") {
-		return &AuthError{Method: "apop", User: d.user, Err: errors.New("APOP cannot send a user name with blanks")}
+		return false, &AuthError{Method: "apop", User: d.user, Err: errors.New("APOP cannot send a user name with blanks")}
 	}
 	if c.timestamp == "" {
-		return &AuthError{Method: "apop", User: d.user, Err: errors.New("the greeting has no timestamp that may be used for APOP")}
+		return false, &AuthError{Method: "apop", User: d.user, Err: errors.New("the greeting has no timestamp that may be used for APOP")}
 	}
 	sum := md5.Sum([]byte(c.timestamp + d.secret))
 	digest := hex.EncodeToString(sum[:])
 	c.hide(d.secret, digest)
 	c.queue("APOP", "APOP "+d.user+" "+digest, "APOP "+d.user+" ***")
-	last()
-	return nil
+	return true, nil
 }
 
-func (d *apop) end(c *Client) error {
+func (d *apop) end(c *Client, _ func()) error {
 	_, err := c.status()
 	return refusedLogin("apop", d.user, err)
 }

@@ -76,6 +76,18 @@ func (c *Client) Capa() (Capabilities, error) {
 	return caps, nil
 }
 
+// Essentials returns the lines of those capabilities that Login and what comes after it
+// go by: what is worth remembering of a server for the next session.
+func (c Capabilities) Essentials() (lines []string) {
+	for _, line := range c.Lines() {
+		name, _, _ := strings.Cut(line, " ")
+		if slices.Contains([]string{"PIPELINING", "SASL", "TOP", "UIDL", "USER"}, name) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 func (c *Client) learn(caps Capabilities) {
 	c.caps = caps
 	if c.state == Transaction {

@@ -80,10 +80,9 @@ type Client struct {
 	during    string        // the iteration that is not over
 	draining  bool          // send nothing more before owed is empty, see Drain
 
-	patient   bool  // see Credentials
-	hasty     bool  // something was sent before the login was accepted
+	early     int   // replies owed to what was sent in a hurry, see hurried
+	answered  bool  // one of them has come
 	confirmed int   // see Confirmed
-	deletes   bool  // DELE was sent
 	broken    error // the first fatal error
 	closed    atomic.Bool
 }
@@ -236,8 +235,9 @@ func (c *Client) enter(command string, allowed ...State) error {
 	return c.dropAhead(command)
 }
 
-// fail marks the client as broken by err and returns err.
+// fail marks the client as broken by err and returns what the caller is told.
 func (c *Client) fail(err error) error {
+	err = c.blame(err)
 	if c.broken == nil {
 		c.broken = err
 	}

@@ -195,7 +195,6 @@ func TestQuitWaitsTenSeconds(t *testing.T) {
 	inBubble(t, logged(func(_ net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) }),
 		func(t *testing.T, conn net.Conn) {
 			c := login(t, conn)
-			c.deletes = true
 			start := time.Now()
 			wantTimeout(t, c.Quit(), start, 10*time.Second, "QUIT: no whole reply within 10s")
 		})

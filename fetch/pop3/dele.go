@@ -16,7 +16,6 @@ func (c *Client) Dele(nums []int) iter.Seq2[int, error] {
 			yield(0, err)
 			return
 		}
-		c.deletes = c.deletes || len(nums) > 0
 		line := func(num int) string { return "DELE " + strconv.Itoa(num) }
 		c.iterate("DELE", func() bool {
 			return c.each(nums, line, false, func(num int, _ string, err error) bool { return yield(num, err) })

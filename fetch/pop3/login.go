@@ -51,8 +51,8 @@ func automatic(private bool) []string {
 // after the login.
 //
 // An *AuthError leaves the client in state AUTHORIZATION. Nothing is sent for a
-// user or password that holds CR, LF or NUL. An *AheadError is a session that broke
-// while more was on its way than the next step of the login.
+// user or password that holds CR, LF or NUL. An *AheadError, from here or from the
+// first calls after it, is a session that broke where a patient one might not.
 func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err := c.enter("log in", Authorization); err != nil {
 		return "", err
@@ -60,100 +60,100 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err := cred.check(); err != nil {
 		return "", err
 	}
-	c.patient = cred.Patient
-	defer func() {
-		if c.broken != nil && c.hasty && c.ctx.Err() == nil {
-			err = &AheadError{Err: err}
+	// RFC 2449 section 6.6 has PIPELINING in both states.
+	ahead := c.opts.Pipelining == PipelineAuto && !cred.Patient
+	if ahead && !c.caps.Asked && cred.Expected.Before.Has("PIPELINING") {
+		if method, gone, err := c.rely(cred); !gone {
+			return method, err
 		}
-	}()
-	if method, err := c.rely(cred); err != errUnexpected {
-		return method, err
 	}
 	if !c.caps.Asked {
 		if _, err := c.Capa(); err != nil {
 			return "", err
 		}
 	}
-	method, err = c.choose(cred.Methods)
+	method, err = c.choose(cred.Methods, c.caps)
 	if err != nil {
 		return "", &AuthError{User: cred.User, Err: err}
 	}
-	if err := c.talk(c.dialogOf(method, cred), c.afterLogin(cred.Next)); err != nil {
+	err = c.talk(c.dialogOf(method, cred, c.caps), ahead && c.Pipelined(), c.afterLogin(c.caps, cred.Next), nil)
+	if err != nil {
 		return method, err
 	}
-	return method, c.settle(cred.Next)
+	return method, c.follow(cred, ahead)
 }
 
-// talk logs in. next goes out with the last that is said, where that is possible.
-func (c *Client) talk(d dialog, next []string) error {
-	if err := c.begin(d, next); err != nil {
-		return err
+// rely logs in on the word of an earlier session: CAPA, the login and what comes next
+// share a flight. The reply to CAPA tells what holds today. Where the method has gone
+// the caller can log in as if nothing had been known.
+func (c *Client) rely(cred Credentials) (method string, gone bool, err error) {
+	known := cred.Expected.Before
+	if method, err = c.choose(cred.Methods, known); err != nil {
+		return "", true, nil
 	}
-	return c.finish(d)
+	c.askAhead("CAPA")
+	err = c.talk(c.dialogOf(method, cred, known), true, c.afterLogin(known, cred.Next), func() error {
+		_, err := c.Capa()
+		return err
+	})
+	if err == nil {
+		return method, false, c.follow(cred, true)
+	}
+	// A refusal that may be one of the user or the password is not tried again.
+	var refused *ResponseError
+	if errors.As(err, &refused) && refused.Code == "" && c.caps.Known && !c.offers(method, c.caps) && c.dropAhead("") == nil {
+		return "", true, nil
+	}
+	return method, false, err
 }
 
 // dialog is the login by one method, in two halves.
 type dialog interface {
-	// begin queues what can be said without an answer. Where the server takes
-	// several commands at once, last is called when all has been said; it may be
-	// called by end instead, or not at all.
-	begin(c *Client, last func()) error
-	// end reads the answers and says the rest.
-	end(c *Client) error
+	// begin queues the first word, with ahead also what can be said before the
+	// answer to it. It returns whether that is all there is to say.
+	begin(c *Client, ahead bool) (all bool, err error)
+	// end reads the answers and says the rest. Where it knows which word is the
+	// last one, it calls last when that is queued and not answered yet.
+	end(c *Client, last func()) error
 }
 
-// begin queues the first half.
-func (c *Client) begin(d dialog, next []string) error {
-	return d.begin(c, func() {
-		if c.mayHurry() {
+// talk logs in. With ahead, next goes out with the last word where d knows which that
+// is. between, if not nil, reads what was asked before the first word.
+func (c *Client) talk(d dialog, ahead bool, next []string, between func() error) error {
+	last := func() {
+		// Today's capabilities count as soon as they are known.
+		if ahead && (!c.caps.Asked || c.Pipelined()) {
 			c.askAhead(next...)
+			c.early += len(next)
 		}
-	})
-}
-
-// mayHurry says whether the login need not wait for the reply to its last step, or
-// what follows for that to the login. RFC 2449 section 6.6 offers PIPELINING in
-// both states.
-func (c *Client) mayHurry() bool {
-	hurry := c.Pipelined() && !c.patient
-	c.hasty = c.hasty || hurry
-	return hurry
-}
-
-// finish is the second half.
-func (c *Client) finish(d dialog) error {
-	if err := d.end(c); err != nil {
+	}
+	all, err := d.begin(c, ahead)
+	if err != nil {
+		return err
+	}
+	if all {
+		last()
+	}
+	if ahead {
+		c.hurried()
+	}
+	if between != nil {
+		if err := between(); err != nil {
+			return err
+		}
+	}
+	if err := d.end(c, last); err != nil {
 		return err
 	}
 	c.state = Transaction
 	return nil
 }
 
-// afterLogin is what is asked after the login: CAPA for settle, and next.
-func (c *Client) afterLogin(next []string) []string {
-	if c.complete() {
-		return next
-	}
-	return append([]string{"CAPA"}, next...)
-}
-
-// settle makes sure after the login that the capabilities are known, and that next
-// is on its way.
-func (c *Client) settle(next []string) error {
-	if err := c.askAgain(); err != nil {
-		return err
-	}
-	if len(c.unclaimed) == 0 && c.Pipelined() {
-		c.askAhead(next...)
-	}
-	return nil
-}
-
 // dialogOf returns the login by a method that choose has chosen.
-func (c *Client) dialogOf(method string, cred Credentials) dialog {
+func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) dialog {
 	switch method {
 	case "user":
-		return &userPass{user: cred.User, password: cred.Password}
+		return &userPass{user: cred.User, password: cred.Password, offered: caps.Has("USER")}
 	case "apop":
 		return &apop{user: cred.User, secret: cred.Password}
 	case "login":
@@ -164,11 +164,37 @@ func (c *Client) dialogOf(method string, cred Credentials) dialog {
 	return &exchange{m: sasl.NewPlainClient("", cred.User, cred.Password), single: true, user: cred.User, secrets: []string{cred.Password}}
 }
 
+// afterLogin is what is asked after a login: CAPA where it has more to tell then, and
+// next.
+func (c *Client) afterLogin(caps Capabilities, next []string) []string {
+	if c.complete(caps) {
+		return next
+	}
+	return append([]string{"CAPA"}, next...)
+}
+
+// follow makes sure after the login that the capabilities are known, and that what
+// comes next is on its way where the server takes several commands at once. With ahead
+// it believes an earlier session that it does.
+func (c *Client) follow(cred Credentials, ahead bool) error {
+	if ahead && len(c.unclaimed) == 0 && !c.complete(c.caps) && cred.Expected.After.Has("PIPELINING") {
+		c.askAhead(c.afterLogin(c.caps, cred.Next)...)
+		c.hurried()
+	}
+	if err := c.askAgain(); err != nil {
+		return err
+	}
+	if len(c.unclaimed) == 0 && c.Pipelined() {
+		c.askAhead(cred.Next...)
+	}
+	return nil
+}
+
 // askAgain asks for the capabilities after the login, where some servers first
 // tell them all.
 func (c *Client) askAgain() error {
 	before := c.caps
-	if c.complete() || !before.Known {
+	if c.complete(before) || !before.Known {
 		return nil
 	}
 	after, err := c.Capa()
@@ -178,13 +204,13 @@ func (c *Client) askAgain() error {
 	return err
 }
 
-// complete says whether the capabilities have all that counts after the login.
-func (c *Client) complete() bool {
-	return c.caps.Has("UIDL") && c.caps.Has("TOP") && (c.caps.Has("PIPELINING") || c.opts.Pipelining == PipelineOff)
+// complete says whether capabilities have all that counts after the login.
+func (c *Client) complete(caps Capabilities) bool {
+	return caps.Has("UIDL") && caps.Has("TOP") && (caps.Has("PIPELINING") || c.opts.Pipelining == PipelineOff)
 }
 
-// choose picks the method.
-func (c *Client) choose(methods []string) (string, error) {
+// choose picks the method from what is offered.
+func (c *Client) choose(methods []string, caps Capabilities) (string, error) {
 	names := automatic(c.tls != nil)
 	if methods != nil {
 		names = nil
@@ -197,38 +223,38 @@ func (c *Client) choose(methods []string) (string, error) {
 			return "", fmt.Errorf("unknown login method %s", quote(m))
 		}
 	}
-	if i := slices.IndexFunc(names, c.offers); i >= 0 {
+	if i := slices.IndexFunc(names, func(m string) bool { return c.offers(m, caps) }); i >= 0 {
 		return names[i], nil
 	}
 	// Without CAPA nothing says that a mechanism is missing.
-	if !c.caps.Known {
+	if !caps.Known {
 		if i := slices.IndexFunc(names, func(m string) bool { return m != "apop" }); i >= 0 {
 			return names[i], nil
 		}
 	}
 	return "", fmt.Errorf("the server offers none of the methods that may be used (%s); it offers %s",
-		strings.Join(names, ", "), c.offered())
+		strings.Join(names, ", "), c.offered(caps))
 }
 
 // offers says whether the server is known to take a method. USER and PASS are
 // what every server has that says nothing.
-func (c *Client) offers(method string) bool {
+func (c *Client) offers(method string, caps Capabilities) bool {
 	switch method {
 	case "user":
-		return c.caps.Has("USER") || !c.caps.Has("SASL")
+		return caps.Has("USER") || !caps.Has("SASL")
 	case "apop":
 		return c.timestamp != ""
 	}
-	return c.caps.sasl(method)
+	return caps.sasl(method)
 }
 
 // offered lists what the server offers, for a message.
-func (c *Client) offered() string {
+func (c *Client) offered(caps Capabilities) string {
 	var list []string
-	if c.caps.Has("USER") {
+	if caps.Has("USER") {
 		list = append(list, "USER")
 	}
-	for _, m := range c.caps.Params("SASL") {
+	for _, m := range caps.Params("SASL") {
 		list = append(list, "SASL "+m)
 	}
 	if c.timestamp != "" {
@@ -248,28 +274,28 @@ func (c *Client) UserPass(user, password string) error {
 	if err := (Credentials{User: user, Password: password}).check(); err != nil {
 		return err
 	}
-	return c.talk(&userPass{user: user, password: password}, nil)
+	return c.talk(&userPass{user: user, password: password}, false, nil, nil)
 }
 
 // userPass is the login with USER and PASS. RFC 1939 section 7
 type userPass struct {
 	user, password string
+	offered        bool // USER is: otherwise it may be refused, and PASS is not to be sent then
 	whole          bool // PASS was sent with USER
 }
 
-func (d *userPass) begin(c *Client, last func()) error {
+func (d *userPass) begin(c *Client, ahead bool) (all bool, err error) {
 	c.hide(d.password)
 	c.queue("USER", "USER "+d.user, "USER "+d.user)
-	if d.whole = c.mayHurry(); d.whole {
+	if d.whole = ahead && d.offered; d.whole {
 		d.pass(c)
-		last()
 	}
-	return nil
+	return d.whole, nil
 }
 
 func (d *userPass) pass(c *Client) { c.queue("PASS", "PASS "+d.password, "PASS ***") }
 
-func (d *userPass) end(c *Client) error {
+func (d *userPass) end(c *Client, last func()) error {
 	_, err := c.status()
 	switch {
 	case c.broken != nil:
@@ -279,6 +305,7 @@ func (d *userPass) end(c *Client) error {
 		err = cmp.Or(err, passed)
 	case err == nil:
 		d.pass(c)
+		last()
 		_, err = c.status()
 	}
 	return refusedLogin("user", d.user, err)

@@ -163,7 +163,7 @@ func TestChoice(t *testing.T) {
 			if _, err := c.Capa(); err != nil {
 				t.Fatal(err)
 			}
-			got, err := c.choose(tt.methods)
+			got, err := c.choose(tt.methods, c.caps)
 			if got != tt.want || (err == nil) != (tt.want != "") {
 				t.Errorf("got %q, %v", got, err)
 			}
@@ -247,7 +247,7 @@ func TestInitialResponseLength(t *testing.T) {
 			script = "S: +OK\nC: AUTH PLAIN\nS: +\nC: " + encoded + "\nS: +OK"
 		}
 		c := connect(t, script)
-		if err := c.talk(c.dialogOf("plain", Credentials{User: "u", Password: password}), nil); err != nil {
+		if err := c.talk(c.dialogOf("plain", Credentials{User: "u", Password: password}, c.caps), false, nil, nil); err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}

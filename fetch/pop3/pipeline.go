@@ -138,12 +138,14 @@ func (c *Client) verdict(command string, line []byte) (string, error) {
 	c.wire.trace("S", string(line))
 	text, ok := indicator(line, "+OK")
 	if ok {
+		c.reckon()
 		return text, nil
 	}
 	text, ok = indicator(line, "-ERR")
 	if !ok {
 		return "", c.protocol(command, line, "neither +OK nor -ERR")
 	}
+	c.reckon()
 	text = c.wire.shown([]byte(text))
 	return "", &ResponseError{Command: command, Code: responseCode(text), Text: text}
 }
@@ -229,10 +231,12 @@ func (c *Client) Confirmed() int { return c.confirmed }
 const mark = "NOOP"
 
 // Marks stand behind so many commands, or behind the last; fewer where replies
-// are long, so that little has to be fetched again when the connection is lost.
+// are long, so that little waits for one, or has to be fetched again when the
+// connection is lost.
 const (
-	firstMark = 8
-	markEvery = 64
+	firstMark  = 8
+	markEvery  = 64
+	markOctets = 2 << 20
 )
 
 // ahead is how many commands each may send ahead, and how many from mark to mark.
@@ -244,7 +248,7 @@ func (c *Client) ahead(replies, octets int64, took time.Duration) (window, marks
 	case replies == 0:
 		return window, firstMark
 	}
-	return window, min(max(window/4, 1), markEvery)
+	return window, int(max(min(int64(window/4), markEvery, markOctets*replies/max(octets, 1)), 1))
 }
 
 // each sends "VERB n" for each number, at most a window ahead of the replies,

@@ -3,13 +3,31 @@ package pop3
 // Quit ends the session and closes the connection, in every case. From state
 // TRANSACTION it enters UPDATE: nil means that the server has confirmed the
 // deletions, a *ResponseError that it kept some of the messages, every other
-// error that nobody knows. Where no DELE was sent there is nothing to confirm, and
-// the reply is not waited for. On a broken client, and inside a loop over replies,
+// error that nobody knows. On a broken client, and inside a loop over replies,
 // nothing is sent.
 //
 // RFC 1939 sections 5 and 6 (QUIT)
 func (c *Client) Quit() error {
 	defer c.Close()
+	if err := c.sendQuit(); err != nil {
+		return err
+	}
+	_, err := c.status()
+	return err
+}
+
+// Bye is Quit that does not wait for the reply: for a session that has marked nothing
+// as deleted, so that there is nothing to confirm. The server may hold its lock on the
+// maildrop a little longer than the connection.
+func (c *Client) Bye() error {
+	defer c.Close()
+	if err := c.sendQuit(); err != nil {
+		return err
+	}
+	return c.flush()
+}
+
+func (c *Client) sendQuit() error {
 	if err := c.enter("QUIT", Authorization, Transaction); err != nil {
 		return err
 	}
@@ -18,9 +36,5 @@ func (c *Client) Quit() error {
 		c.state = Update
 	}
 	c.queue("QUIT", "QUIT", "QUIT")
-	if !c.deletes {
-		return c.flush()
-	}
-	_, err := c.status()
-	return err
+	return nil
 }

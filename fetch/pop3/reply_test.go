@@ -175,12 +175,12 @@ func TestQuit(t *testing.T) {
 	}
 	t.Run("nothing to confirm", func(t *testing.T) {
 		c := transaction(t, "C: QUIT")
-		if err := c.Quit(); err != nil || c.State() != Update {
+		if err := c.Bye(); err != nil || c.State() != Update {
 			t.Errorf("%v, %v", err, c.State())
 		}
 	})
 	t.Run("before login", func(t *testing.T) {
-		c := connect(t, "S: +OK\nC: QUIT")
+		c := connect(t, "S: +OK\nC: QUIT\nS: +OK")
 		if err := c.Quit(); err != nil || c.State() != Authorization {
 			t.Errorf("%v, %v", err, c.State())
 		}

@@ -26,7 +26,7 @@ func (c *Client) Auth(m sasl.Client) error {
 	if err := c.enter("AUTH", Authorization); err != nil {
 		return err
 	}
-	return c.talk(&exchange{m: m}, nil)
+	return c.talk(&exchange{m: m}, false, nil, nil)
 }
 
 // exchange is one AUTH command.
@@ -39,16 +39,15 @@ type exchange struct {
 	method  string
 	command string
 	pending []byte // the initial response, if the first challenge has to be waited for
-	last    func() // see dialog; nil once it was called
 }
 
-func (x *exchange) begin(c *Client, last func()) error {
+func (x *exchange) begin(c *Client, _ bool) (all bool, err error) {
 	mech, ir, err := x.m.Start()
 	x.method = strings.ToLower(mech)
 	if err != nil {
-		return &AuthError{Method: x.method, User: x.user, Err: err}
+		return false, &AuthError{Method: x.method, User: x.user, Err: err}
 	}
-	x.command, x.last = "AUTH "+mech, last
+	x.command = "AUTH " + mech
 	c.hide(x.secrets...)
 	line, shown := x.command, x.command
 	if ir != nil {
@@ -63,14 +62,11 @@ func (x *exchange) begin(c *Client, last func()) error {
 		}
 	}
 	c.queue(x.command, line, shown)
-	if x.single && x.pending == nil {
-		last()
-	}
-	return nil
+	return x.single && x.pending == nil, nil
 }
 
 // end answers challenges until the server decides.
-func (x *exchange) end(c *Client) error {
+func (x *exchange) end(c *Client, last func()) error {
 	for range maxChallenges {
 		_, line, err := c.reply(maxChallenge)
 		if err != nil {
@@ -89,9 +85,8 @@ func (x *exchange) end(c *Client) error {
 			return x.cancel(c, err)
 		}
 		c.queue(x.command, encode(c, answer), "***")
-		if x.done() && x.last != nil {
-			x.last()
-			x.last = nil
+		if x.done() {
+			last()
 		}
 	}
 	return c.protocol(x.command, nil, fmt.Sprintf("more than %d challenges", maxChallenges))

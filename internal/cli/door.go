@@ -29,7 +29,7 @@ import (
 type door struct {
 	account  *config.Account
 	log      *slog.Logger
-	password string                 // that the server has taken, "" = ask again
+	password string                 // that the server has not refused, "" = ask again
 	sessions tls.ClientSessionCache // RFC 8446 section 2.2
 	method   string                 // of the last login
 	see      func(*pop3.Client)     // is shown the connection before the login, may be nil
@@ -55,6 +55,7 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 			return nil, err
 		}
 	}
+	d.password = password
 	client, err := d.dial(ctx, how.Serial)
 	if err != nil {
 		return nil, err
@@ -67,11 +68,12 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 	})
 	if err != nil {
 		client.Close()
-		d.password = ""
-		a.ForgetPassword()
+		if refused := (*pop3.AuthError)(nil); errors.As(err, &refused) {
+			d.password = ""
+			a.ForgetPassword()
+		}
 		return nil, err
 	}
-	d.password = password
 	return client, nil
 }
 

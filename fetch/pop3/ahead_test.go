@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func list(t *testing.T, c *Client) {
 			t.Error(l, err)
 		}
 	}
-	if err := c.Quit(); err != nil {
+	if err := c.Bye(); err != nil {
 		t.Error(err)
 	}
 }
@@ -78,7 +79,7 @@ func TestLoginInOneFlight(t *testing.T) {
 			"C: CAPA\nC: USER u\nC: PASS secret\nC: CAPA\n" + sentListings +
 				offering(everything...) + "S: +OK\nS: +OK\n" + offering(everything...) + gotListings, 2},
 		"PIPELINING after the login": {Offer{Before: ParseCapabilities([]string{"USER", "SASL PLAIN"}), After: ParseCapabilities(everything)}, "plain",
-			authPlain + "S: +OK\nC: CAPA\n" + sentListings + offering(everything...) + gotListings, 3},
+			"C: CAPA\n" + offering("USER", "SASL PLAIN") + authPlain + "S: +OK\nC: CAPA\n" + sentListings + offering(everything...) + gotListings, 4},
 		"nothing known": {Offer{}, "plain", "C: CAPA\n" + offering(everything...) + authPlain + sentListings + "S: +OK\n" + gotListings, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,23 +128,87 @@ func TestExpectationThatFails(t *testing.T) {
 	if !errors.As(err, &wrong) || errors.As(err, new(*AheadError)) || c.State() != Authorization {
 		t.Errorf("%v in state %v", err, c.State())
 	}
-	if err := c.Quit(); err != nil {
+	if err := c.Bye(); err != nil {
 		t.Error(err)
 	}
 }
 
-// A server that loses what was sent ahead is told from one that refuses.
+// A server that loses a part of what was sent ahead is told from one that refuses, and
+// from one that does not answer at all.
 func TestAheadError(t *testing.T) {
-	for name, script := range map[string]string{
-		"closed":      "S: +OK\nC: CAPA\n" + authPlain + sentListings + "CLOSE",
-		"garbled":     "S: +OK\nC: CAPA\n" + authPlain + sentListings + offering(everything...) + "S: 1 a\n",
-		"a challenge": "S: +OK\nC: CAPA\n" + authPlain + sentListings + offering(everything...) + "S: + \n",
+	sent := "S: +OK\nC: CAPA\n" + authPlain + sentListings
+	for name, tt := range map[string]struct {
+		script string
+		blamed bool
+	}{
+		"closed at once":          {sent + "CLOSE", false},
+		"closed behind CAPA":      {sent + offering(everything...) + "CLOSE", true},
+		"closed behind the login": {sent + offering(everything...) + "S: +OK\nCLOSE", true},
+		"closed in the listing":   {sent + offering(everything...) + "S: +OK\nS: +OK\nS: 1 a\nCLOSE", true}, // LIST is owed
+		"closed in the last one":  {sent + offering(everything...) + "S: +OK\n" + gotListings[:len("S: +OK\nS: 1 a\nS: .\nS: +OK\nS: 1 5\n")] + "CLOSE", false},
+		"garbled":                 {sent + offering(everything...) + "S: 1 a\n", true},
+		"a challenge":             {sent + offering(everything...) + "S: + \n", true},
+		"refused":                 {sent + offering(everything...) + "S: -ERR no\nCLOSE", false},
+		"nothing known":           {"S: +OK\nC: CAPA\n" + offering(everything...) + authPlain + sentListings + "S: +OK\nCLOSE", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := relying(t, Offer{Before: ParseCapabilities(everything)}, "plain", script)
-			if !errors.As(err, new(*AheadError)) {
+			known := Offer{Before: ParseCapabilities(everything)}
+			if name == "nothing known" {
+				known = Offer{}
+			}
+			c, err := relying(t, known, "plain", tt.script)
+			for _, listed := range c.Uidl() {
+				err = cmp.Or(err, listed)
+			}
+			if err == nil {
+				for _, scanned := range c.List() {
+					err = cmp.Or(err, scanned)
+				}
+			}
+			if err == nil || errors.As(err, new(*AheadError)) != tt.blamed {
 				t.Errorf("got %v", err)
 			}
+		})
+	}
+}
+
+// A patient login sends nothing before it is accepted.
+func TestPatientLogin(t *testing.T) {
+	c, err := peer{script: "S: +OK\nC: CAPA\n" + offering(everything...) + "C: USER u\nS: +OK\nC: PASS secret\nS: +OK\n" + sentListings + gotListings + "C: QUIT"}.
+		dialTCP(t, &Options{Security: ClearText, Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Login(Credentials{User: "u", Password: "secret", Methods: []string{"user"}, Patient: true,
+		Expected: Offer{Before: ParseCapabilities(everything)}, Next: []string{"UIDL", "LIST"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list(t, c)
+}
+
+// A password that was refused is not sent again, whatever CAPA says today; and PASS
+// stands behind no USER that may be refused.
+func TestRefusedPasswordIsSentOnce(t *testing.T) {
+	known := Offer{Before: ParseCapabilities(everything)}
+	sent := "S: +OK\nC: CAPA\n" + authPlain + sentListings
+	for name, tt := range map[string]struct {
+		known  Offer
+		method string
+		script string
+	}{
+		"CAPA is refused":       {known, "plain", sent + "S: -ERR unknown\nS: -ERR wrong\nS: -ERR no\nS: -ERR no\nC: QUIT"},
+		"the method is gone":    {known, "", strings.Replace(sent, authPlain, "C: AUTH CRAM-MD5\n", 1)[:len("S: +OK\nC: CAPA\nC: AUTH CRAM-MD5\n")] + offering("USER") + "S: -ERR [AUTH] wrong\nC: QUIT"},
+		"closed behind it":      {known, "plain", sent + offering("USER", "PIPELINING") + "S: -ERR wrong\nCLOSE"},
+		"USER is not announced": {Offer{Before: ParseCapabilities([]string{"PIPELINING"})}, "user", "S: +OK\nC: CAPA\nC: USER u\n" + offering("PIPELINING") + "S: -ERR not here\nC: QUIT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := relying(t, tt.known, tt.method, tt.script)
+			var refused *AuthError
+			if !errors.As(err, &refused) {
+				t.Errorf("got %v", err)
+			}
+			c.Bye()
 		})
 	}
 }
@@ -162,7 +227,7 @@ func TestUnclaimedReplies(t *testing.T) {
 			}
 		}
 	}
-	if err := c.Quit(); err != nil {
+	if err := c.Bye(); err != nil {
 		t.Error(err)
 	}
 }
