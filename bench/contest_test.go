@@ -40,20 +40,3 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
-
-func TestDiskFloorWritesAll(t *testing.T) {
-	home := t.TempDir()
-	texts := make([][]byte, diskGroup+1)
-	for i := range texts {
-		texts[i] = fmt.Append(nil, "message ", i)
-	}
-	_, err := diskFloor(home, texts)
-	must(t, err)
-	for i, want := range texts {
-		got, err := os.ReadFile(filepath.Join(home, "new", fmt.Sprint(i)))
-		must(t, err)
-		if string(got) != string(want) {
-			t.Fatalf("file %d is %q", i, got)
-		}
-	}
-}

@@ -16,10 +16,6 @@ import (
 
 // about describes where and with what the benchmark ran. dir is where mail was delivered.
 func about(bin, dir string, contenders []contender) []string {
-	var u unix.Utsname
-	unix.Uname(&u)
-	var mem unix.Sysinfo_t
-	unix.Sysinfo(&mem)
 	versions := []string{firstLine(bin, "--version"), "dovecot " + firstLine("dovecot", "--version")}
 	for _, c := range contenders {
 		switch c.(type) {
@@ -29,11 +25,19 @@ func about(bin, dir string, contenders []contender) []string {
 			versions = append(versions, firstLine("fetchmail", "-V"), firstLine("procmail", "-v"))
 		}
 	}
+	return append(machine(dir), "Versions: "+strings.Join(versions, "; "))
+}
+
+// machine says when and on what it ran. dir is where mail was delivered.
+func machine(dir string) []string {
+	var u unix.Utsname
+	unix.Uname(&u)
+	var mem unix.Sysinfo_t
+	unix.Sysinfo(&mem)
 	return []string{
 		"Date: " + time.Now().UTC().Format("2006-01-02 15:04 UTC"),
 		fmt.Sprintf("Machine: %s, %d cores, %d GiB, Linux %s, mail on %s", processor(), runtime.NumCPU(),
 			uint64(mem.Totalram)*uint64(mem.Unit)>>30, unix.ByteSliceToString(u.Release[:]), fileSystem(dir)),
-		"Versions: " + strings.Join(versions, "; "),
 	}
 }
 

@@ -55,6 +55,9 @@ func start(args []string) error {
 	} else if err != nil {
 		return err
 	}
+	if o.disk != "" {
+		return benchDisk(ctx, o)
+	}
 	return bench(ctx, o)
 }
 
@@ -65,7 +68,8 @@ type options struct {
 	dir   string // where maildrops and Maildirs go meanwhile
 	runs  int
 	only  string // part of the names of the scenarios to play
-	bin   string // popfetch
+	disk  string // compare ways to write in this directory, and nothing else
+	bin   string // popfetch, "" with disk
 }
 
 func parse(args []string) (options, error) {
@@ -80,8 +84,12 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.dir, "dir", "/var/tmp", "`directory` on a disk for mail, meanwhile")
 	flags.IntVar(&o.runs, "runs", 3, "runs of everybody in each scenario")
 	flags.StringVar(&o.only, "only", "", "only scenarios with this `text` in their names")
+	flags.StringVar(&o.disk, "disk", "", "only compare ways to make mail durable, in this `directory`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	if o.disk != "" && flags.NArg() == 0 && o.runs > 0 {
+		return o, nil
 	}
 	if flags.NArg() != 1 || o.runs < 1 {
 		flags.Usage()

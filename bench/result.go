@@ -36,6 +36,11 @@ func (e *entry) median() float64 {
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
+// span is from the shortest to the longest time.
+func (e *entry) span() (least, most float64) {
+	return slices.Min(e.seconds), slices.Max(e.seconds)
+}
+
 // result is one scenario played.
 type result struct {
 	scenario string

@@ -51,10 +51,7 @@ func summaryRow(r result) []string {
 func entryRow(scenario string, e *entry) []string {
 	row := []string{scenario, e.name, fmt.Sprint(len(e.seconds)), timed(e), none, none, none, none}
 	if len(e.seconds) > 0 {
-		least, most := e.seconds[0], e.seconds[0]
-		for _, s := range e.seconds {
-			least, most = min(least, s), max(most, s)
-		}
+		least, most := e.span()
 		row[4], row[5] = seconds(least), seconds(most)
 	}
 	if e.rss > 0 {
