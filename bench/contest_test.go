@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 		{"fetched again", scenario{box: small(3), users: 1, known: true}, "kept", 3, false},
 	} {
 		st := &stage{contest: &contest{server: d}, s: x.s, users: []string{x.user}}
-		if err := st.check(outcome{delivered: x.delivered}); (err == nil) != x.fine {
+		if err := st.check(st.users, outcome{delivered: x.delivered}); (err == nil) != x.fine {
 			t.Errorf("%s: %v", x.what, err)
 		}
 	}

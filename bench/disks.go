@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +38,7 @@ func compareDisk(ctx context.Context, dir string, b box, runs int, writers []wri
 	}
 	var entries []*entry
 	for _, w := range writers {
-		entries = append(entries, &entry{name: w.String()})
+		entries = append(entries, &entry{Name: w.String()})
 	}
 	for round := range runs {
 		fmt.Fprintf(progress, "disk: run %d of %d\n", round+1, runs)
@@ -55,17 +54,18 @@ func compareDisk(ctx context.Context, dir string, b box, runs int, writers []wri
 	return entries, nil
 }
 
-// measure is one run of a writer into a new directory below dir, and adds it to e.
+// measure is one run of a writer into a new directory below dir, and adds it to e. The
+// directory stays: where a file system tells its disk what it no longer needs (mount option
+// discard), the next run would pay for the removal of this one.
 func (w writer) measure(dir string, texts [][]byte, e *entry) error {
 	home, err := os.MkdirTemp(dir, "disk")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(home)
 	unix.Sync() // nobody pays for what others have left to be written
 	seconds, err := w.write(home, texts)
 	if err == nil {
-		e.seconds = append(e.seconds, seconds)
+		e.Seconds = append(e.Seconds, seconds)
 	}
 	return err
 }
@@ -92,19 +92,15 @@ func benchDisk(ctx context.Context, o options) error {
 
 // writeDiskTable writes what every way took, and how much of the first one that is.
 func writeDiskTable(w io.Writer, machine []string, files int, entries []*entry) error {
-	var t strings.Builder
+	var t markdown
 	fmt.Fprintf(&t, "# %d messages made durable\n\n", files)
-	for _, line := range machine {
-		fmt.Fprintf(&t, "- %s\n", line)
-	}
+	t.list(machine)
 	t.WriteString("\nThe messages of the fresh scenarios, from memory: written into `tmp/`, made durable, renamed into `new/`, made durable,\n" +
 		"in groups of 100. All ways in turn; seconds of wall clock.\n\n")
-	row := func(cells ...string) { fmt.Fprintf(&t, "| %s |\n", strings.Join(cells, " | ")) }
-	row("way", "runs", "median", "fastest", "slowest", "of the first")
-	row("---", "---:", "---:", "---:", "---:", "---:")
+	t.head("way", "runs:", "median:", "fastest:", "slowest:", "of the first:")
 	for _, e := range entries {
 		least, most := e.span()
-		row(e.name, fmt.Sprint(len(e.seconds)), timed(e), seconds(least), seconds(most), ratio(e, entries[0]))
+		t.row(e.Name, fmt.Sprint(len(e.Seconds)), e.timed(), seconds(least), seconds(most), ratio(e, entries[0]))
 	}
 	_, err := io.WriteString(w, t.String())
 	return err
