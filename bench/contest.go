@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -171,7 +172,12 @@ func (st *stage) turn(ctx context.Context, x contender, e *entry) error {
 	if own := x.limit(); own > 0 {
 		limit = min(limit, own)
 	}
-	u, o, err := st.perform(ctx, x, limit, nil)
+	var u usage
+	var o outcome
+	at, err := st.home(ctx, x, limit)
+	if err == nil {
+		u, o, err = st.perform(ctx, x, limit, at, at.cmd)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -189,17 +195,8 @@ func (st *stage) turn(ctx context.Context, x contender, e *entry) error {
 	return nil
 }
 
-// perform lets a contender do the job, and checks that it is done. If there is a wrapper, it
-// changes his command.
-func (st *stage) perform(ctx context.Context, x contender, limit time.Duration, wrap func(home string, c command) command) (usage, outcome, error) {
-	at, err := st.home(ctx, x, limit)
-	if err != nil {
-		return usage{}, outcome{}, err
-	}
-	cmd := at.cmd
-	if wrap != nil {
-		cmd = wrap(at.dir, cmd)
-	}
+// perform lets a contender do the job at home with a command, and checks that it is done.
+func (st *stage) perform(ctx context.Context, x contender, limit time.Duration, at home, cmd command) (usage, outcome, error) {
 	unix.Sync() // nobody pays for what others have left to be written
 	u, stdout, err := run(ctx, st.at, limit, cmd)
 	if err != nil {
@@ -220,7 +217,8 @@ type home struct {
 }
 
 // home makes a new one. Whoever knows all messages keeps his, and polls once before it
-// counts: he has noted then what he notes of a server.
+// counts: he has noted then what he notes of a server. With many accounts nobody has time
+// for that.
 func (st *stage) home(ctx context.Context, x contender, limit time.Duration) (home, error) {
 	if h, ok := st.homes[x.name()]; ok {
 		return h, nil
@@ -241,6 +239,10 @@ func (st *stage) home(ctx context.Context, x contender, limit time.Duration) (ho
 	}
 	if err != nil || !st.s.known {
 		return h, err
+	}
+	if len(h.users) > 1 && isPeer(x.name()) {
+		st.homes[x.name()] = h
+		return h, nil
 	}
 	if _, _, err = run(ctx, st.at, limit, h.cmd); err == nil {
 		st.homes[x.name()] = h
@@ -282,23 +284,18 @@ func (st *stage) traceSyncs(ctx context.Context, e *entry) error {
 	if _, err := exec.LookPath("strace"); err != nil || !e.counts() {
 		return nil
 	}
-	var dir string
-	wrap := func(home string, c command) command { dir = home; return traced(home, c) }
-	for _, x := range st.players {
-		if x.name() != subject {
-			continue
-		}
-		_, _, err := st.perform(ctx, x, st.limit, wrap)
-		if err != nil {
-			return fmt.Errorf("under strace: %w", err)
-		}
-		n, err := countSyncs(dir)
-		if err != nil {
-			return err
-		}
-		e.Syncs = &n
+	i := slices.IndexFunc(st.players, func(x contender) bool { return x.name() == e.Name })
+	x := st.players[i]
+	at, err := st.home(ctx, x, st.limit)
+	if err != nil {
+		return err
 	}
-	return nil
+	if _, _, err := st.perform(ctx, x, st.limit, at, traced(at.dir, at.cmd)); err != nil {
+		return fmt.Errorf("under strace: %w", err)
+	}
+	n, err := countSyncs(at.dir)
+	e.Syncs = &n
+	return err
 }
 
 // texts reads those of the scenario into memory, for the floor of the disk.

@@ -55,6 +55,7 @@ mail_home = {{.Dir}}/mail/%u
 mail_location = maildir:{{.Dir}}/mail/%u
 mail_fsync = never
 pop3_no_flag_updates = yes
+default_vsz_limit = 8G
 disable_plaintext_auth = no
 auth_mechanisms = plain
 ssl = yes

@@ -21,6 +21,10 @@ func about(bin, dir string, contenders []contender) []string {
 		switch c.(type) {
 		case mpop:
 			versions = append(versions, firstLine("mpop", "--version"))
+		case fdm:
+			versions = append(versions, "fdm "+packageVersion("fdm"))
+		case getmail:
+			versions = append(versions, firstLine("getmail", "--version"))
 		case fetchmail:
 			versions = append(versions, firstLine("fetchmail", "-V"), firstLine("procmail", "-v"))
 		}
@@ -56,6 +60,15 @@ func firstLine(program string, args ...string) string {
 	line, _, _ = strings.Cut(strings.TrimPrefix(line, "This is "), "+")
 	line, _, _ = strings.Cut(line, " 2001/")
 	return line
+}
+
+// packageVersion is that of a Debian package whose program does not tell its own.
+func packageVersion(name string) string {
+	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", name).Output()
+	if err != nil {
+		return "of unknown version"
+	}
+	return string(out)
 }
 
 func processor() string {

@@ -58,8 +58,8 @@ func (r report) scale() (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, played := range r.Results {
 		for _, e := range played.Entries {
-			if e.counts() {
-				power := math.Log10(max(e.median(), 0.0001))
+			if at, ok := e.position(); ok {
+				power := math.Log10(max(at, 0.0001))
 				low, high = min(low, math.Floor(power)), max(high, math.Ceil(power))
 			}
 		}
@@ -68,6 +68,17 @@ func (r report) scale() (low, high float64) {
 		return 0, 1
 	}
 	return low, max(high, low+1)
+}
+
+// position is where on the scale the mark of an entry is, if it has one.
+func (e *entry) position() (seconds float64, ok bool) {
+	switch {
+	case e.counts():
+		return e.median(), true
+	case e != nil && e.Failed == "" && e.Over > 0:
+		return e.Over, true
+	}
+	return 0, false
 }
 
 // picture is an SVG picture under construction. low and high are the ends of its scale.
@@ -85,9 +96,13 @@ func (p *picture) text(x, y float64, anchor, style, s string) {
 	fmt.Fprintf(p, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, style, html.EscapeString(s))
 }
 
-// mark draws one with its name as a tooltip.
-func (p *picture) mark(m plotMark, x, y float64, title string) {
-	shape := fmt.Sprintf(`<circle cx="%.1f" cy="%.1f" r="%.1f" fill="%s" stroke="#fff"`, x, y, m.radius, m.colour)
+// mark draws one with its name as a tooltip, hollow for who was cut off.
+func (p *picture) mark(m plotMark, x, y float64, hollow bool, title string) {
+	fill, stroke := m.colour, "#fff"
+	if hollow {
+		fill, stroke = "#fff", m.colour
+	}
+	shape := fmt.Sprintf(`<circle cx="%.1f" cy="%.1f" r="%.1f" fill="%s" stroke="%s"`, x, y, m.radius, fill, stroke)
 	if m.radius == 0 {
 		shape = fmt.Sprintf(`<rect x="%.1f" y="%.1f" width="3" height="18" fill="%s"`, x-1.5, y-9, m.colour)
 	}
@@ -100,10 +115,12 @@ func (p *picture) legend() {
 	marks := plotMarks()
 	for i := range marks {
 		m := marks[len(marks)-1-i]
-		p.mark(m, x, 52, m.name)
+		p.mark(m, x, 52, false, m.name)
 		p.text(x+13, 56, "start", "", m.name)
 		x += 13 + 8*float64(len(m.name)) + 26
 	}
+	p.mark(plotMark{colour: "#666", radius: 5}, x, 52, true, "cut off")
+	p.text(x+13, 56, "start", "", "cut off there")
 	p.text(plotWidth-16, 56, "end", `fill="#666"`, "popfetch, and best peer / popfetch")
 }
 
@@ -129,8 +146,8 @@ func (p *picture) row(y float64, number int, played result) {
 		if m.radius == 0 {
 			e = played.floor()
 		}
-		if e.counts() {
-			p.mark(m, p.x(e.median()), y, e.named()+" s")
+		if at, ok := e.position(); ok {
+			p.mark(m, p.x(at), y, !e.counts(), e.named()+" s")
 		}
 	}
 	words := own.timed()

@@ -113,9 +113,9 @@ func TestPlotIsXML(t *testing.T) {
 				names += strings.Count(string(x), "nothing <new> & so on")
 			}
 		}
-		want, named := len(plotMarks()), 0 // the legend
+		want, named := len(plotMarks())+1, 0 // the legend
 		if r.Results != nil {
-			want, named = want+4+1+2, 1
+			want, named = want+4+2+2, 1
 		}
 		if marks != want || names != named {
 			t.Errorf("%d marks and %d names, want %d and %d", marks, names, want, named)
