@@ -132,7 +132,8 @@ func (fetchmail) setUp(home string, j job) (command, error) {
 	}
 	file := filepath.Join(home, "fetchmailrc")
 	return command{
-		argv: []string{"fetchmail", "-f", file, "-s", "--nodetach"},
+		// As root it would take the lock of the system's own fetchmail.
+		argv: []string{"fetchmail", "-f", file, "-s", "--nodetach", "--pidfile", filepath.Join(home, "pid")},
 		env:  []string{"HOME=" + home, "FETCHMAILHOME=" + home},
 		fine: []int{1}, // no new mail
 	}, os.WriteFile(file, conf.Bytes(), 0o600)
