@@ -1,4 +1,4 @@
-# popfetch: make build test race torture fuzz lint cover bench bench-quick microbench demo install clean
+# popfetch: make build test race torture fuzz lint cover bench bench-quick bench-disk microbench demo install clean
 #
 # Needs Go 1.26 or later. No target changes a source file; what lint finds is
 # said, not mended.
@@ -28,7 +28,7 @@ PEERS ?= dovecot-pop3d procmail maildrop mandoc strace xfsprogs
 RACE_TESTS = -skip Crash ./deliver ./deliver/maildir ./fetch ./fetch/pop3 ./fetch/pop3/pop3test ./internal/config
 
 .DELETE_ON_ERROR:
-.PHONY: all build test race race-quick torture fuzz lint fmt vet man staticcheck cover bench bench-quick microbench demo install clean peers
+.PHONY: all build test race race-quick torture fuzz lint fmt vet man staticcheck cover bench bench-quick bench-disk microbench demo install clean peers
 
 all: build
 
@@ -106,17 +106,25 @@ cover:
 	$(GO) test -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
 	@$(GO) tool cover -func=cover.out | tail -n 1
 
-# Beside the peers, from one Dovecot, in one run: a table and a plot in bench/. The
+# Beside the peers, from one Dovecot, in one run, as root: a table and a plot in bench/,
+# and their summary in README.md. It takes about 25 minutes and 15 GiB in /var/tmp. The
 # quick one takes about a minute and only prints its table.
-BENCH_PEERS = dovecot-pop3d mpop fetchmail procmail
+BENCH_PEERS = dovecot-pop3d mpop fdm getmail6 fetchmail procmail strace iproute2
 
 bench: build
 	@$(MAKE) --no-print-directory peers PEERS='$(BENCH_PEERS)'
 	$(GO) run ./bench ./popfetch
+	$(GO) run ./bench -readme README.md
 
 bench-quick: build
 	@$(MAKE) --no-print-directory peers PEERS='$(BENCH_PEERS)'
 	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && $(GO) run ./bench -quick -out "$$out" ./popfetch
+
+# Ways to make the same mail durable on this disk: a table in bench/.
+DISK ?= /var/tmp
+
+bench-disk:
+	$(GO) run ./bench -disk '$(DISK)'
 
 microbench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
@@ -147,6 +155,8 @@ peers:
 		for p in $(PEERS); do \
 			case $$p in \
 			dovecot-pop3d) test -x /usr/lib/dovecot/pop3 || test -x /usr/libexec/dovecot/pop3 ;; \
+			getmail6) command -v getmail >/dev/null ;; \
+			iproute2) command -v ip >/dev/null ;; \
 			*) command -v "$$p" >/dev/null ;; \
 			esac || printf '%s ' "$$p"; \
 		done; \

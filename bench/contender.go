@@ -3,10 +3,12 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // job is what all contenders have to do in one run.
@@ -14,13 +16,17 @@ type job struct {
 	host, port string
 	ca         string // PEM file to trust with TLS at once, "" = clear text
 	users      []string
+	parallel   int                  // accounts to be polled at the same time, by who can
 	known      map[string][]message // by user, what was fetched before; nil = nothing
 	dele       bool                 // delete what was fetched
+	nobody     *owner               // for those who refuse to run as root, nil if nobody is root
 }
 
 // contender is a program that fetches mail.
 type contender interface {
 	name() string
+	// limit is how long one run may take, 0 = as long as anybody's.
+	limit() time.Duration
 	// setUp writes configuration and state into the directory home and returns
 	// the command that does the job.
 	setUp(home string, j job) (command, error)
@@ -62,11 +68,12 @@ func makeMaildir(home, name string) (string, error) {
 // drain is the floor of the network as a contender.
 type drain struct{}
 
-func (drain) name() string { return "drain" }
+func (drain) name() string         { return drainFloor }
+func (drain) limit() time.Duration { return 0 }
 
 func (drain) setUp(_ string, j job) (command, error) {
 	self, err := os.Executable()
-	argv := []string{self, "drain", "-addr", j.host + ":" + j.port, "-password", password}
+	argv := []string{self, "drain", "-addr", net.JoinHostPort(j.host, j.port), "-password", password, "-parallel", strconv.Itoa(j.parallel)}
 	if j.ca != "" {
 		argv = append(argv, "-ca", j.ca)
 	}

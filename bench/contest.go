@@ -9,234 +9,265 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // contest plays scenarios with all contenders in turn.
+//
+// Nothing that was delivered is removed before the end of all: where a file system
+// tells its disk what it no longer needs (mount option discard), the next run would pay
+// for it.
 type contest struct {
 	server     *dovecot
-	dir        string // for what is delivered, on a disk
+	network    *network // nil = none, everybody is on the server's machine
+	dir        string   // for what is delivered, on a disk
 	contenders []contender
 	runs       int           // of each contender
 	limit      time.Duration // of one run
 	patience   time.Duration // who has taken longer is not asked again
 	progress   io.Writer
+
+	filled map[crowd]*audience
+}
+
+// crowd is what maildrops have to hold; those that nobody deletes from serve many scenarios.
+type crowd struct {
+	kind         string
+	count, users int
+}
+
+// audience is the users of such maildrops.
+type audience struct {
+	users []string
+	held  map[string][]message // what the server lists to each, nil as long as nobody needs it
 }
 
 // play plays one scenario: each round has one run of everybody, so that what else the
 // machine does meets all alike.
 func (c *contest) play(ctx context.Context, s scenario) (result, error) {
-	r := result{scenario: s.name}
-	for _, x := range c.contenders {
-		r.entries = append(r.entries, &entry{name: x.name()})
-	}
-	var disk *entry
-	if !s.known {
-		disk = &entry{name: diskEntry}
-		r.entries = append(r.entries, disk)
-	}
+	r := result{Scenario: s.name, Messages: s.expected()}
 	st, err := c.open(s)
 	if err != nil {
 		return r, err
 	}
-	defer st.close()
+	for _, x := range st.players {
+		r.Entries = append(r.Entries, &entry{Name: x.name()})
+	}
+	var texts [][]byte
+	disk := &entry{Name: diskEntry}
+	if !s.known {
+		r.Entries = append(r.Entries, disk)
+		if texts, err = st.texts(); err != nil {
+			return r, err
+		}
+	}
 	for round := range c.runs {
 		fmt.Fprintf(c.progress, "%s: run %d of %d\n", s.name, round+1, c.runs)
-		for i, x := range c.contenders {
-			e := r.entries[i]
-			if e.over > 0 || e.failed != "" || len(e.seconds) > 0 && e.seconds[0] > c.patience.Seconds() {
-				continue
-			}
-			err := st.turn(ctx, x, e)
-			switch {
-			case ctx.Err() != nil:
-				return r, ctx.Err()
-			case errors.Is(err, context.DeadlineExceeded):
-				e.over = c.limit.Seconds()
-			case err != nil:
-				e.failed = err.Error()
-				fmt.Fprintf(c.progress, "%s: %s: %v\n", s.name, x.name(), err)
+		for i, x := range st.players {
+			if err := st.turn(ctx, x, r.Entries[i]); err != nil {
+				return r, err
 			}
 		}
-		if disk != nil {
-			if err := st.disk(disk); err != nil {
+		if texts != nil {
+			if err := diskFloor.measure(c.dir, texts, disk); err != nil {
 				return r, err
 			}
 		}
 	}
-	return r, nil
+	return r, st.traceSyncs(ctx, r.find(subject))
 }
 
 // stage is a scenario about to be played.
 type stage struct {
 	*contest
-	s     scenario
-	relay *relay   // nil without a delay
-	users []string // not with dele: those are new in each run
-	known map[string][]message
-	homes map[string]home // by contender
+	s       scenario
+	players []contender
+	at      namespace // of the clients
+	host    string    // the server, as they see it
+	users   []string  // not with dele: those are new in each run
+	known   map[string][]message
+	homes   map[string]home // of those who know all messages, by contender
 }
 
-func (c *contest) open(s scenario) (st *stage, err error) {
-	st = &stage{contest: c, s: s, homes: make(map[string]home)}
-	addr := c.server.pop3
-	if s.tls {
-		addr = c.server.pop3s
-	}
-	if s.rtt > 0 {
-		if st.relay, err = startRelay(addr, s.rtt); err != nil {
-			return nil, err
+func (c *contest) open(s scenario) (*stage, error) {
+	st := &stage{contest: c, s: s, host: "127.0.0.1", homes: make(map[string]home)}
+	for _, x := range c.contenders {
+		if !s.alone || !isPeer(x.name()) {
+			st.players = append(st.players, x)
 		}
 	}
-	defer func() {
-		if err != nil {
-			st.close()
-		}
-	}()
+	if c.network != nil {
+		var host net.IP
+		st.at, host = c.network.at(s.rtt)
+		st.host = host.String()
+	} else if s.rtt > 0 {
+		return nil, errors.New("there is no distance without a network")
+	}
 	if s.dele {
 		return st, nil
 	}
-	if err := st.fill(); err != nil || !s.known {
-		return st, err
+	a, err := c.audience(s)
+	if err != nil {
+		return nil, err
 	}
-	st.known = make(map[string][]message)
-	all := &drainer{addr: c.server.pop3, password: password}
-	for _, user := range st.users {
-		if st.known[user], err = all.messages(user); err != nil {
-			return st, err
-		}
+	st.users = a.users
+	if s.known {
+		st.known = a.held
 	}
 	return st, nil
 }
 
-// fill makes the maildrops of the scenario.
-func (st *stage) fill() error {
-	st.users = nil
-	for range st.s.users {
-		user, err := st.server.fill(st.s.box)
-		if err != nil {
-			return err
+// audience returns users whose maildrops are as the scenario has it.
+func (c *contest) audience(s scenario) (*audience, error) {
+	of := crowd{s.box.kind, s.box.count, s.users}
+	a, ok := c.filled[of]
+	if !ok {
+		a = new(audience)
+		var err error
+		fmt.Fprintf(c.progress, "%s: filling %d maildrops with %d messages each\n", s.name, of.users, of.count)
+		if a.users, err = c.fill(s); err != nil {
+			return nil, err
 		}
-		st.users = append(st.users, user)
+		if c.filled == nil {
+			c.filled = make(map[crowd]*audience)
+		}
+		c.filled[of] = a
+	}
+	if s.known && a.held == nil {
+		a.held = make(map[string][]message)
+		for _, user := range a.users {
+			var err error
+			if a.held[user], err = c.server.messages(user); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return a, nil
+}
+
+// fill makes new maildrops for the scenario.
+func (c *contest) fill(s scenario) (users []string, err error) {
+	for range s.users {
+		user, err := c.server.fill(s.box)
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, user)
+	}
+	return users, nil
+}
+
+// turn is one run of one contender, and adds it to e. Whoever has failed, or taken too
+// long, has no turn any more. An error is that of the benchmark.
+func (st *stage) turn(ctx context.Context, x contender, e *entry) error {
+	if e.Over > 0 || e.Failed != "" || e.Once {
+		return nil
+	}
+	limit := st.limit
+	if own := x.limit(); own > 0 {
+		limit = min(limit, own)
+	}
+	var u usage
+	var o outcome
+	at, err := st.home(ctx, x, limit)
+	if err == nil {
+		u, o, err = st.perform(ctx, x, limit, at, at.cmd)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Over = limit.Seconds()
+	case err != nil:
+		e.Failed = err.Error()
+		fmt.Fprintf(st.progress, "%s: %s: %v\n", st.s.name, x.name(), err)
+	default:
+		e.Seconds = append(e.Seconds, u.Seconds)
+		e.RSS = max(e.RSS, u.RSS)
+		e.RoundTrips = o.roundTrips
+		e.Once = st.runs > 1 && u.Seconds > st.patience.Seconds()
 	}
 	return nil
 }
 
-// clear removes them.
-func (st *stage) clear() {
-	for _, user := range st.users {
-		st.server.empty(user)
-	}
-}
-
-func (st *stage) close() {
-	st.clear()
-	for _, x := range st.contenders {
-		st.leave(x)
-	}
-	if st.relay != nil {
-		st.relay.close()
-	}
-}
-
-// job is what a contender has to do.
-func (st *stage) job() (job, error) {
-	addr := st.server.pop3
-	if st.s.tls {
-		addr = st.server.pop3s
-	}
-	if st.relay != nil {
-		addr = st.relay.addr()
-	}
-	host, port, err := net.SplitHostPort(addr)
-	j := job{host: host, port: port, users: st.users, known: st.known, dele: st.s.dele}
-	if st.s.tls {
-		j.ca = st.server.ca
-	}
-	return j, err
-}
-
-// turn is one run of one contender, and adds it to e.
-func (st *stage) turn(ctx context.Context, x contender, e *entry) error {
-	if st.s.dele {
-		if err := st.fill(); err != nil {
-			return err
-		}
-		defer st.clear()
-	}
-	at, err := st.home(ctx, x)
-	if err != nil {
-		return err
-	}
-	if !st.s.known {
-		defer st.leave(x)
-	}
+// perform lets a contender do the job at home with a command, and checks that it is done.
+func (st *stage) perform(ctx context.Context, x contender, limit time.Duration, at home, cmd command) (usage, outcome, error) {
 	unix.Sync() // nobody pays for what others have left to be written
-	u, stdout, err := run(ctx, st.limit, at.cmd)
+	u, stdout, err := run(ctx, st.at, limit, cmd)
 	if err != nil {
-		return err
+		return u, outcome{}, err
 	}
 	o, err := x.read(at.dir, stdout)
 	if err == nil {
-		err = st.check(o)
+		err = st.check(at.users, o)
 	}
-	if err != nil {
-		return err
-	}
-	e.seconds = append(e.seconds, u.Seconds)
-	e.rss = max(e.rss, u.RSS)
-	e.roundTrips = o.roundTrips
-	return nil
+	return u, o, err
 }
 
-// home is where a contender has its files, and its command.
+// home is where a contender has his files, whose mail he fetches, and his command.
 type home struct {
-	dir string
-	cmd command
+	dir   string
+	users []string
+	cmd   command
 }
 
-// home returns that of a contender, a new one if he has none. Whoever knows all messages
-// keeps it, and polls once before it counts: he has noted then what he notes of a server.
-func (st *stage) home(ctx context.Context, x contender) (home, error) {
+// home makes a new one. Whoever knows all messages keeps his, and polls once before it
+// counts: he has noted then what he notes of a server. With many accounts nobody has time
+// for that.
+func (st *stage) home(ctx context.Context, x contender, limit time.Duration) (home, error) {
 	if h, ok := st.homes[x.name()]; ok {
 		return h, nil
 	}
-	dir, err := os.MkdirTemp(st.dir, "home")
-	if err != nil {
-		return home{}, err
+	h := home{users: st.users}
+	var err error
+	if st.s.dele {
+		if h.users, err = st.fill(st.s); err != nil {
+			return h, err
+		}
 	}
-	h := home{dir: dir}
-	st.homes[x.name()] = h
-	j, err := st.job()
-	if err == nil {
-		h.cmd, err = x.setUp(dir, j)
+	if h.dir, err = os.MkdirTemp(st.dir, "home"); err != nil {
+		return h, err
 	}
-	if err == nil && st.s.known {
-		_, _, err = run(ctx, st.limit, h.cmd)
+	h.cmd, err = x.setUp(h.dir, st.job(h.users))
+	if err == nil && h.cmd.as != nil {
+		err = h.cmd.as.take(h.dir)
 	}
-	if err != nil {
-		st.leave(x)
-		return home{}, err
+	if err != nil || !st.s.known {
+		return h, err
 	}
-	st.homes[x.name()] = h
-	return h, nil
+	if len(h.users) > 1 && isPeer(x.name()) {
+		st.homes[x.name()] = h
+		return h, nil
+	}
+	if _, _, err = run(ctx, st.at, limit, h.cmd); err == nil {
+		st.homes[x.name()] = h
+	}
+	return h, err
 }
 
-// leave removes the home of a contender.
-func (st *stage) leave(x contender) {
-	os.RemoveAll(st.homes[x.name()].dir)
-	delete(st.homes, x.name())
+// job is what a contender has to do.
+func (st *stage) job(users []string) job {
+	j := job{host: st.host, port: st.server.pop3, users: users, parallel: st.s.parallel, known: st.known, dele: st.s.dele}
+	if os.Getuid() == 0 {
+		j.nobody = &owner{st.server.uid, st.server.gid}
+	}
+	if st.s.tls {
+		j.port, j.ca = st.server.pop3s, st.server.ca
+	}
+	return j
 }
 
 // check says whether a run has done what it had to.
-func (st *stage) check(o outcome) error {
+func (st *stage) check(users []string, o outcome) error {
 	if want := st.s.expected(); o.delivered != want {
 		return fmt.Errorf("%d messages were delivered instead of %d", o.delivered, want)
 	}
-	for _, user := range st.users {
+	for _, user := range users {
 		left, err := st.server.holds(user)
 		if err == nil && left != st.s.left() {
 			err = fmt.Errorf("%d messages are left on the server instead of %d", left, st.s.left())
@@ -248,27 +279,36 @@ func (st *stage) check(o outcome) error {
 	return nil
 }
 
-// disk is one run of the floor of the disk, with the texts in memory, and adds it to e.
-func (st *stage) disk(e *entry) error {
-	paths, err := st.s.box.masters(filepath.Join(st.server.dir, "texts"), st.server.own)
+// traceSyncs counts the syncs of one more run of popfetch, if strace is there. e is its entry.
+func (st *stage) traceSyncs(ctx context.Context, e *entry) error {
+	if _, err := exec.LookPath("strace"); err != nil || !e.counts() {
+		return nil
+	}
+	i := slices.IndexFunc(st.players, func(x contender) bool { return x.name() == e.Name })
+	x := st.players[i]
+	at, err := st.home(ctx, x, st.limit)
 	if err != nil {
 		return err
+	}
+	if _, _, err := st.perform(ctx, x, st.limit, at, traced(at.dir, at.cmd)); err != nil {
+		return fmt.Errorf("under strace: %w", err)
+	}
+	n, err := countSyncs(at.dir)
+	e.Syncs = &n
+	return err
+}
+
+// texts reads those of the scenario into memory, for the floor of the disk.
+func (st *stage) texts() ([][]byte, error) {
+	paths, err := st.s.box.masters(filepath.Join(st.server.dir, "texts"), st.server.own)
+	if err != nil {
+		return nil, err
 	}
 	texts := make([][]byte, len(paths))
 	for i, path := range paths {
 		if texts[i], err = os.ReadFile(path); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	home, err := os.MkdirTemp(st.dir, "disk")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(home)
-	unix.Sync()
-	seconds, err := diskFloor(home, texts)
-	if err == nil {
-		e.seconds = append(e.seconds, seconds)
-	}
-	return err
+	return texts, nil
 }

@@ -22,8 +22,9 @@ const password = "correct-horse"
 
 // dovecot is a running server in a directory of its own.
 type dovecot struct {
-	pop3, pop3s string // addresses
-	ca          string // PEM file to trust
+	at          namespace // where it lives
+	pop3, pop3s string    // ports
+	ca          string    // PEM file to trust
 	dir         string
 	uid, gid    int // who owns all mail
 
@@ -41,7 +42,7 @@ base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/run
 log_path = /dev/stderr
 protocols = pop3
-listen = 127.0.0.1
+listen = {{.Listen}}
 {{- if not .Root}}
 default_internal_user = {{.User}}
 default_internal_group = {{.Group}}
@@ -54,6 +55,7 @@ mail_home = {{.Dir}}/mail/%u
 mail_location = maildir:{{.Dir}}/mail/%u
 mail_fsync = never
 pop3_no_flag_updates = yes
+default_vsz_limit = 8G
 disable_plaintext_auth = no
 auth_mechanisms = plain
 ssl = yes
@@ -94,8 +96,9 @@ service pop3-login {
 `))
 
 // startDovecot starts a server that keeps its files in dir, which has to be short and
-// open to other users.
-func startDovecot(dir string) (*dovecot, error) {
+// open to other users. It listens on the given addresses of a namespace, of which one
+// is 127.0.0.1.
+func startDovecot(dir string, at namespace, listen ...string) (*dovecot, error) {
 	version, err := exec.Command("dovecot", "--version").Output()
 	if err != nil || !strings.HasPrefix(string(version), "2.3.") {
 		return nil, fmt.Errorf("dovecot 2.3 is needed (Debian 12: apt-get install dovecot-pop3d); there is %q", bytes.TrimSpace(version))
@@ -114,12 +117,12 @@ func startDovecot(dir string) (*dovecot, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
-	if err != nil {
+	var ports []string
+	if err := at.do(func() (err error) { ports, err = freePorts(2); return err }); err != nil {
 		return nil, err
 	}
 	d := &dovecot{
-		pop3: net.JoinHostPort("127.0.0.1", ports[0]), pop3s: net.JoinHostPort("127.0.0.1", ports[1]),
+		at: at, pop3: ports[0], pop3s: ports[1],
 		ca: filepath.Join(dir, "cert.pem"), dir: dir, logged: make(chan struct{}),
 	}
 	d.uid, _ = strconv.Atoi(me.Uid)
@@ -130,7 +133,7 @@ func startDovecot(dir string) (*dovecot, error) {
 	var conf bytes.Buffer
 	if err := dovecotConf.Execute(&conf, map[string]any{
 		"Dir": dir, "Root": root, "User": me.Username, "UID": me.Uid, "Group": group.Name, "GID": me.Gid,
-		"Password": password, "POP3": ports[0], "POP3S": ports[1],
+		"Password": password, "POP3": ports[0], "POP3S": ports[1], "Listen": strings.Join(listen, ", "),
 	}); err != nil {
 		return nil, err
 	}
@@ -154,7 +157,7 @@ func (d *dovecot) start(conf string) error {
 	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	d.cmd.Stderr = w
-	err = d.cmd.Start()
+	err = d.at.do(d.cmd.Start)
 	w.Close()
 	if err != nil {
 		r.Close()
@@ -229,7 +232,7 @@ func (d *dovecot) fill(b box) (string, error) {
 			return "", err
 		}
 	}
-	held, err := (&drainer{addr: d.pop3, password: password}).messages(name)
+	held, err := d.messages(name)
 	if err == nil && len(held) != b.count {
 		err = fmt.Errorf("the maildrop of %s has %d messages instead of %d", name, len(held), b.count)
 	}
@@ -238,13 +241,22 @@ func (d *dovecot) fill(b box) (string, error) {
 
 // holds is how many messages a user has.
 func (d *dovecot) holds(user string) (int, error) {
-	list, err := os.ReadDir(filepath.Join(d.dir, "mail", user, "cur"))
+	cur, err := os.Open(filepath.Join(d.dir, "mail", user, "cur"))
+	if err != nil {
+		return 0, err
+	}
+	defer cur.Close()
+	list, err := cur.Readdirnames(-1)
 	return len(list), err
 }
 
-// empty removes the maildrop of a user.
-func (d *dovecot) empty(user string) error {
-	return os.RemoveAll(filepath.Join(d.dir, "mail", user))
+// messages is what the server lists to a user.
+func (d *dovecot) messages(user string) (held []message, err error) {
+	err = d.at.do(func() error {
+		held, err = (&drainer{addr: net.JoinHostPort("127.0.0.1", d.pop3), password: password}).messages(user)
+		return err
+	})
+	return held, err
 }
 
 // freePorts returns ports that nobody listens on.

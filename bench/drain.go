@@ -15,7 +15,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // drainWindow is how many commands are sent ahead.
@@ -29,6 +30,7 @@ type drainer struct {
 	trust    *x509.CertPool // nil = clear text
 	retr     bool           // ask for the messages, not for the unique-ids only
 	dele     bool           // and delete them
+	parallel int            // connections at the same time
 }
 
 // drainMain is the program of the floor: it takes its arguments and prints how many
@@ -40,6 +42,7 @@ func drainMain(args []string) error {
 	flags.StringVar(&d.password, "password", "", "password of all users")
 	flags.BoolVar(&d.retr, "retr", false, "retrieve")
 	flags.BoolVar(&d.dele, "dele", false, "delete")
+	flags.IntVar(&d.parallel, "parallel", 1, "connections at the same time")
 	ca := flags.String("ca", "", "PEM file to trust; TLS begins at once")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -57,20 +60,21 @@ func drainMain(args []string) error {
 	return err
 }
 
-// all drains the maildrops of all users at the same time, and says how many messages
+// all drains the maildrops of all users, some at the same time, and says how many messages
 // were in them.
 func (d *drainer) all(users []string) (int, error) {
-	counts, errs := make([]int, len(users)), make([]error, len(users))
-	var work sync.WaitGroup
+	counts := make([]int, len(users))
+	var work errgroup.Group
+	work.SetLimit(d.parallel)
 	for i, user := range users {
-		work.Go(func() { counts[i], errs[i] = d.one(user) })
+		work.Go(func() (err error) { counts[i], err = d.one(user); return err })
 	}
-	work.Wait()
+	err := work.Wait()
 	sum := 0
 	for _, n := range counts {
 		sum += n
 	}
-	return sum, errors.Join(errs...)
+	return sum, err
 }
 
 func (d *drainer) one(user string) (int, error) {

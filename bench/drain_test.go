@@ -50,7 +50,7 @@ func replies(t *testing.T) (addr string, said func() []string) {
 
 func TestDrainRetrievesAndDeletes(t *testing.T) {
 	addr, said := replies(t)
-	d := &drainer{addr: addr, password: "p", retr: true, dele: true}
+	d := &drainer{addr: addr, password: "p", retr: true, dele: true, parallel: 1}
 	n, err := d.all([]string{"me"})
 	must(t, err)
 	if n != 2 {
@@ -72,7 +72,7 @@ func TestDrainFailsWithTheServer(t *testing.T) {
 			c.Close()
 		}
 	}()
-	d := &drainer{addr: l.Addr().String(), retr: true}
+	d := &drainer{addr: l.Addr().String(), retr: true, parallel: 1}
 	if n, err := d.all([]string{"me"}); err == nil {
 		t.Errorf("%d messages although the login failed", n)
 	}

@@ -16,24 +16,32 @@ import (
 
 // about describes where and with what the benchmark ran. dir is where mail was delivered.
 func about(bin, dir string, contenders []contender) []string {
-	var u unix.Utsname
-	unix.Uname(&u)
-	var mem unix.Sysinfo_t
-	unix.Sysinfo(&mem)
 	versions := []string{firstLine(bin, "--version"), "dovecot " + firstLine("dovecot", "--version")}
 	for _, c := range contenders {
 		switch c.(type) {
 		case mpop:
 			versions = append(versions, firstLine("mpop", "--version"))
+		case fdm:
+			versions = append(versions, "fdm "+packageVersion("fdm"))
+		case getmail:
+			versions = append(versions, firstLine("getmail", "--version"))
 		case fetchmail:
 			versions = append(versions, firstLine("fetchmail", "-V"), firstLine("procmail", "-v"))
 		}
 	}
+	return append(machine(dir), "Versions: "+strings.Join(versions, "; "))
+}
+
+// machine says when and on what it ran. dir is where mail was delivered.
+func machine(dir string) []string {
+	var u unix.Utsname
+	unix.Uname(&u)
+	var mem unix.Sysinfo_t
+	unix.Sysinfo(&mem)
 	return []string{
 		"Date: " + time.Now().UTC().Format("2006-01-02 15:04 UTC"),
 		fmt.Sprintf("Machine: %s, %d cores, %d GiB, Linux %s, mail on %s", processor(), runtime.NumCPU(),
 			uint64(mem.Totalram)*uint64(mem.Unit)>>30, unix.ByteSliceToString(u.Release[:]), fileSystem(dir)),
-		"Versions: " + strings.Join(versions, "; "),
 	}
 }
 
@@ -52,6 +60,15 @@ func firstLine(program string, args ...string) string {
 	line, _, _ = strings.Cut(strings.TrimPrefix(line, "This is "), "+")
 	line, _, _ = strings.Cut(line, " 2001/")
 	return line
+}
+
+// packageVersion is that of a Debian package whose program does not tell its own.
+func packageVersion(name string) string {
+	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", name).Output()
+	if err != nil {
+		return "of unknown version"
+	}
+	return string(out)
 }
 
 func processor() string {

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -40,23 +41,40 @@ func huge() box {
 	return box{"huge", 1, 1, func(*rand.Rand) int { return 200 << 20 }}
 }
 
-// masters writes the texts of a box into dir, the same in every run of the program,
-// if they are not there yet, and returns their paths.
+// recipe is what a text is made from.
+type recipe struct {
+	number int
+	octets int
+	seed   uint64
+}
+
+// recipes are those of the texts of a box, the same in every run of the program.
+func (b box) recipes() iter.Seq[recipe] {
+	return func(yield func(recipe) bool) {
+		r := rand.New(rand.NewPCG(1939, 2449))
+		for i := range b.texts {
+			octets := b.octets(r)
+			if !yield(recipe{i, octets, r.Uint64()}) {
+				return
+			}
+		}
+	}
+}
+
+// masters writes the texts of a box into dir, if they are not there yet, and returns
+// their paths.
 func (b box) masters(dir string, own func(path string) error) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	r := rand.New(rand.NewPCG(1939, 2449))
 	var paths []string
-	for i := range b.texts {
-		octets := b.octets(r)
-		seed := r.Uint64()
-		path := filepath.Join(dir, fmt.Sprintf("%s%06d", b.kind, i))
+	for r := range b.recipes() {
+		path := filepath.Join(dir, fmt.Sprintf("%s%06d", b.kind, r.number))
 		paths = append(paths, path)
 		if _, err := os.Stat(path); err == nil {
 			continue
 		}
-		if err := os.WriteFile(path, compose(i, octets, rand.New(rand.NewPCG(seed, 0))), 0o600); err != nil {
+		if err := os.WriteFile(path, r.compose(), 0o600); err != nil {
 			return nil, err
 		}
 		if err := own(path); err != nil {
@@ -66,14 +84,15 @@ func (b box) masters(dir string, own func(path string) error) ([]string, error) 
 	return paths, nil
 }
 
-// compose writes message i with about that many octets, lines ended by LF.
-func compose(i, octets int, r *rand.Rand) []byte {
+// compose writes the message, with about as many octets, its lines ended by LF.
+func (x recipe) compose() []byte {
+	r := rand.New(rand.NewPCG(x.seed, 0))
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "Return-Path: <list@example.org>\nFrom: Someone <someone@example.org>\nTo: me@example.org\n"+
-		"Subject: message %d\nMessage-ID: <%d.%x@example.org>\nDate: Mon, 05 Oct 2026 10:00:00 +0000\n\n", i, i, r.Uint64())
+		"Subject: message %d\nMessage-ID: <%d.%x@example.org>\nDate: Mon, 05 Oct 2026 10:00:00 +0000\n\n", x.number, x.number, r.Uint64())
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/"
 	line := make([]byte, 77)
-	for text.Len() < octets {
+	for text.Len() < x.octets {
 		for k := 0; k < 76; k += 4 {
 			v := r.Uint32()
 			for j := range 4 {

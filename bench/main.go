@@ -5,13 +5,18 @@
 // a client that throws mail away and a writer that needs no network.
 //
 //	go run ./bench [-quick] [-out DIR] ./popfetch
+//	go run ./bench -disk DIR
+//	go run ./bench -readme README.md
 //
-// It prints a table and writes it to DIR/table.md, with a plot in DIR/plot.svg. It
-// needs Dovecot 2.3 with POP3. Peers that are not installed are left out.
+// The first prints a table and writes it to DIR/table.md, with a plot in DIR/plot.svg and
+// the figures of both in DIR/report.json. It needs Dovecot 2.3 with POP3, and root for
+// the distance between server and clients. Peers that are not installed are left out. The
+// second compares ways to make mail durable, and writes bench/disk.md. The third
+// writes the summary of bench/report.json into a page.
 //
-// scenario.go says what is played, contest.go how; contender.go, popfetch.go and
-// peers.go know the programs, drain.go and disk.go are the floors, relay.go is the
-// distance, dovecot.go and mailbox.go the server.
+// scenario.go says what is played and what is required, contest.go how it is played;
+// popfetch.go, peers.go, fdm.go and getmail.go know the programs, drain.go and disk.go
+// are the floors, netns.go and link.go the distance, dovecot.go and mailbox.go the server.
 package main
 
 import (
@@ -19,11 +24,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,7 +44,7 @@ func main() {
 // start does what the first argument says: bench runs parts of itself as processes
 // of their own.
 func start(args []string) error {
-	if len(args) > 1 {
+	if len(args) > 2 {
 		switch args[0] {
 		case "drain":
 			return drainMain(args[1:])
@@ -50,22 +55,29 @@ func start(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		return nil
-	} else if err != nil {
+	case err != nil:
 		return err
+	case o.readme != "":
+		return updateReadme(o.readme, filepath.Join(o.out, "report.json"))
+	case o.disk != "":
+		return benchDisk(ctx, o)
 	}
 	return bench(ctx, o)
 }
 
 // options are those of the command line.
 type options struct {
-	quick bool
-	out   string // where table and plot go
-	dir   string // where maildrops and Maildirs go meanwhile
-	runs  int
-	only  string // part of the names of the scenarios to play
-	bin   string // popfetch
+	quick  bool
+	out    string // where tables and plot go
+	dir    string // where maildrops and Maildirs go meanwhile
+	runs   int
+	only   string // part of the names of the scenarios to play
+	disk   string // compare ways to write in this directory, and nothing else
+	readme string // write the summary into this page, and nothing else
+	bin    string // popfetch
 }
 
 func parse(args []string) (options, error) {
@@ -76,16 +88,22 @@ func parse(args []string) (options, error) {
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&o.quick, "quick", false, "three scenarios, about a minute")
-	flags.StringVar(&o.out, "out", "bench", "`directory` for table.md and plot.svg")
-	flags.StringVar(&o.dir, "dir", "/var/tmp", "`directory` on a disk for mail, meanwhile")
+	flags.StringVar(&o.out, "out", "bench", "`directory` for tables, plot and figures")
+	flags.StringVar(&o.dir, "dir", "/var/tmp", "`directory` on a disk for mail, meanwhile; 15 GiB")
 	flags.IntVar(&o.runs, "runs", 3, "runs of everybody in each scenario")
 	flags.StringVar(&o.only, "only", "", "only scenarios with this `text` in their names")
+	flags.StringVar(&o.disk, "disk", "", "only compare ways to make mail durable, in this `directory`")
+	flags.StringVar(&o.readme, "readme", "", "only write the summary of the last figures into this `page`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	if flags.NArg() != 1 || o.runs < 1 {
+	alone := o.disk != "" || o.readme != ""
+	if o.runs < 1 || alone && flags.NArg() != 0 || !alone && flags.NArg() != 1 {
 		flags.Usage()
 		return o, errors.New("name one popfetch, and at least one run")
+	}
+	if alone {
+		return o, nil
 	}
 	path, err := exec.LookPath(flags.Arg(0))
 	if err != nil {
@@ -97,6 +115,14 @@ func parse(args []string) (options, error) {
 
 // bench plays the scenarios and writes what came of them.
 func bench(ctx context.Context, o options) error {
+	scenarios := fullScenarios()
+	limit, patience := 5*time.Minute, 10*time.Second
+	if o.quick {
+		scenarios = quickScenarios()
+		limit, patience = 10*time.Second, 4*time.Second
+	}
+	scenarios = slices.DeleteFunc(scenarios, func(s scenario) bool { return !strings.Contains(s.name, o.only) })
+
 	dir, err := os.MkdirTemp(o.dir, "popbench")
 	if err != nil {
 		return err
@@ -105,7 +131,12 @@ func bench(ctx context.Context, o options) error {
 	if err := os.Chmod(dir, 0o755); err != nil { // for the users of the server
 		return err
 	}
-	server, err := startDovecot(dir)
+	network, err := startNetwork()
+	if err != nil {
+		return fmt.Errorf("no distance between server and clients: %w", err)
+	}
+	defer network.close()
+	server, err := startDovecot(dir, network.far, "127.0.0.1", serverAddr)
 	if err != nil {
 		return err
 	}
@@ -116,57 +147,43 @@ func bench(ctx context.Context, o options) error {
 		fmt.Fprintf(os.Stderr, "bench: not installed: %s; the peers that need them are left out\n", strings.Join(missing, " "))
 	}
 	c := &contest{
-		server: server, dir: dir, contenders: append([]contender{drain{}, popfetch(o.bin)}, there...),
-		runs: o.runs, limit: 10 * time.Minute, patience: time.Minute, progress: os.Stderr,
+		server: server, network: network, dir: dir, contenders: append([]contender{drain{}, popfetch(o.bin)}, there...),
+		runs: o.runs, limit: limit, patience: patience, progress: os.Stderr,
 	}
-	scenarios := fullScenarios()
-	if o.quick {
-		scenarios = quickScenarios()
-		c.limit, c.patience = 10*time.Second, 4*time.Second
-	}
-	var results []result
+	r := report{About: about(o.bin, dir, c.contenders)}
 	for _, s := range scenarios {
-		if !strings.Contains(s.name, o.only) {
-			continue
-		}
-		r, err := c.play(ctx, s)
+		played, err := c.play(ctx, s)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		results = append(results, r)
+		r.Results = append(r.Results, played)
 	}
-	return errors.Join(write(o.out, about(o.bin, dir, c.contenders), results), failures(results))
+	return errors.Join(r.write(o.out), r.failures())
 }
 
 // failures says in which scenarios popfetch or a floor has failed. A peer that does is only shown.
-func failures(results []result) error {
+func (r report) failures() error {
 	var errs []error
-	for _, r := range results {
+	for _, played := range r.Results {
 		for _, name := range []string{subject, drainFloor} {
-			if e := r.find(name); e != nil && e.failed != "" {
-				errs = append(errs, fmt.Errorf("%s: %s: %s", r.scenario, name, e.failed))
+			if e := played.find(name); e != nil && e.Failed != "" {
+				errs = append(errs, fmt.Errorf("%s: %s: %s", played.Scenario, name, e.Failed))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// write writes table and plot into the directory out, and the table to standard output.
-func write(out string, about []string, results []result) error {
+// write writes figures, table and plot into the directory out, and the table to standard output.
+func (r report) write(out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	table, err := os.Create(filepath.Join(out, "table.md"))
-	if err != nil {
-		return err
-	}
-	err = writeTable(io.MultiWriter(table, os.Stdout), about, results)
-	if err := errors.Join(err, table.Close()); err != nil {
-		return err
-	}
-	plot, err := os.Create(filepath.Join(out, "plot.svg"))
-	if err != nil {
-		return err
-	}
-	return errors.Join(writePlot(plot, about, results), plot.Close())
+	table := r.table()
+	fmt.Print(table)
+	return errors.Join(
+		r.save(filepath.Join(out, "report.json")),
+		os.WriteFile(filepath.Join(out, "table.md"), []byte(table), 0o644),
+		os.WriteFile(filepath.Join(out, "plot.svg"), []byte(r.plot()), 0o644),
+	)
 }

@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -19,6 +21,20 @@ type command struct {
 	argv []string
 	env  []string
 	fine []int // exit codes that are no failure
+	as   *owner
+}
+
+// owner is a user that a command runs as, because it refuses to be root. nil is ourselves.
+type owner struct{ uid, gid int }
+
+// take gives the owner all that is in the directory dir.
+func (o *owner) take(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil {
+			err = os.Lchown(path, o.uid, o.gid)
+		}
+		return err
+	})
 }
 
 // usage is what a run has taken.
@@ -28,12 +44,12 @@ type usage struct {
 	Code    int     // exit code, -1 after a signal
 }
 
-// run executes a command and measures it. Past the limit it is killed with all that
+// run executes a command in a namespace and measures it. Past the limit it is killed with all that
 // it has started, and the error is context.DeadlineExceeded.
 //
 // The memory of a child begins to be counted before its exec, when it is still that of the
 // parent (execve takes over the peak). So a small process of our own stands between.
-func run(ctx context.Context, limit time.Duration, c command) (usage, []byte, error) {
+func run(ctx context.Context, in namespace, limit time.Duration, c command) (usage, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	self, err := os.Executable()
@@ -46,13 +62,15 @@ func run(ctx context.Context, limit time.Duration, c command) (usage, []byte, er
 	}
 	defer r.Close()
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, self, append([]string{"measure"}, c.argv...)...)
+	cmd := exec.CommandContext(ctx, self, append([]string{"measure", c.as.String()}, c.argv...)...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}, c.env...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	err = cmd.Run()
+	if err = in.do(cmd.Start); err == nil {
+		err = cmd.Wait()
+	}
 	w.Close()
 	if ctx.Err() != nil {
 		return usage{}, nil, ctx.Err()
@@ -75,12 +93,26 @@ func run(ctx context.Context, limit time.Duration, c command) (usage, []byte, er
 	return u, stdout.Bytes(), err
 }
 
-// measureMain runs a program and writes its usage to descriptor 3.
-func measureMain(argv []string) error {
+// String is for the command line of measureMain.
+func (o *owner) String() string {
+	if o == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%d:%d", o.uid, o.gid)
+}
+
+// measureMain runs a program as the owner that the first argument names, and writes its
+// usage to descriptor 3.
+func measureMain(args []string) error {
+	as, argv := args[0], args[1:]
 	report := os.NewFile(3, "report")
 	syscall.CloseOnExec(3)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	var user syscall.Credential
+	if n, _ := fmt.Sscanf(as, "%d:%d", &user.Uid, &user.Gid); n == 2 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &user}
+	}
 	begin := time.Now()
 	err := cmd.Run()
 	seconds := time.Since(begin).Seconds()

@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// TestMain lets the test be the process that measures, as bench is.
+// TestMain lets the test be the processes that bench is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "measure" {
-		if err := measureMain(os.Args[2:]); err != nil {
+	if len(os.Args) > 2 && (os.Args[1] == "measure" || os.Args[1] == "drain") {
+		if err := start(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 		{shell("kill -9 $$"), -1, "", "exit code -1"},
 		{command{argv: []string{"/nonexistent/popfetch"}}, 0, "", "/nonexistent/popfetch"},
 	} {
-		u, stdout, err := run(t.Context(), time.Minute, x.c)
+		u, stdout, err := run(t.Context(), namespace{}, time.Minute, x.c)
 		if u.Code != x.code || string(stdout) != x.stdout || (err == nil) != (x.err == "") || !strings.Contains(fmt.Sprint(err), x.err) {
 			t.Errorf("%q: code %d, stdout %q, error %v", x.c.argv, u.Code, stdout, err)
 		}
@@ -54,7 +54,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestRunPastTheLimit(t *testing.T) {
-	if _, _, err := run(t.Context(), time.Millisecond, shell("sleep 600")); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := run(t.Context(), namespace{}, time.Millisecond, shell("sleep 600")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want that the limit is over", err)
 	}
 }
@@ -70,7 +70,7 @@ func TestRunEndsWhatItHasStarted(t *testing.T) {
 		cancel()
 	}()
 	begin := time.Now()
-	_, _, err := run(ctx, time.Hour, shell("sleep 60 & echo >"+started+"; wait"))
+	_, _, err := run(ctx, namespace{}, time.Hour, shell("sleep 60 & echo >"+started+"; wait"))
 	if !errors.Is(err, context.Canceled) || time.Since(begin) > 50*time.Second {
 		t.Errorf("error %v after %v", err, time.Since(begin))
 	}

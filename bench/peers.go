@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // peers returns the other programs that are installed, and the Debian packages
@@ -24,6 +25,12 @@ func peers() (there []contender, missing []string) {
 	if has("mpop") {
 		there = append(there, mpop{})
 	}
+	if has("fdm") {
+		there = append(there, fdm{})
+	}
+	if has("getmail") {
+		there = append(there, getmail{})
+	}
 	if f, p := has("fetchmail"), has("procmail"); f && p {
 		there = append(there, fetchmail{})
 	}
@@ -33,7 +40,8 @@ func peers() (there []contender, missing []string) {
 // mpop pipelines and writes into Maildirs itself, one account after the other.
 type mpop struct{}
 
-func (mpop) name() string { return "mpop" }
+func (mpop) name() string         { return "mpop" }
+func (mpop) limit() time.Duration { return 0 }
 
 func (mpop) setUp(home string, j job) (command, error) {
 	var conf, uidls bytes.Buffer
@@ -87,7 +95,8 @@ func onOff(b bool) string {
 // fetchmail hands each message to procmail, which writes into a Maildir.
 type fetchmail struct{}
 
-func (fetchmail) name() string { return "fetchmail" }
+func (fetchmail) name() string         { return "fetchmail" }
+func (fetchmail) limit() time.Duration { return 0 }
 
 func (fetchmail) setUp(home string, j job) (command, error) {
 	maildir, err := makeMaildir(home, "all")
@@ -123,7 +132,8 @@ func (fetchmail) setUp(home string, j job) (command, error) {
 	}
 	file := filepath.Join(home, "fetchmailrc")
 	return command{
-		argv: []string{"fetchmail", "-f", file, "-s", "--nodetach"},
+		// As root it would take the lock of the system's own fetchmail.
+		argv: []string{"fetchmail", "-f", file, "-s", "--nodetach", "--pidfile", filepath.Join(home, "pid")},
 		env:  []string{"HOME=" + home, "FETCHMAILHOME=" + home},
 		fine: []int{1}, // no new mail
 	}, os.WriteFile(file, conf.Bytes(), 0o600)

@@ -19,14 +19,14 @@ import (
 // popfetch is the program that all this is about, by its path.
 type popfetch string
 
-func (popfetch) name() string { return "popfetch" }
+func (popfetch) name() string         { return subject }
+func (popfetch) limit() time.Duration { return 0 }
 
 func (p popfetch) setUp(home string, j job) (command, error) {
 	var conf bytes.Buffer
 	file := filepath.Join(home, "config.toml")
 	db := filepath.Join(home, "state.db")
-	// As many connections at once as the floor has.
-	fmt.Fprintf(&conf, "parallel = %d\nparallel_per_host = %[1]d\nstate = %q\n", max(1, len(j.users)), db)
+	fmt.Fprintf(&conf, "parallel = %d\nparallel_per_host = %[1]d\nstate = %q\n", j.parallel, db)
 	for _, user := range j.users {
 		fmt.Fprintf(&conf, "[account.%s]\nserver = %q\nuser = %q\npassword = %q\nkeep = %t\nmaildir = %q\n",
 			user, net.JoinHostPort(j.host, j.port), user, password, !j.dele, filepath.Join(home, "Mail", user))

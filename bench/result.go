@@ -4,51 +4,90 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
 	"slices"
 )
 
-// The floors, by the names of their entries.
+// The floors and popfetch, by the names of their entries.
 const (
 	drainFloor = "drain"
 	diskEntry  = "disk"
 	subject    = "popfetch"
 )
 
-// entry is what one contender took for one scenario.
-type entry struct {
-	name       string
-	seconds    []float64 // of each run
-	rss        int64     // greatest of all runs in KiB, 0 = not measured
-	roundTrips int       // of the last run, 0 = not known
-	over       float64   // a run was cut off after that many seconds; 0 = none
-	failed     string    // why a run failed, "" = none has
+// report is what a run of the benchmark has found out. Tables and plot are made from it.
+type report struct {
+	About   []string // where and with what it ran
+	Results []result
 }
 
-// counts says whether there is a time to be compared.
-func (e *entry) counts() bool {
-	return e != nil && len(e.seconds) > 0 && e.over == 0 && e.failed == ""
+// readReport reads what save has written.
+func readReport(file string) (report, error) {
+	var r report
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", file, err)
+	}
+	return r, err
 }
 
-// median is that of the times of all runs, the mean of the middle two of an even number.
-func (e *entry) median() float64 {
-	s := slices.Sorted(slices.Values(e.seconds))
-	n := len(s)
-	return (s[(n-1)/2] + s[n/2]) / 2
+// save writes the report into a file.
+func (r report) save(file string) error {
+	text, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
 // result is one scenario played.
 type result struct {
-	scenario string
-	entries  []*entry
+	Scenario string
+	Messages int // that were to be delivered
+	Entries  []*entry
+}
+
+// entry is what one contender took for one scenario.
+type entry struct {
+	Name       string
+	Seconds    []float64 `json:",omitempty"` // of each run
+	RSS        int64     `json:",omitempty"` // greatest of all runs in KiB, 0 = not measured
+	RoundTrips int       `json:",omitempty"` // of the last run, 0 = not known
+	Syncs      *int      `json:",omitempty"` // of a run that was traced and not timed, nil = none was
+	Once       bool      `json:",omitempty"` // it was so slow that it ran only once
+	Over       float64   `json:",omitempty"` // a run was cut off after that many seconds, 0 = none
+	Failed     string    `json:",omitempty"` // why a run failed, "" = none has
+}
+
+// counts says whether there is a time to be compared.
+func (e *entry) counts() bool {
+	return e != nil && len(e.Seconds) > 0 && e.Over == 0 && e.Failed == ""
+}
+
+// median is that of the times of all runs, the mean of the middle two of an even number.
+func (e *entry) median() float64 {
+	s := slices.Sorted(slices.Values(e.Seconds))
+	n := len(s)
+	return (s[(n-1)/2] + s[n/2]) / 2
+}
+
+// span is from the shortest to the longest time.
+func (e *entry) span() (least, most float64) {
+	return slices.Min(e.Seconds), slices.Max(e.Seconds)
 }
 
 // find returns the entry of a name, nil if there is none.
 func (r result) find(name string) *entry {
-	i := slices.IndexFunc(r.entries, func(e *entry) bool { return e.name == name })
+	i := slices.IndexFunc(r.Entries, func(e *entry) bool { return e.Name == name })
 	if i < 0 {
 		return nil
 	}
-	return r.entries[i]
+	return r.Entries[i]
 }
 
 // floor is the slower of the floors: nobody can be faster than both. nil if there
@@ -63,11 +102,11 @@ func (r result) floor() *entry {
 	return most
 }
 
-// best is the fastest of the peers, nil if there is none.
-func (r result) best() *entry {
+// best is the fastest of the peers but those named, nil if there is none.
+func (r result) best(but ...string) *entry {
 	var there []*entry
-	for _, e := range r.entries {
-		if e.counts() && e.name != drainFloor && e.name != diskEntry && e.name != subject {
+	for _, e := range r.Entries {
+		if e.counts() && isPeer(e.Name) && !slices.Contains(but, e.Name) {
 			there = append(there, e)
 		}
 	}
@@ -75,4 +114,15 @@ func (r result) best() *entry {
 		return nil
 	}
 	return slices.MinFunc(there, func(a, b *entry) int { return cmp.Compare(a.median(), b.median()) })
+}
+
+func isPeer(name string) bool { return name != drainFloor && name != diskEntry && name != subject }
+
+// syncsPerMessage is that of popfetch, those of the whole run where there was no message.
+func (r result) syncsPerMessage() (float64, bool) {
+	e := r.find(subject)
+	if e == nil || e.Syncs == nil {
+		return 0, false
+	}
+	return float64(*e.Syncs) / float64(max(1, r.Messages)), true
 }

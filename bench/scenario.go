@@ -6,13 +6,16 @@ import "time"
 
 // scenario is one thing to fetch, for all contenders.
 type scenario struct {
-	name  string
-	box   box           // of each user
-	users int           // accounts
-	rtt   time.Duration // 0 = straight to the server
-	tls   bool
-	known bool // all was fetched before
-	dele  bool // delete what was fetched
+	name     string
+	box      box           // of each user
+	users    int           // accounts
+	parallel int           // of them at the same time
+	rtt      time.Duration // 0 = on the server's own machine
+	tls      bool
+	known    bool   // all was fetched before
+	dele     bool   // delete what was fetched
+	alone    bool   // the peers are not asked: they would need very long
+	needs    []need // what popfetch has to reach
 }
 
 const ms = time.Millisecond
@@ -20,27 +23,56 @@ const ms = time.Millisecond
 // quickScenarios take about a minute together.
 func quickScenarios() []scenario {
 	return []scenario{
-		{name: "fresh 1,000, RTT 0", box: mixed(1000), users: 1},
-		{name: "fresh 300, RTT 100 ms", box: mixed(300), users: 1, rtt: 100 * ms},
-		{name: "nothing new, 1,000 known, RTT 100 ms", box: small(1000), users: 1, rtt: 100 * ms, known: true},
+		fresh("fresh 1,000, RTT 0", 1000, 0),
+		fresh("fresh 300, RTT 100 ms", 300, 100, atMost(1.2).ofDrain()),
+		polled("nothing new, 1,000 known, RTT 100 ms", 1000, 100, 40, atLeast(2).ofBestPeer()),
 	}
 }
 
 func fullScenarios() []scenario {
-	return []scenario{
-		{name: "fresh 5,000, RTT 0", box: mixed(5000), users: 1},
-		{name: "fresh 5,000, RTT 0, TLS", box: mixed(5000), users: 1, tls: true},
-		{name: "fresh 1,000, RTT 20 ms", box: mixed(1000), users: 1, rtt: 20 * ms},
-		{name: "fresh 1,000, RTT 100 ms", box: mixed(1000), users: 1, rtt: 100 * ms},
-		{name: "fresh 1,000, then deleted, RTT 0", box: mixed(1000), users: 1, dele: true},
-		{name: "nothing new, 1,000 known, RTT 0", box: small(1000), users: 1, known: true},
-		{name: "nothing new, 1,000 known, RTT 100 ms", box: small(1000), users: 1, rtt: 100 * ms, known: true},
-		{name: "nothing new, 100,000 known, RTT 0", box: small(100_000), users: 1, known: true},
-		{name: "nothing new, 100,000 known, RTT 100 ms", box: small(100_000), users: 1, rtt: 100 * ms, known: true},
-		{name: "one message of 200 MiB, RTT 0", box: huge(), users: 1},
-		{name: "200 accounts, nothing new, RTT 20 ms", box: small(10), users: 200, rtt: 20 * ms, known: true},
+	disk := []need{atMost(1.3).ofFloor(), atLeast(1).ofPeer("mpop")}
+	all := []scenario{
+		fresh("fresh 5,000, RTT 0", 5000, 0, disk...),
+		overTLS(fresh("fresh 5,000, RTT 0, TLS", 5000, 0, disk...)),
+		deleted(fresh("fresh 5,000, then deleted, RTT 0", 5000, 0, disk...)),
+		deleted(fresh("fresh 1,000, then deleted, RTT 0", 1000, 0)),
+		fresh("fresh 1,000, RTT 0", 1000, 0),
+		fresh("fresh 1,000, RTT 20 ms", 1000, 20),
+		fresh("fresh 1,000, RTT 100 ms", 1000, 100, atMost(1.2).ofDrain()),
+		{name: "one message of 200 MiB, RTT 0", box: huge(), users: 1, parallel: 1, needs: []need{memory(40)}},
+		polled("nothing new, 1,000 known, RTT 0", 1000, 0, 40),
+		polled("nothing new, 1,000 known, RTT 100 ms", 1000, 100, 40, atLeast(2).ofBestPeer()),
+		polled("nothing new, 100,000 known, RTT 0", 100_000, 0, 40, atMost(1.1).ofDrain()),
+		polled("nothing new, 100,000 known, RTT 100 ms", 100_000, 100, 40, atMost(1.1).ofDrain()),
+		polled("nothing new, 1,000,000 known, RTT 0", 1_000_000, 0, 64),
+		polled("nothing new, 1,000,000 known, RTT 100 ms", 1_000_000, 100, 64),
+	}
+	many := polled("200 accounts, nothing new, RTT 20 ms", 10, 20, 40,
+		atMost(1.5).ofDrain(), atLeast(1).ofPeer("fdm"), atLeast(30).ofBestSequential())
+	many.users, many.parallel = 200, 200
+	crowd := polled("2,000 accounts, nothing new, RTT 20 ms", 10, 20, 150)
+	crowd.users, crowd.parallel, crowd.alone = 2000, 200, true
+	return append(all, many, crowd)
+}
+
+// fresh is a scenario with mail that nobody has fetched before.
+func fresh(name string, count, rtt int, needs ...need) scenario {
+	return scenario{
+		name: name, box: mixed(count), users: 1, parallel: 1, rtt: time.Duration(rtt) * ms,
+		needs: append(needs, syncs(1.15), memory(40)),
 	}
 }
+
+// polled is a scenario with nothing new, and at most so many MiB.
+func polled(name string, count, rtt int, mib float64, needs ...need) scenario {
+	return scenario{
+		name: name, box: small(count), users: 1, parallel: 1, rtt: time.Duration(rtt) * ms, known: true,
+		needs: append(needs, syncs(0), memory(mib)),
+	}
+}
+
+func overTLS(s scenario) scenario { s.tls = true; return s }
+func deleted(s scenario) scenario { s.dele = true; return s }
 
 // expected is how many messages a run has to deliver.
 func (s scenario) expected() int {

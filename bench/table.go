@@ -4,85 +4,118 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 )
-
-// writeTable writes the results in Markdown: the ratios, then what every entry took.
-func writeTable(w io.Writer, about []string, results []result) error {
-	var t strings.Builder
-	t.WriteString("# popfetch beside its peers\n\n")
-	for _, line := range about {
-		fmt.Fprintf(&t, "- %s\n", line)
-	}
-	t.WriteString("\nThe floor is the slower of two: *drain*, a client that pipelines everything and throws it away, and *disk*,\n" +
-		"the same messages written from memory with one syncfs and one directory sync per 256. Times are medians in seconds of wall\n" +
-		"clock; everybody ran in turn against the same Dovecot, and what each delivered was counted. popfetch makes every\n" +
-		"message durable before it counts; peer / popfetch above 1 means that popfetch is faster. The delay of a round trip is\n" +
-		"that of a relay on the loopback interface, without loss, slow start or limit of bandwidth.\n\n")
-	row := func(cells ...string) { fmt.Fprintf(&t, "| %s |\n", strings.Join(cells, " | ")) }
-	row("scenario", "floor", "popfetch", "best peer", "popfetch / floor", "peer / popfetch")
-	row("---", "---:", "---:", "---:", "---:", "---:")
-	for _, r := range results {
-		row(summaryRow(r)...)
-	}
-	t.WriteString("\n")
-	row("scenario", "who", "runs", "median", "fastest", "slowest", "peak RSS, MiB", "round trips")
-	row("---", "---", "---:", "---:", "---:", "---:", "---:", "---:")
-	for _, r := range results {
-		for _, e := range r.entries {
-			row(entryRow(r.scenario, e)...)
-		}
-	}
-	t.WriteString("\nPeak RSS is that of the greatest process. Less than about 6 MiB cannot be told from what starts the process.\n" +
-		"Who takes very long runs once; after \"over\" a run was cut off.\n")
-	_, err := io.WriteString(w, t.String())
-	return err
-}
 
 // none stands for what was not measured.
 const none = "-"
 
-func summaryRow(r result) []string {
-	floor, own, best := r.floor(), r.find(subject), r.best()
-	return []string{r.scenario, named(floor), timed(own), named(best), ratio(own, floor), ratio(best, own)}
-}
+// table is the whole report in Markdown: the ratios, what was required, and what every
+// entry took.
+func (r report) table() string {
+	var t markdown
+	t.WriteString("# popfetch beside its peers\n\n")
+	t.list(r.About)
+	fmt.Fprintf(&t, "\n%s\n", explanation())
+	r.summary(&t)
 
-func entryRow(scenario string, e *entry) []string {
-	row := []string{scenario, e.name, fmt.Sprint(len(e.seconds)), timed(e), none, none, none, none}
-	if len(e.seconds) > 0 {
-		least, most := e.seconds[0], e.seconds[0]
-		for _, s := range e.seconds {
-			least, most = min(least, s), max(most, s)
+	t.WriteString("\n## What is required\n\n")
+	t.head("scenario", "required", "measured:", "met")
+	for _, played := range r.Results {
+		for _, v := range played.judge(needsOf(played.Scenario)) {
+			t.row(played.Scenario, v.what, v.measured, v.met)
 		}
-		row[4], row[5] = seconds(least), seconds(most)
 	}
-	if e.rss > 0 {
-		row[6] = fmt.Sprintf("%.1f", float64(e.rss)/1024)
+
+	t.WriteString("\n## Everybody\n\n")
+	t.head("scenario", "who", "runs:", "median:", "fastest:", "slowest:", "peak RSS, MiB:", "round trips:")
+	for _, played := range r.Results {
+		for _, e := range played.Entries {
+			t.row(e.row(played.Scenario)...)
+		}
 	}
-	if e.roundTrips > 0 {
-		row[7] = fmt.Sprint(e.roundTrips)
-	}
-	return row
+	t.WriteString("\nPeak RSS is that of the greatest process. Less than about 6 MiB cannot be told from what starts the process.\n")
+	t.failures(r)
+	return t.String()
 }
 
-func named(e *entry) string {
+// explanation says how it was measured.
+func explanation() string {
+	return fmt.Sprintf(`The floor is the slower of two: *drain*, a client that pipelines everything and throws it away, and *disk*, the same messages
+written from memory into a Maildir with the cheapest syncs (%v, in groups of %d). Times are medians in
+seconds of wall clock. Everybody ran in turn against the same Dovecot, and what each delivered was counted. popfetch makes
+every message durable before it counts. Peer / popfetch above 1 means that popfetch is faster. Who took more than 10 seconds ran
+once, and after "over" a run was cut off.
+
+Server and clients live in two network namespaces. At RTT 0 clients connect over the loopback interface of the server; else
+every packet is held up for half a round trip on the way, without loss or limit of bandwidth. The packets have at most %d
+octets, a sender begins with %s of them (as with ten of 1500), and windows grow up to 32 MiB, for everybody. Syncs and round trips
+are those of popfetch; the syncs are counted by strace in a run of their own.
+`, diskFloor, diskFloor.group, linkMTU, linkStart)
+}
+
+// summary has a row for each scenario.
+func (r report) summary(t *markdown) {
+	t.head("scenario", "floor:", "popfetch:", "fastest - slowest:", "best peer:", "popfetch / floor:", "peer / popfetch:",
+		"peak RSS, MiB:", "syncs / message:", "round trips:", "met")
+	for _, played := range r.Results {
+		own := played.find(subject)
+		between, rss, synced, trips := none, none, none, none
+		if own.counts() {
+			least, most := own.span()
+			between, rss = seconds(least)+" - "+seconds(most), mebibytes(own.RSS)
+			trips = positive(own.RoundTrips)
+		}
+		if n, ok := played.syncsPerMessage(); ok {
+			synced = fmt.Sprintf("%.2f", n)
+		}
+		floor, best := played.floor(), played.best()
+		t.row(played.Scenario, floor.named(), own.timed(), between, best.named(), ratio(own, floor), ratio(best, own),
+			rss, synced, trips, missed(played.judge(needsOf(played.Scenario))))
+	}
+}
+
+// needsOf are the needs of the scenario of that name.
+func needsOf(name string) []need {
+	for _, s := range append(fullScenarios(), quickScenarios()...) {
+		if s.name == name {
+			return s.needs
+		}
+	}
+	return nil
+}
+
+// row is what the entry took.
+func (e *entry) row(scenario string) []string {
+	runs := fmt.Sprint(len(e.Seconds))
+	if e.Once {
+		runs = "once"
+	}
+	least, most := none, none
+	if len(e.Seconds) > 0 {
+		a, b := e.span()
+		least, most = seconds(a), seconds(b)
+	}
+	return []string{scenario, e.Name, runs, e.timed(), least, most, mebibytes(e.RSS), positive(e.RoundTrips)}
+}
+
+func (e *entry) named() string {
 	if e == nil {
 		return none
 	}
-	return fmt.Sprintf("%s (%s)", timed(e), e.name)
+	return fmt.Sprintf("%s (%s)", e.timed(), e.Name)
 }
 
 // timed is the median of an entry, or why there is none.
-func timed(e *entry) string {
+func (e *entry) timed() string {
 	switch {
 	case e == nil:
 		return none
-	case e.failed != "":
+	case e.Failed != "":
 		return "failed"
-	case e.over > 0:
-		return fmt.Sprintf("over %.0f", e.over)
-	case len(e.seconds) == 0:
+	case e.Over > 0:
+		return fmt.Sprintf("over %.0f", e.Over)
+	case len(e.Seconds) == 0:
 		return none
 	}
 	return seconds(e.median())
@@ -95,9 +128,62 @@ func seconds(s float64) string {
 	return fmt.Sprintf("%.1f", s)
 }
 
+func mebibytes(kib int64) string {
+	if kib == 0 {
+		return none
+	}
+	return fmt.Sprintf("%.1f", float64(kib)/1024)
+}
+
+func positive(n int) string {
+	if n <= 0 {
+		return none
+	}
+	return fmt.Sprint(n)
+}
+
 func ratio(a, b *entry) string {
 	if !a.counts() || !b.counts() {
 		return none
 	}
 	return fmt.Sprintf("%.2f", a.median()/b.median())
+}
+
+// markdown is a page under construction.
+type markdown struct{ strings.Builder }
+
+// head begins a table. A column whose title ends with a colon has numbers.
+func (t *markdown) head(titles ...string) {
+	var names, rules []string
+	for _, title := range titles {
+		name, number := strings.CutSuffix(title, ":")
+		names = append(names, name)
+		if number {
+			rules = append(rules, "---:")
+		} else {
+			rules = append(rules, "---")
+		}
+	}
+	t.row(names...)
+	t.row(rules...)
+}
+
+func (t *markdown) row(cells ...string) { fmt.Fprintf(t, "| %s |\n", strings.Join(cells, " | ")) }
+
+func (t *markdown) list(lines []string) {
+	for _, line := range lines {
+		fmt.Fprintf(t, "- %s\n", line)
+	}
+}
+
+// failures quotes the first line of what each contender said who has failed.
+func (t *markdown) failures(r report) {
+	for _, played := range r.Results {
+		for _, e := range played.Entries {
+			if e.Failed != "" {
+				line, _, _ := strings.Cut(e.Failed, "\n")
+				fmt.Fprintf(t, "\n%s failed in \"%s\": %s\n", e.Name, played.Scenario, line)
+			}
+		}
+	}
 }

@@ -6,56 +6,62 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 )
 
-func played() []result {
-	return []result{
-		{"fresh", []*entry{
-			{name: "drain", seconds: []float64{1, 1.1, 0.9}, rss: 8192},
-			{name: "popfetch", seconds: []float64{2, 2.5, 2.4}, rss: 15 << 10, roundTrips: 6},
-			{name: "mpop", seconds: []float64{4.8, 12.5, 4.7}},
-			{name: "fetchmail", seconds: []float64{60}},
-			{name: "disk", seconds: []float64{2, 3}},
+func played() report {
+	synced := 1100
+	return report{[]string{"Date: today", "AMD & more"}, []result{
+		{"fresh 1,000, RTT 100 ms", 1000, []*entry{
+			{Name: "drain", Seconds: []float64{1, 1.1, 0.9}, RSS: 8192},
+			{Name: "popfetch", Seconds: []float64{2, 2.5, 2.4}, RSS: 15 << 10, RoundTrips: 6, Syncs: &synced},
+			{Name: "mpop", Seconds: []float64{4.8, 12.5, 4.7}},
+			{Name: "fetchmail", Seconds: []float64{60}, Once: true},
+			{Name: "disk", Seconds: []float64{2, 3}},
 		}},
-		{"nothing <new> & so on", []*entry{
-			{name: "drain", seconds: []float64{0.01}},
-			{name: "popfetch", failed: "exit code 75"},
-			{name: "mpop", over: 10},
+		{"nothing <new> & so on", 0, []*entry{
+			{Name: "drain", Seconds: []float64{0.01}},
+			{Name: "popfetch", Failed: "exit code 75\nand more"},
+			{Name: "mpop", Over: 10},
 		}},
-		{"all peers missing", []*entry{
-			{name: "drain", seconds: []float64{0.5}},
-			{name: "popfetch", seconds: []float64{0.5}},
+		{"all peers missing", 5, []*entry{
+			{Name: "drain", Seconds: []float64{0.5}},
+			{Name: "popfetch", Seconds: []float64{0.5}},
 		}},
-	}
+	}}
 }
 
 func TestSummary(t *testing.T) {
-	want := [][]string{
-		{"fresh", "2.500 (disk)", "2.400", "4.800 (mpop)", "0.96", "2.00"},
-		{"nothing <new> & so on", "0.010 (drain)", "failed", "-", "-", "-"},
-		{"all peers missing", "0.500 (drain)", "0.500", "-", "1.00", "-"},
-	}
-	for i, r := range played() {
-		if got := summaryRow(r); !slices.Equal(got, want[i]) {
-			t.Errorf("got  %q\nwant %q", got, want[i])
+	var got markdown
+	played().summary(&got)
+	for _, want := range []string{
+		"| fresh 1,000, RTT 100 ms | 2.500 (disk) | 2.400 | 2.000 - 2.500 | 4.800 (mpop) | 0.96 | 2.00 | 15.0 | 1.10 | 6 | no: popfetch / drain ≤ 1.2: 2.40 |\n",
+		"| nothing <new> & so on | 0.010 (drain) | failed | - | - | - | - | - | - | - | - |\n",
+		"| all peers missing | 0.500 (drain) | 0.500 | 0.500 - 0.500 | - | 1.00 | - | - | - | - | - |\n",
+	} {
+		if !strings.Contains(got.String(), want) {
+			t.Errorf("%s\ndoes not contain\n%s", &got, want)
 		}
 	}
 }
 
 func TestEntryRow(t *testing.T) {
-	r := played()
+	r := played().Results
 	for _, x := range []struct {
 		e    *entry
 		want []string
 	}{
-		{r[0].entries[1], []string{"s", "popfetch", "3", "2.400", "2.000", "2.500", "15.0", "6"}},
-		{r[0].entries[2], []string{"s", "mpop", "3", "4.800", "4.700", "12.5", "-", "-"}},
-		{r[1].entries[2], []string{"s", "mpop", "0", "over 10", "-", "-", "-", "-"}},
+		{r[0].Entries[1], []string{"s", "popfetch", "3", "2.400", "2.000", "2.500", "15.0", "6"}},
+		{r[0].Entries[2], []string{"s", "mpop", "3", "4.800", "4.700", "12.5", "-", "-"}},
+		{r[0].Entries[3], []string{"s", "fetchmail", "once", "60.0", "60.0", "60.0", "-", "-"}},
+		{r[1].Entries[2], []string{"s", "mpop", "0", "over 10", "-", "-", "-", "-"}},
 	} {
-		if got := entryRow("s", x.e); !slices.Equal(got, x.want) {
+		if got := x.e.row("s"); !slices.Equal(got, x.want) {
 			t.Errorf("got  %q\nwant %q", got, x.want)
 		}
 	}
@@ -63,10 +69,9 @@ func TestEntryRow(t *testing.T) {
 
 // TestTableIsRectangular: each row of a table has as many cells as its head.
 func TestTableIsRectangular(t *testing.T) {
-	var out strings.Builder
-	must(t, writeTable(&out, []string{"Date: today"}, played()))
+	table := played().table()
 	cells, rows := 0, 0
-	for line := range strings.Lines(out.String()) {
+	for line := range strings.Lines(table) {
 		if !strings.HasPrefix(line, "|") {
 			cells = 0
 			continue
@@ -78,21 +83,21 @@ func TestTableIsRectangular(t *testing.T) {
 			t.Errorf("%d bars instead of %d in %s", n, cells, line)
 		}
 	}
-	if want := 2 + 3 + 2 + 10; rows != want {
+	if want := 2 + 3 + 2 + 3 + 2 + 10; rows != want {
 		t.Errorf("%d rows, want %d", rows, want)
 	}
-	if !strings.Contains(out.String(), "- Date: today\n") {
-		t.Error("the table does not say when it was made")
+	for _, want := range []string{"- Date: today\n", `popfetch failed in "nothing <new> & so on": exit code 75` + "\n"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table does not say %q", want)
+		}
 	}
 }
 
-// TestPlotIsXML reads the plot as a browser would, and counts its bars.
+// TestPlotIsXML reads the plot as a browser would, and counts its marks.
 func TestPlotIsXML(t *testing.T) {
-	for _, results := range [][]result{played(), nil} {
-		var out strings.Builder
-		must(t, writePlot(&out, []string{"AMD & more"}, results))
-		d := xml.NewDecoder(strings.NewReader(out.String()))
-		bars, names := 0, 0
+	for _, r := range []report{played(), {}} {
+		d := xml.NewDecoder(strings.NewReader(r.plot()))
+		marks, names := 0, 0
 		for {
 			token, err := d.Token()
 			if errors.Is(err, io.EOF) {
@@ -101,19 +106,124 @@ func TestPlotIsXML(t *testing.T) {
 			must(t, err)
 			switch x := token.(type) {
 			case xml.StartElement:
-				if x.Name.Local == "rect" {
-					bars++
+				if x.Name.Local == "title" {
+					marks++
 				}
 			case xml.CharData:
 				names += strings.Count(string(x), "nothing <new> & so on")
 			}
 		}
-		want, named := 1, 0 // the background
-		if results != nil {
-			want, named = 1+8, 1
+		want, named := len(plotMarks())+1, 0 // the legend
+		if r.Results != nil {
+			want, named = want+4+2+2, 1
 		}
-		if bars != want || names != named {
-			t.Errorf("%d rectangles and %d names, want %d and %d", bars, names, want, named)
+		if marks != want || names != named {
+			t.Errorf("%d marks and %d names, want %d and %d", marks, names, want, named)
+		}
+	}
+}
+
+func TestPlotMarksEverybody(t *testing.T) {
+	there, missing := peers()
+	if len(missing) > 0 {
+		t.Logf("not installed: %q", missing)
+	}
+	for _, x := range there {
+		if !slices.ContainsFunc(plotMarks(), func(m plotMark) bool { return m.name == x.name() }) {
+			t.Errorf("the plot has no mark for %s", x.name())
+		}
+	}
+}
+
+func TestReportIsRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "report.json")
+	must(t, played().save(file))
+	got, err := readReport(file)
+	must(t, err)
+	if !reflect.DeepEqual(got, played()) {
+		t.Errorf("read as %+v", got)
+	}
+	if _, err := readReport(file + "x"); err == nil {
+		t.Error("a report that is not there was read")
+	}
+}
+
+func TestReadmeKeepsWhatIsAround(t *testing.T) {
+	page := "before\n" + summaryBegin + "old\n" + summaryEnd + "after\n"
+	got, err := played().into(page)
+	must(t, err)
+	again, err := played().into(got)
+	must(t, err)
+	if again != got || !strings.HasPrefix(got, "before\n"+summaryBegin) || !strings.HasSuffix(got, summaryEnd+"after\n") ||
+		strings.Contains(got, "old") || !strings.Contains(got, "| fresh 1,000, RTT 100 ms | 2.500 (disk) | 2.400 | 4.800 (mpop) | 0.96 | 2.00 |\n") {
+		t.Errorf("%s", got)
+	}
+	for _, page := range []string{"", summaryEnd + summaryBegin, summaryBegin} {
+		if _, err := played().into(page); err == nil {
+			t.Errorf("%q was taken", page)
+		}
+	}
+}
+
+// TestPagesAgree: README.md, table and plot are what the figures beside them give.
+func TestPagesAgree(t *testing.T) {
+	r, err := readReport("report.json")
+	must(t, err)
+	readme, err := os.ReadFile("../README.md")
+	must(t, err)
+	updated, err := r.into(string(readme))
+	must(t, err)
+	if updated != string(readme) {
+		t.Error("README.md has another summary: go run ./bench -readme README.md")
+	}
+	for file, want := range map[string]string{"table.md": r.table(), "plot.svg": r.plot()} {
+		got, err := os.ReadFile(file)
+		must(t, err)
+		if string(got) != want {
+			t.Errorf("%s is not what report.json gives", file)
+		}
+	}
+}
+
+// TestNeeds: what is required of which scenario, and when it is met.
+func TestNeeds(t *testing.T) {
+	r := played().Results[0]
+	for _, x := range []struct {
+		n    need
+		want verdict
+	}{
+		{atMost(1).ofFloor(), verdict{"popfetch / slower floor ≤ 1", "0.96", "yes"}},
+		{atMost(1.2).ofDrain(), verdict{"popfetch / drain ≤ 1.2", "2.40", "no"}},
+		{atLeast(2).ofBestPeer(), verdict{"best peer / popfetch ≥ 2", "2.00", "yes"}},
+		{atLeast(2.1).ofPeer("mpop"), verdict{"mpop / popfetch ≥ 2.1", "2.00", "no"}},
+		{atLeast(1).ofPeer("fdm"), verdict{"fdm / popfetch ≥ 1", "-", "not measured"}},
+		{syncs(1.15), verdict{"syncs per message ≤ 1.15", "1.10", "yes"}},
+		{syncs(0), verdict{"no syncs", "1.10", "no"}},
+		{memory(15), verdict{"peak RSS ≤ 15 MiB", "15.0", "yes"}},
+		{memory(14), verdict{"peak RSS ≤ 14 MiB", "15.0", "no"}},
+	} {
+		if got := r.judge([]need{x.n}); len(got) != 1 || got[0] != x.want {
+			t.Errorf("%+v, want %+v", got, x.want)
+		}
+	}
+	for _, s := range append(fullScenarios(), quickScenarios()...) {
+		if len(s.needs) == 0 || len(needsOf(s.name)) != len(s.needs) {
+			t.Errorf("%s needs %d things, %d by its name", s.name, len(s.needs), len(needsOf(s.name)))
+		}
+	}
+}
+
+func TestSumCalls(t *testing.T) {
+	const table = `% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+ 98.72    3.010000         602      5000           fsync
+  1.28    0.039000         390       100         2 fdatasync
+------ ----------- ----------- --------- --------- ----------------
+100.00    3.049000         597      5100         2 total
+`
+	for text, want := range map[string]int{table: 5100, "": 0} {
+		if n, err := sumCalls([]byte(text)); n != want || err != nil {
+			t.Errorf("%d syncs, %v, want %d", n, err, want)
 		}
 	}
 }

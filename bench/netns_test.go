@@ -1,0 +1,63 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// TestDistance: to connect takes one round trip, and what is sent after it another one. Near
+// the server neither is felt.
+func TestDistance(t *testing.T) {
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("no distance: ip (Debian package iproute2) is not installed")
+	}
+	n, err := startNetwork()
+	if errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist) {
+		t.Skipf("no distance: %v", err)
+	}
+	must(t, err)
+	defer n.close()
+	var server net.Listener
+	must(t, n.far.do(func() (err error) { server, err = net.Listen("tcp4", ":0"); return err }))
+	defer server.Close()
+	const octets = 5 << 20
+	go func() {
+		for {
+			c, err := server.Accept()
+			if err != nil {
+				return
+			}
+			c.Write(make([]byte, octets))
+			c.Close()
+		}
+	}()
+	_, port, err := net.SplitHostPort(server.Addr().String())
+	must(t, err)
+	for _, rtt := range []time.Duration{0, 20 * ms, 100 * ms, 0} {
+		where, host := n.at(rtt)
+		var c net.Conn
+		begin := time.Now()
+		must(t, where.do(func() (err error) { c, err = net.Dial("tcp4", net.JoinHostPort(host.String(), port)); return err }))
+		connected := time.Since(begin)
+		_, err = c.Read(make([]byte, 1))
+		must(t, err)
+		first := time.Since(begin)
+		rest, err := io.Copy(io.Discard, c)
+		must(t, err)
+		c.Close()
+		t.Logf("RTT %v: connected after %v, first octet after %v, all %d after %v", rtt, connected, first, octets, time.Since(begin))
+		if connected < rtt || first < 2*rtt || rest != octets-1 {
+			t.Errorf("RTT %v: connected after %v, first octet after %v, then %d octets", rtt, connected, first, rest)
+		}
+		if rtt == 100*ms && connected > 2*rtt {
+			t.Errorf("RTT %v: connected after %v", rtt, connected)
+		}
+	}
+}
