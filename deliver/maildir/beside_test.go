@@ -180,7 +180,7 @@ func TestSyncsAreLimitedTogether(t *testing.T) {
 		var polls sync.WaitGroup
 		for range maildirs {
 			m, f := newMaildir(t)
-			m.Syncs = shared
+			m.Syncs, m.together = shared, 1000
 			if err := m.Open(); err != nil {
 				t.Fatal(err)
 			}

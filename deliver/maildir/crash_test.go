@@ -49,6 +49,7 @@ func TestCrash(t *testing.T) {
 			}
 			s.run(&trial{name: name, remove: remove, group: group, fresh: group == 1, mail: mail})
 		}
+		s.run(&trial{name: fmt.Sprintf("synced together, delete %v", remove), remove: remove, group: 5, bulk: true, mail: mail})
 	}
 	for _, p := range s.problems {
 		t.Error(p)

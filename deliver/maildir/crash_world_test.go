@@ -25,6 +25,7 @@ type trial struct {
 	name    string
 	remove  bool // delete from the server what was delivered
 	group   int  // messages that share a transaction
+	bulk    bool // their files share a sync too
 	fresh   bool // the Maildir is not there yet
 	omitted omission
 	mail    *mail
@@ -81,6 +82,9 @@ func (w *world) poll() error {
 		Open: func(context.Context, fetch.Opening) (fetch.Session, error) { return &session{w: w, open: true}, nil },
 		Destination: func(context.Context) (deliver.Destination, error) {
 			m := &Maildir{Path: crashPath, Owner: testOwner, Host: "desk", fs: fsys, init: w.makeTree}
+			if w.bulk {
+				m.together = 1
+			}
 			if err := m.Open(); err != nil {
 				return nil, err
 			}

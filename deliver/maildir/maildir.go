@@ -63,6 +63,8 @@ type Maildir struct {
 
 	fs   durable.FS              // nil = durable.OS
 	init func(path string) error // makes tmp, new and cur in a directory; nil = go-maildir
+	// together is how many files are synced together, 0 = fewestTogether.
+	together int
 
 	root, tmp, new durable.Dir
 	id             durable.ID
@@ -102,6 +104,9 @@ func (m *Maildir) Open() error {
 	}
 	if len(m.Owner) != ownerDigits || strings.Trim(m.Owner, hexDigits) != "" {
 		return refused(m.Path, "the owner tag has to be 16 lower-case hex digits", "")
+	}
+	if m.together == 0 {
+		m.together = fewestTogether
 	}
 	if m.Syncs == nil {
 		m.Syncs = semaphore.NewWeighted(ownSyncs)

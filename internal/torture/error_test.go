@@ -45,6 +45,7 @@ func failures() []failure {
 		{"openat", []string{"EIO", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EROFS", "ENOMEM", "EACCES"}, files},
 		{"write", []string{"EIO", "ENOSPC", "EDQUOT"}, nil},
 		{"fsync", []string{"EIO", "ENOSPC", "EDQUOT", "EROFS"}, nil},
+		{"syncfs", []string{"EIO", "ENOSPC", "EDQUOT"}, nil},
 		{"fdatasync", []string{"EIO", "ENOSPC", "EDQUOT"}, nil},
 		{"pwrite64", []string{"EIO", "ENOSPC", "EDQUOT"}, nil},
 		{"pread64", []string{"EIO"}, nil},
@@ -98,7 +99,7 @@ func (f failer) trial(_, i int) score {
 		return broken(name, err)
 	}
 	if r.IntN(3) == 0 {
-		at := pickCall(r, counts, []string{"renameat2", "renameat2", "fsync", "fdatasync", "close"})
+		at := pickCall(r, counts, []string{"renameat2", "renameat2", "fsync", "syncfs", "fdatasync", "close"})
 		name += ", after a kill at " + at.String()
 		if _, _, err := h.strike(at, s, (*process).kill); err != nil {
 			return broken(name, err)

@@ -73,7 +73,7 @@ func (k killer) trial(_, i int) score {
 	}
 	among := calls()
 	if k.control {
-		among = []string{"renameat2", "fsync", "fdatasync", "pwrite64"}
+		among = []string{"renameat2", "fsync", "syncfs", "fdatasync", "pwrite64"}
 	}
 	at := pickCall(r, counts, among)
 	if r.IntN(4) == 0 && !k.control {

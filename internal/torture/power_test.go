@@ -30,7 +30,7 @@ func testPower(t *testing.T, d disk) {
 	points := size(14, 300)
 	sum := spread(4*points, until(points), p.trial)
 	controls := "caught"
-	for _, without := range []omission{noFileSync(), noDirSync()} {
+	for _, without := range []omission{noFileSync(), noSyncFS(), noDirSync()} {
 		bad := *p
 		bad.bin = without.build(t)
 		found := spread(size(60, 200), func(s score) bool { return s.lost > 0 }, bad.trial)
@@ -92,7 +92,7 @@ func (p *power) trial(worker, i int) score {
 		case 1, 2, 3:
 		default:
 			at = pickCall(r, counts, []string{
-				"fsync", "fsync", "fdatasync", "pwrite64", "renameat2", "renameat2", "write", "openat", "close", "mkdirat", "linkat", "unlinkat",
+				"fsync", "fsync", "syncfs", "syncfs", "fdatasync", "pwrite64", "renameat2", "renameat2", "write", "openat", "close", "mkdirat", "linkat", "unlinkat",
 			})
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // calls are the system calls that change something, or decide about it.
 func calls() []string {
 	return []string{
-		"openat", "write", "fsync", "fdatasync", "pwrite64", "renameat2", "close", "unlinkat",
+		"openat", "write", "fsync", "syncfs", "fdatasync", "pwrite64", "renameat2", "close", "unlinkat",
 		"ftruncate", "linkat", "mkdirat", "fchmod", "getdents64", "flock", "newfstatat", "connect", "read",
 	}
 }

@@ -52,6 +52,12 @@ type Dir interface {
 	// called again to find out whether they are: the kernel reports a lost
 	// write once.
 	Sync() error
+	// SyncFS makes the content of all files durable that have been written to the
+	// file system of the directory since it was opened, whoever has written
+	// them. It is not done where that would not report every lost write, or
+	// others have much to write: then each file needs its own Sync. After an error
+	// no content is to be trusted. syncfs(2)
+	SyncFS() (done bool, err error)
 	// Close frees the descriptor.
 	Close() error
 }
