@@ -119,7 +119,7 @@ func bench(ctx context.Context, o options) error {
 	limit, patience := 5*time.Minute, 10*time.Second
 	if o.quick {
 		scenarios = quickScenarios()
-		limit, patience = 10*time.Second, 4*time.Second
+		limit, patience = 6*time.Second, 3*time.Second
 	}
 	scenarios = slices.DeleteFunc(scenarios, func(s scenario) bool { return !strings.Contains(s.name, o.only) })
 
@@ -154,6 +154,7 @@ func bench(ctx context.Context, o options) error {
 	for _, s := range scenarios {
 		played, err := c.play(ctx, s)
 		if err != nil {
+			fmt.Print(r.table()) // of what was played; the files keep what they have
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		r.Results = append(r.Results, played)

@@ -44,8 +44,8 @@ func explanation() string {
 	return fmt.Sprintf(`The floor is the slower of two: *drain*, a client that pipelines everything and throws it away, and *disk*, the same messages
 written from memory into a Maildir with the cheapest syncs (%v, in groups of %d). Times are medians in
 seconds of wall clock. Everybody ran in turn against the same Dovecot, and what each delivered was counted. popfetch makes
-every message durable before it counts. Peer / popfetch above 1 means that popfetch is faster. Who took more than 10 seconds ran
-once, and after "over" a run was cut off.
+every message durable before it counts. Peer / popfetch above 1 means that popfetch is faster. A peer that took long ran
+*once* only, and after "over" a run was cut off.
 
 Server and clients live in two network namespaces. At RTT 0 clients connect over the loopback interface of the server; else
 every packet is held up for half a round trip on the way, without loss or limit of bandwidth. The packets have at most %d
