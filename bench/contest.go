@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,9 +60,9 @@ func (c *contest) play(ctx context.Context, s scenario) (result, error) {
 		r.Entries = append(r.Entries, &entry{Name: x.name()})
 	}
 	var texts [][]byte
-	disk := &entry{Name: diskEntry}
+	disk, both := &entry{Name: diskEntry}, &entry{Name: bothEntry}
 	if !s.known {
-		r.Entries = append(r.Entries, disk)
+		r.Entries = append(r.Entries, disk, both)
 		if texts, err = st.texts(); err != nil {
 			return r, err
 		}
@@ -75,6 +76,9 @@ func (c *contest) play(ctx context.Context, s scenario) (result, error) {
 		}
 		if texts != nil {
 			if err := diskFloor.measure(c.dir, texts, disk); err != nil {
+				return r, err
+			}
+			if err := st.both(ctx, texts, both); err != nil {
 				return r, err
 			}
 		}
@@ -192,6 +196,35 @@ func (st *stage) turn(ctx context.Context, x contender, e *entry) error {
 		e.RoundTrips = o.roundTrips
 		e.Once = st.runs > 1 && u.Seconds > st.patience.Seconds()
 	}
+	return nil
+}
+
+// both is the two floors at the same time: where there are few processors, neither is
+// free for the other.
+func (st *stage) both(ctx context.Context, texts [][]byte, e *entry) error {
+	at, err := st.home(ctx, drain{}, st.limit)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(st.dir, "disk")
+	if err != nil {
+		return err
+	}
+	unix.Sync()
+	begin := time.Now()
+	var floors errgroup.Group
+	floors.Go(func() error {
+		_, _, err := run(ctx, st.at, st.limit, at.cmd)
+		return err
+	})
+	floors.Go(func() error {
+		_, err := diskFloor.write(dir, texts)
+		return err
+	})
+	if err := floors.Wait(); err != nil {
+		return err
+	}
+	e.Seconds = append(e.Seconds, time.Since(begin).Seconds())
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 type need struct {
 	what   string                         // with the limit
 	there  func(r result) (float64, bool) // the figure, if it was measured
+	holds  func(r result) string          // what is known of why it is missed, nil or "" = nothing
 	fine   func(float64) bool             // whether it will do
 	format string
 }
@@ -26,7 +27,11 @@ func atLeast(limit float64) times { return times{limit, true} }
 
 // ofFloor limits how many times as long as the slower floor popfetch takes.
 func (t times) ofFloor() need {
-	return t.need("popfetch / slower floor", func(r result) (a, b *entry) { return r.find(subject), r.floor() })
+	n := t.need("popfetch / slower floor", func(r result) (a, b *entry) { return r.find(subject), r.floor() })
+	n.holds = func(r result) string {
+		return compared("popfetch / both floors at once", r.find(subject), r.find(bothEntry))
+	}
+	return n
 }
 
 // ofDrain limits how many times as long as the floor of the network popfetch takes.
@@ -41,12 +46,22 @@ func (t times) ofPeer(name string) need {
 
 // ofBestPeer does so for the fastest.
 func (t times) ofBestPeer() need {
-	return t.need("best peer / popfetch", func(r result) (a, b *entry) { return r.best(), r.find(subject) })
+	n := t.need("best peer / popfetch", func(r result) (a, b *entry) { return r.best(), r.find(subject) })
+	n.holds = func(r result) string { return compared("best peer / drain", r.best(), r.find(drainFloor)) }
+	return n
 }
 
 // ofBestSequential does so for the fastest of those that poll one account after the other.
 func (t times) ofBestSequential() need {
 	return t.need("best sequential peer / popfetch", func(r result) (a, b *entry) { return r.best("fdm"), r.find(subject) })
+}
+
+// compared is a ratio with its name, "" where it was not measured.
+func compared(what string, a, b *entry) string {
+	if !a.counts() || !b.counts() {
+		return ""
+	}
+	return fmt.Sprintf("%s: %.2f", what, a.median()/b.median())
 }
 
 func (t times) need(what string, sides func(r result) (a, b *entry)) need {
@@ -101,6 +116,8 @@ func (r result) judge(needs []need) []verdict {
 			v.measured, v.met = fmt.Sprintf(n.format, figure), "no"
 			if n.fine(figure) {
 				v.met = "yes"
+			} else if n.holds != nil && n.holds(r) != "" {
+				v.met = "no; " + n.holds(r)
 			}
 		}
 		all = append(all, v)

@@ -14,6 +14,7 @@ import (
 const (
 	drainFloor = "drain"
 	diskEntry  = "disk"
+	bothEntry  = "both" // floors at the same time
 	subject    = "popfetch"
 )
 
@@ -116,7 +117,9 @@ func (r result) best(but ...string) *entry {
 	return slices.MinFunc(there, func(a, b *entry) int { return cmp.Compare(a.median(), b.median()) })
 }
 
-func isPeer(name string) bool { return name != drainFloor && name != diskEntry && name != subject }
+func isPeer(name string) bool {
+	return !slices.Contains([]string{drainFloor, diskEntry, bothEntry, subject}, name)
+}
 
 // syncsPerMessage is that of popfetch, those of the whole run where there was no message.
 func (r result) syncsPerMessage() (float64, bool) {

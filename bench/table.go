@@ -42,8 +42,8 @@ func (r report) table() string {
 // explanation says how it was measured.
 func explanation() string {
 	return fmt.Sprintf(`The floor is the slower of two: *drain*, a client that pipelines everything and throws it away, and *disk*, the same messages
-written from memory into a Maildir with the cheapest syncs (%v, in groups of %d). Times are medians in
-seconds of wall clock. Everybody ran in turn against the same Dovecot, and what each delivered was counted. popfetch makes
+written from memory into a Maildir with the cheapest syncs (%v, in groups of %d); *both* is the two at
+the same time, for they share the processors. Times are medians in seconds of wall clock. Everybody ran in turn against the same Dovecot, and what each delivered was counted. popfetch makes
 every message durable before it counts. Peer / popfetch above 1 means that popfetch is faster. A peer that took long ran
 *once* only, and after "over" a run was cut off.
 
