@@ -10,7 +10,7 @@ import (
 )
 
 // linkQueue is how many packets can be under way in one direction. At 1 Gbit/s and 100 ms
-// there are 700; more than the queue holds have to wait, none is lost.
+// there are 4,200; more than the queue holds have to wait, none is lost.
 const linkQueue = 1 << 14
 
 // link carries packets between two ends: what one gives comes out at the other half a

@@ -49,9 +49,9 @@ every message durable before it counts. Peer / popfetch above 1 means that popfe
 
 Server and clients live in two network namespaces. At RTT 0 clients connect over the loopback interface of the server; else
 every packet is held up for half a round trip on the way, without loss or limit of bandwidth. The packets have at most %d
-octets, a sender begins with %s of them (as with ten of 1500), and windows grow up to 32 MiB, for everybody. Syncs and round trips
+octets, a sender begins with ten of them, and windows grow up to 32 MiB, for everybody. Syncs and round trips
 are those of popfetch; the syncs are counted by strace in a run of their own.
-`, diskFloor, diskFloor.group, linkMTU, linkStart)
+`, diskFloor, diskFloor.group, linkMTU)
 }
 
 // summary has a row for each scenario.
