@@ -16,7 +16,7 @@ import (
 type getmail struct{}
 
 func (getmail) name() string         { return "getmail" }
-func (getmail) limit() time.Duration { return time.Minute }
+func (getmail) limit() time.Duration { return 20 * time.Second }
 
 func (getmail) setUp(home string, j job) (command, error) {
 	argv := []string{"getmail", "--quiet", "--getmaildir", home}

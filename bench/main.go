@@ -116,7 +116,7 @@ func parse(args []string) (options, error) {
 // bench plays the scenarios and writes what came of them.
 func bench(ctx context.Context, o options) error {
 	scenarios := fullScenarios()
-	limit, patience := time.Minute, 5*time.Second
+	limit, patience := 35*time.Second, 5*time.Second
 	if o.quick {
 		scenarios = quickScenarios()
 		limit, patience = 6*time.Second, 3*time.Second
