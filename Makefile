@@ -107,7 +107,7 @@ cover:
 	@$(GO) tool cover -func=cover.out | tail -n 1
 
 # Beside the peers, from one Dovecot, in one run, as root: a table and a plot in bench/,
-# and their summary in README.md. It takes about 25 minutes and 15 GiB in /var/tmp. The
+# and their summary in README.md. It takes about 20 minutes and 15 GiB in /var/tmp. The
 # quick one takes about a minute and only prints its table.
 BENCH_PEERS = dovecot-pop3d mpop fdm getmail6 fetchmail procmail strace iproute2
 

@@ -54,10 +54,11 @@ func (p *poll) opening() (how Opening, err error) {
 	how = Opening{
 		Serial: p.Fallback && lasts(p.facts.Serial), Patient: lasts(p.facts.Patient), Next: []string{"UIDL"},
 	}
-	if p.likely, err = p.wantsSizes(); err != nil {
+	likely, err := p.wantsSizes()
+	if err != nil {
 		return how, err
 	}
-	if p.sized || p.likely {
+	if p.sized || likely {
 		how.Next = append(how.Next, "LIST")
 	}
 	if p.facts.Protocol == p.Protocol {

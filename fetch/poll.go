@@ -29,7 +29,6 @@ type poll struct {
 	facts   state.Facts // of the server, as this poll knows them
 	noted   state.Facts // as the state has them
 	sized   bool        // sizes are wanted whatever the plan says
-	likely  bool        // they are likely to be wanted
 
 	group    group
 	settling *settling               // the group before, nil = none

@@ -27,7 +27,7 @@ const lockWait = 2 * time.Second
 
 // syncs is how many files of messages are synced in parallel by all polls together,
 // beside those that each poll syncs itself, one at a time. Each holds a thread of
-// the process while the disk works.
+// the process while the disk works. More gain nothing, see bench/disk.md.
 const syncs = 64
 
 // house is what the commands that talk to servers share: the configuration, the
