@@ -50,8 +50,8 @@ func receive(t testing.TB, m *Maildir, text []byte) {
 	}
 }
 
-// TestStageAllocatesNothingForALine: a longer message costs no more allocations than
-// a short one.
+// TestStageAllocatesNothingForALine: ten thousand times as many lines cost no more
+// allocations, but for the few that the runtime makes of its own meanwhile.
 func TestStageAllocatesNothingForALine(t *testing.T) {
 	m := &Maildir{Path: t.TempDir(), Owner: testOwner, fs: void{}}
 	if err := m.Open(); err != nil {
@@ -61,7 +61,7 @@ func TestStageAllocatesNothingForALine(t *testing.T) {
 	short, long := wire(10), wire(100_000)
 	few := testing.AllocsPerRun(10, func() { receive(t, m, short) })
 	many := testing.AllocsPerRun(10, func() { receive(t, m, long) })
-	if many > few {
+	if many > few+100 {
 		t.Errorf("%v allocations for 10 lines, %v for 100,000", few, many)
 	}
 }
