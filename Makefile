@@ -156,6 +156,7 @@ peers:
 			case $$p in \
 			dovecot-pop3d) test -x /usr/lib/dovecot/pop3 || test -x /usr/libexec/dovecot/pop3 ;; \
 			getmail6) command -v getmail >/dev/null ;; \
+			xfsprogs) command -v mkfs.xfs >/dev/null ;; \
 			iproute2) command -v ip >/dev/null ;; \
 			*) command -v "$$p" >/dev/null ;; \
 			esac || printf '%s ' "$$p"; \

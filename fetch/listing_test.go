@@ -210,7 +210,7 @@ func TestPlanKeepsNothingOfWhatIsKnown(t *testing.T) {
 		})
 	}
 	few, many := allocations(1000), allocations(100_000)
-	if many > few {
+	if many > few+100 { // some are of the runtime
 		t.Errorf("%v allocations for 1,000 ids, %v for 100,000", few, many)
 	}
 }
