@@ -119,7 +119,7 @@ func bench(ctx context.Context, o options) error {
 	limit, patience := 35*time.Second, 5*time.Second
 	if o.quick {
 		scenarios = quickScenarios()
-		limit, patience = 6*time.Second, 3*time.Second
+		limit, patience = 3*time.Second, 2*time.Second
 	}
 	scenarios = slices.DeleteFunc(scenarios, func(s scenario) bool { return !strings.Contains(s.name, o.only) })
 
