@@ -43,9 +43,11 @@ func (p *poll) enter() (listing *Listing, plan Plan, err error) {
 	switch refused := (*pop3.ResponseError)(nil); {
 	case errors.As(again, &refused):
 		again = fmt.Errorf("%w; and then, in a second session: %w", err, again)
-	case again != nil: // no better so: it was not that
+	case again != nil && p.session != nil: // no better so: it was not that
 		p.facts.Patient = p.noted.Patient
 	}
+	// Where the patient login broke too, the next polls make one attempt each: it may
+	// be how the server refuses a password.
 	return listing, plan, again
 }
 

@@ -63,8 +63,8 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	// RFC 2449 section 6.6 has PIPELINING in both states.
 	ahead := c.opts.Pipelining == PipelineAuto && !cred.Patient
 	if ahead && !c.caps.Asked && cred.Expected.Before.Has("PIPELINING") {
-		if method, gone, err := c.rely(cred); !gone {
-			return method, err
+		if method, err := c.choose(cred.Methods, cred.Expected.Before); err == nil {
+			return method, c.rely(method, cred)
 		}
 	}
 	if !c.caps.Asked {
@@ -84,27 +84,23 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 }
 
 // rely logs in on the word of an earlier session: CAPA, the login and what comes next
-// share a flight. The reply to CAPA tells what holds today. Where the method has gone
-// the caller can log in as if nothing had been known.
-func (c *Client) rely(cred Credentials) (method string, gone bool, err error) {
+// share a flight. The reply to CAPA tells what holds today. No other method is tried
+// after a refusal, although it may only mean that this one has gone: nobody knows.
+func (c *Client) rely(method string, cred Credentials) error {
 	known := cred.Expected.Before
-	if method, err = c.choose(cred.Methods, known); err != nil {
-		return "", true, nil
-	}
 	c.askAhead("CAPA")
-	err = c.talk(c.dialogOf(method, cred, known), true, c.afterLogin(known, cred.Next), func() error {
+	err := c.talk(c.dialogOf(method, cred, known), true, c.afterLogin(known, cred.Next), func() error {
 		_, err := c.Capa()
 		return err
 	})
-	if err == nil {
-		return method, false, c.follow(cred, true)
+	var refused *AuthError
+	switch {
+	case err == nil:
+		return c.follow(cred, true)
+	case errors.As(err, &refused) && c.caps.Known && !c.offers(method, c.caps):
+		refused.Err = fmt.Errorf("%w (the server offered this method to an earlier session and does not now; the next one asks first)", refused.Err)
 	}
-	// A refusal that may be one of the user or the password is not tried again.
-	var refused *ResponseError
-	if errors.As(err, &refused) && refused.Code == "" && c.caps.Known && !c.offers(method, c.caps) && c.dropAhead("") == nil {
-		return "", true, nil
-	}
-	return method, false, err
+	return err
 }
 
 // dialog is the login by one method, in two halves.
@@ -302,6 +298,9 @@ func (d *userPass) end(c *Client, last func()) error {
 		return err
 	case d.whole:
 		_, passed := c.status()
+		if c.broken != nil {
+			return passed
+		}
 		err = cmp.Or(err, passed)
 	case err == nil:
 		d.pass(c)

@@ -29,7 +29,7 @@ import (
 type door struct {
 	account  *config.Account
 	log      *slog.Logger
-	password string                 // that the server has not refused, "" = ask again
+	password string                 // that the server has taken, or not had the time to, "" = ask again
 	sessions tls.ClientSessionCache // RFC 8446 section 2.2
 	method   string                 // of the last login
 	see      func(*pop3.Client)     // is shown the connection before the login, may be nil
@@ -55,7 +55,6 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 			return nil, err
 		}
 	}
-	d.password = password
 	client, err := d.dial(ctx, how.Serial)
 	if err != nil {
 		return nil, err
@@ -68,12 +67,20 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 	})
 	if err != nil {
 		client.Close()
-		if refused := (*pop3.AuthError)(nil); errors.As(err, &refused) {
-			d.password = ""
+		d.password = ""
+		var (
+			refused *pop3.AuthError
+			ahead   *pop3.AheadError
+		)
+		switch {
+		case errors.As(err, &refused):
 			a.ForgetPassword()
+		case errors.As(err, &ahead):
+			d.password = password // there may be a second session at once
 		}
 		return nil, err
 	}
+	d.password = password
 	return client, nil
 }
 
