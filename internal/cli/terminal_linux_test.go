@@ -157,7 +157,9 @@ func expect(t *testing.T, screen string, patterns ...string) int {
 	return end
 }
 
-// visible is what is left of a text without what moves the cursor or erases.
+// visible is what is left of a text on the screen: a line is gone when the cursor went
+// back up to it and erased what was there, and what moves the cursor shows nothing.
 func visible(s string) string {
+	s = regexp.MustCompile(`[^\n]*\r?\n\x1b\[1A\x1b\[J`).ReplaceAllString(s, "")
 	return strings.TrimSpace(regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`).ReplaceAllString(s, ""))
 }
