@@ -47,10 +47,7 @@ func (m *Maildir) syncAll(group []deliver.Staged, errs []error) error {
 	done, err := m.root.SyncFS()
 	switch {
 	case err != nil:
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.failed = placeError("sync the file system of", m.Path, err)
-		return m.failed
+		return m.fail(placeError("sync the file system of", m.Path, err))
 	case !done:
 		m.syncFiles(group, errs)
 		return nil
@@ -58,24 +55,9 @@ func (m *Maildir) syncAll(group []deliver.Staged, errs []error) error {
 	for i := range group {
 		s, err := m.ours(group[i])
 		if err == nil {
-			err = s.synchronised()
+			err = s.finish(nil)
 		}
 		errs[i] = err
-	}
-	return nil
-}
-
-// synchronised ends the writing of a file whose content is durable.
-func (s *staged) synchronised() error {
-	switch {
-	case s.early:
-		s.early = false
-		return nil
-	case s.file == nil:
-		return notStaged(s.path())
-	}
-	if err := s.close(); err != nil {
-		return placeError("close", s.path(), err)
 	}
 	return nil
 }
@@ -113,6 +95,12 @@ func (m *Maildir) syncFiles(group []deliver.Staged, errs []error) {
 // sync makes the file durable, without its directory entry. It is tried once: after
 // a failed sync the pages count as clean, and a second one would find nothing wrong.
 func (s *staged) sync() error {
+	return s.finish(func() error { return s.file.Sync() })
+}
+
+// finish ends the writing of a file: it syncs it, unless its content is durable
+// already, and closes it.
+func (s *staged) finish(sync func() error) error {
 	if s.early {
 		s.early = false
 		return nil
@@ -120,7 +108,10 @@ func (s *staged) sync() error {
 	if s.file == nil {
 		return notStaged(s.path())
 	}
-	err := s.file.Sync()
+	var err error
+	if sync != nil {
+		err = sync()
+	}
 	closed := s.close()
 	if err != nil {
 		return placeError("sync", s.path(), err)
@@ -150,14 +141,18 @@ func (m *Maildir) syncTmp(errs []error) error {
 // syncDir syncs one of our directories. After a failure it will not be asked again:
 // the Maildir is of no use until it has been opened anew.
 func (m *Maildir) syncDir(dir durable.Dir, path string) error {
-	err := dir.Sync()
-	if err == nil {
-		return nil
+	if err := dir.Sync(); err != nil {
+		return m.fail(placeError("sync", path, err))
 	}
+	return nil
+}
+
+// fail notes why nothing more is done until the next Open, and returns it.
+func (m *Maildir) fail(err error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.failed = placeError("sync", path, err)
-	return m.failed
+	m.failed = err
+	return err
 }
 
 // Publish implements deliver.Destination: every file is renamed to new/, then the
