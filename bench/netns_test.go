@@ -56,8 +56,25 @@ func TestDistance(t *testing.T) {
 		if connected < rtt || first < 2*rtt || rest != octets-1 {
 			t.Errorf("RTT %v: connected after %v, first octet after %v, then %d octets", rtt, connected, first, rest)
 		}
-		if rtt == 100*ms && connected > 2*rtt {
-			t.Errorf("RTT %v: connected after %v", rtt, connected)
+		if rtt == 100*ms && connected > 2*rtt && fastest(t, where, net.JoinHostPort(host.String(), port)) > 2*rtt {
+			t.Errorf("RTT %v: connected after %v, and not faster later", rtt, connected)
 		}
 	}
+}
+
+// fastest is the shortest of some times to connect: a busy machine makes single ones long.
+func fastest(t *testing.T, where namespace, addr string) time.Duration {
+	least := time.Hour
+	for range 10 {
+		begin := time.Now()
+		must(t, where.do(func() error {
+			c, err := net.Dial("tcp4", addr)
+			if err == nil {
+				err = c.Close()
+			}
+			return err
+		}))
+		least = min(least, time.Since(begin))
+	}
+	return least
 }

@@ -86,7 +86,6 @@ func TestServerThatLosesWhatComesWithTheLogin(t *testing.T) {
 	h.account.Policy.Delete = false
 	h.mustPoll()
 	h.server.SetFaults(pop3test.Fault{At: "AUTH", Do: pop3test.Forget})
-	h.options.Timeout = 200 * time.Millisecond
 	h.drop.Add(message(3))
 	before := h.server.Sessions()
 	if r := h.mustPoll(); r.Delivered != 1 {
@@ -169,7 +168,6 @@ func visited(t *testing.T, change func(*pop3test.Server)) *house {
 	h.account.Policy.Delete = false
 	h.mustPoll()
 	h.drop.Add(message(3))
-	h.options.Timeout = 300 * time.Millisecond
 	return h
 }
 

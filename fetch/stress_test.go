@@ -140,10 +140,12 @@ func stress(t *testing.T, seed uint64) {
 	c := &chance{r: rand.New(rand.NewPCG(seed, 1))}
 	h := newHouse(t, messages, func(s *pop3test.Server) { s.LockWait = 5 * time.Second })
 	h.account.Policy.Delete = seed%2 == 0
-	h.options.Timeout = 300 * time.Millisecond
 	group := 1 + c.n(5)
 	for life := range lives {
 		c.off = life >= bad
+		if h.options.Timeout = 300 * time.Millisecond; c.off {
+			h.options.Timeout = 20 * time.Second
+		}
 		h.restart()
 		if seed%3 != 0 {
 			h.withBoth()
