@@ -16,7 +16,7 @@ type Report struct {
 	Deleted    int   // deleted from the server, confirmed by it
 	Failed     int   // tried in this poll and not delivered
 	Octets     int64 // received in messages
-	RoundTrips int   // waits for an answer after the greeting, QUIT included
+	RoundTrips int   // how often something was sent while no answer was due, QUIT included
 	Seconds    float64
 	LoginDelay time.Duration // the server wants no login sooner after this one
 	Err        error         // what Poll returned
