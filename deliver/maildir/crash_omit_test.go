@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // omission is a step of the program that is left out, to see that the test finds what

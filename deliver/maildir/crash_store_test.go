@@ -9,8 +9,8 @@ import (
 	"maps"
 	"slices"
 
-	"popfetch/deliver/internal/durable"
-	"popfetch/deliver/internal/durable/model"
+	"popfetch/internal/durable"
+	"popfetch/internal/durable/model"
 	"popfetch/state"
 )
 

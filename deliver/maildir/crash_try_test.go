@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"popfetch/deliver/internal/durable/model"
+	"popfetch/internal/durable/model"
 )
 
 // crashes tries crashes and counts what comes of them.

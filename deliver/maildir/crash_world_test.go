@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable/model"
 	"popfetch/fetch"
+	"popfetch/internal/durable/model"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"sync"
 
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // faults is the file system with a record of all operations, one of which may fail.

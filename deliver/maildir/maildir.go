@@ -26,7 +26,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // Kind is the Kind of this package's intents.

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // Prepare implements deliver.Destination: every file is synced, then the directory

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // trust is how old an intent may be for a missing file in tmp/ to prove the

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // How much of a message is read before it is written: the first size until there has

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // void is a file system that keeps nothing of what is written to its files, so that

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // survey returns which parts of the tree the directory root lacks. It is an error

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // errTimeout is why a run is stopped that takes too long.

@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"popfetch/deliver"
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 const (

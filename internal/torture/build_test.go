@@ -23,12 +23,12 @@ func noFileSync() omission {
 }
 
 func noSyncFS() omission {
-	return omission{"no sync of the file system", "deliver/internal/durable/syncfs_linux.go",
+	return omission{"no sync of the file system", "internal/durable/syncfs_linux.go",
 		"return unix.Syncfs(d.fd())", "return nil"}
 }
 
 func noDirSync() omission {
-	return omission{"no directory sync", "deliver/internal/durable/os.go",
+	return omission{"no directory sync", "internal/durable/os.go",
 		"\terr := d.f.Sync()\n", "\tvar err error\n"}
 }
 

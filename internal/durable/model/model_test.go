@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // script does operations that may not fail.

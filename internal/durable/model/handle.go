@@ -4,7 +4,7 @@ import (
 	"io/fs"
 	"syscall"
 
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // dir is an open directory.

@@ -34,7 +34,7 @@ import (
 	"syscall"
 	"time"
 
-	"popfetch/deliver/internal/durable"
+	"popfetch/internal/durable"
 )
 
 // Disk is one disk with its root directory. It implements durable.FS. It is safe for
