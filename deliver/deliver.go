@@ -33,20 +33,33 @@ type Meta struct {
 	Time     time.Time // when the message was received from the server
 }
 
-// Destination takes messages. Two goroutines may share it, one that calls Stage and
-// one that calls Prepare and Publish: Stage may run beside a Prepare or a Publish,
-// but never twice at once, and never do two calls of Prepare and Publish run at
-// once. Abort may be called from either, of a message that is in none of these
-// calls. Everything else is called when nothing runs. Several destinations may
-// point at the same place.
+// Destination takes messages and makes them durable.
+//
+// Two goroutines may share a Destination: one calls Stage, the other Prepare and
+// Publish. A Stage may run beside a Prepare or a Publish. Two calls of Stage never
+// overlap, and neither do two calls of Prepare or Publish. Either goroutine may call
+// Abort of a message that is in none of these calls. Group and Recoverable may be
+// called at any time. Close is called when nothing else runs. Several Destinations,
+// also of several processes, may deliver to the same place.
 type Destination interface {
-	// Group says how many messages may share one Prepare and one Publish, at
-	// least 1. A crash between the recording of a group and the end of its
-	// Publish leaves the whole group to Recover.
+	// Group returns how many messages may share one Prepare and one Publish, at
+	// least 1. A crash between the recording of a group's intents and the
+	// end of its Publish leaves the whole group to Recover.
 	Group() int
 
+	// Recoverable reports whether Recover of this kind can find out after a crash
+	// if the message of an intent was delivered. Where it cannot, Recover
+	// returns Again and the message is delivered twice if it was; the
+	// caller then records each successful Publish before the next one, and
+	// Group should return 1, so that a crash repeats one message at most.
+	Recoverable() bool
+
 	// Stage reads one whole message from r, to io.EOF, and keeps it where no
-	// reader of mail can see it. A read error from r is returned wrapped, and
+	// reader of mail can see it. r has the octets of the wire: lines end in
+	// CRLF, dot-stuffing is removed. Which line ends are stored or sent on is
+	// up to the Destination; see NewLFReader. It must not change anything
+	// else without need: bare CR and LF, NUL and 8-bit octets occur, and the last
+	// line may have no end. A read error from r is returned wrapped, and
 	// nothing of the message stays behind. Any other error is an *Error.
 	Stage(ctx context.Context, m Meta, r io.Reader) (Staged, error)
 

@@ -22,23 +22,23 @@ const (
 )
 
 // Received returns one trace field (RFC 5321 section 4.4) of three lines that end
-// in LF, to be put before the message. No value of m, whoever wrote it, can break
+// in CRLF, to be put before the message. No value of m, whoever wrote it, can break
 // out of its place: what the grammar does not allow there is replaced or left out.
 func (s Stamp) Received(m Meta) string {
 	var b strings.Builder
-	b.WriteString("Received: from " + domain(m.Host) + " (account " + comment(m.Account) + ")\n")
+	b.WriteString("Received: from " + domain(m.Host) + " (account " + comment(m.Account) + ")\r\n")
 	b.WriteString("\tby " + domain(s.Host) + " (popfetch " + comment(s.Version) + ")")
 	b.WriteString(" with " + cmp.Or(atom(m.Protocol), "POP3"))
 	if id := atom(m.ID); id != "" {
 		b.WriteString(" id " + id)
 	}
 	if isMailbox(m.User) {
-		b.WriteString("\n\tfor <" + m.User + ">; ")
+		b.WriteString("\r\n\tfor <" + m.User + ">; ")
 	} else {
-		b.WriteString(";\n\t")
+		b.WriteString(";\r\n\t")
 	}
 	// RFC 5322 section 3.3 (date-time)
-	b.WriteString(m.Time.Format("Mon, 02 Jan 2006 15:04:05 -0700") + "\n")
+	b.WriteString(m.Time.Format("Mon, 02 Jan 2006 15:04:05 -0700") + "\r\n")
 	return b.String()
 }
 

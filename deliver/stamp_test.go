@@ -45,7 +45,7 @@ func TestReceived(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s, m := s, m
 			test.change(&s, &m)
-			if got := s.Received(m); got != test.want {
+			if got := s.Received(m); got != strings.ReplaceAll(test.want, "\n", "\r\n") {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}
 		})
@@ -61,7 +61,7 @@ func FuzzReceived(f *testing.F) {
 		m.Account, m.User, m.Host, m.Protocol, m.ID, s.Version = account, user, host, protocol, id, account
 		s.Host = host
 		field := s.Received(m)
-		lines := strings.Split(strings.TrimSuffix(field, "\n"), "\n")
+		lines := strings.Split(strings.TrimSuffix(field, "\r\n"), "\r\n")
 		if len(lines) != 3 || !strings.HasPrefix(lines[1], "\t") || !strings.HasPrefix(lines[2], "\t") {
 			t.Fatalf("not three folded lines: %q", field)
 		}
@@ -70,7 +70,7 @@ func FuzzReceived(f *testing.F) {
 				t.Fatalf("line %q", line)
 			}
 		}
-		msg, err := mail.ReadMessage(strings.NewReader(field + "Subject: x\n\n"))
+		msg, err := mail.ReadMessage(strings.NewReader(field + "Subject: x\r\n\r\n"))
 		if err != nil || len(msg.Header) != 2 {
 			t.Fatalf("header %v, %v", msg, err)
 		}

@@ -1,6 +1,7 @@
 package deliver_test
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"testing"
@@ -24,12 +25,12 @@ func TestWireUndoesStampAndLineEnds(t *testing.T) {
 			"\r\n",
 			"",
 		} {
-			stored, err := io.ReadAll(deliver.NewLFReader(strings.NewReader(sent)))
-			if err != nil {
-				t.Fatal(err)
-			}
 			for _, head := range []string{"", stamp.Received(meta)} {
-				got, err := io.ReadAll(deliver.Wire(iotest.OneByteReader(strings.NewReader(head + string(stored)))))
+				stored, err := io.ReadAll(deliver.NewLFReader(strings.NewReader(head + sent)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(deliver.Wire(iotest.OneByteReader(bytes.NewReader(stored))))
 				if err != nil || string(got) != sent {
 					t.Errorf("stamp %q: got %q, %v, want %q", head, got, err, sent)
 				}

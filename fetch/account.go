@@ -37,7 +37,7 @@ type Account struct {
 	Policy   Policy
 	Interval time.Duration // between polls of the daemon
 	Deadline time.Duration // of one poll, 0 = 1 h
-	// Stamp returns what is put in front of a message, nil for nothing.
+	// Stamp returns what is put in front of a message, with CRLF line ends; nil for nothing.
 	Stamp    func(deliver.Meta) string
 	Log      *slog.Logger
 	Progress Progress // nil = nobody watches

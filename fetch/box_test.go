@@ -22,8 +22,10 @@ type boxed struct{ text, id string }
 
 func (b *box) Group() int { return 1 }
 
+func (b *box) Recoverable() bool { return false }
+
 func (b *box) Stage(_ context.Context, m deliver.Meta, r io.Reader) (deliver.Staged, error) {
-	octets, err := io.ReadAll(r)
+	octets, err := io.ReadAll(deliver.NewLFReader(r))
 	if err != nil {
 		return nil, err
 	}

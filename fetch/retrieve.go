@@ -187,7 +187,7 @@ func (p *poll) refuseWithheld() {
 func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
 	b := &body{r: m.Body, digest: newDigest(), limit: p.Policy.MaxOctets, progress: p.Progress, between: p.settleOld}
 	meta := p.meta(it)
-	staged, err := p.dest.Stage(p.life, meta, p.stored(meta, b))
+	staged, err := p.dest.Stage(p.life, meta, p.stamped(meta, b))
 	p.report.Octets += b.octets
 	p.given = p.given || b.err == nil
 	if b.err != nil && err == nil { // a destination that takes half a message for a whole one
@@ -239,13 +239,13 @@ func announced(octets int64, said ...int64) bool {
 	return slices.Contains(said, octets) && !slices.ContainsFunc(said, differs)
 }
 
-// stored is the message as it is stored: stamped, with LF line ends.
-func (p *poll) stored(meta deliver.Meta, b io.Reader) io.Reader {
-	lines := deliver.NewLFReader(b)
+// stamped returns the message as it is delivered: the octets of the wire, with the
+// stamp of the account, if any, in front.
+func (p *poll) stamped(meta deliver.Meta, b io.Reader) io.Reader {
 	if p.Stamp == nil {
-		return lines
+		return b
 	}
-	return io.MultiReader(strings.NewReader(p.Stamp(meta)), lines)
+	return io.MultiReader(strings.NewReader(p.Stamp(meta)), b)
 }
 
 func (p *poll) meta(it Item) deliver.Meta {

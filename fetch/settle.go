@@ -175,9 +175,7 @@ func (s *settling) intend(members []member) error {
 // publish delivers the members. An intent that fails for its message is voided;
 // one that fails for the place stays open, and the next poll finishes it.
 func (s *settling) publish(ctx context.Context, members []member) (place error) {
-	// A destination that takes one message at a time cannot say after a crash
-	// what became of it: what it has taken is recorded at once.
-	atOnce := s.dest.Group() == 1
+	atOnce := !s.dest.Recoverable()
 	errs := s.dest.Publish(ctx, stagedOf(members))
 	for i, m := range members {
 		err := errorAt(errs, i)

@@ -21,11 +21,17 @@ import (
 type Fixture struct {
 	// Open opens a destination on the place. It is called more than once.
 	Open func() deliver.Destination
+	// Stored returns how a reader sees a message that came with these octets:
+	// what the destination does to line ends, and nothing else. See LF.
+	Stored func(wire string) string
 	// Delivered returns the messages that a reader sees, in any order.
 	Delivered func() []string
 	// Leftovers returns the names of what deliveries have left that no reader sees.
 	Leftovers func() []string
 }
+
+// LF is Fixture.Stored of a destination that stores what deliver.NewLFReader returns.
+func LF(wire string) string { return strings.ReplaceAll(wire, "\r\n", "\n") }
 
 // Run runs the tests, each with a Fixture of its own. What it cleans up belongs to the
 // t that setup is given.
@@ -105,9 +111,13 @@ func settle(ctx context.Context, d deliver.Destination, group []deliver.Staged) 
 	return nil
 }
 
-// expect compares what readers see with want, and wants no leftovers.
-func (p *place) expect(want ...string) {
+// expect compares what readers see with the messages sent, and wants no leftovers.
+func (p *place) expect(sent ...string) {
 	p.Helper()
+	var want []string
+	for _, text := range sent {
+		want = append(want, p.Stored(text))
+	}
 	got := p.Delivered()
 	slices.Sort(got)
 	slices.Sort(want)
@@ -126,14 +136,14 @@ func testBytes(t *testing.T, p *place) {
 	}
 	texts := []string{
 		"",
-		"\n",
-		"Subject: no final newline\n\nbody",
-		"From nobody\n.\n..\n.x\n",
-		"a\rb\r\nc\r\r\nd\x00e\n",
+		"\r\n",
+		"Subject: no final line end\r\n\r\nbody",
+		"From nobody\r\n.\r\n..\r\n.x\r\n",
+		"a\rb\r\nc\r\r\nd\x00e\nf\r",
 		string(every),
-		"Subject: \xe4\xf6\n\n\xff\xfe",
-		"long line: " + strings.Repeat("x", 100_000) + "\n",
-		strings.Repeat("0123456789abcde\n", 3<<16), // 3 MiB
+		"Subject: \xe4\xf6\r\n\r\n\xff\xfe",
+		"long line: " + strings.Repeat("x", 100_000) + "\r\n",
+		strings.Repeat("0123456789abcd\r\n", 3<<16), // 3 MiB
 	}
 	for _, text := range texts {
 		p.publish(p.d, p.stage(p.d, text))
@@ -142,7 +152,7 @@ func testBytes(t *testing.T, p *place) {
 }
 
 func testInvisible(t *testing.T, p *place) {
-	s := p.stage(p.d, "Subject: x\n\n")
+	s := p.stage(p.d, "Subject: x\r\n\r\n")
 	if got := p.Delivered(); len(got) != 0 {
 		t.Errorf("after Stage readers see %q", got)
 	}
@@ -156,7 +166,7 @@ func testInvisible(t *testing.T, p *place) {
 	if err := errors.Join(p.d.Publish(t.Context(), group)...); err != nil {
 		t.Fatal(err)
 	}
-	p.expect("Subject: x\n\n")
+	p.expect("Subject: x\r\n\r\n")
 }
 
 func testAbort(t *testing.T, p *place) {
@@ -215,7 +225,7 @@ func testGroup(t *testing.T, p *place) {
 	var group []deliver.Staged
 	var want []string
 	for i := range min(p.d.Group(), 20) + 1 {
-		text := strings.Repeat("line\n", i)
+		text := strings.Repeat("line\r\n", i)
 		group = append(group, p.stage(p.d, text))
 		want = append(want, text)
 	}
@@ -284,7 +294,7 @@ func testBeside(t *testing.T, p *place) {
 	for i := range 8 {
 		var group []deliver.Staged
 		for j := range 4 {
-			text := strings.Repeat(fmt.Sprintf("message %d of group %d\n", j, i), 1000*j)
+			text := strings.Repeat(fmt.Sprintf("message %d of group %d\r\n", j, i), 1000*j)
 			s := p.stage(p.d, text)
 			if j == 1 {
 				if err := s.Abort(); err != nil {
@@ -310,7 +320,7 @@ func testBeside(t *testing.T, p *place) {
 // delivered and given up.
 func testSlow(t *testing.T, p *place) {
 	before, unwanted := p.stage(p.d, "before"), p.stage(p.d, "unwanted")
-	const half = "half of it\n"
+	const half = "half of it\r\n"
 	r := io.MultiReader(strings.NewReader(half), meanwhile(func() error {
 		return errors.Join(settle(t.Context(), p.d, []deliver.Staged{before}), unwanted.Abort())
 	}), strings.NewReader(half))

@@ -204,6 +204,9 @@ func (m *Maildir) openParts() error {
 // Group implements deliver.Destination.
 func (m *Maildir) Group() int { return groupSize }
 
+// Recoverable implements deliver.Destination: see Recover.
+func (m *Maildir) Recoverable() bool { return true }
+
 // Close implements deliver.Destination. It may be called more than once.
 func (m *Maildir) Close() error {
 	var errs []error

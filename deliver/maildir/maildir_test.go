@@ -103,6 +103,7 @@ func TestConformance(t *testing.T) {
 	delivertest.Run(t, func(t *testing.T) delivertest.Fixture {
 		path := filepath.Join(t.TempDir(), "Maildir")
 		return delivertest.Fixture{
+			Stored: delivertest.LF,
 			Open: func() deliver.Destination {
 				m := &Maildir{Path: path, Owner: testOwner, Host: "desk"}
 				if err := m.Open(); err != nil {

@@ -32,7 +32,8 @@ type staged struct {
 	ended  bool         // published or given up
 }
 
-// Stage implements deliver.Destination.
+// Stage implements deliver.Destination. The file gets LF line ends, as readers of
+// a Maildir expect.
 func (m *Maildir) Stage(ctx context.Context, _ deliver.Meta, r io.Reader) (deliver.Staged, error) {
 	if err := m.usable(ctx); err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func (m *Maildir) Stage(ctx context.Context, _ deliver.Meta, r io.Reader) (deliv
 		return nil, placeError("create", s.path(), err)
 	}
 	s.begin(file)
-	if err := s.complete(ctx, r); err != nil {
+	if err := s.complete(ctx, deliver.NewLFReader(r)); err != nil {
 		if err := s.Abort(); err != nil {
 			m.Log.Warn("leftover of a delivery stays until the next start", "error", err)
 		}

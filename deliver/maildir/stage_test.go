@@ -41,7 +41,7 @@ func wire(lines int) []byte {
 
 // receive stages a message as a poll does, and gives it up.
 func receive(t testing.TB, m *Maildir, text []byte) {
-	s, err := m.Stage(t.Context(), deliver.Meta{}, deliver.NewLFReader(bytes.NewReader(text)))
+	s, err := m.Stage(t.Context(), deliver.Meta{}, bytes.NewReader(text))
 	if err == nil {
 		err = s.Abort()
 	}

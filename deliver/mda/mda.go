@@ -55,6 +55,10 @@ var _ deliver.Destination = (*MDA)(nil)
 // Group implements deliver.Destination: a crash repeats one message at most.
 func (m *MDA) Group() int { return 1 }
 
+// Recoverable implements deliver.Destination: nobody can say what a program did
+// before a crash.
+func (m *MDA) Recoverable() bool { return false }
+
 // Close implements deliver.Destination.
 func (m *MDA) Close() error { return nil }
 
@@ -67,12 +71,12 @@ type staged struct {
 }
 
 // Stage implements deliver.Destination: the message is spooled, so that no broken
-// connection ever shows the program half a message.
+// connection ever shows the program half a message. The program gets LF line ends.
 func (m *MDA) Stage(ctx context.Context, meta deliver.Meta, r io.Reader) (deliver.Staged, error) {
 	if len(m.Argv) == 0 {
 		return nil, m.fail("run", deliver.Place, false, "", errors.New("no program"))
 	}
-	s, err := newSpool(ctx, m.Spool, r)
+	s, err := newSpool(ctx, m.Spool, deliver.NewLFReader(r))
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,7 @@ func TestConformance(t *testing.T) {
 	delivertest.Run(t, func(t *testing.T) delivertest.Fixture {
 		dir, spool := t.TempDir(), t.TempDir()
 		return delivertest.Fixture{
+			Stored: delivertest.LF,
 			Open: func() deliver.Destination {
 				// Under the race detector a program sleeps for a second before it exits.
 				argv := []string{"env", "GORACE=atexit_sleep_ms=0", self, helperName, dir}
