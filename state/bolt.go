@@ -70,7 +70,7 @@ var (
 // A file of more than 8 MiB, more than half of which is free, is compacted first,
 // see Compaction.
 func Open(path string, wait time.Duration) (*Bolt, error) {
-	if err := makeDir(filepath.Dir(path)); err != nil {
+	if err := prepareDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("state file %s: %w", path, err)
 	}
 	return open(path, wait, false)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"popfetch/internal/durable"
 )
 
 // createIfMissing makes an empty store at path, durable and whole, where there
@@ -27,6 +29,10 @@ func createIfMissing(path string) error {
 	// Where a snapshot is, a store was: it is not begun anew without a word.
 	if _, err := os.Lstat(path + snapshotSuffix); err == nil {
 		return ErrLost
+	}
+	// The directory may be the leftover of a start that was killed before its sync.
+	if err := (durable.OS{}).MakeDirs(filepath.Dir(path)); err != nil {
+		return err
 	}
 	temp := newName(path)
 	f, err := createNew(temp)

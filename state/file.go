@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"popfetch/internal/durable"
 )
 
 // openPlain opens a regular file that only its owner can change, and nothing
@@ -73,37 +75,31 @@ func kind(m fs.FileMode) string {
 	return "a device"
 }
 
-// makeDir makes a directory and those above it, mode 0700 whatever the umask,
-// so that they survive a power cut. It refuses one where anybody could put
-// another file in the place of ours.
-func makeDir(dir string) error {
-	info, err := os.Stat(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		above := filepath.Dir(dir)
-		if err := makeDir(above); err != nil {
-			return err
-		}
-		switch err := os.Mkdir(dir, 0o700); {
-		case errors.Is(err, fs.ErrExist): // another process was faster
-		case err != nil:
-			return err
-		default:
-			if err := os.Chmod(dir, 0o700); err != nil {
-				return err
-			}
-		}
-		if err := syncDir(above); err != nil {
-			return err
-		}
-		info, err = os.Stat(dir)
-	}
+// prepareDir makes dir and the parents that it lacks, mode 0700, and makes their
+// entries durable. It refuses a directory in which anybody could put another file
+// in the place of ours: dir itself, or the one below which it is made.
+func prepareDir(dir string) error {
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	return checkDir(dir, info)
+	deepest := dir
+	err = checkDir(deepest)
+	for errors.Is(err, fs.ErrNotExist) && deepest != filepath.Dir(deepest) {
+		deepest = filepath.Dir(deepest)
+		err = checkDir(deepest)
+	}
+	if err != nil || deepest == dir {
+		return err
+	}
+	return durable.OS{}.MakeDirs(dir)
 }
 
-func checkDir(dir string, info fs.FileInfo) error {
+func checkDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
 	if !info.IsDir() {
 		return fmt.Errorf("open %s: it is not a directory", dir)
 	}
@@ -116,13 +112,9 @@ func checkDir(dir string, info fs.FileInfo) error {
 
 // syncDir makes the entries of a directory durable.
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
+	d, err := durable.OS{}.OpenDir(dir)
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
-	if err == nil {
-		_, err = d.Stat() // which notices an xfs that has shut itself down, as Sync does not
-	}
-	return errors.Join(err, d.Close())
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -26,7 +26,7 @@ var (
 		"popfetch/internal/durable/model":   {"internal/durable"},
 		"popfetch/internal/torture":         {},
 		"popfetch/bench":                    {"state"},
-		"popfetch/state":                    {},
+		"popfetch/state":                    {"internal/durable"},
 	}
 	libraries = map[string][]string{
 		"github.com/urfave/cli/v2":           {"popfetch/internal/cli"},
