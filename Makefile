@@ -1,7 +1,7 @@
 # popfetch: make build test race torture fuzz lint cover bench bench-quick bench-disk microbench demo install clean
 #
-# Needs Go 1.26 or later. No target changes a source file; what lint finds is
-# said, not mended.
+# Needs Go 1.26 or later. lint reports and changes no file; bench rewrites its table,
+# its plot and their summary in README.md.
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -13,50 +13,58 @@ MANDIR   ?= $(PREFIX)/share/man
 DOCDIR   ?= $(PREFIX)/share/doc/popfetch
 UNITDIR  ?= $(PREFIX)/share/systemd/user
 
-# The version is stamped here, so go need not ask git too: git refuses to answer in
-# a checkout that belongs to another user, and go would not build then.
+# The linker stamps the version, so go build need not ask git for it: in a checkout
+# that belongs to another user git refuses to answer, and go build would fail.
 export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS 2>/dev/null) -buildvcs=false)
 
 BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
-# Debian packages of the programs that popfetch is tested against. PEERS= installs
-# none.
+# The versions of Go that make test runs with: "make test GO_VERSIONS='go1.26.0 local'"
+# takes the oldest supported one and the installed one.
+GO_VERSIONS ?= local
+
+# Debian packages of the programs that the tests run against. PEERS= installs none.
 PEERS ?= dovecot-pop3d procmail maildrop mandoc strace xfsprogs
 
-# What make test runs a second time, under the race detector: tests that stay in
-# one process, without the long ones about crashes. make race runs everything.
-RACE_TESTS = -skip Crash ./deliver ./deliver/maildir ./fetch ./fetch/pop3 ./fetch/pop3/pop3test ./internal/config
+# The packages that make test runs again under the race detector: those whose tests
+# stay in one process, without the long crash tests. make race runs all of them.
+RACE_PACKAGES = $$($(GO) list ./... | grep -Ev '/(bench|demo|state|mda|cli|torture)$$')
 
 .DELETE_ON_ERROR:
-.PHONY: all build test race race-quick torture fuzz lint fmt vet man staticcheck cover bench bench-quick bench-disk microbench demo install clean peers
+.PHONY: all build test race torture fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install clean peers
 
 all: build
 
 build:
 	$(BUILD) -o popfetch .
 
-# For install, which may run as a user who has no Go: build only if need be.
+# make install may run as a user without Go (sudo), so it builds only what is missing.
 popfetch:
 	$(BUILD) -o popfetch .
 
+# The last line says what ran, and what was left out and why.
 test: peers fmt vet man
-	$(GO) test -timeout 4m ./...
-	@$(MAKE) --no-print-directory race-quick
+	@{ \
+		command -v mandoc >/dev/null || echo 'LEFT OUT the man pages (mandoc is not installed)'; \
+		for version in $(GO_VERSIONS); do \
+			export GOTOOLCHAIN=$$version; \
+			echo "TESTS WITH $$($(GO) env GOVERSION)"; \
+			$(GO) test -v -timeout 8m ./... 2>&1; \
+		done; \
+		if command -v "$$($(GO) env CC)" >/dev/null; then \
+			echo "TESTS WITH the race detector"; \
+			CGO_ENABLED=1 $(GO) test -v -race -timeout 8m -skip Crash $(RACE_PACKAGES) 2>&1; \
+		else \
+			echo 'LEFT OUT the race detector (there is no C compiler)'; \
+		fi; \
+	} | awk -f contrib/test.awk
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
 
-race-quick:
-	@if command -v "$$($(GO) env CC)" >/dev/null; then \
-		echo '$(GO) test -race $(RACE_TESTS)'; \
-		CGO_ENABLED=1 $(GO) test -race -timeout 4m $(RACE_TESTS); \
-	else \
-		echo 'race: no C compiler, so the tests under the race detector are left out'; \
-	fi
-
-# The tests about crashes, power cuts and broken servers in full, which takes long,
-# and a table of what came of them. As root it can cut the power of file systems.
-# One package after the other, so that their processes do not wait for each other.
+# The tests of crashes, power cuts and broken servers in full, which take long, and a
+# table of their results. As root it cuts the power of file systems too. The packages
+# run one after the other, so that their processes do not compete.
 TORTURE = POPFETCH_TORTURE=1 $(GO) test -v -count=1 -timeout 30m
 
 torture:
@@ -69,7 +77,7 @@ torture:
 		done; \
 	} | tee "$$log" && awk -f contrib/torture.awk "$$log"
 
-# Every fuzz target of every package, FUZZTIME each. An input that fails is kept
+# Every fuzz target of every package, FUZZTIME each. go test keeps an input that fails
 # in testdata/fuzz of its package.
 fuzz:
 	@set -e; for package in $$($(GO) list ./...); do \
@@ -80,7 +88,7 @@ fuzz:
 		done; \
 	done
 
-lint: fmt vet man staticcheck
+lint: fmt vet man staticcheck govulncheck
 
 fmt:
 	@out=$$(gofmt -l .) && if [ -n "$$out" ]; then echo "not formatted with gofmt:"; echo "$$out"; exit 1; fi
@@ -95,20 +103,28 @@ man:
 		echo 'man: mandoc is not installed, so the man pages are not checked'; \
 	fi
 
+# go.mod names the versions of staticcheck and govulncheck.
 staticcheck:
-	@if command -v staticcheck >/dev/null; then \
-		echo 'staticcheck ./...'; staticcheck ./...; \
-	else \
-		echo 'staticcheck: not installed, left out'; \
+	$(GO) tool staticcheck ./...
+
+# govulncheck reads the vulnerability database from GOVULNDB, by default
+# https://vuln.go.dev; a proxy for modules does not have it.
+govulncheck:
+	@echo '$(GO) tool govulncheck ./...'; \
+	if ! out=$$($(GO) tool govulncheck ./... 2>&1); then \
+		case $$out in \
+		*'fetching vulnerabilities'*) echo 'govulncheck: left out, the vulnerability database is not within reach' ;; \
+		*) printf '%s\n' "$$out"; exit 1 ;; \
+		esac; \
 	fi
 
 cover:
 	$(GO) test -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
 	@$(GO) tool cover -func=cover.out | tail -n 1
 
-# Beside the peers, from one Dovecot, in one run, as root: a table and a plot in bench/,
-# and their summary in README.md. It takes about 20 minutes and 15 GiB in /var/tmp. The
-# quick one takes about a minute and only prints its table.
+# popfetch and its peers fetch from one Dovecot, in one run, as root: a table and a plot
+# in bench/, and their summary in README.md. It takes about 20 minutes and 15 GiB in
+# /var/tmp. bench-quick takes about a minute and only prints its table.
 BENCH_PEERS = dovecot-pop3d mpop fdm getmail6 fetchmail procmail strace iproute2
 
 bench: build
@@ -120,7 +136,7 @@ bench-quick: build
 	@$(MAKE) --no-print-directory peers PEERS='$(BENCH_PEERS)'
 	@out=$$(mktemp -d) && trap 'rm -rf "$$out"' EXIT && $(GO) run ./bench -quick -out "$$out" ./popfetch
 
-# Ways to make the same mail durable on this disk: a table in bench/.
+# Compares ways to make the same mail durable on the disk of DISK: a table in bench/.
 DISK ?= /var/tmp
 
 bench-disk:
@@ -148,8 +164,8 @@ install: popfetch
 clean:
 	rm -f popfetch cover.out
 
-# Installs what is missing of PEERS where that is allowed. Tests that need a
-# program which is not there are left out; make test goes on without them.
+# Installs the missing ones of PEERS, if the user is root and apt-get is there. A test
+# that needs a missing program is skipped.
 peers:
 	@missing() { \
 		for p in $(PEERS); do \
