@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 )
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -348,8 +347,8 @@ func TestCapabilitiesAfterLogin(t *testing.T) {
 // Inside TLS what was asked before it is asked again by Login.
 func TestLoginInsideTLS(t *testing.T) {
 	ca := newAuthority(t)
-	server := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "pop.example.org", time.Now().Add(time.Hour))}}
-	c, err := secure(t, &Options{Security: StartTLS, TLS: &tls.Config{RootCAs: ca.pool()}, Pipelining: PipelineOff}, server, "+OK\r\n",
+	server := &tls.Config{Certificates: []tls.Certificate{issueFor(t, ca, "pop.example.org")}}
+	c, err := secure(t, &Options{Security: StartTLS, TLS: &tls.Config{RootCAs: ca.Pool()}, Pipelining: PipelineOff}, server, "+OK\r\n",
 		"C: CAPA\nS: +OK\nS: SASL CRAM-MD5 PLAIN\nS: UIDL\nS: TOP\nS: .\nC: AUTH PLAIN "+b64("\x00bob\x00"+loginSecret)+"\nS: +OK")
 	if err != nil {
 		t.Fatal(err)

@@ -2,50 +2,17 @@ package pop3
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"popfetch/internal/certtest"
 )
-
-// certificate signs a key with the names and the address that a row asks for.
-func (a authority) certificate(t *testing.T, public, private any, ip net.IP, names ...string) tls.Certificate {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "pop.example.org"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, DNSNames: names,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	if ip != nil {
-		template.IPAddresses = []net.IP{ip}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, public, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
-}
-
-func (a authority) named(t *testing.T, ip net.IP, names ...string) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a.certificate(t, &key.PublicKey, key, ip, names...)
-}
 
 // T09 of the fault matrix: which names of a certificate stand for which server.
 func TestRowT08T09NamesOfCertificates(t *testing.T) {
@@ -55,26 +22,26 @@ func TestRowT08T09NamesOfCertificates(t *testing.T) {
 		cert   tls.Certificate
 		good   bool
 	}{
-		"IDN as it stands in DNS":       {"xn--mnchen-3ya.example.org", ca.named(t, nil, "xn--mnchen-3ya.example.org"), true},
-		"IDN of another name":           {"xn--mnchen-3ya.example.org", ca.named(t, nil, "munchen.example.org"), false},
-		"upper case":                    {"POP.Example.ORG", ca.named(t, nil, "pop.example.org"), true},
-		"wildcard for one label":        {"pop.example.org", ca.named(t, nil, "*.example.org"), true},
-		"wildcard for two labels":       {"a.pop.example.org", ca.named(t, nil, "*.example.org"), false},
-		"wildcard for the domain":       {"example.org", ca.named(t, nil, "*.example.org"), false},
-		"wildcard for part of a label":  {"pop.example.org", ca.named(t, nil, "p*.example.org"), false},
-		"wildcard alone":                {"pop.example.org", ca.named(t, nil, "*"), false},
-		"wildcard for an address":       {"127.0.0.1", ca.named(t, nil, "*.0.0.1"), false},
-		"address as a name":             {"127.0.0.1", ca.named(t, nil, "127.0.0.1"), false},
-		"address":                       {"127.0.0.1", ca.named(t, net.IPv4(127, 0, 0, 1)), true},
-		"another address":               {"127.0.0.1", ca.named(t, net.IPv4(127, 0, 0, 2)), false},
-		"address and no name":           {"pop.example.org", ca.named(t, net.IPv4(127, 0, 0, 1)), false},
-		"NUL within the name":           {"pop.example.org", ca.named(t, nil, "pop.example.org\x00.example.com"), false},
-		"dot at the end":                {"pop.example.org", ca.named(t, nil, "pop.example.org."), false},
-		"one of many names, the last":   {"pop.example.org", ca.named(t, nil, "a.example.com", "b.example.com", "pop.example.org"), true},
-		"name with something behind it": {"pop.example.org", ca.named(t, nil, "pop.example.org.example.com"), false},
+		"IDN as it stands in DNS":       {"xn--mnchen-3ya.example.org", issueFor(t, ca, "xn--mnchen-3ya.example.org"), true},
+		"IDN of another name":           {"xn--mnchen-3ya.example.org", issueFor(t, ca, "munchen.example.org"), false},
+		"upper case":                    {"POP.Example.ORG", issueFor(t, ca, "pop.example.org"), true},
+		"wildcard for one label":        {"pop.example.org", issueFor(t, ca, "*.example.org"), true},
+		"wildcard for two labels":       {"a.pop.example.org", issueFor(t, ca, "*.example.org"), false},
+		"wildcard for the domain":       {"example.org", issueFor(t, ca, "*.example.org"), false},
+		"wildcard for part of a label":  {"pop.example.org", issueFor(t, ca, "p*.example.org"), false},
+		"wildcard alone":                {"pop.example.org", issueFor(t, ca, "*"), false},
+		"wildcard for an address":       {"127.0.0.1", issueFor(t, ca, "*.0.0.1"), false},
+		"address as a name":             {"127.0.0.1", issueFor(t, ca, "127.0.0.1"), false},
+		"address":                       {"127.0.0.1", issue(t, ca, certtest.Request{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}), true},
+		"another address":               {"127.0.0.1", issue(t, ca, certtest.Request{IPs: []net.IP{net.IPv4(127, 0, 0, 2)}}), false},
+		"address and no name":           {"pop.example.org", issue(t, ca, certtest.Request{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}), false},
+		"NUL within the name":           {"pop.example.org", issueFor(t, ca, "pop.example.org\x00.example.com"), false},
+		"dot at the end":                {"pop.example.org", issueFor(t, ca, "pop.example.org."), false},
+		"one of many names, the last":   {"pop.example.org", issueFor(t, ca, "a.example.com", "b.example.com", "pop.example.org"), true},
+		"name with something behind it": {"pop.example.org", issueFor(t, ca, "pop.example.org.example.com"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := &Options{TLS: &tls.Config{RootCAs: ca.pool(), ServerName: tt.server}}
+			o := &Options{TLS: &tls.Config{RootCAs: ca.Pool(), ServerName: tt.server}}
 			server := &tls.Config{Certificates: []tls.Certificate{tt.cert}}
 			_, err := secure(t, o, server, "", "S: +OK hi\n")
 			var failed *TLSError
@@ -88,16 +55,12 @@ func TestRowT08T09NamesOfCertificates(t *testing.T) {
 // T10: a key exchange without forward secrecy is refused.
 func TestRowT10OnlyRSAKeyExchange(t *testing.T) {
 	ca := newAuthority(t)
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
 	server := &tls.Config{
-		Certificates: []tls.Certificate{ca.certificate(t, &key.PublicKey, key, nil, "pop.example.org")},
+		Certificates: []tls.Certificate{issue(t, ca, certtest.Request{Names: []string{"pop.example.org"}, RSA: true})},
 		MaxVersion:   tls.VersionTLS12,
 		CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_AES_256_GCM_SHA384},
 	}
-	_, err = secure(t, &Options{TLS: &tls.Config{RootCAs: ca.pool()}}, server, "", "S: +OK hi\n")
+	_, err := secure(t, &Options{TLS: &tls.Config{RootCAs: ca.Pool()}}, server, "", "S: +OK hi\n")
 	var failed *TLSError
 	if !errors.As(err, &failed) {
 		t.Errorf("got %v", err)
@@ -107,11 +70,11 @@ func TestRowT10OnlyRSAKeyExchange(t *testing.T) {
 // T14: a chain of certificates that is megabytes long ends the handshake.
 func TestRowT14CertificateChainOfMegabytes(t *testing.T) {
 	ca := newAuthority(t)
-	cert := ca.named(t, nil, "pop.example.org")
+	cert := issueFor(t, ca, "pop.example.org")
 	for range 4096 {
-		cert.Certificate = append(cert.Certificate, ca.cert.Raw)
+		cert.Certificate = append(cert.Certificate, ca.Certificate.Raw)
 	}
-	_, err := secure(t, &Options{TLS: &tls.Config{RootCAs: ca.pool()}}, &tls.Config{Certificates: []tls.Certificate{cert}}, "", "S: +OK hi\n")
+	_, err := secure(t, &Options{TLS: &tls.Config{RootCAs: ca.Pool()}}, &tls.Config{Certificates: []tls.Certificate{cert}}, "", "S: +OK hi\n")
 	if err == nil || len(err.Error()) > 1200 {
 		t.Errorf("got %.300v", err)
 	}

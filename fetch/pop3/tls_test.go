@@ -3,76 +3,42 @@ package pop3
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"popfetch/internal/certtest"
 )
 
-// authority signs certificates for tests.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) authority {
+func newAuthority(t *testing.T) *certtest.Authority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, err := certtest.NewAuthority("test authority")
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return authority{cert, key}
+	return ca
 }
 
-func (a authority) pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return pool
-}
-
-// issue makes a certificate for a name that ends at a time.
-func (a authority) issue(t *testing.T, name string, end time.Time) tls.Certificate {
+func issue(t *testing.T, ca *certtest.Authority, r certtest.Request) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, err := ca.Issue(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "pop.example.org"},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: end,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	if name != "" {
-		template.DNSNames = []string{name}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return cert
+}
+
+// issueFor makes a certificate for a server with these DNS names.
+func issueFor(t *testing.T, ca *certtest.Authority, names ...string) tls.Certificate {
+	t.Helper()
+	return issue(t, ca, certtest.Request{Names: names})
 }
 
 // secure connects a client to a server that plays before in clear text, does a
@@ -113,7 +79,6 @@ func secure(t *testing.T, o *Options, server *tls.Config, before, after string) 
 
 func TestCertificates(t *testing.T) {
 	ours, other := newAuthority(t), newAuthority(t)
-	hour := time.Now().Add(time.Hour)
 	unknown := new(x509.UnknownAuthorityError)
 	hostname := new(x509.HostnameError)
 	invalid := new(x509.CertificateInvalidError)
@@ -124,14 +89,14 @@ func TestCertificates(t *testing.T) {
 		want any
 		text string
 	}{
-		{name: "good", cert: ours.issue(t, "pop.example.org", hour)},
-		{name: "wildcard", cert: ours.issue(t, "*.example.org", hour)},
-		{name: "wrong name", cert: ours.issue(t, "pop.example.com", hour), want: hostname},
-		{name: "wide wildcard", cert: ours.issue(t, "*.org", hour), want: hostname},
-		{name: "name in CN only", cert: ours.issue(t, "", hour), want: hostname},
-		{name: "expired", cert: ours.issue(t, "pop.example.org", time.Now().Add(-time.Minute)), want: invalid},
-		{name: "unknown authority", cert: other.issue(t, "pop.example.org", hour), want: unknown},
-		{name: "TLS 1.1", cert: ours.issue(t, "pop.example.org", hour), max: tls.VersionTLS11, text: "protocol version"},
+		{name: "good", cert: issueFor(t, ours, "pop.example.org")},
+		{name: "wildcard", cert: issueFor(t, ours, "*.example.org")},
+		{name: "wrong name", cert: issueFor(t, ours, "pop.example.com"), want: hostname},
+		{name: "wide wildcard", cert: issueFor(t, ours, "*.org"), want: hostname},
+		{name: "name in CN only", cert: issue(t, ours, certtest.Request{Subject: pkix.Name{CommonName: "pop.example.org"}}), want: hostname},
+		{name: "expired", cert: issue(t, ours, certtest.Request{Names: []string{"pop.example.org"}, End: time.Now().Add(-time.Minute)}), want: invalid},
+		{name: "unknown authority", cert: issueFor(t, other, "pop.example.org"), want: unknown},
+		{name: "TLS 1.1", cert: issueFor(t, ours, "pop.example.org"), max: tls.VersionTLS11, text: "protocol version"},
 	} {
 		for _, security := range []Security{ImplicitTLS, StartTLS} {
 			t.Run(tt.name, func(t *testing.T) {
@@ -140,7 +105,7 @@ func TestCertificates(t *testing.T) {
 				if security == StartTLS {
 					before, after = "+OK\r\n", "C: QUIT\nS: +OK\n"
 				}
-				c, err := secure(t, &Options{Security: security, TLS: &tls.Config{RootCAs: ours.pool()}}, server, before, after)
+				c, err := secure(t, &Options{Security: security, TLS: &tls.Config{RootCAs: ours.Pool()}}, server, before, after)
 				if tt.want == nil && tt.text == "" {
 					if err != nil {
 						t.Fatal(err)
@@ -170,8 +135,8 @@ func TestCertificates(t *testing.T) {
 
 func TestServerNameOfTheCaller(t *testing.T) {
 	ca := newAuthority(t)
-	o := &Options{TLS: &tls.Config{RootCAs: ca.pool(), ServerName: "mail.example.net"}}
-	server := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "mail.example.net", time.Now().Add(time.Hour))}}
+	o := &Options{TLS: &tls.Config{RootCAs: ca.Pool(), ServerName: "mail.example.net"}}
+	server := &tls.Config{Certificates: []tls.Certificate{issueFor(t, ca, "mail.example.net")}}
 	if _, err := secure(t, o, server, "", "S: +OK hi\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -215,8 +180,8 @@ func TestStartTLSNonsense(t *testing.T) {
 // What was learned in clear text is forgotten.
 func TestStartTLSForgets(t *testing.T) {
 	ca := newAuthority(t)
-	server := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "pop.example.org", time.Now().Add(time.Hour))}}
-	c, err := secure(t, &Options{Security: StartTLS, TLS: &tls.Config{RootCAs: ca.pool()}}, server, "+OK\r\n", "")
+	server := &tls.Config{Certificates: []tls.Certificate{issueFor(t, ca, "pop.example.org")}}
+	c, err := secure(t, &Options{Security: StartTLS, TLS: &tls.Config{RootCAs: ca.Pool()}}, server, "+OK\r\n", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +208,7 @@ func TestNoTLSOnThisPort(t *testing.T) {
 // A TLS connection that ends without a farewell in a message is cut off.
 func TestTruncationInABody(t *testing.T) {
 	ca := newAuthority(t)
-	server := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "pop.example.org", time.Now().Add(time.Hour))}}
+	server := &tls.Config{Certificates: []tls.Certificate{issueFor(t, ca, "pop.example.org")}}
 	client, conn := tcpPair(t)
 	done := make(chan struct{})
 	go func() {
@@ -257,7 +222,7 @@ func TestTruncationInABody(t *testing.T) {
 			io.WriteString(secured, reply)
 		}
 	}()
-	c, err := NewClient(t.Context(), client, "pop.example.org", &Options{TLS: &tls.Config{RootCAs: ca.pool()}})
+	c, err := NewClient(t.Context(), client, "pop.example.org", &Options{TLS: &tls.Config{RootCAs: ca.Pool()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,11 @@ var (
 		"popfetch/internal/config":          {},
 		"popfetch/fetch":                    {"deliver", "fetch/pop3", "state"},
 		"popfetch/fetch/pop3":               {},
-		"popfetch/fetch/pop3/pop3test":      {},
+		"popfetch/fetch/pop3/pop3test":      {"internal/certtest"},
+		"popfetch/internal/certtest":        {},
+		"popfetch/internal/dovecottest":     {"internal/certtest"},
+		"popfetch/internal/ptytest":         {},
+		"popfetch/internal/servertest":      {"internal/certtest", "internal/dovecottest"},
 		"popfetch/fetch/pop3/pop3test/demo": {"fetch/pop3/pop3test"},
 		"popfetch/deliver":                  {},
 		"popfetch/deliver/maildir":          {"deliver", "internal/durable"},
@@ -25,7 +29,7 @@ var (
 		"popfetch/deliver/delivertest":      {"deliver"},
 		"popfetch/internal/durable/model":   {"internal/durable"},
 		"popfetch/internal/torture":         {},
-		"popfetch/bench":                    {"state"},
+		"popfetch/bench":                    {"state", "internal/certtest", "internal/dovecottest"},
 		"popfetch/state":                    {"internal/durable"},
 	}
 	libraries = map[string][]string{

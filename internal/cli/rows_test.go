@@ -3,26 +3,21 @@
 package cli_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"popfetch/fetch/pop3/pop3test"
+	"popfetch/internal/certtest"
 )
 
 // hostile is what a server says to harm a terminal or the reader of a log.
@@ -122,23 +117,17 @@ func TestRowS30S31S32TextsOfServers(t *testing.T) {
 // longName is one that no line of a log should hold.
 func longName() string { return strings.Repeat("o", 30_000) }
 
-// hostileCertificate is one whose names are made to be shown, and a file with it.
+// hostileCertificate is one whose names harm a terminal that shows them as they are.
 func hostileCertificate(t *testing.T) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, err := certtest.SelfSigned(certtest.Request{
+		Subject: pkix.Name{CommonName: "\x1b]0;x\a\npopfetch: work: update\u202e\u009b2J", Organization: []string{longName()}},
+		Names:   []string{"\x1b[2J\npopfetch: work: update", strings.Repeat("a.", 10_000) + "b"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := pkix.Name{CommonName: "\x1b]0;x\a\npopfetch: work: update\u202e\u009b2J", Organization: []string{longName()}}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: name, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"\x1b[2J\npopfetch: work: update", strings.Repeat("a.", 10_000) + "b"},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return cert
 }
 
 // S30: so are the names in a certificate.

@@ -1,17 +1,12 @@
 package pop3test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
-	"time"
+
+	"popfetch/internal/certtest"
 )
 
 // serverTLS returns what to serve TLS with: config, or for nil one with a
@@ -20,41 +15,11 @@ func serverTLS(config *tls.Config) (*tls.Config, error) {
 	if config != nil {
 		return config.Clone(), nil
 	}
-	cert, err := selfSigned()
+	cert, err := certtest.SelfSigned(certtest.Localhost())
 	if err != nil {
-		return nil, fmt.Errorf("make a certificate for pop3test: %w", err)
+		return nil, fmt.Errorf("pop3test: %w", err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{cert}}, nil
-}
-
-// selfSigned makes a certificate for the loopback host that is its own issuer.
-func selfSigned() (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: "pop3test"},
-		NotBefore:             now.Add(-time.Hour),
-		NotAfter:              now.Add(24 * time.Hour),
-		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-		DNSNames:              []string{"localhost"},
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
 // chains returns the DER certificates that config serves.

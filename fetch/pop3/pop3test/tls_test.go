@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"popfetch/internal/certtest"
 )
 
 func TestImplicitTLS(t *testing.T) {
@@ -48,7 +50,7 @@ func TestCertificate(t *testing.T) {
 }
 
 func TestOwnTLSConfig(t *testing.T) {
-	cert, err := selfSigned()
+	cert, err := certtest.SelfSigned(certtest.Localhost())
 	if err != nil {
 		t.Fatal(err)
 	}
