@@ -48,7 +48,7 @@ func (p popfetch) setUp(home string, j job) (command, error) {
 
 // remember writes a state file that knows all messages of the job.
 func (popfetch) remember(db string, j job) error {
-	store, err := state.Open(db, 0)
+	store, err := state.File{Path: db}.Open()
 	if err != nil {
 		return err
 	}

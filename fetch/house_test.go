@@ -101,7 +101,7 @@ func (h *house) restart() {
 	if h.store != nil {
 		h.store.Close()
 	}
-	store, err := state.Open(filepath.Join(h.dir, "state.db"), 0)
+	store, err := state.File{Path: filepath.Join(h.dir, "state.db")}.Open()
 	if err != nil {
 		h.t.Fatal(err)
 	}

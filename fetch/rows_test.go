@@ -56,7 +56,7 @@ func TestRowU10MillionUniqueIDs(t *testing.T) {
 	if os.Getenv("POPFETCH_TORTURE") == "1" {
 		ids = 1_000_000
 	}
-	store, err := state.Open(filepath.Join(scratch(t), "state.db"), 0)
+	store, err := state.File{Path: filepath.Join(scratch(t), "state.db")}.Open()
 	if err != nil {
 		t.Fatal(err)
 	}

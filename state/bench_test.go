@@ -78,7 +78,7 @@ func BenchmarkOpen100k(b *testing.B) {
 	path := benchmarkStore(b, 100_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		s, err := Open(path, 0)
+		s, err := fileAt(path).Open()
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -3,9 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -24,9 +22,7 @@ import (
 //	                    tally    of ids and of intents
 //	                    facts    of the server
 //
-// Values are sealed, see record.go. Beside the file stand PATH.lock and, once
-// they are made, PATH.bak (see Snapshot) and PATH.damaged-* (see Restore).
-// PATH.new-* and PATH.bak.new-* are not whole yet, see removeLeftovers.
+// Values are sealed, see record.go. File says what stands beside the file.
 type Bolt struct {
 	path     string
 	id       string
@@ -54,65 +50,6 @@ var (
 	_ Store    = (*Bolt)(nil)
 	_ Maildrop = (*maildrop)(nil)
 )
-
-// Open opens the store at path for this process alone, and makes it, with the
-// directories above it, where there is none. It waits for another process that
-// holds it for the time of wait, at least trying once.
-//
-// Beside path stands path.lock, which is never removed. A new store is made as
-// path.new-* and renamed when it is whole, so a first start may be killed at
-// any point. A path on a network file system is refused, see checkPlace.
-//
-// The whole structure of the file is checked, which reads it once. The errors
-// are ErrLocked, ErrDamaged, ErrLost, ErrVersion, or say why the file cannot be used. Where
-// a power cut has torn the last commit, the store is as it was before it.
-//
-// A file of more than 8 MiB, more than half of which is free, is compacted first,
-// see Compaction.
-func Open(path string, wait time.Duration) (*Bolt, error) {
-	if err := prepareDir(filepath.Dir(path)); err != nil {
-		return nil, fmt.Errorf("state file %s: %w", path, err)
-	}
-	return open(path, wait, false)
-}
-
-// OpenReadOnly opens the store at path for a look: Commit returns ErrReadOnly.
-// Where there is no file it returns an empty store and makes nothing. It takes
-// the same lock as Open, for commits would pull the pages away under a reader.
-func OpenReadOnly(path string, wait time.Duration) (*Bolt, error) {
-	_, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(path + snapshotSuffix); err == nil {
-			return nil, fmt.Errorf("state file %s: %w", path, ErrLost)
-		}
-		return &Bolt{path: path, readOnly: true}, nil
-	}
-	return open(path, wait, true)
-}
-
-func open(path string, wait time.Duration, readOnly bool) (*Bolt, error) {
-	l, err := lockFor(path, wait)
-	if err != nil {
-		return nil, err
-	}
-	s := &Bolt{path: path, readOnly: readOnly, lock: l}
-	if err := s.open(wait); err != nil {
-		return nil, errors.Join(err, l.release())
-	}
-	return s, nil
-}
-
-// lockFor takes the lock of the store at path.
-func lockFor(path string, wait time.Duration) (*lock, error) {
-	err := checkPlace(filepath.Dir(path))
-	if err == nil {
-		var l *lock
-		if l, err = acquire(path+".lock", wait); err == nil {
-			return l, nil
-		}
-	}
-	return nil, fmt.Errorf("state file %s: %w", path, err)
-}
 
 // open opens the file under the lock.
 func (s *Bolt) open(wait time.Duration) error {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"iter"
@@ -35,7 +36,7 @@ func TestModesDoNotDependOnTheUmask(t *testing.T) {
 	for _, mask := range []int{0o000, 0o022, 0o077, 0o777} {
 		dir := t.TempDir()
 		old := syscall.Umask(mask)
-		s, err := Open(filepath.Join(dir, "a", "b", "state.db"), time.Second)
+		s, err := (File{Path: filepath.Join(dir, "a", "b", "state.db"), Wait: time.Second}).Open()
 		syscall.Umask(old)
 		if err != nil {
 			t.Fatal(err)
@@ -87,8 +88,8 @@ func TestOpenRefuses(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for _, open := range []func(string, time.Duration) (*Bolt, error){Open, OpenReadOnly} {
-				_, err := open(path, 0)
+			for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenReadOnly} {
+				_, err := open(fileAt(path))
 				if err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), path+suffix) {
 					t.Errorf("%s at state.db%s: %v", words, suffix, err)
 				}
@@ -106,14 +107,14 @@ func TestOpenRefusesADirectoryOfEverybody(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "state.db")
-	if _, err := Open(path, 0); err == nil || !strings.Contains(err.Error(), "chmod o-w "+dir) {
+	if _, err := fileAt(path).Open(); err == nil || !strings.Contains(err.Error(), "chmod o-w "+dir) {
 		t.Errorf("in a directory of mode 0777: %v", err)
 	}
 	if err := os.Chmod(dir, 0o777|fs.ModeSticky); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, mustOpen(t, path))
-	if _, err := Open(filepath.Join(path, "state.db"), 0); err == nil || !strings.Contains(err.Error(), "not a directory") {
+	if _, err := fileAt(filepath.Join(path, "state.db")).Open(); err == nil || !strings.Contains(err.Error(), "not a directory") {
 		t.Errorf("below a file: %v", err)
 	}
 }
@@ -160,7 +161,7 @@ func TestNewStoreNeverReplacesAFile(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	path := newPath(t)
 	for _, missing := range []string{path, filepath.Join(path, "no", "such", "dir")} {
-		s, err := OpenReadOnly(missing, 0)
+		s, err := fileAt(missing).OpenReadOnly()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +185,7 @@ func TestReadOnly(t *testing.T) {
 	w := mustOpen(t, path)
 	mustCommit(t, w.Maildrop("me@host"), Change{Put: entries(0, 10)})
 	want := mustRead(t, w)
-	if _, err := OpenReadOnly(path, 0); !errors.Is(err, ErrLocked) {
+	if _, err := fileAt(path).OpenReadOnly(); !errors.Is(err, ErrLocked) {
 		t.Errorf("beside a writer: %v", err)
 	}
 	mustClose(t, w)
@@ -192,7 +193,7 @@ func TestReadOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := OpenReadOnly(path, 0)
+	s, err := fileAt(path).OpenReadOnly()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,17 +237,23 @@ func TestUnknownMaildropIsEmpty(t *testing.T) {
 	}
 }
 
-func TestNewerFormat(t *testing.T) {
-	path := newPath(t)
-	s := mustOpen(t, path)
+// setFormat makes the file of a store one of another format.
+func setFormat(t *testing.T, s *Bolt, format uint32) {
+	t.Helper()
 	if err := s.db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte(metaName)).Put([]byte(formatName), seal([]byte(formatName), []byte{0, 0, 0, 2}))
+		return tx.Bucket([]byte(metaName)).Put([]byte(formatName), seal([]byte(formatName), binary.BigEndian.AppendUint32(nil, format)))
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestNewerFormat(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	setFormat(t, s, formatVersion+1)
 	mustClose(t, s)
 	for range 2 { // the lock is free again after the refusal
-		if _, err := Open(path, 0); !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), path) {
+		if _, err := fileAt(path).Open(); !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), path) {
 			t.Errorf("format 2: %v", err)
 		}
 	}
@@ -278,7 +285,7 @@ func TestForeignDatabase(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path, 0); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "not a popfetch state file") {
+	if _, err := fileAt(path).Open(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "not a popfetch state file") {
 		t.Error(err)
 	}
 }

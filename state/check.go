@@ -1,126 +1,82 @@
 package state
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
+	"io/fs"
+	"iter"
 	"os"
+	"time"
 )
 
-// The parts of bbolt's file format, version 2, that are checked before bbolt
-// sees the file: it believes what it reads, and a page that makes no sense ends
-// in a panic on whatever goroutine it is met, in an endless recursion, or, where
-// the list of free pages is wrong, in a write over pages in use. Numbers are in
-// the byte order of the machine.
-const (
-	boltMagic   = 0xED0CDAED
-	boltVersion = 2
-
-	pageHeader = 16 // id uint64, flags uint16, count uint16, overflow uint32
-	metaSize   = 64 // checksum included
-	noFreelist = ^uint64(0)
-
-	minPageSize = 1 << 10
-	maxPageSize = 16 << 20
-)
-
-// boltMeta is what a meta page says.
-type boltMeta struct {
-	pageSize int64
-	root     uint64 // page of the root bucket
-	freelist uint64 // page of the list of free pages
-	pages    uint64 // pages in use or free; what lies beyond is not used yet
-	txid     uint64 // the meta page with the greater one counts
+// Report is what Check has found.
+type Report struct {
+	ID        string    // of the store, see Store
+	Maildrops int       // with or without ids
+	IDs       int       // unique-ids of all maildrops
+	Intents   int       // open intents of all maildrops
+	Failures  int       // ids that were tried and not delivered yet
+	Octets    int64     // size of the file
+	Free      float64   // share of its pages that are free, 0 to 1; see Compact
+	Snapshot  time.Time // when the last snapshot was made, zero where there is none
 }
 
-// usage says what the pages of a file are used for.
-type usage struct {
-	size  int64  // of the file in octets
-	pages uint64 // in use or free; the file may have room for more behind them
-	free  uint64
-	page  int64 // octets of a page
-}
-
-// share returns the share of the free pages, from 0 to 1.
-func (u usage) share() float64 { return float64(u.free) / float64(max(u.pages, 1)) }
-
-// checkFile says whether a file is a whole bbolt file: its meta pages, every
-// page that can be reached from them, and the list of free pages. What the
-// values are is not looked at. It reads, and never maps.
-func checkFile(f *os.File) (usage, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return usage{}, err
-	}
-	size := info.Size()
-	if size == 0 {
-		return usage{}, errors.New("it is empty")
-	}
-	m, err := findMeta(f, size)
-	if err != nil {
-		return usage{}, err
-	}
-	switch {
-	case m.pages < 4 || m.pages > uint64(size/m.pageSize):
-		return usage{}, fmt.Errorf("it has %d octets where %d pages of %d octets were written", size, m.pages, m.pageSize)
-	case m.freelist == noFreelist:
-		// bbolt would look for the free pages on a goroutine of its own.
-		return usage{}, errors.New("it has no list of free pages")
-	}
-	w := &walker{file: f, meta: m, used: make([]uint64, m.pages/64+1)}
-	err = w.walk()
-	return usage{size: size, pages: m.pages, free: w.free, page: m.pageSize}, err
-}
-
-// findMeta returns the meta page that counts. One of the two may be broken: it
-// is written last in a commit, and a power cut can tear it. The other one holds
-// the commit before it, whose pages are all still there.
-func findMeta(r io.ReaderAt, size int64) (boltMeta, error) {
-	m0, err0 := readMetaPage(r, 0)
-	if errors.Is(err0, ErrVersion) {
-		return m0, err0
-	}
-	if err0 == nil {
-		if m1, err := readMetaPage(r, m0.pageSize); err == nil && m1.pageSize == m0.pageSize && m1.txid > m0.txid {
-			return m1, nil
+// Check reads all of the file and changes nothing: its structure, every record,
+// every intent, and the tallies that show whether one is missing. The error is
+// ErrDamaged where anything cannot be read or is not what was written, one of those
+// of Open, or fs.ErrNotExist where there is neither file nor snapshot. Check does
+// not read the snapshot; Restore does.
+func (f File) Check() (r Report, err error) {
+	if _, err := os.Lstat(f.Path); err != nil {
+		if _, there := os.Lstat(f.Path + snapshotSuffix); errors.Is(err, fs.ErrNotExist) && there == nil {
+			err = ErrLost
 		}
-		return m0, nil
+		return r, fmt.Errorf("state file %s: check: %w", f.Path, err)
 	}
-	// The page size is in the meta page, and the second meta page is one page on.
-	for at := int64(minPageSize); at <= maxPageSize && at < size; at *= 2 {
-		if m1, err := readMetaPage(r, at); err == nil && m1.pageSize == at {
-			return m1, nil
+	s, err := f.open(true)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if r, err = s.count(); err != nil {
+		return Report{}, err
+	}
+	switch info, err := os.Lstat(f.Path + snapshotSuffix); {
+	case err == nil:
+		r.Snapshot = info.ModTime()
+	case !errors.Is(err, fs.ErrNotExist):
+		return Report{}, fmt.Errorf("state file %s: check: %w", f.Path, err)
+	}
+	return r, nil
+}
+
+// count reads everything and counts it. The tallies tell whether anything is
+// missing.
+func (s *Bolt) count() (Report, error) {
+	r := Report{ID: s.id, Octets: s.used.size, Free: s.used.share()}
+	keys, err := s.Keys()
+	if err != nil {
+		return r, err
+	}
+	r.Maildrops = len(keys)
+	for _, key := range keys {
+		m := s.Maildrop(key)
+		open, err := m.Intents()
+		if err != nil {
+			return r, err
+		}
+		r.Intents += len(open)
+		if err := m.Scan(func(known iter.Seq2[[]byte, Record]) error {
+			for _, rec := range known {
+				r.IDs++
+				if rec.Failures > 0 && !rec.Seen() {
+					r.Failures++
+				}
+			}
+			return nil
+		}); err != nil {
+			return r, err
 		}
 	}
-	return boltMeta{}, fmt.Errorf("neither meta page can be used: the first %w", err0)
-}
-
-func readMetaPage(r io.ReaderAt, at int64) (boltMeta, error) {
-	var page [pageHeader + metaSize]byte
-	if _, err := r.ReadAt(page[:], at); err != nil {
-		return boltMeta{}, fmt.Errorf("cannot be read: %w", err)
-	}
-	var (
-		b    = page[pageHeader:]
-		u32  = binary.NativeEndian.Uint32
-		u64  = binary.NativeEndian.Uint64
-		sum  = fnv.New64a()
-		meta = boltMeta{pageSize: int64(u32(b[8:])), root: u64(b[16:]), freelist: u64(b[32:]), pages: u64(b[40:]), txid: u64(b[48:])}
-	)
-	sum.Write(b[:metaSize-8])
-	switch v := u32(b[4:]); {
-	case u32(b) != boltMagic:
-		return meta, errors.New("has the wrong magic number")
-	case u64(b[metaSize-8:]) != sum.Sum64():
-		return meta, errBroken
-	case v > boltVersion:
-		return meta, fmt.Errorf("%w: bbolt format %d, this popfetch knows %d", ErrVersion, v, boltVersion)
-	case v < boltVersion:
-		return meta, fmt.Errorf("is of bbolt format %d", v)
-	case meta.pageSize < minPageSize || meta.pageSize > maxPageSize || meta.pageSize&(meta.pageSize-1) != 0:
-		return meta, fmt.Errorf("says a page has %d octets", meta.pageSize)
-	}
-	return meta, nil
+	return r, nil
 }

@@ -27,24 +27,24 @@ func (u usage) wasteful() bool {
 	return int64(u.pages)*u.page > compactFrom && 2*u.free > u.pages
 }
 
-// Compact writes the store at path anew without its free pages, and puts the
-// copy in its place once it is durable and has been read whole. bbolt never
-// makes a file smaller by itself. It needs the lock like Open, and free space
-// for the copy. It returns the size in octets before and after. The old file
-// stands until the copy is whole, so an error or a crash loses nothing.
-func Compact(path string, wait time.Duration) (before, after int64, err error) {
-	if _, err := os.Lstat(path); err != nil {
-		return 0, 0, fmt.Errorf("state file %s: compact: %w", path, err)
+// Compact writes the store to a new file without its free pages, reads that whole,
+// and puts it in the place of the old one once it is durable. bbolt never makes a
+// file smaller by itself. Compact needs free space for the copy. It returns the size
+// in octets before and after. The old file stands until the copy is whole, so an
+// error or a crash loses nothing.
+func (f File) Compact() (before, after int64, err error) {
+	if _, err := os.Lstat(f.Path); err != nil {
+		return 0, 0, fmt.Errorf("state file %s: compact: %w", f.Path, err)
 	}
-	l, err := lockFor(path, wait)
+	l, err := f.lock()
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, l.release()) }()
-	if err := removeLeftovers(path); err != nil {
-		return 0, 0, fmt.Errorf("state file %s: compact: %w", path, err)
+	if err := removeLeftovers(f.Path); err != nil {
+		return 0, 0, fmt.Errorf("state file %s: compact: %w", f.Path, err)
 	}
-	c, _ := compact(path)
+	c, _ := compact(f.Path)
 	return c.Before, c.After, c.Err
 }
 

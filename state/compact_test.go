@@ -23,12 +23,12 @@ func TestCompact(t *testing.T) {
 	put[3].Intent = &Intent{Kind: "maildir", Note: "x"}
 	mustCommit(t, s.Maildrop("you@host"), Change{Put: put})
 	want, id := mustRead(t, s), s.ID()
-	if _, _, err := Compact(path, 0); !errors.Is(err, ErrLocked) {
+	if _, _, err := fileAt(path).Compact(); !errors.Is(err, ErrLocked) {
 		t.Errorf("of a store in use: %v", err)
 	}
 	mustClose(t, s)
 
-	before, after, err := Compact(path, 0)
+	before, after, err := fileAt(path).Compact()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestCompact(t *testing.T) {
 
 func TestCompactOfNothingOrOfADamagedFile(t *testing.T) {
 	path := newPath(t)
-	if _, _, err := Compact(path, 0); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := fileAt(path).Compact(); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
@@ -64,7 +64,7 @@ func TestCompactOfNothingOrOfADamagedFile(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Compact(path, 0); !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), ".new-") {
+	if _, _, err := fileAt(path).Compact(); !errors.Is(err, ErrDamaged) || strings.Contains(err.Error(), ".new-") {
 		t.Errorf("a record that does not match its checksum: %v", err)
 	}
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(data) {
@@ -96,11 +96,11 @@ func wasteful(t testing.TB, left int) (path string, holds contents) {
 
 func TestOpenCompacts(t *testing.T) {
 	path, want := wasteful(t, 500)
-	before, err := Check(path, 0)
+	before, err := fileAt(path).Check()
 	if err != nil || before.Free < 0.5 || before.Octets < compactFrom {
 		t.Fatalf("%+v, %v", before, err)
 	}
-	s, err := OpenReadOnly(path, 0)
+	s, err := fileAt(path).OpenReadOnly()
 	if err != nil || s.Compaction() != (Compaction{}) {
 		t.Fatalf("to read only: %+v, %v", s.Compaction(), err)
 	}
@@ -113,7 +113,7 @@ func TestOpenCompacts(t *testing.T) {
 	}
 	mustCommit(t, s.Maildrop("you@host"), stepChange(1))
 	mustClose(t, s)
-	if after, err := Check(path, 0); err != nil || after.Octets != c.After || after.Free > 0.5 {
+	if after, err := fileAt(path).Check(); err != nil || after.Octets != c.After || after.Free > 0.5 {
 		t.Errorf("%+v, %v", after, err)
 	}
 	if s := mustOpen(t, path); s.Compaction() != (Compaction{}) {

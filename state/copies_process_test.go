@@ -17,20 +17,20 @@ import (
 func playCopies(part, path string) error {
 	switch part {
 	case "restore":
-		_, err := Restore(path, 0)
+		_, err := fileAt(path).Restore(true)
 		return err
 	case "compact":
-		_, _, err := Compact(path, 0)
+		_, _, err := fileAt(path).Compact()
 		return err
 	}
 	for n := 0; part == "restores"; n++ {
-		if _, err := Restore(path, 0); err != nil {
+		if _, err := fileAt(path).Restore(true); err != nil {
 			return err
 		}
 		fmt.Println(n)
 	}
 	for n := 0; part == "compactions"; n++ {
-		s, err := Open(path, 0)
+		s, err := fileAt(path).Open()
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func playCopies(part, path string) error {
 			return err
 		}
 		fmt.Println(n)
-		if _, _, err := Compact(path, 0); err != nil {
+		if _, _, err := fileAt(path).Compact(); err != nil {
 			return err
 		}
 	}
@@ -56,11 +56,11 @@ func playNoSpace(path string) error {
 	say := func(what string, err error) { // bbolt does not wrap every error
 		fmt.Println(what, err != nil && strings.Contains(err.Error(), syscall.EFBIG.Error()))
 	}
-	_, _, err := Compact(path, 0)
+	_, _, err := fileAt(path).Compact()
 	say("compact", err)
-	_, err = Restore(path, 0)
+	_, err = fileAt(path).Restore(true)
 	say("restore", err)
-	s, err := Open(path, 0)
+	s, err := fileAt(path).Open()
 	if err != nil {
 		return err
 	}

@@ -49,20 +49,21 @@ func copyFile(to, from string) error {
 
 // openCopy opens a file that no other process uses, and reads all of it. The
 // caller closes it with closeFile.
-func openCopy(path string) (*Bolt, error) {
+func openCopy(path string) (*Bolt, Report, error) {
 	c := &Bolt{path: path, readOnly: true}
 	if err := c.open(time.Second); err != nil {
-		return nil, ofCopy(err)
+		return nil, Report{}, ofCopy(err)
 	}
-	if _, err := c.count(); err != nil {
-		return nil, errors.Join(ofCopy(err), c.closeFile())
+	r, err := c.count()
+	if err != nil {
+		return nil, Report{}, errors.Join(ofCopy(err), c.closeFile())
 	}
-	return c, nil
+	return c, r, nil
 }
 
 // verifyCopy says why a new file is not a whole copy of the store with an id.
 func verifyCopy(path, id string) error {
-	c, err := openCopy(path)
+	c, _, err := openCopy(path)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func tryFile(t testing.TB, path string, data []byte) (contents, error) {
 		t.Fatal(err)
 	}
 	var got contents
-	s, err := Open(path, 0)
+	s, err := fileAt(path).Open()
 	if err == nil {
 		got, err = read(s)
 		_ = s.Close()
@@ -68,7 +68,7 @@ func tryFile(t testing.TB, path string, data []byte) (contents, error) {
 	if after, err := os.ReadFile(path); err != nil || string(after) != string(data) {
 		t.Errorf("a damaged file was changed (%v)", err)
 	}
-	if s, err := Open(path, 0); err == nil {
+	if s, err := fileAt(path).Open(); err == nil {
 		_ = s.Close()
 	} else if errors.Is(err, ErrLocked) {
 		t.Errorf("the lock has stayed: %v", err)
@@ -226,7 +226,7 @@ func TestFileCutUnderAnOpenStore(t *testing.T) {
 			t.Errorf("%s again: %v", what, err)
 		}
 		mustClose(t, s)
-		if _, err := Open(path, 0); !errors.Is(err, ErrDamaged) {
+		if _, err := fileAt(path).Open(); !errors.Is(err, ErrDamaged) {
 			t.Errorf("open after %s: %v", what, err)
 		}
 		if err := os.WriteFile(path, data, 0o600); err != nil { // restored

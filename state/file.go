@@ -6,115 +6,74 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
-
-	"popfetch/internal/durable"
+	"time"
 )
 
-// openPlain opens a regular file that only its owner can change, and nothing
-// else: no symbolic link, FIFO, device or directory. With O_CREATE it makes the
-// file with mode 0600, whatever the umask.
+// File is the place of a store on disk, and what can be done with the file while
+// no store is open. Every method takes the lock of the file, which one process
+// holds at a time, and returns ErrLocked where it does not get it within Wait.
 //
-// What stands at path may be of anybody's making, so it is looked at before
-// (opening a device can have effects), opened so that it cannot block, and
-// looked at again through the descriptor.
-func openPlain(path string, flag int) (*os.File, error) {
-	info, err := os.Lstat(path)
-	switch {
-	case err == nil:
-		flag &^= os.O_CREATE | os.O_EXCL
-		if err := checkPlain(path, info); err != nil {
-			return nil, err
+// Beside Path stand Path.lock, which is never removed, and, once they are made,
+// Path.bak (see Bolt.Snapshot) and Path.damaged-TIME (see Restore). Path.new-* and
+// Path.bak.new-* are files that are not whole yet, see removeLeftovers.
+type File struct {
+	Path string
+	// Wait is how long a method waits for the lock. It tries once at least.
+	Wait time.Duration
+}
+
+// Open opens the store for this process alone. It makes the file, and the
+// directories above it, where there are none, so that a first start may be killed
+// at any point: the file appears under its name when it is whole. A path on a
+// network file system is refused, see checkPlace.
+//
+// Open checks the whole structure of the file, which reads it once. The errors are
+// ErrLocked, ErrDamaged, ErrLost, ErrVersion, or say why the file cannot be used.
+// Where a power cut has torn the last commit, the store is as it was before it.
+//
+// Open first compacts a file of more than 8 MiB of which more than half is free,
+// see Bolt.Compaction.
+func (f File) Open() (*Bolt, error) {
+	if err := prepareDir(filepath.Dir(f.Path)); err != nil {
+		return nil, fmt.Errorf("state file %s: %w", f.Path, err)
+	}
+	return f.open(false)
+}
+
+// OpenReadOnly opens the store for reading: Commit and Snapshot return ErrReadOnly.
+// Where there is no file it returns an empty store and makes nothing. It takes the
+// same lock as Open, because a commit would overwrite pages under the reader.
+func (f File) OpenReadOnly() (*Bolt, error) {
+	_, err := os.Lstat(f.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(f.Path + snapshotSuffix); err == nil {
+			return nil, fmt.Errorf("state file %s: %w", f.Path, ErrLost)
 		}
-	case !errors.Is(err, fs.ErrNotExist) || flag&os.O_CREATE == 0:
-		return nil, err
+		return &Bolt{path: f.Path, readOnly: true}, nil
 	}
-	f, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if info, err = f.Stat(); err == nil {
-		err = checkPlain(path, info)
-	}
-	if err == nil && flag&os.O_CREATE != 0 {
-		err = f.Chmod(0o600)
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	return f.open(true)
 }
 
-func checkPlain(path string, info fs.FileInfo) error {
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("open %s: it is %s, and has to be a regular file", path, kind(info.Mode()))
+func (f File) open(readOnly bool) (*Bolt, error) {
+	l, err := f.lock()
+	if err != nil {
+		return nil, err
 	}
-	if perm := info.Mode().Perm(); perm&0o022 != 0 {
-		return fmt.Errorf("open %s: others can change it (mode %#o); see that it is yours, then: chmod 600 %s", path, perm, path)
+	s := &Bolt{path: f.Path, readOnly: readOnly, lock: l}
+	if err := s.open(f.Wait); err != nil {
+		return nil, errors.Join(err, l.release())
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		if me := os.Geteuid(); int(st.Uid) != me && st.Uid != 0 {
-			return fmt.Errorf("open %s: it belongs to user %d, and popfetch runs as user %d", path, st.Uid, me)
+	return s, nil
+}
+
+// lock takes the lock of the file.
+func (f File) lock() (*lock, error) {
+	err := checkPlace(filepath.Dir(f.Path))
+	if err == nil {
+		var l *lock
+		if l, err = acquire(f.Path+".lock", f.Wait); err == nil {
+			return l, nil
 		}
 	}
-	return nil
-}
-
-func kind(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return "a symbolic link"
-	case m.IsDir():
-		return "a directory"
-	case m&fs.ModeNamedPipe != 0:
-		return "a FIFO"
-	case m&fs.ModeSocket != 0:
-		return "a socket"
-	}
-	return "a device"
-}
-
-// prepareDir makes dir and the parents that it lacks, mode 0700, and makes their
-// entries durable. It refuses a directory in which anybody could put another file
-// in the place of ours: dir itself, or the one below which it is made.
-func prepareDir(dir string) error {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	deepest := dir
-	err = checkDir(deepest)
-	for errors.Is(err, fs.ErrNotExist) && deepest != filepath.Dir(deepest) {
-		deepest = filepath.Dir(deepest)
-		err = checkDir(deepest)
-	}
-	if err != nil || deepest == dir {
-		return err
-	}
-	return durable.OS{}.MakeDirs(dir)
-}
-
-func checkDir(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("open %s: it is not a directory", dir)
-	}
-	// In a sticky directory nobody can replace the files of another.
-	if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
-		return fmt.Errorf("open %s: anybody can replace files in it (mode %#o); try: chmod o-w %s", dir, info.Mode().Perm(), dir)
-	}
-	return nil
-}
-
-// syncDir makes the entries of a directory durable.
-func syncDir(dir string) error {
-	d, err := durable.OS{}.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil, fmt.Errorf("state file %s: %w", f.Path, err)
 }

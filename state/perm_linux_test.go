@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // asNobody calls fn with the file permissions of a user who owns nothing, also
@@ -39,8 +38,8 @@ func TestNoPermission(t *testing.T) {
 				"below it":            filepath.Join(readOnly, "a", "state.db"),
 				"file of mode 0":      shut,
 			} {
-				for _, open := range []func(string, time.Duration) (*Bolt, error){Open, OpenReadOnly} {
-					s, err := open(path, 0)
+				for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenReadOnly} {
+					s, err := open(fileAt(path))
 					if err == nil && s.ID() == "" {
 						continue // a missing file is an empty store to look at
 					}

@@ -43,7 +43,7 @@ func play(part, path string) error {
 	case "restore", "restores", "compact", "compactions", "no space":
 		return playCopies(part, path)
 	}
-	s, err := Open(path, 0)
+	s, err := fileAt(path).Open()
 	if err != nil {
 		return err
 	}
@@ -152,8 +152,8 @@ func TestTwoProcessesCompeteForTheLock(t *testing.T) {
 	path := newPath(t)
 	p := start(t, "hold", path)
 	p.line(t)
-	for _, open := range []func(string, time.Duration) (*Bolt, error){Open, OpenReadOnly} {
-		_, err := open(path, 30*time.Millisecond)
+	for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenReadOnly} {
+		_, err := open(File{Path: path, Wait: 30 * time.Millisecond})
 		if !errors.Is(err, ErrLocked) {
 			t.Fatalf("opened beside another process: %v", err)
 		}
@@ -165,7 +165,7 @@ func TestTwoProcessesCompeteForTheLock(t *testing.T) {
 	}
 	opened := make(chan error)
 	go func() {
-		s, err := Open(path, time.Minute)
+		s, err := File{Path: path, Wait: time.Minute}.Open()
 		if err == nil {
 			err = s.Close()
 		}
@@ -182,7 +182,7 @@ func TestTwoProcessesCompeteForTheLock(t *testing.T) {
 func TestTheSameProcessTwice(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
-	if _, err := Open(path, 0); !errors.Is(err, ErrLocked) {
+	if _, err := fileAt(path).Open(); !errors.Is(err, ErrLocked) {
 		t.Error(err)
 	}
 	mustClose(t, s)
@@ -197,7 +197,7 @@ func TestLockEndsWithAKilledProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = p.Wait()
-	s, err := Open(path, 0)
+	s, err := fileAt(path).Open()
 	if err != nil {
 		t.Fatal(err)
 	}

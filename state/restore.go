@@ -15,34 +15,69 @@ type Restored struct {
 	Kept string    // path of the file that stood there before, "" where none did
 }
 
-// Restore puts a copy of the last snapshot in the place of the store at path. It
-// takes the lock like Open. The snapshot stays, and is read whole first; where
-// there is none the error is fs.ErrNotExist, where it cannot be used one of those
-// of Open. The file that stands at path, damaged or not, is kept as
-// PATH.damaged-<UTC time>. There is a whole file at path at every moment, and
-// after an error it is the one that was there before, unless the error is that of
-// the last step, the sync of the directory.
-func Restore(path string, wait time.Duration) (r Restored, err error) {
-	bak := path + snapshotSuffix
+// HealthyError is the error of a Restore without force where the file is in order.
+type HealthyError struct {
+	Path string
+	IDs  int // unique-ids of all maildrops in it
+}
+
+func (e *HealthyError) Error() string {
+	return fmt.Sprintf("state file %s: restore: the file is in order, with %d unique-ids", e.Path, e.IDs)
+}
+
+// Restore puts a copy of the last snapshot in the place of the file. Without force
+// it does so only where Check finds the file damaged or lost. It reads the file
+// under the same lock under which it replaces it. Where the file is in order the
+// error is a *HealthyError, and any other reason why it cannot be read, such as
+// ErrVersion or a lock of another program, ends Restore too.
+//
+// The snapshot stays, and is read whole first. Where there is none the error is
+// fs.ErrNotExist, and where it cannot be used one of those of Open. The file that
+// stood there, damaged or not, is kept as Path.damaged-TIME (UTC). A whole file
+// stands at Path at every moment, and after an error it is the one that was there
+// before, unless the error is that of the last step, the sync of the directory.
+func (f File) Restore(force bool) (r Restored, err error) {
+	bak := f.Path + snapshotSuffix
 	if _, err := os.Lstat(bak); errors.Is(err, fs.ErrNotExist) {
-		return r, fmt.Errorf("state file %s: restore: there is no snapshot %s: %w", path, bak, fs.ErrNotExist)
+		return r, fmt.Errorf("state file %s: restore: there is no snapshot %s: %w", f.Path, bak, fs.ErrNotExist)
 	}
-	l, err := lockFor(path, wait)
+	l, err := f.lock()
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, l.release()) }()
-	if r, err = restore(path, bak); err != nil {
-		return r, fmt.Errorf("state file %s: restore: %w", path, err)
+	if !force {
+		if err := needsRestore(f.Path); err != nil {
+			return r, err
+		}
+	}
+	if r, err = restore(f.Path, bak); err != nil {
+		return r, fmt.Errorf("state file %s: restore: %w", f.Path, err)
 	}
 	return r, nil
+}
+
+// needsRestore returns nil where the file at path is damaged or lost. The caller
+// holds the lock.
+func needsRestore(path string) error {
+	c, r, err := openCopy(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged):
+		return nil
+	case err != nil:
+		return err
+	}
+	if err := c.closeFile(); err != nil {
+		return fmt.Errorf("state file %s: restore: %w", path, err)
+	}
+	return &HealthyError{Path: path, IDs: r.IDs}
 }
 
 func restore(path, bak string) (r Restored, err error) {
 	if err := removeLeftovers(path); err != nil {
 		return r, err
 	}
-	c, err := openCopy(bak)
+	c, _, err := openCopy(bak)
 	if err != nil {
 		return r, fmt.Errorf("the snapshot cannot be used: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -31,7 +32,7 @@ func TestRestoreYesterdays(t *testing.T) {
 	if err := os.Chtimes(path+snapshotSuffix, made, made); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Restore(path, 0)
+	r, err := fileAt(path).Restore(true)
 	if err != nil || !r.From.Equal(made) || !strings.HasPrefix(r.Kept, path+".damaged-2") {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -52,7 +53,7 @@ func TestRestoreYesterdays(t *testing.T) {
 	if !readCopy(t, path+snapshotSuffix).equal(snapshot) {
 		t.Error("a commit has changed the snapshot")
 	}
-	again, err := Restore(path, 0)
+	again, err := fileAt(path).Restore(true)
 	if err != nil || again.Kept == r.Kept {
 		t.Errorf("a second time: %+v, %v", again, err)
 	}
@@ -65,10 +66,10 @@ func TestRestoreOverADamagedFileOrNone(t *testing.T) {
 		if err := os.WriteFile(path, []byte(damage), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Open(path, 0); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "popfetch state restore") {
+		if _, err := fileAt(path).Open(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "popfetch state restore") {
 			t.Fatal(err)
 		}
-		r, err := Restore(path, 0)
+		r, err := fileAt(path).Restore(false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +83,7 @@ func TestRestoreOverADamagedFileOrNone(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := Restore(path, 0); err != nil || r.Kept != "" {
+	if r, err := fileAt(path).Restore(false); err != nil || r.Kept != "" {
 		t.Errorf("%+v, %v", r, err)
 	}
 	wantContents(t, mustOpen(t, path), snapshot)
@@ -93,7 +94,7 @@ func TestRestoreWithoutASnapshot(t *testing.T) {
 	path := newPath(t)
 	for range 2 {
 		before, _ := filepath.Glob(path + "*")
-		if _, err := Restore(path, 0); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "there is no snapshot "+path+snapshotSuffix) {
+		if _, err := fileAt(path).Restore(true); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "there is no snapshot "+path+snapshotSuffix) {
 			t.Error(err)
 		}
 		if after, _ := filepath.Glob(path + "*"); len(after) != len(before) {
@@ -121,7 +122,7 @@ func TestRestoreRefusesABadSnapshot(t *testing.T) {
 		if err := errors.Join(os.RemoveAll(bak), os.WriteFile(bak, []byte(good), 0o600), spoil()); err != nil {
 			t.Fatal(err)
 		}
-		r, err := Restore(path, 0)
+		r, err := fileAt(path).Restore(true)
 		if err == nil || r.Kept != "" || !strings.Contains(err.Error(), "the snapshot cannot be used") || !strings.Contains(err.Error(), bak) {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}
@@ -140,7 +141,7 @@ func TestRestoreRefusesABadSnapshot(t *testing.T) {
 func TestRestoreRefuses(t *testing.T) {
 	path, _, present := yesterday(t)
 	s := mustOpen(t, path)
-	if _, err := Restore(path, 0); !errors.Is(err, ErrLocked) {
+	if _, err := fileAt(path).Restore(true); !errors.Is(err, ErrLocked) {
 		t.Errorf("a store in use: %v", err)
 	}
 	wantContents(t, s, present)
@@ -153,12 +154,74 @@ func TestRestoreRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		before, _ := os.Lstat(path)
-		if _, err := Restore(path, 0); err == nil || !strings.Contains(err.Error(), words) {
+		if _, err := fileAt(path).Restore(true); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: %v", words, err)
 		}
 		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
 			t.Errorf("%s was replaced (%v)", words, err)
 		}
 		wantNoLeftovers(t, path)
+	}
+}
+
+// A run that was just ending held the lock while the file was checked, and was gone
+// when it was replaced: a healthy file made way for an older one.
+func TestRestoreThatWaitsForARunLeavesAHealthyFile(t *testing.T) {
+	path, _, present := yesterday(t)
+	s := mustOpen(t, path)
+	restored := make(chan error)
+	go func() {
+		_, err := File{Path: path, Wait: time.Hour}.Restore(false)
+		restored <- err
+	}()
+	mustCommit(t, s.Maildrop("you@host"), stepChange(7))
+	present.apply("you@host", stepChange(7))
+	mustClose(t, s)
+	err := <-restored
+	ids := len(present["me@host"]) + len(present["you@host"])
+	if healthy, ok := errors.AsType[*HealthyError](err); !ok || healthy.IDs != ids || healthy.Path != path {
+		t.Errorf("%v, want a healthy file of %d ids", err, ids)
+	}
+	wantContents(t, mustOpen(t, path), present)
+}
+
+// Only damage and loss are reasons to replace a file: that it could not be read for
+// now, or not by this popfetch, says nothing of what is in it.
+func TestRestoreLeavesAFileThatItCannotJudge(t *testing.T) {
+	for what, tt := range map[string]struct {
+		prepare func(t *testing.T, path string)
+		want    func(error) bool
+	}{
+		"locked by another program": {func(t *testing.T, path string) {
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			if err := flock(f, syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+		}, func(err error) bool { return errors.Is(err, ErrLocked) }},
+		"of a newer popfetch": {func(t *testing.T, path string) {
+			s := mustOpen(t, path)
+			setFormat(t, s, formatVersion+1)
+			mustClose(t, s)
+		}, func(err error) bool { return errors.Is(err, ErrVersion) }},
+		"of a wrong mode": {func(t *testing.T, path string) {
+			if err := os.Chmod(path, 0o620); err != nil {
+				t.Fatal(err)
+			}
+		}, func(err error) bool { return err != nil && strings.Contains(err.Error(), "others can change it") }},
+	} {
+		path, _, _ := yesterday(t)
+		tt.prepare(t, path)
+		before := mustReadFile(t, path)
+		r, err := fileAt(path).Restore(false)
+		if !tt.want(err) || errors.Is(err, ErrDamaged) || r != (Restored{}) {
+			t.Errorf("%s: %+v, %v", what, r, err)
+		}
+		if mustReadFile(t, path) != before {
+			t.Errorf("%s: the file was replaced", what)
+		}
 	}
 }

@@ -23,7 +23,7 @@ func mustSnapshot(t testing.TB, s *Bolt, now time.Time, want bool) {
 // readCopy reads a copy of a store.
 func readCopy(t testing.TB, path string) contents {
 	t.Helper()
-	c, err := openCopy(path)
+	c, _, err := openCopy(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestSnapshotAfterCompaction(t *testing.T) {
 	mustCommit(t, s.Maildrop("me@host"), Change{Put: entries(0, 10)})
 	mustSnapshot(t, s, time.Now(), true)
 	mustClose(t, s)
-	if _, _, err := Compact(path, 0); err != nil {
+	if _, _, err := fileAt(path).Compact(); err != nil {
 		t.Fatal(err)
 	}
 	later := time.Now().Add(time.Minute)
@@ -209,7 +209,7 @@ func TestSnapshotOfAnotherStoreIsKept(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(path, time.Second); !errors.Is(err, ErrLost) {
+	if _, err := fileAt(path).Open(); !errors.Is(err, ErrLost) {
 		t.Fatalf("the store is gone and its snapshot is there: %v", err)
 	}
 	aside := path + ".aside"
@@ -264,7 +264,7 @@ func TestSnapshotRefuses(t *testing.T) {
 		if _, err := s.Snapshot(time.Now()); !errors.Is(err, ErrClosed) {
 			t.Errorf("closed: %v", err)
 		}
-		s, err := OpenReadOnly(path, 0)
+		s, err := fileAt(path).OpenReadOnly()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +273,7 @@ func TestSnapshotRefuses(t *testing.T) {
 		}
 		mustClose(t, s)
 	}
-	missing, err := OpenReadOnly(newPath(t), 0)
+	missing, err := fileAt(newPath(t)).OpenReadOnly()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,9 +90,12 @@ func (c contents) equal(d contents) bool {
 
 func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "state.db") }
 
+// fileAt is the file at path, with no patience for its lock.
+func fileAt(path string) File { return File{Path: path} }
+
 func mustOpen(t testing.TB, path string) *Bolt {
 	t.Helper()
-	s, err := Open(path, time.Second)
+	s, err := File{Path: path, Wait: time.Second}.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +260,7 @@ func TestEmptyChangeWritesNothing(t *testing.T) {
 // A maildrop without any id can be known.
 func TestBegin(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
-	s, err := Open(path, time.Second)
+	s, err := File{Path: path, Wait: time.Second}.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +270,7 @@ func TestBegin(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = Open(path, time.Second); err != nil {
+	if s, err = fileAt(path).Open(); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()

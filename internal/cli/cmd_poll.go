@@ -41,7 +41,7 @@ func (p *program) poll(c *cli.Context) error {
 	if c.Bool("dry-run") {
 		return p.dryRun(c, h)
 	}
-	store, err := state.Open(h.config.State, lockWait)
+	store, err := state.File{Path: h.config.State, Wait: lockWait}.Open()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}

@@ -66,7 +66,7 @@ func (p *program) stateCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := state.Check(path, lockWait)
+	r, err := state.File{Path: path, Wait: lockWait}.Check()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
@@ -101,7 +101,7 @@ func (p *program) stateCompact(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	before, after, err := state.Compact(path, lockWait)
+	before, after, err := state.File{Path: path, Wait: lockWait}.Compact()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
@@ -114,10 +114,10 @@ func (p *program) stateRestore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if r, err := state.Check(path, lockWait); err == nil && !c.Bool("force") {
-		return &usage{fmt.Sprintf("state restore: %s is in order, with %d unique-ids; to replace it by the older snapshot all the same, say --force", path, r.IDs)}
+	r, err := state.File{Path: path, Wait: lockWait}.Restore(c.Bool("force"))
+	if healthy, ok := errors.AsType[*state.HealthyError](err); ok {
+		return &usage{fmt.Sprintf("state restore: %s is in order, with %d unique-ids; to replace it by the older snapshot all the same, say --force", path, healthy.IDs)}
 	}
-	r, err := state.Restore(path, lockWait)
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
@@ -136,7 +136,7 @@ func (p *program) withStore(c *cli.Context, fn func(h *house, a *config.Account,
 	if err != nil {
 		return err
 	}
-	store, err := state.Open(h.config.State, lockWait)
+	store, err := state.File{Path: h.config.State, Wait: lockWait}.Open()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}

@@ -161,7 +161,7 @@ func testKeepFor(t *testing.T, bin executable) {
 // age sets back the deliveries of the first n ids by d, and fails if there are not as many.
 func age(t *testing.T, h *home, user string, n int, d time.Duration) {
 	t.Helper()
-	store, err := state.Open(h.state(), 0)
+	store, err := state.File{Path: h.state()}.Open()
 	must(t, err)
 	defer store.Close()
 	drop := store.Maildrop(state.Key(user, "127.0.0.1"))

@@ -19,7 +19,7 @@ import (
 // look opens the state file for reading and calls fn for each chosen account,
 // see each.
 func (p *program) look(c *cli.Context, h *house, fn func(a *fetch.Account, w io.Writer) error) error {
-	store, err := state.OpenReadOnly(h.config.State, lockWait)
+	store, err := state.File{Path: h.config.State, Wait: lockWait}.OpenReadOnly()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}

@@ -34,7 +34,7 @@ func (r *resident) stateFile() string {
 // knows records all these messages as delivered.
 func (r *resident) knows(all []pop3test.Message) {
 	r.t.Helper()
-	store, err := state.Open(r.stateFile(), 0)
+	store, err := state.File{Path: r.stateFile()}.Open()
 	if err != nil {
 		r.t.Fatal(err)
 	}
