@@ -12,11 +12,17 @@ import (
 	"popfetch/state"
 )
 
-// spareFor is how long a server is spared what it was seen not to take: commands
-// sent ahead, or before the reply to the login.
-const spareFor = 30 * 24 * time.Hour
+// What a server was seen not to take is avoided for so long: commands sent ahead
+// (serialFor), commands sent together with the login (patientFor).
+const (
+	serialFor  = 30 * 24 * time.Hour
+	patientFor = 182 * 24 * time.Hour
+)
 
-func lasts(since time.Time) bool { return !since.IsZero() && time.Since(since) < spareFor }
+// within reports whether something was seen less than age ago.
+func within(age time.Duration, seen time.Time) bool {
+	return !seen.IsZero() && time.Since(seen) < age
+}
 
 // enter opens a session and plans. What an earlier session has shown of the server
 // saves flights; where the server seems to lose what is sent with the login, a second
@@ -54,7 +60,7 @@ func (p *poll) enter() (listing *Listing, plan Plan, err error) {
 // opening says how the session is to begin.
 func (p *poll) opening() (how Opening, err error) {
 	how = Opening{
-		Serial: p.Fallback && lasts(p.facts.Serial), Patient: lasts(p.facts.Patient), Next: []string{"UIDL"},
+		Serial: p.Fallback && within(serialFor, p.facts.Serial), Patient: within(patientFor, p.facts.Patient), Next: []string{"UIDL"},
 	}
 	likely, err := p.wantsSizes()
 	if err != nil {

@@ -36,12 +36,12 @@ func TestFlightsOfAPoll(t *testing.T) {
 		server     func(*pop3test.Server)
 		visits     []visit
 	}{
-		// CAPA; login, UIDL, LIST; RETR; QUIT. Then: CAPA, login, UIDL; (LIST; RETR;) QUIT.
-		"kept": {prompt, fetch.Policy{}, nil, []visit{{20, 4, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
+		// CAPA; login; UIDL, LIST; RETR; QUIT. Then: CAPA, login, UIDL; (LIST; RETR;) QUIT.
+		"kept": {prompt, fetch.Policy{}, nil, []visit{{20, 5, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
 		// As above, with LIST always, and DELE.
-		"deleted": {prompt, fetch.Policy{Delete: true}, nil, []visit{{20, 5, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
+		"deleted": {prompt, fetch.Policy{Delete: true}, nil, []visit{{20, 6, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
 		// What the first visit learns is stored.
-		"nothing there": {prompt, fetch.Policy{}, nil, []visit{{0, 3, 1}, {0, 2, 0}}},
+		"nothing there": {prompt, fetch.Policy{}, nil, []visit{{0, 4, 1}, {0, 2, 0}}},
 		// CAPA; login; CAPA; UIDL, LIST; RETR; QUIT. Then: CAPA; login; CAPA, UIDL; QUIT.
 		"capabilities told late": {prompt, fetch.Policy{}, func(s *pop3test.Server) { s.LateCapa = []string{"TOP", "PIPELINING"} }, []visit{{1, 6, 2}, {0, 4, 0}}},
 		// CAPA; login; CAPA; UIDL; LIST; RETR, one by one; QUIT.
@@ -77,15 +77,44 @@ func TestFlightsOfAPoll(t *testing.T) {
 	}
 }
 
-// A server that forgets what was sent with the login is visited once more, and
-// then spared for some time.
+// A server that loses what is sent together with the login is not sent anything at
+// the first visit, which takes one session.
+func TestFirstVisitSendsNothingBehindTheLogin(t *testing.T) {
+	for name, security := range map[string]struct {
+		server pop3test.Security
+		client pop3.Security
+	}{
+		"in clear text": {pop3test.ClearText, pop3.ClearText},
+		"STLS":          {pop3test.StartTLS, pop3.StartTLS},
+		"TLS":           {pop3test.ImplicitTLS, pop3.ImplicitTLS},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 2, func(s *pop3test.Server) {
+				s.Security, s.Habits.DropBehindLogin = security.server, true
+			})
+			h.secured(security.client)
+			h.ahead()
+			h.options.Timeout = time.Minute
+			h.mustPoll()
+			h.delivered(1, 2)
+			if n := h.server.Sessions(); n != 1 {
+				t.Errorf("%d sessions", n)
+			}
+		})
+	}
+}
+
+// A later visit to such a server finds out within seconds, makes a second session, and
+// the next visits know.
 func TestServerThatLosesWhatComesWithTheLogin(t *testing.T) {
-	h := newHouse(t, 2, serving(pop3test.ImplicitTLS))
+	h := newHouse(t, 2, func(s *pop3test.Server) {
+		s.Security, s.Habits.DropBehindLogin = pop3test.ImplicitTLS, true
+	})
 	h.secured(pop3.ImplicitTLS)
 	h.ahead()
+	h.options.Timeout = 10 * time.Minute // longer than the test may take
 	h.account.Policy.Delete = false
 	h.mustPoll()
-	h.server.SetFaults(pop3test.Fault{At: "AUTH", Do: pop3test.Forget})
 	h.drop.Add(message(3))
 	before := h.server.Sessions()
 	if r := h.mustPoll(); r.Delivered != 1 {
@@ -118,7 +147,7 @@ func TestRefusedLoginReliesOnNothingNext(t *testing.T) {
 		t.Errorf("noted %+v, %v", facts, err)
 	}
 	h.server.SetFaults()
-	if r := h.mustPoll(); r.RoundTrips != 3 {
+	if r := h.mustPoll(); r.RoundTrips != 4 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -130,7 +159,7 @@ func TestWhatIsKnownIsOfOneProtocol(t *testing.T) {
 	h.ahead()
 	h.mustPoll()
 	h.account.Protocol = "POP3S"
-	if r := h.mustPoll(); r.RoundTrips != 3 {
+	if r := h.mustPoll(); r.RoundTrips != 4 {
 		t.Errorf("%+v", r)
 	}
 	if r := h.mustPoll(); r.RoundTrips != 2 {

@@ -3,6 +3,7 @@ package pop3
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // askAhead sends commands without arguments now whose replies later calls read,
@@ -42,6 +43,25 @@ func (c *Client) dropAhead(command string) error {
 		}
 	}
 	return nil
+}
+
+// The first reply behind an accepted login comes within this time where the
+// command was sent together with the login: a few round trips, and time for
+// the server to open the maildrop.
+const (
+	handoverTrips = 8
+	minHandover   = time.Second
+	maxHandover   = 3 * time.Second
+)
+
+// replyTime returns how long the next reply may take as a whole. A server that
+// loses what was sent together with the login never sends the first reply
+// behind it, and nobody shall wait for the whole timeout to find that out.
+func (c *Client) replyTime() time.Duration {
+	if !c.handover {
+		return c.timeout
+	}
+	return min(c.timeout, max(minHandover, min(handoverTrips*c.trip, maxHandover)))
 }
 
 // hurried says that what is queued is more than the next step of a login: from now on

@@ -2,7 +2,9 @@ package pop3
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,18 +19,34 @@ func offering(lines ...string) string {
 // everything is what a good server offers.
 var everything = []string{"UIDL", "TOP", "PIPELINING", "USER", "SASL PLAIN CRAM-MD5"}
 
-// relying logs in over TCP where everything was offered before.
+// relying logs in over TLS to a server of which known is remembered.
 func relying(t *testing.T, known Offer, method, script string) (*Client, error) {
 	t.Helper()
-	c, err := peer{script: script}.dialTCP(t, &Options{Security: ClearText, Timeout: 5 * time.Second})
+	a := newAuthority(t)
+	cert := issueFor(t, a, "pop.example.org")
+	c, err := secure(t, &Options{TLS: &tls.Config{RootCAs: a.Pool()}}, &tls.Config{Certificates: []tls.Certificate{cert}}, "", script)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return relyingOn(c, known, method)
+}
+
+// relyingInClear is relying without TLS.
+func relyingInClear(t *testing.T, known Offer, method, script string) (*Client, error) {
+	t.Helper()
+	c, err := peer{script: script}.dialTCP(t, &Options{Security: ClearText})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return relyingOn(c, known, method)
+}
+
+func relyingOn(c *Client, known Offer, method string) (*Client, error) {
 	cred := Credentials{User: "u", Password: "secret", Expected: known, Next: []string{"UIDL", "LIST"}}
 	if method != "" {
 		cred.Methods = []string{method}
 	}
-	_, err = c.Login(cred)
+	_, err := c.Login(cred)
 	return c, err
 }
 
@@ -80,7 +98,7 @@ func TestLoginInOneFlight(t *testing.T) {
 				offering(everything...) + "S: +OK\nS: +OK\n" + offering(everything...) + gotListings, 2},
 		"PIPELINING after the login": {Offer{Before: ParseCapabilities([]string{"USER", "SASL PLAIN"}), After: ParseCapabilities(everything)}, "plain",
 			"C: CAPA\n" + offering("USER", "SASL PLAIN") + authPlain + "S: +OK\nC: CAPA\n" + sentListings + offering(everything...) + gotListings, 4},
-		"nothing known": {Offer{}, "plain", "C: CAPA\n" + offering(everything...) + authPlain + sentListings + "S: +OK\n" + gotListings, 3},
+		"nothing known": {Offer{}, "plain", "C: CAPA\n" + offering(everything...) + authPlain + "S: +OK\n" + sentListings + gotListings, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := relying(t, tt.known, tt.method, "S: +OK <2@y>\n"+tt.script+"C: QUIT")
@@ -102,7 +120,7 @@ func TestLoginInOneFlight(t *testing.T) {
 // because of what is known.
 func TestNothingAheadWithoutPIPELINING(t *testing.T) {
 	serial := []string{"UIDL", "TOP", "USER"}
-	c, err := relying(t, Offer{Before: ParseCapabilities(serial)}, "",
+	c, err := relying(t, Offer{Before: ParseCapabilities(serial)}, "user",
 		"S: +OK\nC: CAPA\n"+offering(serial...)+"C: USER u\nS: +OK\nC: PASS secret\nS: +OK\nC: CAPA\n"+offering(serial...)+"C: UIDL\nS: +OK\nS: 1 a\nS: .\nC: LIST\nS: +OK\nS: 1 5\nS: .\nC: QUIT")
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +134,7 @@ func TestExpectationThatFails(t *testing.T) {
 	now := []string{"UIDL", "TOP", "PIPELINING", "USER"}
 	known := Offer{Before: ParseCapabilities(everything)}
 	refused := "S: -ERR no\nS: -ERR what\nS: -ERR what\n"
-	c, err := relying(t, known, "", "S: +OK\nC: CAPA\n"+strings.Replace(authPlain, "PLAIN", "CRAM-MD5", 1)[:len("C: AUTH CRAM-MD5")]+"\n"+
+	c, err := relyingInClear(t, known, "", "S: +OK\nC: CAPA\n"+strings.Replace(authPlain, "PLAIN", "CRAM-MD5", 1)[:len("C: AUTH CRAM-MD5")]+"\n"+
 		offering(now...)+"S: -ERR no\nC: QUIT")
 	var gone *AuthError
 	if !errors.As(err, &gone) || !strings.Contains(err.Error(), "does not now") {
@@ -150,11 +168,15 @@ func TestAheadError(t *testing.T) {
 		"garbled":                 {sent + offering(everything...) + "S: 1 a\n", true},
 		"a challenge":             {sent + offering(everything...) + "S: + \n", true},
 		"refused":                 {sent + offering(everything...) + "S: -ERR no\nCLOSE", false},
-		"nothing known":           {"S: +OK\nC: CAPA\n" + offering(everything...) + authPlain + sentListings + "S: +OK\nCLOSE", true},
+		"asked for CAPA first":    {"S: +OK\nC: CAPA\n" + offering(everything...) + authPlain + sentListings + "S: +OK\nCLOSE", true},
+		"nothing known":           {"S: +OK\nC: CAPA\n" + offering(everything...) + authPlain + "S: +OK\n" + sentListings + "CLOSE", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			known := Offer{Before: ParseCapabilities(everything)}
-			if name == "nothing known" {
+			switch name {
+			case "asked for CAPA first":
+				known = Offer{After: known.Before}
+			case "nothing known":
 				known = Offer{}
 			}
 			c, err := relying(t, known, "plain", tt.script)
@@ -188,6 +210,65 @@ func TestPatientLogin(t *testing.T) {
 	list(t, c)
 }
 
+// In clear text a method that shows the password waits for what CAPA says today, even
+// where an earlier session told of nothing better; the listings may go with it.
+func TestPasswordInClearTextWaitsForCapa(t *testing.T) {
+	known := Offer{Before: ParseCapabilities([]string{"UIDL", "TOP", "PIPELINING", "USER"})}
+	for name, script := range map[string]string{
+		"nothing better": "C: CAPA\n" + offering("UIDL", "TOP", "PIPELINING", "USER") + "C: USER u\nC: PASS secret\n" + sentListings + "S: +OK\nS: +OK\n",
+		"now CRAM-MD5": "C: CAPA\n" + offering(everything...) + "C: AUTH CRAM-MD5\nS: + " + b64("<1@x>") + "\n" +
+			"C: " + b64("u 4453c3d0fd168792d565c728b4df6739") + "\n" + sentListings + "S: +OK\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := relyingInClear(t, known, "", "S: +OK\n"+script+gotListings+"C: QUIT")
+			if err != nil {
+				t.Fatal(err)
+			}
+			list(t, c)
+		})
+	}
+}
+
+// A server that accepts the login and loses what came with it is found out within
+// seconds, however long the timeout is; one that was not sent anything with the
+// login has the whole timeout.
+func TestListingsLostBehindTheLoginCostSeconds(t *testing.T) {
+	c, err := relying(t, Offer{Before: ParseCapabilities(everything)}, "plain",
+		"S: +OK\nC: CAPA\n"+authPlain+sentListings+offering(everything...)+"S: +OK\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for _, listed := range c.Uidl() {
+		err = listed
+	}
+	var lost *AheadError
+	if took := time.Since(start); !errors.As(err, &lost) || !errors.Is(err, os.ErrDeadlineExceeded) || took > 20*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+	if c.Broken() == nil {
+		t.Error("in step although a reply is missing")
+	}
+}
+
+func TestTimeOfTheReplyBehindTheLogin(t *testing.T) {
+	for _, tt := range []struct {
+		handover            bool
+		timeout, trip, want time.Duration
+	}{
+		{true, time.Minute, time.Millisecond, time.Second},
+		{true, time.Minute, 200 * time.Millisecond, 1600 * time.Millisecond},
+		{true, time.Minute, time.Second, 3 * time.Second},
+		{true, 500 * time.Millisecond, time.Second, 500 * time.Millisecond},
+		{false, time.Minute, time.Millisecond, time.Minute},
+	} {
+		c := &Client{handover: tt.handover, timeout: tt.timeout, trip: tt.trip}
+		if got := c.replyTime(); got != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
+
 // A password that was refused is not sent again, whatever CAPA says today; and PASS
 // stands behind no USER that may be refused.
 func TestRefusedPasswordIsSentOnce(t *testing.T) {
@@ -198,6 +279,7 @@ func TestRefusedPasswordIsSentOnce(t *testing.T) {
 		method string
 		script string
 	}{
+		// The method that has gone is CRAM-MD5, chosen in clear text.
 		"CAPA is refused":         {known, "plain", sent + "S: -ERR unknown\nS: -ERR wrong\nS: -ERR no\nS: -ERR no\nC: QUIT"},
 		"the method is gone":      {known, "", strings.Replace(sent, authPlain, "C: AUTH CRAM-MD5\n", 1)[:len("S: +OK\nC: CAPA\nC: AUTH CRAM-MD5\n")] + offering("USER") + "S: -ERR [AUTH] wrong\nC: QUIT"},
 		"closed behind it":        {known, "plain", sent + offering("USER", "PIPELINING") + "S: -ERR wrong\nCLOSE"},
@@ -205,7 +287,11 @@ func TestRefusedPasswordIsSentOnce(t *testing.T) {
 		"USER is not announced":   {Offer{Before: ParseCapabilities([]string{"PIPELINING"})}, "user", "S: +OK\nC: CAPA\nC: USER u\n" + offering("PIPELINING") + "S: -ERR not here\nC: QUIT"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := relying(t, tt.known, tt.method, tt.script)
+			login := relying
+			if tt.method == "" {
+				login = relyingInClear
+			}
+			c, err := login(t, tt.known, tt.method, tt.script)
 			var refused *AuthError
 			if broken := c.Broken() != nil; err == nil || errors.As(err, &refused) == broken {
 				t.Errorf("got %v, %v", err, c.Broken())

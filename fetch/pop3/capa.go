@@ -27,6 +27,9 @@ type Offer struct {
 	After  Capabilities // the zero value where Before had all that counts, so that nobody has asked
 }
 
+// pipelining reports whether PIPELINING was announced at all.
+func (o Offer) pipelining() bool { return o.Before.Has("PIPELINING") || o.After.Has("PIPELINING") }
+
 // ParseCapabilities understands lines as Lines returns them. Without any it is
 // the zero value.
 func ParseCapabilities(lines []string) Capabilities {

@@ -82,6 +82,7 @@ type Client struct {
 
 	early     int   // replies owed to what was sent in a hurry, see hurried
 	answered  bool  // one of them has come
+	handover  bool  // the login was accepted and the next reply is one of them
 	confirmed int   // see Confirmed
 	broken    error // the first fatal error
 	closed    atomic.Bool

@@ -24,10 +24,12 @@ type Credentials struct {
 	// to CAPA shows whether it is still so.
 	Expected Offer
 	// Next are the commands that are called right after the login, in this
-	// order: STAT, LIST and UIDL may stand here. They are sent with the login
-	// where the server takes several commands at once.
+	// order: STAT, LIST and UIDL may stand here. They are sent in one flight
+	// where the server announces PIPELINING: together with the login where
+	// Expected says that it did so before, else once the login is accepted.
 	Next []string
-	// Patient sends nothing ahead before the server has accepted the login.
+	// Patient sends nothing together with the login or before it is accepted,
+	// whatever Expected says.
 	Patient bool
 }
 
@@ -60,10 +62,16 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err := cred.check(); err != nil {
 		return "", err
 	}
-	// RFC 2449 section 6.6 has PIPELINING in both states.
+	// RFC 2449 section 6.6 has PIPELINING in both states. A server that has
+	// not been visited before may announce it and still lose what arrives
+	// together with the login (Courier, Cyrus), so the first visit waits.
 	ahead := c.opts.Pipelining == PipelineAuto && !cred.Patient
-	if ahead && !c.caps.Asked && cred.Expected.Before.Has("PIPELINING") {
-		if method, err := c.choose(cred.Methods, cred.Expected.Before); err == nil {
+	again := ahead && cred.Expected.pipelining()
+	if again && !c.caps.Asked && cred.Expected.Before.Has("PIPELINING") {
+		method, err := c.choose(cred.Methods, cred.Expected.Before)
+		// In clear text the password is shown only after today's CAPA has
+		// said that the server offers nothing better.
+		if err == nil && (c.tls != nil || !showsPassword(method)) {
 			return method, c.rely(method, cred)
 		}
 	}
@@ -76,11 +84,14 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err != nil {
 		return "", &AuthError{User: cred.User, Err: err}
 	}
-	err = c.talk(c.dialogOf(method, cred, c.caps), ahead && c.Pipelined(), c.afterLogin(c.caps, cred.Next), nil)
-	if err != nil {
+	var next []string
+	if again {
+		next = c.afterLogin(c.caps, cred.Next)
+	}
+	if err := c.talk(c.dialogOf(method, cred, c.caps), ahead && c.Pipelined(), next, nil); err != nil {
 		return method, err
 	}
-	return method, c.follow(cred, ahead)
+	return method, c.follow(cred, again)
 }
 
 // rely logs in on the word of an earlier session: CAPA, the login and what comes next
@@ -142,8 +153,12 @@ func (c *Client) talk(d dialog, ahead bool, next []string, between func() error)
 		return err
 	}
 	c.state = Transaction
+	c.handover = c.early > 0
 	return nil
 }
+
+// showsPassword reports whether a method sends the password itself.
+func showsPassword(method string) bool { return method != "cram-md5" && method != "apop" }
 
 // dialogOf returns the login by a method that choose has chosen.
 func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) dialog {

@@ -110,8 +110,9 @@ func (c *Client) reply(limit int) (command string, line []byte, err error) {
 		return "", nil, err
 	}
 	command = c.owed[0]
-	c.link.whole(c.timeout)
+	c.link.whole(c.replyTime())
 	line, err = c.wire.line(limit)
+	c.handover = false
 	if err != nil {
 		return command, nil, c.failIO(command, err)
 	}

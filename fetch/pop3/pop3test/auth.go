@@ -77,6 +77,9 @@ func (s *session) login(name string, right func(*User) bool) reply {
 	s.maildrop = u.Maildrop
 	s.view = newView(messages, s.whole)
 	s.state = transaction
+	if s.server.Habits.DropBehindLogin {
+		s.in.Discard(s.in.Buffered())
+	}
 	return ok("%d messages", len(s.view))
 }
 

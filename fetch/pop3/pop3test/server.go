@@ -59,6 +59,8 @@ type Server struct {
 	// all when negative. It gives a session whose client has just gone the
 	// time to notice.
 	LockWait time.Duration
+	// Habits are what servers of some kind always do.
+	Habits Habits
 	// Faults is what goes wrong. Several may strike the same reply.
 	Faults []Fault
 	// Log, when set, gets every line of every session, secrets masked. It is
