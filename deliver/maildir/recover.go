@@ -100,9 +100,12 @@ func (r recovery) run(ctx context.Context, in deliver.Intent, now time.Time) (de
 
 // hold is the error that leaves the intent open.
 func (n note) hold(err error) error {
+	hint := durable.Explain(err).Hint
+	if hint == "" || errors.Is(err, deliver.ErrElsewhere) {
+		hint = mounted
+	}
 	return &deliver.Error{
-		Op: "finish a delivery into", Path: n.Dir, Scope: deliver.Place, Temporary: true,
-		Hint: cmp.Or(durable.Explain(err).Hint, mounted), Err: err,
+		Op: "finish a delivery into", Path: n.Dir, Scope: deliver.Place, Temporary: true, Hint: hint, Err: err,
 	}
 }
 

@@ -1,8 +1,10 @@
-// Package durable does to files and directories what has to survive a power cut,
-// behind a seam where tests put faults in and leave operations out.
+// Package durable writes files and directory entries that survive a power cut, and
+// explains the errors of a file system to the user.
 //
-// Everything below a directory is done through its open descriptor: who puts
-// another directory or a symbolic link in its place later cannot redirect it.
+// FS, Dir and File are a seam: tests put a file system there that injects faults or
+// omits operations. They work below an open directory descriptor, so that a
+// directory or symbolic link that somebody puts in its place later cannot redirect
+// them. SyncDir and Create do the same for a single path.
 package durable
 
 import (
@@ -10,28 +12,28 @@ import (
 	"time"
 )
 
-// FS is where paths begin. Implementations are safe for concurrent use.
+// FS makes and opens directories by path. Implementations are safe for concurrent use.
 type FS interface {
-	// MakeDirs creates the directory path and the parents that it lacks, mode
-	// 0700 whatever the umask. When it returns nil the new entries are durable, and
-	// so is the entry of the deepest directory that was there before, which
-	// may be the leftover of a call that was cut short. Modes of directories
-	// that were there stay as they are.
+	// MakeDirs creates the directory path and its missing parents, mode 0700
+	// whatever the umask. When it returns nil the new entries are durable. So is
+	// the entry of the deepest directory that existed before: an earlier call
+	// may have been killed before it synced that one. The modes of existing
+	// directories do not change.
 	MakeDirs(path string) error
 	// OpenDir opens the directory path. Symbolic links in it are followed.
 	OpenDir(path string) (Dir, error)
 }
 
-// Dir is an open directory. A name is one entry of it, never a path, and never
-// followed where it is a symbolic link. It is safe for concurrent use.
+// Dir is an open directory. A name is one entry of it, never a path. A symbolic
+// link is never followed. A Dir is safe for concurrent use.
 //
 // The errors are those of the operating system, wrapped: errors.Is finds
 // fs.ErrNotExist, fs.ErrExist and the error numbers.
 type Dir interface {
 	// OpenDir opens the subdirectory name; anything else there is an error.
 	OpenDir(name string) (Dir, error)
-	// Create makes the file name, mode 0600 whatever the umask. It is an error
-	// where the name exists.
+	// Create makes the file name, mode 0600 whatever the umask. An existing name
+	// is fs.ErrExist.
 	Create(name string) (File, error)
 	// Rename moves the entry name to newname in the directory to, of the same
 	// implementation. An existing newname is fs.ErrExist and stays as it is.
@@ -39,24 +41,24 @@ type Dir interface {
 	Rename(name string, to Dir, newname string) error
 	// Remove removes the entry name, which is not a directory.
 	Remove(name string) error
-	// Stat says what the entry name is.
+	// Stat describes the entry name.
 	Stat(name string) (Info, error)
 	// Names returns the names of all entries but "." and "..", unordered.
 	Names() ([]string, error)
-	// Writable says, by its error, why entries cannot be made here: no
+	// Writable returns nil if entries can be made here, and otherwise why not: no
 	// permission, or a file system that is mounted read-only.
 	Writable() error
-	// ID says which directory this is.
+	// ID identifies the directory.
 	ID() (ID, error)
-	// Sync makes the entries durable. After an error it must not be
-	// called again to find out whether they are: the kernel reports a lost
-	// write once.
+	// Sync makes the entries durable. After an error a second call proves
+	// nothing: the kernel reports a lost write once.
 	Sync() error
-	// SyncFS makes the content of all files durable that have been written to the
-	// file system of the directory since it was opened, whoever has written
-	// them. It is not done where that would not report every lost write, or
-	// others have much to write: then each file needs its own Sync. After an error
-	// no content is to be trusted. syncfs(2)
+	// SyncFS makes durable the content of all files written to the directory's
+	// file system since the directory was opened, whoever wrote them. It
+	// declines, with done false and no error, where the kernel would not report
+	// every lost write or where other programs have much unwritten data: each
+	// file then needs its own Sync. After an error no content is to be trusted.
+	// See syncfs(2).
 	SyncFS() (done bool, err error)
 	// Close frees the descriptor.
 	Close() error
@@ -66,13 +68,13 @@ type Dir interface {
 type File interface {
 	io.Writer
 	// Sync makes the content durable. After an error the content is not to be
-	// trusted, whatever a second call says.
+	// trusted, whatever a second call returns.
 	Sync() error
 	// Close frees the descriptor. An error may mean lost content.
 	Close() error
 }
 
-// Info is what Stat tells.
+// Info describes a directory entry.
 type Info struct {
 	Octets  int64
 	ModTime time.Time
@@ -80,16 +82,16 @@ type Info struct {
 	Dir     bool // a directory
 }
 
-// ID tells one directory from another, also over a restart of the system.
+// ID tells one directory from another, also after a restart of the system.
 type ID struct {
 	Device uint64 // may change when the system is started again
 	Inode  uint64
-	Born   int64 // time of creation in Unix nanoseconds, 0 where it is not known
+	Born   int64 // time of creation in Unix nanoseconds, 0 = unknown
 }
 
-// Same says whether both are the same directory. Device numbers are given out
-// anew at each mount on btrfs, NFS and others, so the time of creation
-// decides where it is known.
+// Same reports whether both are the same directory. btrfs, NFS and others assign a
+// new device number at each mount, so the time of creation decides where both know
+// it.
 func (id ID) Same(other ID) bool {
 	if id.Inode != other.Inode {
 		return false

@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Cause is what an error of the file system means to the user.
+// Cause is what an error of the operating system means to the user.
 type Cause struct {
-	Temporary bool   // may go away without anybody's help
+	Temporary bool   // may pass without anybody's help
 	Hint      string // what the user can do, or ""
 }
 
-// Explain says what err means. Nobody can say of an unknown error that it will stay, so it is
-// temporary.
+// Explain returns what err means to the user. An error it does not know may pass, so
+// that counts as temporary.
 func Explain(err error) Cause {
 	for _, known := range []struct {
 		errno unix.Errno
@@ -27,10 +27,11 @@ func Explain(err error) Cause {
 		{unix.EROFS, Cause{Hint: "the file system is mounted read-only: look at the kernel log for a disk error"}},
 		{unix.EACCES, Cause{Hint: "permission denied: look at owner and mode of the directories"}},
 		{unix.EPERM, Cause{Hint: "not permitted: look at owner, mode and attributes of the directories"}},
-		{unix.EIO, Cause{Hint: "the disk reports an error: look at the kernel log before anything else"}},
+		{unix.EIO, Cause{Hint: "the disk reports an error: look at the kernel log first"}},
 		{unix.ELOOP, Cause{Hint: "there is a symbolic link where a directory has to be"}},
 		{unix.ENOTDIR, Cause{Hint: "there is a file where a directory has to be"}},
-		{unix.ENAMETOOLONG, Cause{Hint: "the file system does not take names of this length: use a shorter host name"}},
+		{unix.ENAMETOOLONG, Cause{Hint: "the file system does not allow names of this length: use a shorter host name"}},
+		{unix.ENOENT, Cause{Temporary: true, Hint: "a file or directory is missing: is the file system mounted?"}},
 		{unix.EMFILE, Cause{Temporary: true, Hint: "too many open files: raise the limit (ulimit -n) or poll fewer accounts at once"}},
 		{unix.ENFILE, Cause{Temporary: true, Hint: "the system has too many open files"}},
 	} {

@@ -17,7 +17,7 @@ type OS struct{}
 
 var _ FS = OS{}
 
-// flags of a directory that is opened to be worked in.
+// dirFlags opens a directory to work in it.
 const dirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
 
 // OpenDir implements FS.
@@ -25,8 +25,8 @@ func (OS) OpenDir(path string) (Dir, error) {
 	return openDir(unix.AT_FDCWD, path, path, 0)
 }
 
-// MakeDirs implements FS. It goes down from the deepest directory there is, so that
-// each new entry is durable before anything is made below it.
+// MakeDirs implements FS. It goes down from the deepest directory that exists, so
+// that each new entry is durable before anything is made below it.
 func (o OS) MakeDirs(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -73,8 +73,8 @@ func deepest(path string) (top string, missing []string, err error) {
 	return top, missing, nil
 }
 
-// syncParent makes the entry of the directory path durable. Where its parent may
-// not be opened it is not ours, and nothing is done.
+// syncParent makes the entry of the directory path durable. It does nothing where the
+// permissions of the parent forbid to open it: we cannot have made an entry there.
 func syncParent(path string) error {
 	parent := filepath.Dir(path)
 	dir, err := openDir(unix.AT_FDCWD, parent, parent, 0)
@@ -85,8 +85,8 @@ func syncParent(path string) error {
 		return err
 	}
 	defer dir.Close()
-	// Read-only parents (a Maildir mounted below a read-only root) have
-	// nothing to write, and some file systems say so with an error.
+	// A read-only parent (of a Maildir mounted below a read-only root) has nothing
+	// to write. Some file systems return an error for that.
 	if err := dir.Sync(); err != nil && !errors.Is(err, unix.EROFS) && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
@@ -96,7 +96,7 @@ func syncParent(path string) error {
 // osDir implements Dir.
 type osDir struct {
 	f    *os.File
-	path string // for error texts alone
+	path string // only for error texts
 }
 
 func openDir(at int, name, path string, flags int) (*osDir, error) {
@@ -107,11 +107,11 @@ func openDir(at int, name, path string, flags int) (*osDir, error) {
 	return &osDir{f: os.NewFile(uintptr(fd), path), path: path}, nil
 }
 
-// makeDir makes the directory name, durable, and opens it.
+// makeDir makes the directory name, makes its entry durable, and opens it.
 func (d *osDir) makeDir(name string) (*osDir, error) {
 	path := filepath.Join(d.path, name)
 	err := again(func() error { return unix.Mkdirat(d.fd(), name, 0o700) })
-	// Another process may have made it since we looked; then its mode is its affair.
+	// Another process may have made it since we looked. Its mode stays then.
 	ours := err == nil
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, &fs.PathError{Op: "mkdir", Path: path, Err: err}
@@ -151,8 +151,8 @@ func (d *osDir) Create(name string) (File, error) {
 		return nil, &fs.PathError{Op: "create", Path: path, Err: err}
 	}
 	f := os.NewFile(uintptr(fd), path)
-	// A umask can only take rights away, and one that takes them from the owner is rare,
-	// so this is a call for nothing in all other cases.
+	// The umask only removes permissions, and rarely the owner's, so that Chmod is
+	// seldom needed.
 	info, err := f.Stat()
 	if err == nil && info.Mode().Perm() != 0o600 {
 		err = f.Chmod(0o600)
@@ -201,8 +201,8 @@ func (d *osDir) Stat(name string) (Info, error) {
 	}, nil
 }
 
-// Names reads through a descriptor of its own: the position in a directory belongs
-// to the open file, and two readers would share it.
+// Names reads through a descriptor of its own, since two readers of one open file
+// would share the position in the directory.
 func (d *osDir) Names() ([]string, error) {
 	dir, err := openDir(d.fd(), ".", d.path, unix.O_NOFOLLOW)
 	if err != nil {
@@ -230,24 +230,18 @@ func (d *osDir) ID() (ID, error) {
 	return id, nil
 }
 
-// Sync asks for the state of the directory after it was synced: on an xfs that
-// has shut itself down, fsync of a directory says nothing of it, and fstat does.
-func (d *osDir) Sync() error {
-	err := d.f.Sync()
-	if err == nil {
-		_, err = d.f.Stat()
-	}
-	return err
-}
+// Sync implements Dir.
+func (d *osDir) Sync() error { return syncEntries(d.f) }
 
 func (d *osDir) Close() error { return d.f.Close() }
 
-// again calls fn until it is not interrupted by a signal.
+// again calls fn until no signal interrupts it.
 func again(fn func() error) error {
 	_, err := retry(func() (int, error) { return 0, fn() })
 	return err
 }
 
+// retry is again for a function with a result.
 func retry(fn func() (int, error)) (int, error) {
 	for {
 		n, err := fn()

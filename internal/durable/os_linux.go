@@ -7,9 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// renameNoReplace is renameat2(2) with RENAME_NOREPLACE. Where the kernel or the
-// file system does not know the flag (before Linux 3.15, NFS, some of FUSE)
-// it is a rename after a look; the names of a Maildir are unique by themselves.
+// renameNoReplace is renameat2(2) with RENAME_NOREPLACE. Where kernel or file system
+// do not know the flag (before Linux 3.15, NFS, some FUSE) it is lookAndRename.
 func renameNoReplace(olddir int, old string, newdir int, new string) error {
 	err := unix.Renameat2(olddir, old, newdir, new, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
