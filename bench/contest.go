@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -285,12 +284,12 @@ func (st *stage) home(ctx context.Context, x contender, limit time.Duration) (ho
 
 // job is what a contender has to do.
 func (st *stage) job(users []string) job {
-	j := job{host: st.host, port: st.server.pop3, users: users, parallel: st.s.parallel, known: st.known, dele: st.s.dele}
+	j := job{host: st.host, port: st.server.port(st.s.tls), users: users, parallel: st.s.parallel, known: st.known, dele: st.s.dele}
 	if os.Getuid() == 0 {
-		j.nobody = &owner{st.server.uid, st.server.gid}
+		j.nobody = &owner{st.server.UID, st.server.GID}
 	}
 	if st.s.tls {
-		j.port, j.ca = st.server.pop3s, st.server.ca
+		j.ca = st.server.CertFile
 	}
 	return j
 }
@@ -333,7 +332,7 @@ func (st *stage) traceSyncs(ctx context.Context, e *entry) error {
 
 // texts reads those of the scenario into memory, for the floor of the disk.
 func (st *stage) texts() ([][]byte, error) {
-	paths, err := st.s.box.masters(filepath.Join(st.server.dir, "texts"), st.server.own)
+	paths, err := st.server.texts(st.s.box)
 	if err != nil {
 		return nil, err
 	}

@@ -7,13 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"popfetch/internal/dovecottest"
 )
 
 // TestCheck: a run counts only if all was delivered, and the server holds what it should.
 func TestCheck(t *testing.T) {
-	d := &dovecot{dir: t.TempDir()}
+	d := &dovecot{Server: &dovecottest.Server{Mail: t.TempDir()}}
 	for user, n := range map[string]int{"kept": 3, "emptied": 0, "cut": 2} {
-		cur := filepath.Join(d.dir, "mail", user, "cur")
+		cur := filepath.Join(d.Mail, user, "cur")
 		must(t, os.MkdirAll(cur, 0o700))
 		for i := range n {
 			must(t, os.WriteFile(filepath.Join(cur, fmt.Sprint(i)), nil, 0o600))

@@ -140,7 +140,7 @@ func bench(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer server.stop()
+	defer server.Close()
 
 	there, missing := peers()
 	if len(missing) > 0 {

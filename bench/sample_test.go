@@ -6,16 +6,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
+
+	"popfetch/internal/dovecottest"
 )
 
 // TestSample plays the scenarios in small, with all peers that are there: all mail is
 // delivered once, nothing that is known again, and only what should be is deleted.
 func TestSample(t *testing.T) {
-	if version, err := exec.Command("dovecot", "--version").Output(); err != nil || !strings.HasPrefix(string(version), "2.3.") {
-		t.Skipf("Dovecot 2.3 is not installed: %q", version)
+	if reason := dovecottest.Missing(); reason != "" {
+		t.Skip(reason)
 	}
 	// Not the directory of the test: other users have to reach it.
 	dir, err := os.MkdirTemp("/var/tmp", "popbench")
@@ -28,7 +29,7 @@ func TestSample(t *testing.T) {
 	}
 	server, err := startDovecot(dir, namespace{}, "127.0.0.1")
 	must(t, err)
-	defer server.stop()
+	defer server.Close()
 	there, _ := peers()
 	c := &contest{
 		server: server, dir: dir, contenders: append([]contender{drain{}, popfetch(bin)}, there...),

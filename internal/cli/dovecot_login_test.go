@@ -44,8 +44,8 @@ func testMechanisms(t *testing.T, bin executable) {
 			if x.auth == "apop" && tls == "starttls" {
 				want = 0
 			}
-			if log := d.Log("Login: user=<"+user+">", "method="+x.logged); len(log) != want || want == 0 && len(d.Log(user)) > 0 {
-				t.Errorf("%s: the server has logged %q", user, d.Log(user))
+			if log := d.logged("Login: user=<"+user+">", "method="+x.logged); len(log) != want || want == 0 && len(d.logged(user)) > 0 {
+				t.Errorf("%s: the server has logged %q", user, d.logged(user))
 			}
 		}
 	}
@@ -70,8 +70,8 @@ func testWrongPassword(t *testing.T, bin executable) {
 	}
 	sameMail(t, "the account with the right password", inMaildir(t, h.maildir("b"), nil), asStored(bob, n))
 	for _, user := range []string{alice, carol} {
-		if log := d.Log("auth: ", user, "assword mismatch"); len(log) != 1 {
-			t.Errorf("%s: %d attempts to log in:\n%s", user, len(log), d.Log(user))
+		if log := d.logged("auth: ", user, "assword mismatch"); len(log) != 1 {
+			t.Errorf("%s: %d attempts to log in:\n%s", user, len(log), d.logged(user))
 		}
 	}
 }
@@ -105,11 +105,11 @@ func testNoTLS(t *testing.T, bin executable) {
 // noLoginsBut checks that the server was shown a user name n times only.
 func noLoginsBut(t *testing.T, d *dovecot, n int) {
 	t.Helper()
-	logins := d.Log("Login: user=<" + alice + ">")
+	logins := d.logged("Login: user=<" + alice + ">")
 	if len(logins) != n {
 		t.Errorf("%d logins, want %d: %q", len(logins), n, logins)
 	}
-	for _, line := range d.Log("pop3-login: ", "user=<") {
+	for _, line := range d.logged("pop3-login: ", "user=<") {
 		if !strings.Contains(line, "Login: ") && !(strings.Contains(line, "no auth attempts") && strings.Contains(line, "user=<>")) {
 			t.Errorf("the server was shown credentials: %s", line)
 		}

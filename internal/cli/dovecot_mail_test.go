@@ -63,21 +63,11 @@ func messageID(text string) string {
 // for the same user at any time.
 func (d *dovecot) fill(t *testing.T, user string, n int) {
 	t.Helper()
-	root := filepath.Join(d.mail, user)
-	for _, dir := range []string{root, root + "/cur", root + "/new", root + "/tmp"} {
-		d.mkdir(t, dir)
-	}
+	_, err := d.AddUser(user)
+	must(t, err)
 	for i := range n {
-		name := filepath.Join(root, "new", fmt.Sprintf("%d.M%dP1.server", 1700000000+i, i))
-		must(t, os.WriteFile(name, compose(user, i), 0o600))
-		must(t, os.Chown(name, d.uid, d.gid))
+		must(t, d.Deliver(user, fmt.Sprintf("%d.M%dP1.server", 1700000000+i, i), compose(user, i)))
 	}
-}
-
-func (d *dovecot) mkdir(t *testing.T, dir string) {
-	t.Helper()
-	must(t, os.Mkdir(dir, 0o700))
-	must(t, os.Chown(dir, d.uid, d.gid))
 }
 
 // compose writes the message number i of a user: 1 KiB to 20 KiB, a few of them

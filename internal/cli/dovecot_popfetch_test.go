@@ -54,11 +54,14 @@ func (h *home) configure(t *testing.T, accounts ...string) {
 // account is the configuration of one account. tls is how to connect, more are
 // further lines.
 func (d *dovecot) account(name, user, tls string, more ...string) string {
-	server, trust := d.POP3, fmt.Sprintf("tls_ca_file = %q\n", d.CA)
+	server, trust := d.POP3, fmt.Sprintf("tls_ca_file = %q\n", d.CertFile)
 	switch tls {
 	case "implicit":
 		server = d.POP3S
 	case "none":
+		trust = ""
+	}
+	if d.CertFile == "" {
 		trust = ""
 	}
 	text := fmt.Sprintf("[account.%s]\nserver = %q\nuser = %q\ntls = %q\n%s", name, server, user, tls, trust)

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"popfetch/fetch/pop3/pop3test"
+	"popfetch/internal/dovecottest"
 )
 
 // password is that of every user of every server here.
-const password = "correct-horse"
+const password = dovecottest.Password
 
 // server is a server with the one maildrop of a trial.
 type server interface {
