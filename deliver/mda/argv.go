@@ -25,10 +25,8 @@ func newValues(m deliver.Meta, s *spool) values {
 		account: m.Account, user: m.User, host: m.Host, id: m.ID,
 		uid: escapeUID(m.UID), size: s.size, attempt: m.Attempt,
 	}
-	v.sender, v.recipient = envelope(s.head())
-	if v.recipient == "" && isPlain(m.User) {
-		v.recipient = m.User
-	}
+	envelope := deliver.NewEnvelope(m, s.head())
+	v.sender, v.recipient = envelope.Sender, envelope.Recipient
 	return v
 }
 
