@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 	"popfetch/deliver"
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
+	"popfetch/internal/durable"
 	"popfetch/state"
 )
 
@@ -31,7 +33,7 @@ func hint(err error) string {
 	case errors.Is(err, state.ErrLocked):
 		return "only one popfetch at a time uses a state file; a daemon may be running, or the last run is not over"
 	}
-	for _, h := range []func(error) string{tlsHint, loginHint, networkHint} {
+	for _, h := range []func(error) string{tlsHint, loginHint, networkHint, fileHint} {
 		if text := h(err); text != "" {
 			return text
 		}
@@ -90,4 +92,13 @@ func networkHint(err error) string {
 		return "the server was silent for the time that timeout allows; where that happens before its greeting, the port may begin with TLS, as 995 does: tls = \"implicit\""
 	}
 	return ""
+}
+
+// fileHint explains errors of files and directories, such as a full disk. That one is
+// missing its error says clearly enough.
+func fileHint(err error) string {
+	if errors.Is(err, fs.ErrNotExist) || !errors.As(err, new(*fs.PathError)) && !errors.As(err, new(*os.LinkError)) {
+		return ""
+	}
+	return durable.Explain(err).Hint
 }

@@ -12,7 +12,7 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "fetch", "fetch/pop3", "internal/config", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "fetch", "fetch/pop3", "internal/config", "internal/durable", "state"},
 		"popfetch/internal/config":          {},
 		"popfetch/fetch":                    {"deliver", "fetch/pop3", "state"},
 		"popfetch/fetch/pop3":               {},
