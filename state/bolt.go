@@ -35,6 +35,7 @@ type Bolt struct {
 	compaction Compaction
 
 	writer    sync.Mutex // held while a transaction is written
+	format    uint32     // version of what is in the file; after Open guarded by writer
 	settled   bool       // what was in the file at Open is durable; guarded by writer
 	snapshots sync.Mutex // held while a snapshot is made
 

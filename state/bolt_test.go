@@ -1,7 +1,6 @@
 package state
 
 import (
-	"encoding/binary"
 	"errors"
 	"io/fs"
 	"iter"
@@ -240,9 +239,7 @@ func TestUnknownMaildropIsEmpty(t *testing.T) {
 // setFormat makes the file of a store one of another format.
 func setFormat(t *testing.T, s *Bolt, format uint32) {
 	t.Helper()
-	if err := s.db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte(metaName)).Put([]byte(formatName), seal([]byte(formatName), binary.BigEndian.AppendUint32(nil, format)))
-	}); err != nil {
+	if err := s.db.Update(func(tx *bbolt.Tx) error { return putFormat(tx, format) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -257,6 +254,43 @@ func TestNewerFormat(t *testing.T) {
 			t.Errorf("format 2: %v", err)
 		}
 	}
+}
+
+// An older popfetch would meet records that it cannot read in the middle of a poll,
+// were the format of the file not raised with the first of them.
+func TestFirstCommitRaisesTheFormatOfAnOlderFile(t *testing.T) {
+	path := newPath(t)
+	s := mustOpen(t, path)
+	mustCommit(t, s.Maildrop("me@host"), Change{Put: entries(0, 10)})
+	want := mustRead(t, s)
+	setFormat(t, s, formatVersion-1)
+	mustClose(t, s)
+
+	before := mustReadFile(t, path)
+	s, err := fileAt(path).OpenReadOnly()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantContents(t, s, want)
+	mustClose(t, s)
+	s = mustOpen(t, path)
+	wantContents(t, s, want)
+	mustClose(t, s)
+	if mustReadFile(t, path) != before {
+		t.Error("reading has changed the file")
+	}
+
+	s = mustOpen(t, path)
+	for n := range 2 {
+		mustCommit(t, s.Maildrop("me@host"), Change{Put: entries(10+n, 11+n)})
+		want.apply("me@host", Change{Put: entries(10+n, 11+n)})
+	}
+	mustClose(t, s)
+	s = mustOpen(t, path)
+	if s.format != formatVersion {
+		t.Errorf("format %d after a commit", s.format)
+	}
+	wantContents(t, s, want)
 }
 
 func TestNewerRecordStopsTheReader(t *testing.T) {

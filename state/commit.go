@@ -66,6 +66,9 @@ func (s *Bolt) commit(m *maildrop, c Change) error {
 func (s *Bolt) write(group []*pending) error {
 	err := s.guard(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
+			if err := s.raiseFormat(tx); err != nil {
+				return err
+			}
 			for _, p := range group {
 				if err := p.drop.apply(tx, p.change); err != nil {
 					return err
@@ -74,7 +77,11 @@ func (s *Bolt) write(group []*pending) error {
 			return nil
 		})
 	})
-	if err == nil || errors.Is(err, ErrDamaged) { // damage has failed it already
+	if err == nil {
+		s.format = formatVersion
+		return nil
+	}
+	if errors.Is(err, ErrDamaged) { // guard has called fail already
 		return err
 	}
 	err = fmt.Errorf("state file %s: commit: %w", s.path, err)

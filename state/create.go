@@ -2,7 +2,6 @@ package state
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io/fs"
@@ -104,38 +103,6 @@ func moveNew(temp, path string) error {
 		return err
 	}
 	return os.Remove(temp)
-}
-
-// formatVersion is the version of the layout that Bolt describes.
-const formatVersion = 1
-
-// Names of buckets, and of the values in meta and in a maildrop.
-const (
-	metaName      = "meta"
-	maildropsName = "maildrops"
-	idsName       = "ids"
-	intentsName   = "intents"
-	tallyName     = "tally"
-	factsName     = "facts"
-	formatName    = "format"
-	storeName     = "store"
-)
-
-// writeMeta makes an empty store of an empty database.
-func writeMeta(tx *bbolt.Tx) error {
-	if _, err := tx.CreateBucket([]byte(maildropsName)); err != nil {
-		return err
-	}
-	meta, err := tx.CreateBucket([]byte(metaName))
-	if err != nil {
-		return err
-	}
-	format := binary.BigEndian.AppendUint32(nil, formatVersion)
-	return errors.Join(
-		meta.Put([]byte(formatName), seal([]byte(formatName), format)),
-		meta.Put([]byte(storeName), seal([]byte(storeName), []byte(randomHex()))),
-		meta.Put([]byte(tallyName), encodeTallies(nil, tally{})),
-	)
 }
 
 // randomHex returns 16 random hex digits.

@@ -2,10 +2,59 @@ package state
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"go.etcd.io/bbolt"
 )
+
+// formatVersion is the version of the layout that Bolt describes, and of the records
+// and intents in it: it is raised with any of theirs. Files of every older format are
+// read.
+const formatVersion = 1
+
+// Names of buckets, and of the values in meta and in a maildrop.
+const (
+	metaName      = "meta"
+	maildropsName = "maildrops"
+	idsName       = "ids"
+	intentsName   = "intents"
+	tallyName     = "tally"
+	factsName     = "facts"
+	formatName    = "format"
+	storeName     = "store"
+)
+
+// writeMeta makes an empty store of an empty database.
+func writeMeta(tx *bbolt.Tx) error {
+	if _, err := tx.CreateBucket([]byte(maildropsName)); err != nil {
+		return err
+	}
+	meta, err := tx.CreateBucket([]byte(metaName))
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		putFormat(tx, formatVersion),
+		meta.Put([]byte(storeName), seal([]byte(storeName), []byte(randomHex()))),
+		meta.Put([]byte(tallyName), encodeTallies(nil, tally{})),
+	)
+}
+
+func putFormat(tx *bbolt.Tx, format uint32) error {
+	name := []byte(formatName)
+	return tx.Bucket([]byte(metaName)).Put(name, seal(name, binary.BigEndian.AppendUint32(nil, format)))
+}
+
+// raiseFormat makes a file of an older format one of formatVersion, in the transaction
+// that stores the first values of a newer version in it. An older popfetch refuses the
+// file at Open then, and not in the middle of a poll.
+func (s *Bolt) raiseFormat(tx *bbolt.Tx) error {
+	if s.format == formatVersion {
+		return nil
+	}
+	return putFormat(tx, formatVersion)
+}
 
 // readMeta reads the format version and the ID.
 func (s *Bolt) readMeta(tx *bbolt.Tx) error {
@@ -17,8 +66,8 @@ func (s *Bolt) readMeta(tx *bbolt.Tx) error {
 	if err != nil || len(format) != 4 {
 		return damaged(s.path, "the format version cannot be read")
 	}
-	if v := binary.BigEndian.Uint32(format); v > formatVersion {
-		return fmt.Errorf("%s: %w: format %d, this popfetch knows %d", s.path, ErrVersion, v, formatVersion)
+	if s.format = binary.BigEndian.Uint32(format); s.format > formatVersion {
+		return fmt.Errorf("%s: %w: format %d, this popfetch knows %d", s.path, ErrVersion, s.format, formatVersion)
 	}
 	id, err := unseal([]byte(storeName), meta.Get([]byte(storeName)))
 	if err != nil || len(id) != 16 {

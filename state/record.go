@@ -9,11 +9,13 @@ import (
 	"time"
 )
 
-// Every value in the file is sealed: its last 4 octets are a CRC-32C over the
-// key it stands under and the octets before them. bbolt has a checksum for its
-// meta pages only, so without this a flipped bit in a record would be believed.
+// Every value in the file is sealed: its last 4 octets are a CRC-32C over the key
+// under which it is stored and the octets before them. bbolt has a checksum for its
+// meta pages only, so a flipped bit in a record would be believed without this.
 //
-// The first octet of a record and of an intent is the version of its encoding.
+// The first octet of a record and of an intent is the version of its encoding. These
+// are the versions that are written; every older one is read, see the package
+// comment.
 const (
 	recordVersion = 1
 	intentVersion = 1
@@ -30,7 +32,10 @@ const (
 	allFlags = 1<<iota - 1
 )
 
-var errBroken = errors.New("does not match its checksum")
+var (
+	errBroken = errors.New("does not match its checksum")
+	errShort  = errors.New("ends in the middle of a field")
+)
 
 // seal appends the checksum of payload under key to payload.
 func seal(key, payload []byte) []byte {
@@ -84,23 +89,35 @@ func encodeRecord(id []byte, r Record) []byte {
 	return seal(id, b)
 }
 
-// decodeRecord reads what encodeRecord has made. It keeps nothing of value.
-func decodeRecord(id, value []byte) (Record, error) {
-	d, err := newDecoder(id, value, recordVersion)
+// decodeRecord reads a record of any version up to recordVersion. The record does not
+// refer to the memory of value.
+func decodeRecord(id, value []byte) (r Record, err error) {
+	d, version, err := newDecoder(id, value, recordVersion)
 	if err != nil {
 		return Record{}, err
 	}
-	var r Record
+	switch version {
+	case 1:
+		r = d.record1()
+	}
+	if err := d.end(); err != nil {
+		return Record{}, err
+	}
+	return r, nil
+}
+
+// record1 reads the fields of a record of version 1.
+func (d *decoder) record1() (r Record) {
 	flags := d.octet()
 	if flags&^allFlags != 0 {
-		return Record{}, fmt.Errorf("has unknown flags %#x", flags)
+		d.fail(fmt.Errorf("has unknown flags %#x", flags))
 	}
 	if flags&hasDelivered != 0 {
 		r.Delivered = d.time()
 	}
 	r.Octets = d.varint()
 	if flags&hasDigest != 0 {
-		copy(r.Digest[:], d.take(len(r.Digest)))
+		copy(r.Digest[:], d.next(len(r.Digest)))
 	}
 	if flags&hasAbsent != 0 {
 		r.Absent = d.time()
@@ -111,7 +128,7 @@ func decodeRecord(id, value []byte) (Record, error) {
 		r.Reason = d.string()
 	}
 	r.Deleted = flags&isDeleted != 0
-	return r, d.end()
+	return r
 }
 
 // encodeIntent returns the sealed form of an intent under its id.
@@ -122,47 +139,64 @@ func encodeIntent(id []byte, in Intent) []byte {
 	return seal(id, b)
 }
 
-// decodeIntent reads what encodeIntent has made. It keeps nothing of value.
-func decodeIntent(id, value []byte) (Intent, error) {
-	d, err := newDecoder(id, value, intentVersion)
+// decodeIntent reads an intent of any version up to intentVersion. The intent does not
+// refer to the memory of value.
+func decodeIntent(id, value []byte) (in Intent, err error) {
+	d, version, err := newDecoder(id, value, intentVersion)
 	if err != nil {
 		return Intent{}, err
 	}
-	in := Intent{Kind: d.string(), Note: d.string()}
-	return in, d.end()
+	switch version {
+	case 1:
+		in.Kind, in.Note = d.string(), d.string()
+	}
+	if err := d.end(); err != nil {
+		return Intent{}, err
+	}
+	return in, nil
 }
 
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// decoder takes fields off the front of a payload. After the first that is not
-// there it returns zeros, and end says so.
+// decoder reads the fields of a value one after the other. After the first that
+// cannot be read it returns zeros, and end returns the error.
 type decoder struct {
-	rest  []byte
-	short bool
+	rest []byte
+	err  error
 }
 
-// newDecoder checks seal and version of a value. The seal stands where it
-// stands in every version, so a newer one can be told from a broken one.
-func newDecoder(key, value []byte, version byte) (decoder, error) {
+// newDecoder checks the seal of a value and returns its version, from 1 to newest.
+// The seal and the version have the same place in every version, so a value of a
+// newer popfetch is told from a broken one: the error is ErrVersion.
+func newDecoder(key, value []byte, newest byte) (d decoder, version byte, err error) {
 	payload, err := unseal(key, value)
 	if err != nil {
-		return decoder{}, err
+		return decoder{}, 0, err
 	}
-	d := decoder{rest: payload}
-	switch v := d.octet(); {
-	case d.short || v == 0:
-		return decoder{}, errors.New("has no version")
-	case v > version:
-		return decoder{}, fmt.Errorf("%w: record version %d, this popfetch knows %d", ErrVersion, v, version)
+	d = decoder{rest: payload}
+	switch version = d.octet(); {
+	case version == 0:
+		return decoder{}, 0, errors.New("has no version")
+	case version > newest:
+		return decoder{}, 0, fmt.Errorf("%w: version %d, this popfetch knows %d", ErrVersion, version, newest)
 	}
-	return d, nil
+	return d, version, nil
 }
 
-func (d *decoder) take(n int) []byte {
+// fail ends the reading. The first error stays.
+func (d *decoder) fail(err error) {
+	if d.err == nil {
+		d.err = err
+	}
+	d.rest = nil
+}
+
+// next returns the next n octets, or nil where there are fewer.
+func (d *decoder) next(n int) []byte {
 	if n < 0 || n > len(d.rest) {
-		d.short, d.rest = true, nil
+		d.fail(errShort)
 		return nil
 	}
 	b := d.rest[:n]
@@ -171,7 +205,7 @@ func (d *decoder) take(n int) []byte {
 }
 
 func (d *decoder) octet() byte {
-	if b := d.take(1); b != nil {
+	if b := d.next(1); b != nil {
 		return b[0]
 	}
 	return 0
@@ -182,7 +216,7 @@ func (d *decoder) varint() int64 {
 	if n <= 0 {
 		n = -1
 	}
-	d.take(n)
+	d.next(n)
 	return v
 }
 
@@ -191,14 +225,14 @@ func (d *decoder) uvarint() uint64 {
 	if n <= 0 {
 		n = -1
 	}
-	d.take(n)
+	d.next(n)
 	return v
 }
 
 func (d *decoder) int() int {
 	v := d.varint()
 	if v < math.MinInt || v > math.MaxInt {
-		d.short = true
+		d.fail(errors.New("has a number that is too large for this machine"))
 	}
 	return int(v)
 }
@@ -208,18 +242,16 @@ func (d *decoder) time() time.Time { return time.Unix(d.varint(), 0).UTC() }
 func (d *decoder) string() string {
 	n := d.uvarint()
 	if n > uint64(len(d.rest)) {
-		d.short, d.rest = true, nil
+		d.fail(errShort)
 		return ""
 	}
-	return string(d.take(int(n)))
+	return string(d.next(int(n)))
 }
 
+// end returns why the fields could not be read, or that octets are left over.
 func (d *decoder) end() error {
-	switch {
-	case d.short:
-		return errors.New("ends in the middle of a field")
-	case len(d.rest) > 0:
+	if d.err == nil && len(d.rest) > 0 {
 		return fmt.Errorf("has %d octets too many", len(d.rest))
 	}
-	return nil
+	return d.err
 }

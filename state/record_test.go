@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/hex"
 	"errors"
 	"math"
 	"strings"
@@ -30,6 +31,38 @@ func TestRecordRoundTrip(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Values as popfetch has written them in each version, read for ever.
+func TestValuesOfEveryVersionAreRead(t *testing.T) {
+	id, day := []byte("00000a5f3a1b2c"), time.Unix(1_750_000_000, 0).UTC()
+	for text, want := range map[string]Record{
+		// version 1
+		"01138086f7840dc243010000000000000000000000000000020000c3bc15cb": {Delivered: day, Octets: 4321, Digest: [16]byte{1, 15: 2}, Deleted: true},
+		"01080100060b35353220746f6f20626967b1f424ef":                     {Octets: -1, Failures: 3, Reason: "552 too big"},
+		"01058086f7840d0e80928c850d0400757b46e6":                         {Delivered: day, Octets: 7, Absent: day.Add(48 * time.Hour), Absences: 2},
+	} {
+		value, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeRecord(id, value)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("version %d: %v\n%s", value[0], err, diff)
+		}
+	}
+	for text, want := range map[string]Intent{
+		// version 1
+		"01076d61696c6469720c746d702f312e322e686f7374bd90263f": {Kind: "maildir", Note: "tmp/1.2.host"},
+	} {
+		value, err := hex.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := decodeIntent(id, value); err != nil || got != want {
+			t.Errorf("version %d: %+v, %v", value[0], got, err)
+		}
 	}
 }
 

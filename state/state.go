@@ -1,11 +1,31 @@
 // Package state remembers what was delivered from which maildrop: the Store
-// contract, and its form in one bbolt file.
+// contract, and its implementation in one bbolt file.
 //
 // A maildrop has one record for each unique-id that was delivered, is being
-// delivered, or could not be delivered yet, and one intent for each delivery
-// that is recorded and not yet known to be published. All changes of a group of
-// messages are one transaction: after Commit has returned nil they survive a
-// power cut, and a crash before that leaves all of them out.
+// delivered, or could not be delivered yet, and one intent for each delivery that is
+// recorded and not yet known to be published. The changes of a group of messages are
+// one transaction: after Commit has returned nil they survive a power cut, and a
+// crash before that leaves all of them out.
+//
+// # Versions
+//
+// The file has a format version, and each record and intent in it a version of its
+// own encoding. This package reads every older version, writes the newest, and
+// returns ErrVersion for a newer one. To add fields to Record:
+//
+//   - Raise recordVersion and formatVersion by one.
+//   - Let encodeRecord write the new fields.
+//   - Give decodeRecord a case that reads them. The case of each older version stays
+//     and leaves the new fields at a zero value that means "not known".
+//   - Add an encoded record of the new version to TestValuesOfEveryVersionAreRead, and
+//     the fields to the records of statetest.
+//
+// No file is converted. A record keeps its version until the next Commit that stores
+// it; records of several versions stand side by side. The first Commit to a file of an
+// older format raises its format in the same transaction, so that an older popfetch
+// refuses the file when it opens it. Intent and intentVersion work the same way.
+// Facts is JSON and takes new fields without a version of its own, but with a new
+// format version: an older popfetch would drop them.
 package state
 
 import (
@@ -17,148 +37,145 @@ import (
 
 // Store holds the maildrops of all accounts. It is safe for concurrent use.
 type Store interface {
-	// ID names this store for as long as it exists: 16 random hex digits made
-	// with the file, or "" for a file that does not exist, see OpenReadOnly.
-	// Files that a delivery leaves behind carry it.
+	// ID names this store for as long as it exists: 16 random hex digits that are
+	// chosen when it is made, or "" for a store that does not exist and is only
+	// read. Files that a delivery leaves behind carry it.
 	ID() string
-	// Maildrop returns the maildrop of a key, see Key. It is created by its
-	// first Commit.
+	// Maildrop returns the maildrop of a key, see Key. Its first Commit creates it.
 	Maildrop(key string) Maildrop
 	// Keys returns the keys of all maildrops in byte order.
 	Keys() ([]string, error)
-	// Close waits for the calls that run, then frees the store and its lock.
-	// Closing again does nothing. Every later call returns ErrClosed.
+	// Close waits for the calls that are running, then frees the store and its
+	// lock. A second Close does nothing. Every later call returns ErrClosed.
 	Close() error
 }
 
 // Maildrop is what is known of one maildrop. It is safe for concurrent use.
 type Maildrop interface {
-	// Scan calls fn once with every record in byte order of the ids. The
-	// sequence is valid only during the call, and an id until the next one:
-	// who keeps it copies it. Scan returns the error of fn, or why the store
-	// could not be read: the sequence ends early then, so nothing may be done
-	// on its word before Scan has returned nil. fn must not call the store,
-	// and must not wait for a network: a commit may have to wait for it.
+	// Scan calls fn once with all records in byte order of the ids. The sequence is
+	// valid during the call, and an id until the next one: copy it to keep it. Scan
+	// returns the error of fn, or why the store could not be read. In that case the
+	// sequence has ended early, so act on what it gave only after Scan has returned
+	// nil. fn must not call the store, and must not wait for a network, because a
+	// commit may have to wait for it.
 	Scan(fn func(known iter.Seq2[[]byte, Record]) error) error
 	// Intents returns the open intents in byte order of their ids.
 	Intents() ([]OpenIntent, error)
-	// Facts returns what was noted of the server, the zero value where nothing
-	// was.
+	// Facts returns what is known of the server, the zero value where nothing is.
 	Facts() (Facts, error)
-	// Commit makes one change durable, whole or not at all. An empty change
-	// writes nothing. ErrClosed, ErrReadOnly and ErrInvalid say that nothing
-	// was tried. After any other error it is not known whether the change was
-	// kept: nothing may be deleted at the server, and every later call of the
-	// store returns the same error until it is closed and opened again.
+	// Commit makes one change durable, as a whole or not at all. An empty change
+	// writes nothing. ErrClosed, ErrReadOnly and ErrInvalid mean that nothing was
+	// tried. After any other error it is not known whether the change was kept:
+	// delete nothing at the server. Every later call of the store returns the same
+	// error until it is closed and opened again.
 	Commit(Change) error
 }
 
 // Record is what is known of one unique-id.
 type Record struct {
 	// Delivered is when the delivery was recorded, zero for a message that was
-	// tried and never delivered. Kept to the second.
+	// tried and never delivered. Whole seconds, UTC.
 	Delivered time.Time
 	// Octets is the size of the message as the server announced it, -1 where
 	// it announced none.
 	Octets int64
-	// Digest is of the header block as it came over the wire, all zero where
+	// Digest is that of the header block as it came over the wire, all zero where
 	// it is not known.
 	Digest [16]byte
-	// Absent is since when complete listings lack the id, zero while they
-	// have it. Kept to the second.
+	// Absent is when a complete listing first lacked the id, zero while listings
+	// have it. Whole seconds, UTC.
 	Absent time.Time
-	// Absences counts days on which a complete listing lacked the id.
+	// Absences counts the days on which a complete listing lacked the id.
 	Absences int
-	// Deleted says that the server has confirmed the deletion. An id that is
-	// listed all the same may belong to another message.
+	// Deleted: the server has confirmed the deletion. An id that is listed all the
+	// same may belong to another message.
 	Deleted bool
-	// Failures counts attempts that failed for a reason of this message.
+	// Failures counts the attempts that failed because of this message.
 	Failures int
 	// Reason is why the last of them failed.
 	Reason string
 }
 
-// Seen says whether the message counts as delivered.
+// Seen reports whether the message counts as delivered.
 func (r Record) Seen() bool { return !r.Delivered.IsZero() }
 
-// Intent is what deliver.Intent is, kept here without being understood.
+// Intent is what a destination needs to finish a delivery after a crash. The store
+// does not interpret it.
 type Intent struct {
 	Kind string
 	Note string
 }
 
-// OpenIntent is an intent whose end was never recorded.
+// OpenIntent is an intent whose end is not recorded.
 type OpenIntent struct {
 	ID     string
 	Intent Intent
 	Record Record
 }
 
-// Entry is a record to be stored under an id. A non-nil Intent is opened with it.
+// Entry is a record to be stored under an id, and the intent that it opens, if any.
 type Entry struct {
 	ID     string
 	Record Record
 	Intent *Intent
 }
 
-// Change is one transaction. The parts are applied in the order of the fields.
+// Change is one transaction. Its parts are applied in the order of the fields.
 type Change struct {
-	Begin  bool     // the maildrop is known from now on, be it without any id
-	Done   []string // the open intents of these ids end
-	Forget []string // these ids go, with their open intents
-	Facts  *Facts   // replaces what was noted of the server; nil = it stays
+	Begin  bool     // creates the maildrop, even without any id
+	Done   []string // ends the open intents of these ids
+	Forget []string // removes these ids, with their open intents
+	Facts  *Facts   // replaces what is known of the server; nil leaves it
 	Put    []Entry  // each replaces the record of its id; without an Intent an open one stays
 }
 
-// Facts is what is worth remembering of the server of a maildrop.
+// Facts is what helps the next session with the server of a maildrop.
 type Facts struct {
-	// Serial is when it was last seen that the server gets out of step with
-	// commands that are sent ahead and does not without, zero for never.
+	// Serial is when the server was last seen to lose synchronisation with commands
+	// that are sent ahead, and to keep it without; zero for never.
 	Serial time.Time `json:"serial,omitzero"`
-	// Patient is when it was last seen that the server loses commands that are
-	// sent before it has answered to the login, zero for never.
+	// Patient is when the server was last seen to lose commands that are sent before
+	// it has answered the login; zero for never.
 	Patient time.Time `json:"patient,omitzero"`
-	// Before and After are capabilities that the server has announced before
-	// and after a login over Protocol, one line each, those that help the next
-	// session. RFC 2449 section 5
+	// Before and After are capabilities that the server announced before and after a
+	// login over Protocol, one line each. RFC 2449 section 5
 	Protocol string   `json:"protocol,omitzero"`
 	Before   []string `json:"before,omitempty"`
 	After    []string `json:"after,omitempty"`
 }
 
-// Empty says whether there is nothing to write.
+// Empty reports whether there is nothing to write.
 func (c Change) Empty() bool {
 	return !c.Begin && c.Facts == nil && len(c.Done)+len(c.Forget)+len(c.Put) == 0
 }
 
-// MaxID is the greatest length of an id in octets. Who has longer ones stores a
-// digest instead.
+// MaxID is the greatest length of an id in octets. Store a digest in place of a longer
+// one.
 const MaxID = 1024
 
 // MaxKey is the greatest length of the key of a maildrop in octets.
 const MaxKey = 1024
 
 var (
-	// ErrLocked: another process holds the store and did not give it up
-	// within the time that Open was given.
+	// ErrLocked: another process holds the store and did not release it in time.
 	ErrLocked = errors.New("in use by another popfetch")
-	// ErrDamaged: the file is not a store that can be read whole. It has not
-	// been changed.
+	// ErrDamaged: not all of the file can be read as a store. It has not been
+	// changed.
 	ErrDamaged = errors.New("state file is damaged")
-	// ErrLost: there is no file, but its snapshot is there. Restore brings it
-	// back; who wants to begin anew moves the snapshot away.
+	// ErrLost: there is no file, but its snapshot is there. File.Restore brings it
+	// back; to begin anew, move the snapshot away.
 	ErrLost = errors.New("the state file is gone, but its snapshot is there")
-	// ErrVersion: the file was written by a newer popfetch.
+	// ErrVersion: a newer popfetch has written the file.
 	ErrVersion = errors.New("state file is from a newer popfetch")
-	// ErrClosed: the store was closed.
+	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("state file is closed")
-	// ErrReadOnly: Commit was called on a store that OpenReadOnly has opened.
+	// ErrReadOnly: the store was opened for reading only.
 	ErrReadOnly = errors.New("state file is open for reading only")
 	// ErrInvalid: a key or an id is empty or longer than MaxKey or MaxID.
 	ErrInvalid = errors.New("cannot be recorded")
 )
 
-// Key returns the key of the maildrop of a user at a host. Host names do not
-// know upper and lower case (RFC 4343), user names are the server's own affair
-// and are kept as they are.
+// Key returns the key of the maildrop of a user at a host. Upper and lower case make no
+// difference in host names (RFC 4343). In user names they do: only the server knows
+// what they mean there.
 func Key(user, host string) string { return user + "@" + strings.ToLower(host) }
