@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/fetch/plan"
 	"popfetch/state"
 )
 
@@ -34,7 +35,7 @@ type Account struct {
 	// made of it.
 	Key string
 
-	Policy   Policy
+	Policy   plan.Policy
 	Interval time.Duration // between polls of the daemon
 	Deadline time.Duration // of one poll, 0 = 1 h
 	// Stamp returns what is put in front of a message, with CRLF line ends; nil for nothing.
@@ -102,15 +103,15 @@ func (a *Account) Poll(ctx context.Context) (Report, error) {
 
 // Look logs in, lists and plans, and calls fn in the TRANSACTION state. It
 // retrieves and deletes nothing and records nothing.
-func (a *Account) Look(ctx context.Context, fn func(s Session, listing *Listing, plan Plan) error) error {
+func (a *Account) Look(ctx context.Context, fn func(s Session, listing *plan.Listing, todo plan.Plan) error) error {
 	p := a.begin(ctx)
 	look := func() error {
 		p.sized = true
-		listing, plan, err := p.enter()
+		listing, todo, err := p.enter()
 		if err != nil {
 			return err
 		}
-		if err := fn(p.session, listing, plan); err != nil {
+		if err := fn(p.session, listing, todo); err != nil {
 			return err
 		}
 		return p.session.Quit()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"popfetch/fetch/plan"
 	"popfetch/state"
 )
 
@@ -12,7 +13,7 @@ import (
 // the header block, and keeps the server's error apart from the destination's.
 type body struct {
 	r        io.Reader
-	digest   *digest
+	digest   *plan.Digest
 	limit    int64 // octets, 0 = none
 	progress Progress
 	between  func() // called before each read
@@ -53,7 +54,7 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) isReply() bool { return string(b.head[:3]) == "+OK" || string(b.head[:]) == "-ERR" }
 
 // record is what is to be remembered of the message once it is delivered.
-func (b *body) record(it Item) state.Record {
+func (b *body) record(it plan.Item) state.Record {
 	octets := it.Octets
 	if octets < 0 {
 		octets = b.octets

@@ -9,6 +9,7 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/pop3/pop3test"
 	"popfetch/state"
@@ -96,7 +97,7 @@ func TestNewMessagesWithAKnownHeaderBlockWereDeletedUnfetched(t *testing.T) {
 	h.drop.Add(old...)
 	h.mustPoll()
 	h.move(moved...)
-	h.account.Policy = fetch.Policy{Delete: true, After: time.Nanosecond}
+	h.account.Policy = plan.Policy{Delete: true, After: time.Nanosecond}
 	r := h.mustPoll()
 	h.deliveredTexts(want...)
 	h.onServer("moved25", "moved26", "moved27") // delivered, due at the next poll
@@ -201,7 +202,7 @@ func TestMessageThatCutsEveryConnectionHeldUpAllDeletionsForEver(t *testing.T) {
 					break
 				}
 				class(t, err, fetch.Temporary)
-				if n > fetch.MaxFailures {
+				if n > plan.MaxFailures {
 					t.Fatalf("still %v after %d polls", err, n+1)
 				}
 				h.onServer("u1", "u2", "u3", "u4")
@@ -211,12 +212,12 @@ func TestMessageThatCutsEveryConnectionHeldUpAllDeletionsForEver(t *testing.T) {
 			if r.SetAside != 1 || r.Deleted != 3 {
 				t.Errorf("%+v", r)
 			}
-			if got := h.known()["u2"]; got.Seen() || got.Failures != fetch.MaxFailures || got.Reason == "" {
+			if got := h.known()["u2"]; got.Seen() || got.Failures != plan.MaxFailures || got.Reason == "" {
 				t.Errorf("%+v", got)
 			}
 			// The first cut may be anybody's.
-			if got := h.drop.Retrieved("u2"); got != fetch.MaxFailures+1 {
-				t.Errorf("retrieved %d times, want %d", got, fetch.MaxFailures+1)
+			if got := h.drop.Retrieved("u2"); got != plan.MaxFailures+1 {
+				t.Errorf("retrieved %d times, want %d", got, plan.MaxFailures+1)
 			}
 		})
 	}
@@ -227,7 +228,7 @@ func TestTroubleOfTheServerSetAllMessagesAside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, 3, faults(pop3test.Fault{At: "RETR", Do: pop3test.Err, Text: "the disk is not there"}))
 			h.options.Pipelining = p
-			for range fetch.MaxFailures {
+			for range plan.MaxFailures {
 				r, err := h.poll()
 				class(t, err, fetch.Temporary)
 				if r.Failed != 3 || r.SetAside != 0 {
@@ -248,7 +249,7 @@ func TestTroubleOfTheServerSetAllMessagesAside(t *testing.T) {
 
 func TestOnlyMessageThatIsAlwaysRefusedIsSetAside(t *testing.T) {
 	h := newHouse(t, 1, faults(pop3test.Fault{At: "RETR", Do: pop3test.Err, Text: "it is broken"}))
-	for range fetch.MaxFailures {
+	for range plan.MaxFailures {
 		if r, err := h.poll(); err == nil || r.Failed != 1 || r.SetAside != 0 {
 			t.Fatalf("%+v", r)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/state"
 )
@@ -27,25 +28,25 @@ func within(age time.Duration, seen time.Time) bool {
 // enter opens a session and plans. What an earlier session has shown of the server
 // saves flights; where the server seems to lose what is sent with the login, a second
 // session is patient.
-func (p *poll) enter() (listing *Listing, plan Plan, err error) {
+func (p *poll) enter() (listing *plan.Listing, todo plan.Plan, err error) {
 	if p.noted, err = p.Maildrop.Facts(); err != nil {
-		return nil, plan, &StateError{err}
+		return nil, todo, &StateError{err}
 	}
 	p.facts = p.noted
 	how, err := p.opening()
 	if err != nil {
-		return nil, plan, err
+		return nil, todo, err
 	}
-	listing, plan, err = p.openAndPlan(how)
+	listing, todo, err = p.openAndPlan(how)
 	var ahead *pop3.AheadError
 	if !errors.As(err, &ahead) || p.life.reason() != nil {
-		return listing, plan, err
+		return listing, todo, err
 	}
 	p.log.Info("once more, with nothing sent before the login is accepted", "reason", err)
 	p.drop()
 	p.lost, p.report.Skipped = 0, 0
 	how.Patient, p.facts.Patient = true, time.Now()
-	listing, plan, again := p.openAndPlan(how)
+	listing, todo, again := p.openAndPlan(how)
 	switch refused := (*pop3.ResponseError)(nil); {
 	case errors.As(again, &refused):
 		again = fmt.Errorf("%w; and then, in a second session: %w", err, again)
@@ -54,7 +55,7 @@ func (p *poll) enter() (listing *Listing, plan Plan, err error) {
 	}
 	// Where the patient login broke too, the next polls make one attempt each: it may
 	// be how the server refuses a password.
-	return listing, plan, again
+	return listing, todo, again
 }
 
 // opening says how the session is to begin.
@@ -76,9 +77,9 @@ func (p *poll) opening() (how Opening, err error) {
 	return how, nil
 }
 
-func (p *poll) openAndPlan(how Opening) (*Listing, Plan, error) {
+func (p *poll) openAndPlan(how Opening) (*plan.Listing, plan.Plan, error) {
 	if err := p.open(how); err != nil {
-		return nil, Plan{}, err
+		return nil, plan.Plan{}, err
 	}
 	return p.plan()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/pop3/pop3test"
 	"popfetch/state"
@@ -32,21 +33,21 @@ func TestFlightsOfAPoll(t *testing.T) {
 	type visit struct{ fresh, flights, commits int }
 	for name, tt := range map[string]struct {
 		pipelining pop3.Pipelining
-		policy     fetch.Policy
+		policy     plan.Policy
 		server     func(*pop3test.Server)
 		visits     []visit
 	}{
 		// CAPA; login; UIDL, LIST; RETR; QUIT. Then: CAPA, login, UIDL; (LIST; RETR;) QUIT.
-		"kept": {prompt, fetch.Policy{}, nil, []visit{{20, 5, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
+		"kept": {prompt, plan.Policy{}, nil, []visit{{20, 5, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
 		// As above, with LIST always, and DELE.
-		"deleted": {prompt, fetch.Policy{Delete: true}, nil, []visit{{20, 6, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
+		"deleted": {prompt, plan.Policy{Delete: true}, nil, []visit{{20, 6, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
 		// What the first visit learns is stored.
-		"nothing there": {prompt, fetch.Policy{}, nil, []visit{{0, 4, 1}, {0, 2, 0}}},
+		"nothing there": {prompt, plan.Policy{}, nil, []visit{{0, 4, 1}, {0, 2, 0}}},
 		// CAPA; login; CAPA; UIDL, LIST; RETR; QUIT. Then: CAPA; login; CAPA, UIDL; QUIT.
-		"capabilities told late": {prompt, fetch.Policy{}, func(s *pop3test.Server) { s.LateCapa = []string{"TOP", "PIPELINING"} }, []visit{{1, 6, 2}, {0, 4, 0}}},
+		"capabilities told late": {prompt, plan.Policy{}, func(s *pop3test.Server) { s.LateCapa = []string{"TOP", "PIPELINING"} }, []visit{{1, 6, 2}, {0, 4, 0}}},
 		// CAPA; login; CAPA; UIDL; LIST; RETR, one by one; QUIT.
-		"without PIPELINING": {prompt, fetch.Policy{}, without("PIPELINING"), []visit{{3, 9, 2}, {0, 5, 0}}},
-		"one by one":         {serial, fetch.Policy{}, nil, []visit{{3, 8, 2}, {0, 4, 0}}},
+		"without PIPELINING": {prompt, plan.Policy{}, without("PIPELINING"), []visit{{3, 9, 2}, {0, 5, 0}}},
+		"one by one":         {serial, plan.Policy{}, nil, []visit{{3, 8, 2}, {0, 4, 0}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, 0, func(s *pop3test.Server) {
@@ -307,7 +308,7 @@ func TestLookFreesTheMaildrop(t *testing.T) {
 	h := newHouse(t, 1, func(s *pop3test.Server) { s.LockWait = -1 })
 	h.options.Pipelining = pop3.PipelineAuto
 	for range 20 {
-		err := h.account.Look(t.Context(), func(fetch.Session, *fetch.Listing, fetch.Plan) error { return nil })
+		err := h.account.Look(t.Context(), func(fetch.Session, *plan.Listing, plan.Plan) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}

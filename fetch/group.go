@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/fetch/plan"
 	"popfetch/state"
 )
 
@@ -21,7 +22,7 @@ const maxPutOff = 5
 
 // member is a message that is received whole and not yet delivered.
 type member struct {
-	Item
+	plan.Item
 	staged deliver.Staged
 	record state.Record
 	octets int64

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -123,6 +125,22 @@ func (c *calm) Noop() error                      { return nil }
 func (c *calm) Quit() error                      { return nil }
 func (c *calm) Close() error                     { return nil }
 func (c *calm) RoundTrips() int                  { return 1 }
+
+// records is what the state has of a maildrop, by id.
+type records map[string]state.Record
+
+// sorted yields the records as state.Maildrop.Scan does: in byte order, in a buffer
+// that the next record overwrites.
+func (r records) sorted(yield func([]byte, state.Record) bool) {
+	var buf []byte
+	for _, id := range slices.Sorted(maps.Keys(r)) {
+		buf = append(buf[:0], id...)
+		if !yield(buf, r[id]) {
+			return
+		}
+	}
+	clear(buf)
+}
 
 // notebook is a maildrop of the state that lives in memory.
 type notebook struct {

@@ -17,6 +17,7 @@ import (
 	"popfetch/deliver"
 	"popfetch/deliver/maildir"
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/pop3/pop3test"
 	"popfetch/state"
@@ -107,7 +108,7 @@ func (h *house) restart() {
 	}
 	h.store = store
 	key := state.Key("me", "pop.example.org")
-	policy := fetch.Policy{}
+	policy := plan.Policy{}
 	if h.account != nil {
 		policy = h.account.Policy
 	}

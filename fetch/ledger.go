@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/fetch/plan"
 	"popfetch/state"
 )
 
@@ -75,19 +76,19 @@ func (l *ledger) commit(put []state.Entry) error {
 
 // refuse notes that the server or the destination does not give or take a
 // message. A definite refusal counts; MaxFailures of them set the message aside.
-func (l *ledger) refuse(it Item, why error, definite bool) {
+func (l *ledger) refuse(it plan.Item, why error, definite bool) {
 	r := it.Record
 	if definite {
 		r.Failures++
 	}
-	if r.Failures == MaxFailures {
-		why = fmt.Errorf("%w; this was the %dth time, and it is set aside: it stays on the server until popfetch state retry", why, MaxFailures)
+	if r.Failures == plan.MaxFailures {
+		why = fmt.Errorf("%w; this was the %dth time, and it is set aside: it stays on the server until popfetch state retry", why, plan.MaxFailures)
 	}
 	l.tried(it, r, why)
 }
 
 // tried records a message that was not delivered.
-func (l *ledger) tried(it Item, r state.Record, why error) {
+func (l *ledger) tried(it plan.Item, r state.Record, why error) {
 	r.Delivered, r.Reason = time.Time{}, bounded(why.Error())
 	l.pending.Put = append(l.pending.Put, state.Entry{ID: it.ID, Record: r})
 	l.failed++

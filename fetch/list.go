@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/state"
 )
@@ -22,9 +23,9 @@ func (e *noUIDL) Unwrap() error { return e.cause }
 
 // list reads the listing of the maildrop, without sizes where the server has
 // unique-ids. Lines that make no sense cost their message, and are counted.
-func (p *poll) list() (*Listing, error) {
+func (p *poll) list() (*plan.Listing, error) {
 	var (
-		listing = new(Listing)
+		listing = new(plan.Listing)
 		refused *pop3.ResponseError
 	)
 	for u, err := range p.session.Uidl() {
@@ -32,7 +33,7 @@ func (p *poll) list() (*Listing, error) {
 		switch {
 		case err == nil:
 			// A long unique-id is shortened here, before there are many.
-			listing.add(u.Num, idOf(u.ID))
+			listing.AddUID(u.Num, u.ID)
 		case errors.As(err, &line):
 			p.skipLine(line)
 		case !errors.As(err, &refused):
@@ -45,8 +46,8 @@ func (p *poll) list() (*Listing, error) {
 		}
 		return p.listByDigest(refused)
 	}
-	listing.dropTwice(func(num int) { p.skipLine(fmt.Errorf("UIDL lists message %d twice", num)) })
-	listing.tellTwins()
+	listing.DropRepeatedNums(func(num int) { p.skipLine(fmt.Errorf("UIDL lists message %d twice", num)) })
+	listing.MarkTwins()
 	return listing, nil
 }
 
@@ -80,7 +81,7 @@ const digestMark = "digest:"
 
 // listByDigest stands in for UIDL, which RFC 1939 section 7 leaves optional: a
 // message is known by its size and the digest of its header block.
-func (p *poll) listByDigest(refused error) (*Listing, error) {
+func (p *poll) listByDigest(refused error) (*plan.Listing, error) {
 	p.log.Debug("no unique-ids, using digests of header blocks", "reason", refused)
 	var scanned []pop3.ScanListing
 	if err := p.scan(p.skipLine, func(s pop3.ScanListing) { scanned = append(scanned, s) }); err != nil {
@@ -94,7 +95,7 @@ func (p *poll) listByDigest(refused error) (*Listing, error) {
 	for i, s := range scanned {
 		nums[i] = s.Num
 	}
-	listing := new(Listing)
+	listing := new(plan.Listing)
 	for m, err := range p.session.Top(nums, 0) {
 		var no *pop3.ResponseError
 		if errors.As(err, &no) {
@@ -107,23 +108,23 @@ func (p *poll) listByDigest(refused error) (*Listing, error) {
 		if err != nil {
 			return nil, err
 		}
-		sum, err := digestOf(m.Body)
+		sum, err := plan.DigestOf(m.Body)
 		if err != nil {
 			return nil, fmt.Errorf("TOP %d 0: %w", m.Num, err)
 		}
 		i, _ := slices.BinarySearchFunc(scanned, pop3.ScanListing{Num: m.Num}, byNumber)
 		octets := scanned[i].Octets
-		listing.Add(Listed{Num: m.Num, ID: fmt.Sprintf(digestMark+"%x:%d", sum, octets), Octets: octets})
+		listing.Add(plan.Listed{Num: m.Num, ID: fmt.Sprintf(digestMark+"%x:%d", sum, octets), Octets: octets})
 	}
-	listing.tellTwins()
+	listing.MarkTwins()
 	return listing, nil
 }
 
 // sizes asks for the sizes of what is listed.
-func (p *poll) sizes(listing *Listing) error {
-	s := sizer{listing: listing}
+func (p *poll) sizes(listing *plan.Listing) error {
+	s := listing.Sizes()
 	unknown := func(err error) { p.log.Debug("the size of a message is not known", "reason", err) }
-	return p.scan(unknown, func(l pop3.ScanListing) { s.set(l.Num, l.Octets) })
+	return p.scan(unknown, func(l pop3.ScanListing) { s.Set(l.Num, l.Octets) })
 }
 
 // scan reads the scan listing (RFC 1939 section 5, LIST) and calls got for each

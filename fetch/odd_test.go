@@ -8,6 +8,7 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
 )
 
@@ -159,7 +160,7 @@ func TestOtherOctetsForTheSameMessage(t *testing.T) {
 func TestUniqueIDOfAMessageThatIsTooBig(t *testing.T) {
 	h := newHouse(t, 1, nil)
 	h.mustPoll()
-	h.account.Policy = fetch.Policy{Delete: true}
+	h.account.Policy = plan.Policy{Delete: true}
 	h.mustPoll()
 	h.drop.Add(pop3test.Message{UID: "u1", Raw: bigText(9000)}, message(2))
 	h.account.Policy.MaxOctets = 1000

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/state"
 )
@@ -87,7 +88,7 @@ func (p *poll) drop() {
 
 // run is the way of the poll; what fails on it is in p.failures and p.problems.
 func (p *poll) run() {
-	plan, err := p.prelude()
+	todo, err := p.prelude()
 	if err != nil {
 		p.fail(err)
 		if Classify(err) != State {
@@ -96,18 +97,18 @@ func (p *poll) run() {
 		return
 	}
 	if p.lost == 0 { // otherwise an id may be in the line that made no sense
-		p.pending.Put = append(p.pending.Put, plan.Aged...)
-		p.pending.Forget = append(p.pending.Forget, plan.Forget...)
+		p.pending.Put = append(p.pending.Put, todo.Aged...)
+		p.pending.Forget = append(p.pending.Forget, todo.Forget...)
 	}
-	p.note(plan)
+	p.note(todo)
 
 	p.life.hold()
-	inStep := p.retrieve(plan)
+	inStep := p.retrieve(todo)
 	if !inStep {
-		plan, inStep = p.onceMore() // which needs the memory of the first plan
+		todo, inStep = p.onceMore() // which needs the memory of the first plan
 	}
 	if inStep && !p.unsure {
-		p.fail(p.finish(plan))
+		p.fail(p.finish(todo))
 	}
 	if !p.unsure {
 		p.learn()
@@ -130,18 +131,18 @@ func (p *poll) keepFacts() error {
 }
 
 // prelude is what comes before the first message.
-func (p *poll) prelude() (plan Plan, err error) {
+func (p *poll) prelude() (todo plan.Plan, err error) {
 	if err := p.recover(); err != nil {
-		return plan, err
+		return todo, err
 	}
 	if p.dest, err = p.Destination(p.life); err != nil {
-		return plan, err
+		return todo, err
 	}
-	listing, plan, err := p.enter()
-	if err == nil && plan.renumbered(listing, p.Policy) {
-		return p.recognise(listing, plan)
+	listing, todo, err := p.enter()
+	if err == nil && todo.Renumbered(listing, p.Policy) {
+		return p.recognise(listing, todo)
 	}
-	return plan, err
+	return todo, err
 }
 
 // fail notes why the poll does not end well; nil is no reason.
@@ -161,72 +162,69 @@ func (p *poll) outcome() error {
 
 // plan lists the maildrop and decides. Sizes are looked at only where they change
 // something, or always with sized.
-func (p *poll) plan() (*Listing, Plan, error) {
+func (p *poll) plan() (*plan.Listing, plan.Plan, error) {
 	listing, err := p.list()
 	if err != nil {
-		return nil, Plan{}, p.because(err)
+		return nil, plan.Plan{}, p.because(err)
 	}
 	now := time.Now()
 	if !p.sized {
-		plan, err := p.compare(listing, now)
-		if err != nil || plan.idle() {
-			return listing, plan, err
+		todo, err := p.compare(listing, now)
+		if err != nil || todo.Idle() {
+			return listing, todo, err
 		}
 	}
 	if err := p.sizes(listing); err != nil {
-		return nil, Plan{}, p.because(err)
+		return nil, plan.Plan{}, p.because(err)
 	}
-	plan, err := p.compare(listing, now)
-	return listing, plan, err
+	todo, err := p.compare(listing, now)
+	return listing, todo, err
 }
 
-func (p *poll) compare(listing *Listing, now time.Time) (plan Plan, err error) {
+func (p *poll) compare(listing *plan.Listing, now time.Time) (todo plan.Plan, err error) {
 	err = p.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
-		plan = NewPlan(listing, known, p.Policy, now)
+		todo = plan.New(listing, known, p.Policy, now)
 		return nil
 	})
 	if err != nil {
-		return Plan{}, &StateError{err}
+		return plan.Plan{}, &StateError{err}
 	}
-	return plan, nil
+	return todo, nil
 }
 
 // note puts what the plan has found into the report, and says once what is
 // left on the server for its size.
-func (p *poll) note(plan Plan) {
-	p.log.Debug("planned", "plan", plan.String())
-	p.report.Listed = len(plan.Verdicts)
-	p.report.Seen = plan.Seen + plan.Delete.Len()
-	p.report.SetAside = plan.SetAside.Len()
-	p.report.Skipped += plan.TooBig.Len() + plan.SetAside.Len() + plan.Deferred
-	for it := range plan.SetAside.All() {
+func (p *poll) note(todo plan.Plan) {
+	p.log.Debug("planned", "plan", todo.String())
+	p.report.Listed = len(todo.Verdicts)
+	p.report.Seen = todo.Seen + todo.Delete.Len()
+	p.report.SetAside = todo.SetAside.Len()
+	p.report.Skipped += todo.TooBig.Len() + todo.SetAside.Len() + todo.Deferred
+	for it := range todo.SetAside.All() {
 		p.log.Info("message is set aside", "num", it.Num, "uid", it.UID(), "failures", it.Record.Failures, "reason", it.Record.Reason)
 	}
-	for it := range plan.TooBig.All() {
-		if it.Record.Reason != tooBig {
+	for it := range todo.TooBig.All() {
+		if it.Record.Reason != plan.LargerThanMaxSize {
 			p.leave(it)
 		}
 	}
 }
 
 // leave says and records that a message stays on the server for its size.
-func (p *poll) leave(it Item) {
-	p.log.Warn("message is bigger than max_size and stays on the server",
+func (p *poll) leave(it plan.Item) {
+	p.log.Warn("message is larger than max_size and stays on the server",
 		"num", it.Num, "uid", it.UID(), "octets", it.Octets, "max_size", p.Policy.MaxOctets)
 	r := it.Record
-	r.Octets, r.Reason = max(it.Octets, r.Octets), tooBig
+	r.Octets, r.Reason = max(it.Octets, r.Octets), plan.LargerThanMaxSize
 	p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: r})
 }
 
-// tooBig is the reason that is recorded for a message that was left for its size.
-const tooBig = "bigger than max_size"
-
 // finish deletes what may be deleted and enters the UPDATE state. The session
 // is in step.
-func (p *poll) finish(plan Plan) error {
+func (p *poll) finish(todo plan.Plan) error {
 	marked := make(map[int]bool)
 	var refusals []error
-	doomed := p.doomed(plan)
+	doomed := p.doomed(todo)
 	nums := make([]int, len(doomed))
 	for i, d := range doomed {
 		nums[i] = d.num
@@ -273,12 +271,12 @@ func (p *poll) finish(plan Plan) error {
 }
 
 // doomed returns the messages to delete, in ascending order of their numbers.
-func (p *poll) doomed(plan Plan) []removable {
+func (p *poll) doomed(todo plan.Plan) []removable {
 	var all []removable
 	if p.Policy.Delete && p.Policy.After == 0 {
 		all = append(all, p.removable...)
 	}
-	for it := range plan.Delete.All() {
+	for it := range todo.Delete.All() {
 		all = append(all, removable{it.Num, state.Entry{ID: it.ID, Record: it.Record}})
 	}
 	slices.SortFunc(all, func(a, b removable) int { return a.num - b.num })

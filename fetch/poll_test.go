@@ -13,6 +13,7 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/pop3/pop3test"
 )
@@ -59,12 +60,12 @@ func TestPollTakesOneTransactionMore(t *testing.T) {
 func TestPollKeepsOrDeletes(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		policy fetch.Policy
+		policy plan.Policy
 		want   []string
 	}{
-		{"keep", fetch.Policy{}, []string{"QUIT"}},
-		{"delete", fetch.Policy{Delete: true}, []string{"DELE 1", "DELE 2", "QUIT"}},
-		{"delete later", fetch.Policy{Delete: true, After: time.Hour}, []string{"QUIT"}},
+		{"keep", plan.Policy{}, []string{"QUIT"}},
+		{"delete", plan.Policy{Delete: true}, []string{"DELE 1", "DELE 2", "QUIT"}},
+		{"delete later", plan.Policy{Delete: true, After: time.Hour}, []string{"QUIT"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHouse(t, 2, nil)
@@ -90,7 +91,7 @@ func TestPollDeletesWhatWasDeliveredLongAgo(t *testing.T) {
 	old := h.known()["u2"]
 	old.Delivered = time.Now().Add(-25 * time.Hour)
 	h.put("u2", old)
-	h.account.Policy = fetch.Policy{Delete: true, After: 24 * time.Hour}
+	h.account.Policy = plan.Policy{Delete: true, After: 24 * time.Hour}
 	r := h.mustPoll()
 	h.onServer("u1", "u3")
 	h.delivered(1, 2, 3)
@@ -102,7 +103,7 @@ func TestPollDeletesWhatWasDeliveredLongAgo(t *testing.T) {
 func TestSwitchFromKeepToDeleteTouchesOnlyWhatWasDelivered(t *testing.T) {
 	h := newHouse(t, 3, faults(pop3test.Fault{At: "RETR 3", Do: pop3test.Err, Text: "no"}))
 	h.drop.Add(pop3test.Message{UID: "big", Raw: pop3test.Text(text(4) + text(4) + text(4))})
-	h.account.Policy = fetch.Policy{MaxOctets: int64(len(text(1)) * 2)}
+	h.account.Policy = plan.Policy{MaxOctets: int64(len(text(1)) * 2)}
 	h.poll()
 	h.delivered(1, 2)
 	h.account.Policy.Delete = true
@@ -198,7 +199,7 @@ func TestDeadlineBetweenTwoMessagesIsAnError(t *testing.T) {
 func TestServerRefusesOneMessage(t *testing.T) {
 	h := newHouse(t, 3, faults(pop3test.Fault{At: "RETR 2", Do: pop3test.Err, Text: "it is broken"}))
 	h.account.Policy.Delete = true
-	for n := range fetch.MaxFailures {
+	for n := range plan.MaxFailures {
 		r, err := h.poll()
 		if err == nil || r.Failed != 1 || r.SetAside != 0 {
 			t.Fatalf("poll %d: %+v", n+1, r)
@@ -211,14 +212,14 @@ func TestServerRefusesOneMessage(t *testing.T) {
 	if r.SetAside != 1 || r.Skipped != 1 || r.Failed != 0 {
 		t.Errorf("%+v", r)
 	}
-	if got := h.known()["u2"]; got.Failures != fetch.MaxFailures || got.Seen() || got.Reason == "" {
+	if got := h.known()["u2"]; got.Failures != plan.MaxFailures || got.Seen() || got.Reason == "" {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestRefusalForTheMomentDoesNotCount(t *testing.T) {
 	h := newHouse(t, 1, faults(pop3test.Fault{At: "RETR", Do: pop3test.Err, Text: "[SYS/TEMP] later"}))
-	for range fetch.MaxFailures + 1 {
+	for range plan.MaxFailures + 1 {
 		h.poll()
 	}
 	h.server.SetFaults()
@@ -229,7 +230,7 @@ func TestRefusalForTheMomentDoesNotCount(t *testing.T) {
 func TestMaxSizeByTheListing(t *testing.T) {
 	h := newHouse(t, 2, nil)
 	h.drop.Add(pop3test.Message{UID: "big", Raw: pop3test.Text(text(4) + text(4) + text(4))})
-	h.account.Policy = fetch.Policy{MaxOctets: int64(len(text(1)) * 2), Delete: true}
+	h.account.Policy = plan.Policy{MaxOctets: int64(len(text(1)) * 2), Delete: true}
 	r := h.mustPoll()
 	h.delivered(1, 2)
 	h.onServer("big")
@@ -246,7 +247,7 @@ func TestMaxSizeByTheListing(t *testing.T) {
 func TestMaxSizeByWhatComes(t *testing.T) {
 	h := newHouse(t, 1, faults(pop3test.Fault{At: "", Do: pop3test.WrongOctets, N: 10}))
 	h.drop.Add(pop3test.Message{UID: "big", Raw: bigText(300 << 10)}, message(3))
-	h.account.Policy = fetch.Policy{MaxOctets: 1000, Delete: true}
+	h.account.Policy = plan.Policy{MaxOctets: 1000, Delete: true}
 	r, err := h.poll()
 	if err == nil || r.Failed != 1 {
 		t.Errorf("%+v", r)
@@ -360,10 +361,10 @@ func TestLookChangesNothing(t *testing.T) {
 	h.drop.Add(message(4))
 	h.account.Policy.Delete = true
 	h.untouched(func() {
-		err := h.account.Look(context.Background(), func(s fetch.Session, listing *fetch.Listing, plan fetch.Plan) error {
-			want := []fetch.Verdict{fetch.Due, fetch.Due, fetch.Due, fetch.New}
-			if diff := cmp.Diff(want, plan.Verdicts); diff != "" || listing.Len() != 4 || listing.At(3).Octets < 0 {
-				t.Errorf("%v %s", listed(listing), diff)
+		err := h.account.Look(context.Background(), func(s fetch.Session, listing *plan.Listing, todo plan.Plan) error {
+			want := []plan.Verdict{plan.Due, plan.Due, plan.Due, plan.Fresh}
+			if diff := cmp.Diff(want, todo.Verdicts); diff != "" || listing.Len() != 4 || listing.At(3).Octets < 0 {
+				t.Errorf("%d messages %s", listing.Len(), diff)
 			}
 			return nil
 		})

@@ -8,33 +8,10 @@ import (
 	"iter"
 	"time"
 
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/state"
 )
-
-// A maildrop counts as renumbered when at least so many delivered ids are gone
-// at once and none is left, and what is there instead is about as much.
-const (
-	fewestGone = 20
-	likeness   = 0.2 // by which number and octets may differ
-)
-
-// renumbered says whether the server seems to have given new unique-ids to its
-// messages: it was moved, or restored, or its software changed. Taken at its
-// word, the listing would have the whole maildrop fetched again. An account that
-// deletes what it delivers has no old messages there.
-func (plan Plan) renumbered(listing *Listing, p Policy) bool {
-	if p.Delete && p.After == 0 || plan.Present > 0 || plan.Missing < fewestGone {
-		return false
-	}
-	var octets int64
-	for i := range listing.Len() {
-		octets += max(listing.octets.get(i, -1), 0)
-	}
-	return alike(float64(listing.Len()), float64(plan.Missing)) && alike(float64(octets), float64(plan.MissingOctets))
-}
-
-func alike(a, b float64) bool { return a <= b*(1+likeness) && a >= b*(1-likeness) }
 
 // RenumberedError is a maildrop whose unique-ids have all changed, and whose
 // messages cannot be recognised either.
@@ -49,94 +26,55 @@ func (e *RenumberedError) Error() string {
 		"and only %d of them are known by header block and size; nothing is fetched, for it may all have been delivered before", e.Known, e.Listed, e.Recognised)
 }
 
-// recognise looks at the header blocks of a renumbered maildrop, gives the
-// records of known messages to their new ids, and plans anew. Where most are not
-// known the account stops.
-func (p *poll) recognise(listing *Listing, plan Plan) (Plan, error) {
-	p.log.Warn("the server has changed all unique-ids; comparing header blocks", "known", plan.Missing, "listed", listing.Len())
-	have := make(index)
+// recognise compares the header blocks of a renumbered maildrop, gives the records
+// of known messages to their new ids, and plans anew. If most are unknown the
+// account stops.
+func (p *poll) recognise(listing *plan.Listing, todo plan.Plan) (plan.Plan, error) {
+	p.log.Warn("the server has changed all unique-ids; comparing header blocks", "known", todo.Missing, "listed", listing.Len())
+	var match plan.Match
 	now := time.Now()
 	err := p.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
-		for id, r := range known {
-			if lately(r, now) && r.Digest != [16]byte{} {
-				have.add(state.Entry{ID: string(id), Record: r})
-			}
-		}
+		match.KnowRecent(known, now)
 		return nil
 	})
 	if err != nil {
-		return plan, &StateError{err}
+		return todo, &StateError{err}
 	}
-	change, found, err := p.match(listing.items(func(int) bool { return true }), have)
-	if err != nil {
-		return plan, p.because(err)
+	if err := p.show(&match, listing.Items(func(int) bool { return true })); err != nil {
+		return todo, p.because(err)
 	}
-	if float64(found) < float64(plan.Missing)*(1-likeness) {
-		return plan, &RenumberedError{plan.Missing, listing.Len(), found}
+	if !match.Enough(todo.Missing) {
+		return todo, &RenumberedError{todo.Missing, listing.Len(), match.Found}
 	}
-	if err := p.Maildrop.Commit(change); err != nil {
+	if err := p.Maildrop.Commit(match.Change); err != nil {
 		p.unsure = true
-		return plan, &StateError{err}
+		return todo, &StateError{err}
 	}
-	p.log.Warn("recognised messages under their new unique-ids; they are not fetched again", "messages", found)
+	p.log.Warn("recognised messages under their new unique-ids; they are not fetched again", "messages", match.Found)
 	return p.compare(listing, time.Now())
 }
 
-// index finds delivered messages by what can be seen of them without their
-// bodies.
-type index map[look][]state.Entry
-
-type look struct {
-	digest [16]byte // of the header block
-	octets int64
-}
-
-func (have index) add(e state.Entry) {
-	at := look{e.Record.Digest, e.Record.Octets}
-	have[at] = append(have[at], e)
-}
-
-// take returns an entry, each one once.
-func (have index) take(at look) (state.Entry, bool) {
-	entries := have[at]
-	if len(entries) == 0 {
-		return state.Entry{}, false
-	}
-	have[at] = entries[1:]
-	return entries[0], true
-}
-
-// match asks for the header block of every one of the messages, and gives those that
-// have holds the record found there under its new id. Different messages may have
-// one header block, so the octets must agree too. A message whose header block
-// the server does not show is not found.
-func (p *poll) match(items Items, have index) (change state.Change, found int, err error) {
+// show asks for the header block of each of the messages and shows it to match. A
+// message whose header block the server refuses to show is not found.
+func (p *poll) show(match *plan.Match, items plan.Items) error {
 	next := 0
-	for m, err := range p.session.Top(items.nums(), 0) {
+	for m, err := range p.session.Top(items.Nums(), 0) {
 		var refused *pop3.ResponseError
 		if err != nil && !errors.As(err, &refused) {
-			return change, found, err
+			return err
 		}
-		l := items.At(next)
+		l := items.At(next).Listed
 		next++
 		if refused != nil {
 			continue
 		}
-		sum, err := digestOf(m.Body)
+		sum, err := plan.DigestOf(m.Body)
 		if err != nil {
-			return change, found, err
+			return err
 		}
-		old, ok := have.take(look{sum, l.Octets})
-		if !ok {
-			continue
-		}
-		found++
-		change.Put = append(change.Put, state.Entry{ID: l.ID, Record: old.Record})
-		if old.ID != "" {
-			change.Forget = append(change.Forget, old.ID)
-		}
+		match.Show(l, sum)
 	}
-	return change, found, nil
+	return nil
 }
 
 // Stored is a message that was found where mail was delivered.
@@ -161,20 +99,21 @@ func (a *Account) Relearn(ctx context.Context, have []Stored) (learned, unknown 
 
 func (p *poll) relearn(have []Stored) (learned, unknown int, err error) {
 	p.sized = true
-	listing, plan, err := p.enter()
+	listing, todo, err := p.enter()
 	if err != nil {
 		return 0, 0, err
 	}
-	fresh := listing.items(func(i int) bool { return plan.Verdicts[i] != Seen && plan.Verdicts[i] != Due })
-	stored := make(index)
+	fresh := listing.Items(func(i int) bool { return todo.Verdicts[i] != plan.Seen && todo.Verdicts[i] != plan.Due })
+	var match plan.Match
 	for _, h := range have {
-		stored.add(state.Entry{Record: state.Record{Delivered: h.Time, Digest: h.Digest, Octets: h.Octets}})
+		match.Know(state.Entry{Record: state.Record{Delivered: h.Time, Digest: h.Digest, Octets: h.Octets}})
 	}
-	// What is recorded already has its copy in the Maildir; a twin needs another.
+	// A recorded message has its copy in the Maildir already; a twin needs another
+	// copy.
 	err = p.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for _, r := range known {
 			if r.Seen() {
-				stored.take(look{r.Digest, r.Octets})
+				match.Spend(r)
 			}
 		}
 		return nil
@@ -182,21 +121,20 @@ func (p *poll) relearn(have []Stored) (learned, unknown int, err error) {
 	if err != nil {
 		return 0, 0, &StateError{err}
 	}
-	change, found, err := p.match(fresh, stored)
-	if err != nil {
+	if err := p.show(&match, fresh); err != nil {
 		return 0, 0, p.because(err)
 	}
-	change.Begin = true
-	if err := p.Maildrop.Commit(change); err != nil {
+	match.Change.Begin = true
+	if err := p.Maildrop.Commit(match.Change); err != nil {
 		return 0, 0, &StateError{err}
 	}
-	return found, fresh.Len() - found, p.session.Quit()
+	return match.Found, fresh.Len() - match.Found, p.session.Quit()
 }
 
 // Recognise returns what Relearn compares of a message in wire form. Its Time is
 // not set.
 func Recognise(message io.Reader) (s Stored, err error) {
-	d := newDigest()
+	d := plan.NewDigest()
 	s.Octets, err = io.Copy(d, message)
 	s.Digest = d.Sum()
 	return s, err

@@ -1,8 +1,6 @@
 package fetch
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/state"
 )
@@ -19,8 +18,8 @@ import (
 // retrieve fetches and delivers what the plan says. inStep says whether the
 // session can still be used: a connection that was lost or left in the middle
 // of something must never see a QUIT.
-func (p *poll) retrieve(plan Plan) (inStep bool) {
-	items, err := p.verify(plan)
+func (p *poll) retrieve(todo plan.Plan) (inStep bool) {
+	items, err := p.verify(todo)
 	if err != nil {
 		p.fail(p.because(err))
 		return false
@@ -29,7 +28,7 @@ func (p *poll) retrieve(plan Plan) (inStep bool) {
 		return true
 	}
 	if p.Progress != nil {
-		p.Progress.Start(items.Len(), plan.octets())
+		p.Progress.Start(items.Len(), todo.Octets())
 		defer p.Progress.End()
 	}
 	inStep, err = p.receive(items)
@@ -51,14 +50,14 @@ func (p *poll) retrieve(plan Plan) (inStep bool) {
 
 // receive retrieves the items in their order. It settles full groups and leaves
 // the last one.
-func (p *poll) receive(items Items) (inStep bool, err error) {
-	nums := items.nums()
+func (p *poll) receive(items plan.Items) (inStep bool, err error) {
+	nums := items.Nums()
 	for items.Len() > 0 {
 		done, inStep, err := p.stretch(items, nums)
 		if err != nil {
 			return inStep, err
 		}
-		items, nums = items.from(done), nums[done:]
+		items, nums = items.From(done), nums[done:]
 		if err := p.confirm(); err != nil {
 			return false, err
 		}
@@ -69,7 +68,7 @@ func (p *poll) receive(items Items) (inStep bool, err error) {
 // stretch retrieves items until the last one, or until the poll is to end, or a
 // message is doubtful and everything that was asked for has been answered. It
 // returns how many it has dealt with.
-func (p *poll) stretch(items Items, nums []int) (done int, inStep bool, err error) {
+func (p *poll) stretch(items plan.Items, nums []int) (done int, inStep bool, err error) {
 	p.before = p.done
 	for m, err := range p.session.Retr(nums) {
 		if done == items.Len() {
@@ -150,7 +149,7 @@ func (p *poll) lose(err error) error {
 }
 
 // handle deals with one answer to RETR. An error ends the retrieval.
-func (p *poll) handle(it Item, m *pop3.Message, err error) (inStep bool, _ error) {
+func (p *poll) handle(it plan.Item, m *pop3.Message, err error) (inStep bool, _ error) {
 	var refused *pop3.ResponseError
 	switch {
 	case errors.As(err, &refused):
@@ -165,7 +164,7 @@ func (p *poll) handle(it Item, m *pop3.Message, err error) (inStep bool, _ error
 
 // withheld is a message that the server did not give.
 type withheld struct {
-	Item
+	plan.Item
 	refused *pop3.ResponseError
 }
 
@@ -184,8 +183,8 @@ func (p *poll) refuseWithheld() {
 }
 
 // take stages one message and settles its group when that is full.
-func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
-	b := &body{r: m.Body, digest: newDigest(), limit: p.Policy.MaxOctets, progress: p.Progress, between: p.settleOld}
+func (p *poll) take(it plan.Item, m *pop3.Message) (inStep bool, err error) {
+	b := &body{r: m.Body, digest: plan.NewDigest(), limit: p.Policy.MaxOctets, progress: p.Progress, between: p.settleOld}
 	meta := p.meta(it)
 	staged, err := p.dest.Stage(p.life, meta, p.stamped(meta, b))
 	p.report.Octets += b.octets
@@ -223,7 +222,7 @@ func (p *poll) take(it Item, m *pop3.Message) (inStep bool, err error) {
 		_, drained := io.Copy(io.Discard, b)
 		return drained == nil, err
 	}
-	if p.hadBefore(it, b) {
+	if p.cameBack(it, b.digest.Sum()) {
 		return true, staged.Abort()
 	}
 	p.group.add(member{Item: it, staged: staged, record: b.record(it), octets: b.octets, seq: p.done}, !announced(b.octets, m.Octets, it.Octets))
@@ -248,9 +247,9 @@ func (p *poll) stamped(meta deliver.Meta, b io.Reader) io.Reader {
 	return io.MultiReader(strings.NewReader(p.Stamp(meta)), b)
 }
 
-func (p *poll) meta(it Item) deliver.Meta {
+func (p *poll) meta(it plan.Item) deliver.Meta {
 	return deliver.Meta{
-		ID:       deliveryID(p.Key, it.ID),
+		ID:       plan.DeliveryID(p.Key, it.ID),
 		Account:  p.Name,
 		User:     p.User,
 		Host:     p.Host,
@@ -261,22 +260,15 @@ func (p *poll) meta(it Item) deliver.Meta {
 	}
 }
 
-// deliveryID names the delivery of one message from one maildrop, for ever the
-// same one, so that a receiver can drop a repeat.
-func deliveryID(key, id string) string {
-	sum := sha256.Sum256([]byte(key + "\x00" + id))
-	return hex.EncodeToString(sum[:16])
-}
-
 // interrupted notes in whose middle the connection ended: the next poll takes
 // that message last, so that one which breaks every connection does not hold up
 // the others, and when it does so again, that counts. That the user has stopped popfetch says nothing about a message.
-func (p *poll) interrupted(it Item, why error) {
+func (p *poll) interrupted(it plan.Item, why error) {
 	if p.life.outer.Err() != nil {
 		return
 	}
 	r := it.Record
-	if it.tried() > 0 {
+	if it.Tried() {
 		r.Failures++ // it came last, and again
 	}
 	r.Reason = bounded(why.Error())
@@ -286,8 +278,8 @@ func (p *poll) interrupted(it Item, why error) {
 
 // outgrown notes a message that is bigger than the server had said and than the
 // account takes. The next poll leaves it out.
-func (p *poll) outgrown(it Item, octets int64) {
+func (p *poll) outgrown(it plan.Item, octets int64) {
 	r := it.Record
 	r.Octets = octets
-	p.tried(it, r, fmt.Errorf("bigger than max_size (%d octets) although the server announced %d", p.Policy.MaxOctets, it.Octets))
+	p.tried(it, r, fmt.Errorf("larger than max_size (%d octets) although the server announced %d", p.Policy.MaxOctets, it.Octets))
 }

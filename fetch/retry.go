@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"popfetch/deliver"
+	"popfetch/fetch/plan"
 	"popfetch/state"
 )
 
@@ -37,7 +38,7 @@ func (a *Account) retry(ctx context.Context) (int, error) {
 	var again []string
 	err = a.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for id, r := range known {
-			if !r.Seen() && r.Reason != tooBig {
+			if !r.Seen() && r.Reason != plan.LargerThanMaxSize {
 				again = append(again, string(id))
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"popfetch/deliver"
 	"popfetch/deliver/maildir"
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/state"
 )
 
@@ -86,7 +87,7 @@ func (h *house) open(want ...string) {
 }
 
 func setAside() state.Record {
-	return state.Record{Octets: 100, Failures: fetch.MaxFailures, Reason: "it is broken"}
+	return state.Record{Octets: 100, Failures: plan.MaxFailures, Reason: "it is broken"}
 }
 
 // The user who stops `state retry` has not said that the mail is to come again.
@@ -234,7 +235,7 @@ func TestMessageThatEndsEveryRunIsSetAside(t *testing.T) {
 		}})
 		return h.poll()
 	}
-	for range fetch.MaxFailures {
+	for range plan.MaxFailures {
 		if _, err := life(); err == nil {
 			t.Fatal("the process did not end")
 		}
@@ -244,12 +245,12 @@ func TestMessageThatEndsEveryRunIsSetAside(t *testing.T) {
 		t.Errorf("attempts %v, want %v", attempts, want)
 	}
 	r, err := life()
-	if err != nil || r.SetAside != 1 || len(attempts) != fetch.MaxFailures {
+	if err != nil || r.SetAside != 1 || len(attempts) != plan.MaxFailures {
 		t.Errorf("%+v, attempts %v", r, attempts)
 	}
 	h.onServer("u1") // the other one was not held up
 	h.delivered(2)
-	if got := h.known()["u1"]; got.Seen() || got.Failures != fetch.MaxFailures {
+	if got := h.known()["u1"]; got.Seen() || got.Failures != plan.MaxFailures {
 		t.Errorf("%+v", got)
 	}
 	broken = false

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
 )
 
@@ -255,7 +256,7 @@ func TestFaultU08ListingThatIsNotWhole(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, delete %v", name, del), func(t *testing.T) {
 				h := newHouse(t, 5, nil)
 				h.mustPoll()
-				h.account.Policy = fetch.Policy{Delete: del, After: 24 * time.Hour}
+				h.account.Policy = plan.Policy{Delete: del, After: 24 * time.Hour}
 				h.server.SetFaults(f)
 				h.visit(soon)
 				if known := h.known(); len(known) != 5 {
@@ -282,7 +283,7 @@ func TestFaultU09OrderChangesBetweenSessions(t *testing.T) {
 		for _, n := range []int{6, 7} {
 			h.drop.Add(message(n))
 		}
-		h.account.Policy = fetch.Policy{Delete: true, After: time.Hour}
+		h.account.Policy = plan.Policy{Delete: true, After: time.Hour}
 		for _, old := range []string{"u1", "u3", "u5"} {
 			r := h.known()[old]
 			r.Delivered = r.Delivered.Add(-2 * time.Hour)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/pop3/pop3test"
 )
@@ -84,7 +85,7 @@ func crawl(t *testing.T, s slug, deadline time.Duration, check func(a *fetch.Acc
 		done := make(chan struct{})
 		notes := &notebook{records: records{}}
 		a := &fetch.Account{
-			Name: "test", Key: "k", Maildrop: notes, Policy: fetch.Policy{Delete: true}, Deadline: deadline,
+			Name: "test", Key: "k", Maildrop: notes, Policy: plan.Policy{Delete: true}, Deadline: deadline,
 			Destination: (&house{dir: scratch(t)}).maildir,
 			Open: func(ctx context.Context, _ fetch.Opening) (fetch.Session, error) {
 				near, far := net.Pipe()

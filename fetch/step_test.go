@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/pop3/pop3test"
 )
@@ -166,7 +167,7 @@ func TestOwnDeletionsWereTakenForRenumbering(t *testing.T) {
 	}
 	for name, empty := range map[string]func(h *house){
 		"delete_after": func(h *house) {
-			h.account.Policy = fetch.Policy{Delete: true, After: time.Hour}
+			h.account.Policy = plan.Policy{Delete: true, After: time.Hour}
 			h.mustPoll()
 			for id, r := range h.known() {
 				r.Delivered = r.Delivered.Add(-2 * time.Hour)
@@ -175,9 +176,9 @@ func TestOwnDeletionsWereTakenForRenumbering(t *testing.T) {
 			h.mustPoll()
 		},
 		"deleted no longer": func(h *house) {
-			h.account.Policy = fetch.Policy{Delete: true}
+			h.account.Policy = plan.Policy{Delete: true}
 			h.mustPoll()
-			h.account.Policy = fetch.Policy{}
+			h.account.Policy = plan.Policy{}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,55 +2,69 @@ package fetch
 
 import (
 	"errors"
-	"time"
 
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/state"
 )
 
-// verify looks at the messages whose id was delivered with other octets, or was
-// deleted, and returns what is to be retrieved. Some servers announce another size
-// for the same message (an estimate, then the real one), or bring back what they
-// have deleted; some give an old id to a new message. The header block tells.
-func (p *poll) verify(plan Plan) (Items, error) {
-	items := plan.Retrieve
-	if plan.Verify.Len() == 0 {
+// verify looks at the header blocks of the messages that the plan could not decide
+// about, and returns what is to be retrieved.
+func (p *poll) verify(todo plan.Plan) (plan.Items, error) {
+	items := todo.Retrieve
+	if todo.Verify.Len() == 0 {
 		return items, nil
 	}
-	twins := twinsOf(plan)
+	review := todo.Review(p.Policy)
 	p.unseen = make(map[string]state.Record)
 	next := 0
-	for m, err := range p.session.Top(plan.Verify.nums(), 0) {
-		if next == plan.Verify.Len() {
-			return Items{}, err
+	for m, err := range p.session.Top(todo.Verify.Nums(), 0) {
+		if next == todo.Verify.Len() {
+			return plan.Items{}, err
 		}
-		it, i := plan.Verify.At(next), plan.Verify.index[next]
+		it, k := todo.Verify.At(next), next
 		next++
 		shown, err := headerOf(m, err)
 		if err != nil {
-			return Items{}, err
+			return plan.Items{}, err
 		}
-		if p.recogniseSeen(it, shown, twins[it.UID()]) {
-			continue
+		found := review.Judge(it, shown)
+		if p.noteFinding(it, found) {
+			items = items.With(todo.Verify, k)
 		}
-		if shown == [16]byte{} {
-			p.unseen[it.ID] = it.Record
-		} else {
-			p.log.Info("another message has the unique-id of a delivered one; it is fetched", "num", it.Num, "uid", it.UID())
-		}
-		it.Record = state.Record{}
-		if p.Policy.MaxOctets > 0 && it.Octets > p.Policy.MaxOctets {
-			p.report.Skipped++
-			p.leave(it)
-			continue
-		}
-		items.index = append(items.index, i)
 	}
 	return items, nil
 }
 
-// headerOf returns the digest of the header block that the server shows, zero
-// where it does not show it.
+// noteFinding acts on what a review says about a message, and reports whether it
+// is to be retrieved.
+func (p *poll) noteFinding(it plan.Item, found plan.Finding) (retrieve bool) {
+	if found.Verdict == plan.Seen || found.Verdict == plan.Due {
+		p.report.Seen++
+		if found.Record != (state.Record{}) {
+			p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: found.Record})
+		}
+		if found.Verdict == plan.Due {
+			p.removable = append(p.removable, removable{it.Num, state.Entry{ID: it.ID, Record: found.Record}})
+		}
+		return false
+	}
+	if found.Unseen {
+		p.unseen[it.ID] = it.Record
+	} else {
+		p.log.Info("another message has the unique-id of a delivered one; it is fetched", "num", it.Num, "uid", it.UID())
+	}
+	if found.Verdict == plan.TooBig {
+		it.Record = state.Record{}
+		p.report.Skipped++
+		p.leave(it)
+		return false
+	}
+	return true
+}
+
+// headerOf returns the digest of the header block that the server shows, zero if
+// the server refuses to show it.
 func headerOf(m *pop3.Message, err error) (sum [16]byte, _ error) {
 	var refused *pop3.ResponseError
 	if errors.As(err, &refused) {
@@ -59,61 +73,21 @@ func headerOf(m *pop3.Message, err error) (sum [16]byte, _ error) {
 	if err != nil {
 		return sum, err
 	}
-	return digestOf(m.Body)
+	return plan.DigestOf(m.Body)
 }
 
-// twinsOf returns by unique-id the records that a message to be verified may
-// belong to: messages that share a unique-id change places when one of them goes.
-func twinsOf(plan Plan) map[string][]state.Record {
-	twins := make(map[string][]state.Record)
-	for it := range plan.Verify.All() {
-		twins[it.UID()] = append(twins[it.UID()], it.Record)
-	}
-	for _, e := range plan.Twins {
-		if uid := (Listed{ID: e.ID}).UID(); twins[uid] != nil {
-			twins[uid] = append(twins[uid], e.Record)
-		}
-	}
-	return twins
-}
-
-// recogniseSeen says whether a message was delivered before, and keeps its record
-// true then. Where the server does not show the header block, another size is no
-// reason to deliver a message again; but an id whose message was deleted is.
-func (p *poll) recogniseSeen(it Item, shown [16]byte, twins []state.Record) bool {
-	if shown == [16]byte{} || it.Record.Digest == [16]byte{} {
-		if it.Record.Deleted {
-			return false
-		}
-		p.report.Seen++
-		return true
-	}
-	for _, r := range twins {
-		if r.Digest != shown || r.Deleted && r.Octets >= 0 && it.Octets >= 0 && r.Octets != it.Octets {
-			continue
-		}
-		r.Octets, r.Deleted = it.Octets, false
-		r.Absent, r.Absences = time.Time{}, 0
-		p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: r})
-		p.report.Seen++
-		if p.Policy.Delete && age(r, time.Now()) >= p.Policy.After && it.Record.Deleted && !it.Repeated {
-			p.removable = append(p.removable, removable{it.Num, state.Entry{ID: it.ID, Record: r}})
-		}
-		return true
-	}
-	return false
-}
-
-// hadBefore says whether a message that was retrieved, because its header block
-// was not shown, is the one that was delivered and deleted under its id. The
-// server has not deleted it then; the next poll asks again.
-func (p *poll) hadBefore(it Item, b *body) bool {
-	r, ok := p.unseen[it.ID]
-	if !ok || r.Digest != b.digest.Sum() || r.Octets >= 0 && it.Octets >= 0 && r.Octets != it.Octets {
+// cameBack reports whether a message that was retrieved because its header block
+// was not shown is the one that was delivered and deleted under its id: the server
+// did not delete it. The next poll asks again.
+func (p *poll) cameBack(it plan.Item, digest [16]byte) bool {
+	deleted, ok := p.unseen[it.ID]
+	if !ok {
 		return false
 	}
-	r.Deleted, r.Absent, r.Absences = false, time.Time{}, 0
-	p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: r})
-	p.report.Seen++
-	return true
+	record, ok := plan.Returned(it, deleted, digest)
+	if ok {
+		p.pending.Put = append(p.pending.Put, state.Entry{ID: it.ID, Record: record})
+		p.report.Seen++
+	}
+	return ok
 }

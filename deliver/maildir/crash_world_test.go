@@ -12,6 +12,7 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/internal/durable/model"
 )
 
@@ -97,7 +98,7 @@ func (w *world) poll() error {
 			return recovery{fs: fsys}.run(ctx, in, time.Now().Add(w.late))
 		},
 		Maildrop: store,
-		Policy:   fetch.Policy{Delete: w.remove},
+		Policy:   plan.Policy{Delete: w.remove},
 	}
 	_, err = a.Poll(context.Background())
 	return err

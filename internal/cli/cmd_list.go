@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 )
 
@@ -32,7 +33,7 @@ func (p *program) list(c *cli.Context) error {
 		return err
 	}
 	return p.look(c, h, func(a *fetch.Account, w io.Writer) error {
-		return a.Look(c.Context, func(s fetch.Session, listing *fetch.Listing, plan fetch.Plan) error {
+		return a.Look(c.Context, func(s fetch.Session, listing *plan.Listing, todo plan.Plan) error {
 			var heads map[int]head
 			if c.Bool("headers") {
 				var err error
@@ -41,9 +42,9 @@ func (p *program) list(c *cli.Context) error {
 				}
 			}
 			if c.Bool("json") {
-				return listJSON(w, a.Name, listing, plan, heads)
+				return listJSON(w, a.Name, listing, todo, heads)
 			}
-			return listTable(w, a.Name, listing, plan, heads)
+			return listTable(w, a.Name, listing, todo, heads)
 		})
 	})
 }
@@ -65,9 +66,9 @@ type head struct {
 	Subject string `json:"subject"`
 }
 
-func listJSON(w io.Writer, account string, listing *fetch.Listing, plan fetch.Plan, heads map[int]head) error {
+func listJSON(w io.Writer, account string, listing *plan.Listing, todo plan.Plan, heads map[int]head) error {
 	for i, l := range listing.All() {
-		line := listLine{Account: account, Num: l.Num, Octets: l.Octets, UID: l.UID(), State: plan.Verdicts[i].String()}
+		line := listLine{Account: account, Num: l.Num, Octets: l.Octets, UID: l.UID(), State: todo.Verdicts[i].String()}
 		if h, ok := heads[l.Num]; ok {
 			line.head = &h
 		}
@@ -78,8 +79,8 @@ func listJSON(w io.Writer, account string, listing *fetch.Listing, plan fetch.Pl
 	return nil
 }
 
-func listTable(w io.Writer, account string, listing *fetch.Listing, plan fetch.Plan, heads map[int]head) error {
-	fmt.Fprintf(w, "%s: %d messages: %s\n", account, listing.Len(), plan)
+func listTable(w io.Writer, account string, listing *plan.Listing, todo plan.Plan, heads map[int]head) error {
+	fmt.Fprintf(w, "%s: %d messages: %s\n", account, listing.Len(), todo)
 	if listing.Len() == 0 {
 		return nil
 	}
@@ -89,9 +90,9 @@ func listTable(w io.Writer, account string, listing *fetch.Listing, plan fetch.P
 		fmt.Fprint(t, "\tFROM\tDATE\tSUBJECT")
 	}
 	fmt.Fprintln(t)
-	reasons := failures(plan)
+	reasons := failures(todo)
 	for i, l := range listing.All() {
-		fmt.Fprintf(t, "  %d\t%s\t%s\t%s", l.Num, octets(l.Octets), plan.Verdicts[i], shown(l.UID()))
+		fmt.Fprintf(t, "  %d\t%s\t%s\t%s", l.Num, octets(l.Octets), todo.Verdicts[i], shown(l.UID()))
 		if h, ok := heads[l.Num]; ok {
 			fmt.Fprintf(t, "\t%s\t%s\t%s", shown(h.From), shown(h.Date), shown(h.Subject))
 		}
@@ -112,9 +113,9 @@ func octets(n int64) string {
 }
 
 // failures says by message number why earlier attempts failed.
-func failures(plan fetch.Plan) map[int]string {
+func failures(todo plan.Plan) map[int]string {
 	reasons := make(map[int]string)
-	for _, items := range []fetch.Items{plan.Retrieve, plan.SetAside} {
+	for _, items := range []plan.Items{todo.Retrieve, todo.SetAside} {
 		for it := range items.All() {
 			switch r := it.Record; {
 			case r.Failures > 0:
@@ -131,7 +132,7 @@ func failures(plan fetch.Plan) map[int]string {
 const maxHeader = 64 << 10
 
 // headers asks for the header block of every message.
-func headers(s fetch.Session, listing *fetch.Listing) (map[int]head, error) {
+func headers(s fetch.Session, listing *plan.Listing) (map[int]head, error) {
 	nums := make([]int, listing.Len())
 	for i, l := range listing.All() {
 		nums[i] = l.Num

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/state"
 )
 
@@ -112,15 +113,15 @@ func (p *program) scheduler(c *cli.Context, h *house, store *state.Bolt) (s *fet
 // dryRun says for each account what a poll would do.
 func (p *program) dryRun(c *cli.Context, h *house) error {
 	return p.look(c, h, func(a *fetch.Account, w io.Writer) error {
-		return a.Look(c.Context, func(_ fetch.Session, listing *fetch.Listing, plan fetch.Plan) error {
+		return a.Look(c.Context, func(_ fetch.Session, listing *plan.Listing, todo plan.Plan) error {
 			if c.Bool("json") {
-				return writePlanJSON(w, a.Name, plan)
+				return writePlanJSON(w, a.Name, todo)
 			}
-			fmt.Fprintf(w, "%s: %d messages: %s\n", a.Name, listing.Len(), plan)
-			for it := range plan.Retrieve.All() {
+			fmt.Fprintf(w, "%s: %d messages: %s\n", a.Name, listing.Len(), todo)
+			for it := range todo.Retrieve.All() {
 				fmt.Fprintf(w, "  fetch  %6d  %9s  %s\n", it.Num, size(it.Octets), shown(it.UID()))
 			}
-			for it := range plan.Delete.All() {
+			for it := range todo.Delete.All() {
 				fmt.Fprintf(w, "  delete %6d  %9s  %s\n", it.Num, size(it.Octets), shown(it.UID()))
 			}
 			return nil
@@ -140,9 +141,9 @@ type planLine struct {
 	Deferred int    `json:"deferred"`
 }
 
-func writePlanJSON(w io.Writer, account string, plan fetch.Plan) error {
+func writePlanJSON(w io.Writer, account string, todo plan.Plan) error {
 	return encode(w, planLine{
-		Account: account, Fetch: plan.Retrieve.Len(), Delete: plan.Delete.Len(), Verify: plan.Verify.Len(),
-		Seen: plan.Seen, TooBig: plan.TooBig.Len(), SetAside: plan.SetAside.Len(), Deferred: plan.Deferred,
+		Account: account, Fetch: todo.Retrieve.Len(), Delete: todo.Delete.Len(), Verify: todo.Verify.Len(),
+		Seen: todo.Seen, TooBig: todo.TooBig.Len(), SetAside: todo.SetAside.Len(), Deferred: todo.Deferred,
 	})
 }

@@ -12,9 +12,10 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "fetch", "fetch/pop3", "internal/config", "internal/durable", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/durable", "state"},
 		"popfetch/internal/config":          {},
-		"popfetch/fetch":                    {"deliver", "fetch/pop3", "state"},
+		"popfetch/fetch":                    {"deliver", "fetch/plan", "fetch/pop3", "state"},
+		"popfetch/fetch/plan":               {"state"},
 		"popfetch/fetch/pop3":               {},
 		"popfetch/fetch/pop3/pop3test":      {"internal/certtest"},
 		"popfetch/internal/certtest":        {},

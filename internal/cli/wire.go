@@ -17,6 +17,7 @@ import (
 	"popfetch/deliver/maildir"
 	"popfetch/deliver/mda"
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/state"
@@ -129,8 +130,8 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 	return account
 }
 
-func (h *house) policy(a *config.Account) fetch.Policy {
-	return fetch.Policy{
+func (h *house) policy(a *config.Account) plan.Policy {
+	return plan.Policy{
 		Delete:      a.Keep.Delete && !h.keep,
 		After:       time.Duration(a.Keep.After),
 		MaxOctets:   int64(a.MaxSize),

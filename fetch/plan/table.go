@@ -1,9 +1,9 @@
-package fetch
+package plan
 
 import "encoding/binary"
 
-// table is a list that grows in blocks: it is never copied to become longer, so
-// that a great one takes its own size of memory and not two or three times that.
+// table is a list that grows in blocks. It is never copied to become longer, so a
+// large one takes its own size of memory and not two or three times as much.
 type table[T any] struct{ blocks [][]T }
 
 // blockLen is how many elements a block holds.
@@ -23,25 +23,25 @@ func (t *table[T]) add(v T) {
 	last := len(t.blocks) - 1
 	switch {
 	case last < 0:
-		t.blocks, last = append(t.blocks, nil), 0 // grows with what there is: most lists are short
+		t.blocks, last = append(t.blocks, nil), 0 // append sizes it: most lists are short
 	case len(t.blocks[last]) == blockLen:
 		t.blocks, last = append(t.blocks, make([]T, 0, blockLen)), last+1
 	}
 	t.blocks[last] = append(t.blocks[last], v)
 }
 
-// set sets an element. Where the table is too short for it, none fills the gap.
-func (t *table[T]) set(i int, v, none T) {
+// set sets element i. It first extends a shorter table with fill.
+func (t *table[T]) set(i int, v, fill T) {
 	for t.len() <= i {
-		t.add(none)
+		t.add(fill)
 	}
 	*t.at(i) = v
 }
 
-// get returns an element, none where the table is too short for it.
-func (t *table[T]) get(i int, none T) T {
+// get returns element i, or fallback beyond the end.
+func (t *table[T]) get(i int, fallback T) T {
 	if i >= t.len() {
-		return none
+		return fallback
 	}
 	return *t.at(i)
 }
@@ -54,12 +54,12 @@ func (t *table[T]) truncate(n int) {
 	}
 }
 
-// arena holds octets of many owners one behind the other, each with their length
-// in two octets before them.
+// arena stores byte strings one after the other, each behind its length in two
+// octets.
 type arena struct{ chunks [][]byte }
 
-// place is where something is in an arena: the number of the chunk and, in the
-// lower 16 bits, the offset in it.
+// place locates a string in an arena: the number of the chunk, and in the lower
+// 16 bits the offset within it.
 type place uint32
 
 const (
@@ -67,7 +67,7 @@ const (
 	lengthSize = 2
 )
 
-// add puts the octets of s, fewer than 64 KiB, into the arena.
+// add copies s, which is shorter than 64 KiB, into the arena.
 func (a *arena) add(s []byte) place {
 	last := len(a.chunks) - 1
 	switch {
@@ -81,7 +81,7 @@ func (a *arena) add(s []byte) place {
 	return place(last<<16 | at)
 }
 
-// get returns what add has put there. It must not be changed.
+// get returns the string at p. The caller must not change it.
 func (a *arena) get(p place) []byte {
 	b := a.chunks[p>>16][p&(chunkLen-1):]
 	n := binary.NativeEndian.Uint16(b)

@@ -1,4 +1,4 @@
-package fetch
+package plan
 
 import (
 	"encoding/hex"
@@ -26,10 +26,10 @@ type line struct {
 func listingOf(lines []line) (l *Listing, twice []int) {
 	l = new(Listing)
 	for _, u := range lines {
-		l.add(u.num, idOf([]byte(u.uid)))
+		l.AddUID(u.num, []byte(u.uid))
 	}
-	l.dropTwice(func(num int) { twice = append(twice, num) })
-	l.tellTwins()
+	l.DropRepeatedNums(func(num int) { twice = append(twice, num) })
+	l.MarkTwins()
 	return l, twice
 }
 
@@ -82,11 +82,11 @@ func TestListingIsTheNaiveOne(t *testing.T) {
 			lines := randomLines(r, n)
 			l, twice := listingOf(lines)
 			sizes := make(map[int]int64)
-			s := sizer{listing: l}
+			s := l.Sizes()
 			for range r.IntN(2 * (n + 1)) { // in any order, of some messages, and of others
 				num, octets := 1+r.IntN(2*n+2), r.Int64N(1000)
 				sizes[num] = octets
-				s.set(num, octets)
+				s.Set(num, octets)
 			}
 			want, wantTwice := naiveListing(lines, sizes)
 			var got []Listed
@@ -128,9 +128,9 @@ func TestTwinsAreFoundAmongTheRecords(t *testing.T) {
 			}
 		}
 	}
-	plan := NewPlan(l, records, Policy{Delete: true}, time.Unix(2, 0))
-	if len(known) != len(lines) || plan.Seen != copies || plan.Delete.Len() != 3 || plan.Missing != 0 {
-		t.Errorf("%d ids for %d messages, %v, %d missing", len(known), len(lines), plan, plan.Missing)
+	todo := New(l, records, Policy{Delete: true}, time.Unix(2, 0))
+	if len(known) != len(lines) || todo.Seen != copies || todo.Delete.Len() != 3 || todo.Missing != 0 {
+		t.Errorf("%d ids for %d messages, %v, %d missing", len(known), len(lines), todo, todo.Missing)
 	}
 }
 
@@ -147,9 +147,9 @@ func TestSizesInTheOrderOfTheListingAreNotLookedUp(t *testing.T) {
 		"one too many":   {[]int{3, 9, 1, 2}, true},
 	} {
 		l, _ := listingOf(lines)
-		s := sizer{listing: l}
+		s := l.Sizes()
 		for _, num := range tt.nums {
-			s.set(num, int64(num)*100)
+			s.Set(num, int64(num)*100)
 		}
 		if (s.byNumber != nil) != tt.lookup {
 			t.Errorf("%s: looked up %v", name, s.byNumber != nil)
@@ -182,8 +182,8 @@ func maildrop(n int, sorted bool) (list func() *Listing, known iter.Seq2[[]byte,
 			buf = id(buf, at)
 			l.add(i+1, buf)
 		}
-		l.dropTwice(func(int) {})
-		l.tellTwins()
+		l.DropRepeatedNums(func(int) {})
+		l.MarkTwins()
 		return l
 	}
 	known = func(yield func([]byte, state.Record) bool) {
@@ -204,8 +204,8 @@ func TestPlanKeepsNothingOfWhatIsKnown(t *testing.T) {
 		list, known := maildrop(n, true)
 		l := list()
 		return testing.AllocsPerRun(5, func() {
-			if plan := NewPlan(l, known, Policy{}, time.Unix(2, 0)); plan.Seen != n {
-				t.Fatal(plan)
+			if todo := New(l, known, Policy{}, time.Unix(2, 0)); todo.Seen != n {
+				t.Fatal(todo)
 			}
 		})
 	}
@@ -233,8 +233,8 @@ func BenchmarkPlan(b *testing.B) {
 				l := list()
 				b.ReportAllocs()
 				for b.Loop() {
-					if plan := NewPlan(l, known, Policy{}, time.Unix(2, 0)); plan.Seen != n {
-						b.Fatal(plan)
+					if todo := New(l, known, Policy{}, time.Unix(2, 0)); todo.Seen != n {
+						b.Fatal(todo)
 					}
 				}
 			})

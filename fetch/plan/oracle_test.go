@@ -1,4 +1,4 @@
-package fetch_test
+package plan_test
 
 import (
 	"math/rand/v2"

@@ -1,4 +1,4 @@
-package fetch
+package plan
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 
 // written is the digest of a message that comes in parts of n octets.
 func written(message []byte, n int) [16]byte {
-	d := newDigest()
+	d := NewDigest()
 	for part := message; len(part) > 0; {
 		k := min(n, len(part))
 		d.Write(part[:k])
@@ -32,7 +32,7 @@ func TestDigestIsThatOfTheHeaderBlock(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			top, err := digestOf(strings.NewReader(tt.header))
+			top, err := DigestOf(strings.NewReader(tt.header))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestDigestIsThatOfTheHeaderBlock(t *testing.T) {
 }
 
 func TestDigestReportsAReadError(t *testing.T) {
-	if _, err := digestOf(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("From: a\r\n")))); err != iotest.ErrTimeout {
+	if _, err := DigestOf(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("From: a\r\n")))); err != iotest.ErrTimeout {
 		t.Errorf("%v, want %v", err, iotest.ErrTimeout)
 	}
 }
@@ -75,7 +75,7 @@ func FuzzDigest(f *testing.F) {
 }
 
 func TestUniqueIDsAreRememberedShort(t *testing.T) {
-	twin := func(uid string, nth int) string { return string(appendTwin(nil, idOf([]byte(uid)), nth)) }
+	twin := func(uid string, nth int) string { return string(appendTwin(nil, recordedID([]byte(uid)), nth)) }
 	limit := strings.Repeat("x", maxUID)
 	for _, tt := range []struct {
 		uid  string

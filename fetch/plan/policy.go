@@ -1,0 +1,44 @@
+package plan
+
+import "time"
+
+// Policy is what the user wants done with the messages of an account. The zero
+// value fetches every message and keeps it on the server.
+type Policy struct {
+	Delete      bool          // delete delivered messages from the server
+	After       time.Duration // with Delete: this long after the delivery, 0 = in the same session
+	MaxOctets   int64         // leave larger messages on the server, 0 = no limit
+	MaxMessages int           // retrieve at most this many in one poll, 0 = no limit
+}
+
+// DeletesAtOnce reports whether a message is deleted in the session that
+// delivers it.
+func (p Policy) DeletesAtOnce() bool { return p.Delete && p.After == 0 }
+
+// exceeds reports whether a message of this size stays on the server.
+func (p Policy) exceeds(octets int64) bool { return p.MaxOctets > 0 && octets > p.MaxOctets }
+
+// MaxFailures is how many failures of its own set a message aside.
+const MaxFailures = 5
+
+// LargerThanMaxSize is the Reason in the record of a message that stays on the
+// server because of its size.
+const LargerThanMaxSize = "larger than max_size"
+
+// Verdict is what a plan does with one message.
+type Verdict uint8
+
+const (
+	Fresh    Verdict = iota + 1 // never delivered: retrieve it
+	Changed                     // its id was delivered, but the message may be another one: look at its header block
+	Seen                        // delivered by an earlier poll: leave it
+	Due                         // delivered by an earlier poll: delete it
+	TooBig                      // larger than Policy.MaxOctets: leave it
+	SetAside                    // failed MaxFailures times: leave it
+	Deferred                    // beyond Policy.MaxMessages: retrieve it in a later poll
+)
+
+var verdictNames = [...]string{Fresh: "new", Changed: "changed", Seen: "seen", Due: "due", TooBig: "too big", SetAside: "failed", Deferred: "deferred"}
+
+// String returns the word that users see in listings.
+func (v Verdict) String() string { return verdictNames[v] }
