@@ -42,6 +42,7 @@ var (
 		"github.com/vbauerster/mpb/v8":       {"popfetch/internal/cli"},
 		"golang.org/x/net/proxy":             {"popfetch/internal/cli"},
 		"golang.org/x/term":                  {"popfetch/internal/cli", "popfetch/internal/config"},
+		"github.com/creack/pty":              {"popfetch/internal/ptytest"},
 		"net/textproto":                      {},
 		"github.com/vbauerster/mpb/v8/decor": {"popfetch/internal/cli"},
 	}

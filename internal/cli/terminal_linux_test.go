@@ -7,60 +7,31 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"popfetch/fetch/pop3/pop3test"
+	"popfetch/internal/ptytest"
 )
-
-// openTerminal opens a pseudo-terminal of the given width. What is written to the
-// slave can be read from the master.
-func openTerminal(t *testing.T, columns uint16) (master, slave *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { slave.Close() })
-	if err := unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
-		t.Fatal(err)
-	}
-	return master, slave
-}
 
 // watch runs popfetch with a terminal for its output, and returns what stands
 // on the terminal and the exit code.
 func watch(t *testing.T, home string, args ...string) (screen string, code int) {
 	t.Helper()
-	master, slave := openTerminal(t, 100)
+	user, terminal := ptytest.Open(t, 100)
 	path, err := exec.LookPath("popfetch")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(path, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = home, slave, slave
+	cmd.Dir, cmd.Stdout, cmd.Stderr = home, terminal, terminal
 	cmd.Env = []string{"HOME=" + home, "TERM=xterm", "PATH=" + os.Getenv("PATH")}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	slave.Close() // the last one to hold it is the program: its end is EIO here
-	text, _ := io.ReadAll(master)
+	terminal.Close() // the program alone holds it now: the screen ends with the program
+	text, _ := io.ReadAll(user)
 	cmd.Wait()
 	return string(text), cmd.ProcessState.ExitCode()
 }

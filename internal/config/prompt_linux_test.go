@@ -7,60 +7,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"popfetch/internal/ptytest"
 )
-
-// terminal opens a pseudo-terminal. What is written to master has been typed.
-func terminal(t *testing.T) (master, slave *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slave, err = os.OpenFile("/dev/pts/"+strconv.Itoa(n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { slave.Close() })
-	return master, slave
-}
-
-func echoes(t *testing.T, f *os.File) bool {
-	t.Helper()
-	tio, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tio.Lflag&unix.ECHO != 0
-}
-
-// waitForSilence returns when the terminal has stopped to echo.
-func waitForSilence(t *testing.T, slave *os.File) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); echoes(t, slave); {
-		if time.Now().After(end) {
-			t.Fatal("the terminal still echoes")
-		}
-	}
-}
 
 func TestPasswordFromTerminal(t *testing.T) {
 	t.Setenv("NETRC", "/nowhere/netrc")
-	master, slave := terminal(t)
+	keyboard, terminal := ptytest.Open(t, 80)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +24,7 @@ func TestPasswordFromTerminal(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	k := newAsker()
-	k.in, k.out = slave, w
+	k.in, k.out = terminal, w
 	a := &Account{Name: "work", Host: "pop.example.org", User: "me\x1b", ask: k}
 
 	type answer struct {
@@ -84,9 +40,9 @@ func TestPasswordFromTerminal(t *testing.T) {
 		return c
 	}
 	first := ask(t.Context(), a)
-	waitForSilence(t, slave)
+	ptytest.WaitForNoEcho(t, terminal)
 	second := ask(t.Context(), a) // waits for the terminal, then knows the answer
-	if _, err := master.WriteString("hunter2\n"); err != nil {
+	if _, err := keyboard.WriteString("hunter2\n"); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []chan answer{first, second} {
@@ -98,27 +54,27 @@ func TestPasswordFromTerminal(t *testing.T) {
 	if want := `Password for account work (me\x1b at pop.example.org): ` + "\n"; prompt != want || err != nil {
 		t.Errorf("asked %q, %v", prompt, err)
 	}
-	if !echoes(t, slave) {
+	if !ptytest.Echoes(t, terminal) {
 		t.Error("the terminal was left without echo")
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	third := ask(ctx, &Account{Name: "other", Host: "h", User: "u", ask: k})
-	waitForSilence(t, slave)
+	ptytest.WaitForNoEcho(t, terminal)
 	cancel()
 	if got := <-third; !errors.Is(got.err, context.Canceled) {
 		t.Errorf("got %q, %v", got.password, got.err)
 	}
-	if !echoes(t, slave) {
+	if !ptytest.Echoes(t, terminal) {
 		t.Error("the terminal was left without echo after the end")
 	}
 }
 
 func TestPasswordCommandOnTerminal(t *testing.T) {
-	master, slave := terminal(t)
+	keyboard, terminal := ptytest.Open(t, 80)
 	k := newAsker()
-	k.in = slave
-	if _, err := master.WriteString("typed\n"); err != nil {
+	k.in = terminal
+	if _, err := keyboard.WriteString("typed\n"); err != nil {
 		t.Fatal(err)
 	}
 	a := &Account{PasswordCommand: []string{"sh", "-c", `test -t 0 && read -r x && echo "got $x"`}, ask: k}
@@ -160,8 +116,8 @@ func TestOnlyTheForegroundIsAsked(t *testing.T) {
 	case "child":
 		fmt.Printf("child %v\n", newAsker().isTerminal())
 	default:
-		_, slave := terminal(t)
-		out := self("leader", slave, &syscall.SysProcAttr{Setsid: true, Setctty: true})
+		_, terminal := ptytest.Open(t, 80)
+		out := self("leader", terminal, &syscall.SysProcAttr{Setsid: true, Setctty: true})
 		if !strings.Contains(out, "leader true\n") || !strings.Contains(out, "child false\n") {
 			t.Errorf("got %s", out)
 		}
