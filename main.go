@@ -25,5 +25,5 @@ import (
 var version = "devel"
 
 func main() {
-	os.Exit(cli.Main(os.Args, os.Stdin, os.Stdout, os.Stderr, version))
+	os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr, version))
 }

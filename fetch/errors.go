@@ -17,11 +17,31 @@ const (
 	OK        Class = iota
 	Canceled        // the user stopped popfetch
 	Temporary       // worth another try as it is: network, busy server; anything unknown
+	Config          // a setting of the account is of no use until somebody changes it
 	Protocol        // the server does not speak as agreed, or TLS is not to be had
 	Auth            // the server refused the credentials
 	Delivery        // the destination does not take mail
+	Lost            // what was delivered for this account is not on record any more: it alone is held
 	State           // what was delivered cannot be remembered: nothing may go on
 )
+
+// ConfigError is a setting that is of no use as it is: the file or program that
+// it names is missing, for example.
+type ConfigError struct{ Err error }
+
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// LostError is an account for which mail was delivered that is not on record any
+// more. Polling it would deliver that mail again; the other accounts go on.
+type LostError struct{ Err error }
+
+func (e *LostError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *LostError) Unwrap() error { return e.Err }
 
 // StateError is a state store that could not be read or written.
 type StateError struct{ Err error }
@@ -92,6 +112,10 @@ func classOf(err error) (Class, bool) {
 			return Protocol, true
 		}
 		return Temporary, true
+	case *ConfigError:
+		return Config, true
+	case *LostError:
+		return Lost, true
 	case *pop3.ProtocolError, *pop3.LineError, *pop3.TLSError, *noUIDL:
 		return Protocol, true
 	}

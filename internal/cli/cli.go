@@ -1,7 +1,6 @@
-// Package cli is the command line: it reads the arguments and the
-// configuration, puts the rooms of the house together, and turns what comes of
-// it into words, JSON and an exit code. It is the only package that knows all
-// others.
+// Package cli is the command line: it reads arguments and configuration,
+// connects the other packages, and turns results into text, JSON and an exit
+// code. It is the only package that knows all the others.
 package cli
 
 import (
@@ -11,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -21,26 +19,22 @@ import (
 
 // program is one run of popfetch.
 type program struct {
-	in      *os.File
-	out     io.Writer // data
-	err     io.Writer // words
-	version string
-	// terminal: both out and err are one, so somebody watches.
-	terminal bool
+	out      io.Writer // data
+	err      io.Writer // messages; commands write through their console
+	version  string
+	terminal bool // out and err are both terminals, so somebody watches
 }
 
 // Main runs popfetch with the arguments, the first of which is the program's
 // name, and returns the exit code.
-func Main(args []string, stdin, stdout, stderr *os.File, version string) int {
-	// Mail is nobody else's business, whatever a program that is run here
-	// creates.
+func Main(args []string, stdout, stderr *os.File, version string) int {
+	// Mail is private, and so is what the programs create that popfetch runs.
 	unix.Umask(0o077)
+	out := &dataStream{w: stdout}
 	p := &program{
-		in: stdin, err: stderr, version: version,
+		out: out, err: stderr, version: version,
 		terminal: term.IsTerminal(int(stdout.Fd())) && term.IsTerminal(int(stderr.Fd())),
 	}
-	out := &data{w: stdout}
-	p.out = out
 	ctx, stop := untilSignal()
 	defer stop()
 	err := p.app().RunContext(ctx, arrange(args, p.commands()))
@@ -50,8 +44,8 @@ func Main(args []string, stdin, stdout, stderr *os.File, version string) int {
 	return p.exit(ctx, out.err)
 }
 
-// app describes the command line to the library. Nothing in it may print a
-// usage error to stdout or end the process: both are the library's habit.
+// app describes the command line to the library. It keeps the library from
+// printing usage errors to stdout and from ending the process.
 func (p *program) app() *cli.App {
 	return &cli.App{
 		Name:                  "popfetch",
@@ -62,15 +56,15 @@ func (p *program) app() *cli.App {
 		Writer:                p.out,
 		ErrWriter:             p.err,
 		Commands:              p.commands(),
-		ExitErrHandler:        func(*cli.Context, error) {},
+		ExitErrHandler:        ignoreExitError,
 		OnUsageError:          usageError,
 		// A comma is an ordinary character of a file name.
 		DisableSliceFlagSeparator: true,
 	}
 }
 
-// pollCommand is what popfetch does when no other command is named. It is not
-// shown: arrange puts it in.
+// pollCommand is the command that runs when none is named. It is hidden:
+// arrange inserts it.
 const pollCommand = "poll"
 
 func (p *program) commands() []*cli.Command {
@@ -87,42 +81,21 @@ func (p *program) commands() []*cli.Command {
 	return commands
 }
 
-// flags returns the flags that every command has, and the given ones. A flag
-// value belongs to one command: the library writes into it.
+// flags returns the flags that every command has, followed by more. They are
+// made anew for each command, since the library stores values in them.
 func flags(more ...cli.Flag) []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the configuration from `FILE`"},
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Count: new(int), Usage: "say what is decided and why; twice: show the POP3 dialogue"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "say nothing but errors"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Count: new(int), Usage: "explain decisions; twice: show the POP3 dialogue"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only"},
 	}, more...)
 }
 
 func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "write one JSON object a line to standard output"}
+	return &cli.BoolFlag{Name: "json", Usage: "write JSON to standard output, one object a line"}
 }
 
-// usageError puts the library's words into ours.
-func usageError(c *cli.Context, err error, _ bool) error {
-	flag, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
-	if !ok {
-		return &usage{err.Error()}
-	}
-	dashes := "--"
-	if len(flag) == 1 {
-		dashes = "-"
-	}
-	if c.Command == nil || c.Command.Name == pollCommand {
-		return &usage{fmt.Sprintf("there is no flag %s%s", dashes, flag)}
-	}
-	return &usage{fmt.Sprintf("%s does not take %s%s", c.Command.Name, dashes, flag)}
-}
-
-// usage is a command line that cannot be understood.
-type usage struct{ msg string }
-
-func (e *usage) Error() string { return e.msg + " (popfetch --help shows what there is)" }
-
-// stopped is why the context of a run ended: a signal.
+// stopped is the cause with which the context of a run ends after a signal.
 type stopped struct{ signal syscall.Signal }
 
 func (e *stopped) Error() string { return fmt.Sprintf("stopped by signal: %v", e.signal) }
@@ -131,10 +104,11 @@ func (e *stopped) Error() string { return fmt.Sprintf("stopped by signal: %v", e
 func (e *stopped) Unwrap() error { return context.Canceled }
 
 // untilSignal returns a context that ends at the first SIGINT, SIGTERM or
-// SIGHUP. The second one ends the process as if it were not caught. A closed
-// standard output is an error of the write like any other, not a SIGPIPE: mail
-// comes first.
-func untilSignal() (context.Context, func()) {
+// SIGHUP; a SIGHUP that was ignored before, as under nohup, stays ignored. The
+// second signal ends the process as if it were not caught. A closed standard
+// output is a write error and not a SIGPIPE, so that the mail is taken care of
+// first.
+func untilSignal() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
@@ -154,40 +128,40 @@ func untilSignal() (context.Context, func()) {
 	return ctx, func() {
 		signal.Stop(c)
 		signal.Stop(pipe)
-		cancel(errors.New("done"))
+		cancel(errors.New("the run is over"))
 	}
 }
 
 const help = `popfetch: fetch mail from POP3 accounts into Maildirs or a program
 
 usage:
-  popfetch [ACCOUNT...]           poll for ever, each account at its interval
+  popfetch [ACCOUNT...]           poll forever, each account at its interval
   popfetch --once [ACCOUNT...]    poll each account once and exit, for cron
-  popfetch check [ACCOUNT...]     log in, show TLS, capabilities and waiting mail
-  popfetch list [ACCOUNT...]      show what is in the maildrops, and what was fetched
-  popfetch config check           say whether the configuration is in order
-  popfetch config show            show the configuration as it takes effect
-  popfetch state check            say whether the state file is in order
-  popfetch state restore|compact  bring its snapshot back; make it smaller
+  popfetch check [ACCOUNT...]     test the accounts: connection, login, destination
+  popfetch list [ACCOUNT...]      list the messages on the server and their state
+  popfetch config check           check the configuration
+  popfetch config show            show the configuration in effect, passwords masked
+  popfetch state check            check the state file
+  popfetch state restore|compact  restore its snapshot; make it smaller
   popfetch state rebuild [ACCOUNT...]  learn from the Maildirs what was delivered
-  popfetch state retry [ACCOUNT...]    try again what was set aside
+  popfetch state retry [ACCOUNT...]    try messages again that were set aside
   popfetch state forget ACCOUNT...     fetch everything again
 
 ACCOUNT is the name of an account in the configuration or a pattern like 'work*';
-without one all enabled accounts are meant.
+the default is all enabled accounts.
 
 flags:
   -1, --once          poll each account once and exit
-  -n, --dry-run       say what would be fetched and deleted, and do not do it
-  -k, --keep          delete nothing from the servers this time
+  -n, --dry-run       show what would be fetched and deleted, and do nothing
+  -k, --keep          delete nothing on the server in this run
   -c, --config FILE   read the configuration from FILE
-      --json          write one JSON object a line to standard output
-  -v, --verbose       say what is decided and why; -vv: show the POP3 dialogue
-  -q, --quiet         say nothing but errors
+      --json          write JSON to standard output, one object a line
+  -v, --verbose       explain decisions; -vv: show the POP3 dialogue
+  -q, --quiet         print errors only
       --version       show the version
-  -h, --help          show this; popfetch COMMAND --help: more of a command
+  -h, --help          show this; popfetch COMMAND --help: flags of a command
 
-exit codes: 0 all well, with or without new mail; 64 usage; 73 delivery;
-74 state file; 75 temporary, try again; 76 protocol or TLS; 77 login refused;
+exit codes: 0 success, with or without new mail; 64 usage; 73 delivery;
+74 state file; 75 temporary failure; 76 protocol or TLS; 77 login refused;
 78 configuration; 130 and 143 interrupted. See popfetch(1).
 `

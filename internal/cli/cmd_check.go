@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -29,13 +30,14 @@ func (p *program) checkCommand() *cli.Command {
 }
 
 func (p *program) check(c *cli.Context) error {
-	h, err := p.load(c)
+	con := p.console(c)
+	s, err := p.selection(c, con)
 	if err != nil {
 		return err
 	}
-	return p.each(h, func(a *config.Account, w io.Writer) error {
-		found, err := h.inspect(c.Context, a)
-		if c.Bool("json") {
+	return s.each(con, func(a *config.Account, w io.Writer) error {
+		found, err := inspect(c.Context, a, con.log)
+		if con.json {
 			if err != nil {
 				found.Error = err.Error()
 			}
@@ -70,10 +72,10 @@ type inspection struct {
 
 // inspect logs in and looks around. The result holds what was seen before the
 // error, if there is one.
-func (h *house) inspect(ctx context.Context, a *config.Account) (*inspection, error) {
+func inspect(ctx context.Context, a *config.Account, log *slog.Logger) (*inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
 	defer cancel()
-	d := &door{account: a, log: h.log.With("account", a.Name)}
+	d := &door{account: a, log: log.With("account", a.Name)}
 	found := &inspection{Account: a.Name, Server: a.Address()}
 	d.see = func(c *pop3.Client) { found.connection(c) }
 	client, err := d.enter(ctx, fetch.Opening{Serial: true})
@@ -142,16 +144,16 @@ func (f *inspection) write(w io.Writer) {
 			fmt.Fprintf(w, "  %-13s %s\n", name, value)
 		}
 	}
-	line("greeting", shown(f.Greeting))
+	line("greeting", quoteUnlessPlain(f.Greeting))
 	line("TLS", f.TLS)
-	line("certificate", shown(f.Certificate))
-	line("valid for", shown(strings.Join(f.Names, ", ")))
+	line("certificate", quoteUnlessPlain(f.Certificate))
+	line("valid for", quoteUnlessPlain(strings.Join(f.Names, ", ")))
 	line("expires", f.Expires)
 	line("fingerprint", f.Fingerprint)
 	if f.Method == "" {
 		return
 	}
-	line("capabilities", shown(strings.Join(f.Capabilities, ", ")))
+	line("capabilities", quoteUnlessPlain(strings.Join(f.Capabilities, ", ")))
 	line("logged in", "with "+f.Method)
 	line("waiting mail", fmt.Sprintf("%d messages, %s", f.Messages, size(f.Octets)))
 	if !f.UniqueIDs {

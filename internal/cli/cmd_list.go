@@ -14,6 +14,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
+	"popfetch/internal/config"
 )
 
 func (p *program) listCommand() *cli.Command {
@@ -28,12 +29,13 @@ func (p *program) listCommand() *cli.Command {
 }
 
 func (p *program) list(c *cli.Context) error {
-	h, err := p.load(c)
+	con := p.console(c)
+	s, err := p.selection(c, con)
 	if err != nil {
 		return err
 	}
-	return p.look(c, h, func(a *fetch.Account, w io.Writer) error {
-		return a.Look(c.Context, func(s fetch.Session, listing *plan.Listing, todo plan.Plan) error {
+	return p.readOnly(s, con, false, func(h *house, a *config.Account, w io.Writer) error {
+		return h.account(a, nil).Look(c.Context, func(s fetch.Session, listing *plan.Listing, todo plan.Plan) error {
 			var heads map[int]head
 			if c.Bool("headers") {
 				var err error
@@ -41,7 +43,7 @@ func (p *program) list(c *cli.Context) error {
 					return err
 				}
 			}
-			if c.Bool("json") {
+			if con.json {
 				return listJSON(w, a.Name, listing, todo, heads)
 			}
 			return listTable(w, a.Name, listing, todo, heads)
@@ -80,7 +82,7 @@ func listJSON(w io.Writer, account string, listing *plan.Listing, todo plan.Plan
 }
 
 func listTable(w io.Writer, account string, listing *plan.Listing, todo plan.Plan, heads map[int]head) error {
-	fmt.Fprintf(w, "%s: %d messages: %s\n", account, listing.Len(), todo)
+	fmt.Fprintf(w, "%s: %s: %s\n", account, messages(listing.Len()), todo)
 	if listing.Len() == 0 {
 		return nil
 	}
@@ -92,12 +94,12 @@ func listTable(w io.Writer, account string, listing *plan.Listing, todo plan.Pla
 	fmt.Fprintln(t)
 	reasons := failures(todo)
 	for i, l := range listing.All() {
-		fmt.Fprintf(t, "  %d\t%s\t%s\t%s", l.Num, octets(l.Octets), todo.Verdicts[i], shown(l.UID()))
+		fmt.Fprintf(t, "  %d\t%s\t%s\t%s", l.Num, octets(l.Octets), todo.Verdicts[i], quoteUnlessPlain(l.UID()))
 		if h, ok := heads[l.Num]; ok {
-			fmt.Fprintf(t, "\t%s\t%s\t%s", shown(h.From), shown(h.Date), shown(h.Subject))
+			fmt.Fprintf(t, "\t%s\t%s\t%s", quoteUnlessPlain(h.From), quoteUnlessPlain(h.Date), quoteUnlessPlain(h.Subject))
 		}
 		if why := reasons[l.Num]; why != "" {
-			fmt.Fprintf(t, "\t(%s)", shown(why))
+			fmt.Fprintf(t, "\t(%s)", quoteUnlessPlain(why))
 		}
 		fmt.Fprintln(t)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"popfetch/fetch"
 	"popfetch/fetch/plan"
+	"popfetch/internal/config"
 	"popfetch/state"
 )
 
@@ -21,8 +22,8 @@ func (p *program) pollCommand() *cli.Command {
 		Action:             p.poll,
 		Flags: flags(
 			&cli.BoolFlag{Name: "once", Aliases: []string{"1"}, Usage: "poll each account once and exit"},
-			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "say what would be fetched and deleted, and do not do it"},
-			&cli.BoolFlag{Name: "keep", Aliases: []string{"k"}, Usage: "delete nothing from the servers this time"},
+			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "show what would be fetched and deleted, and do nothing"},
+			&cli.BoolFlag{Name: "keep", Aliases: []string{"k"}, Usage: "delete nothing on the server in this run"},
 			&cli.BoolFlag{Name: "version", Usage: "show the version"},
 			jsonFlag(),
 		),
@@ -30,106 +31,112 @@ func (p *program) pollCommand() *cli.Command {
 }
 
 func (p *program) poll(c *cli.Context) error {
-	if c.Bool("version") {
+	switch {
+	case c.Bool("version"):
 		fmt.Fprintf(p.out, "popfetch %s\n", p.version)
 		return nil
+	case c.Bool("dry-run"):
+		return p.dryRun(c)
 	}
-	h, err := p.load(c)
+	con := p.pollConsole(c)
+	defer con.progress.close()
+	s, err := p.selection(c, con)
 	if err != nil {
 		return err
 	}
-	h.keep = c.Bool("keep")
-	if c.Bool("dry-run") {
-		return p.dryRun(c, h)
-	}
-	store, err := state.File{Path: h.config.State, Wait: lockWait}.Open()
+	file, err := stateFile(s.config).Open()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
-	defer store.Close()
-	if err := h.use(store); err != nil {
+	defer file.Close()
+	h, err := p.house(s, con, file, c.Bool("keep"))
+	if err != nil {
 		return err
 	}
-	if c := store.Compaction(); c != (state.Compaction{}) {
-		h.log.Info("the state file was made smaller", "before", size(c.Before), "after", size(c.After), "reason", c.Err)
+	if c := file.Compaction(); c != (state.Compaction{}) {
+		h.log.Info("state file compacted", "before", size(c.Before), "after", size(c.After), "reason", c.Err)
 	}
-	if err := h.allLost(); err != nil {
+	if err := h.checkAllLost(); err != nil {
 		return err
 	}
-	defer h.snapshot(store)
-	if !c.Bool("once") && !p.terminal && !hasClock() && !c.Bool("json") {
-		p.err = stamped{p.err}
-		h.log = newLog(p.err, false, level(c.Count("verbose"), c.Bool("quiet")))
-	}
-	s, done := p.scheduler(c, h, store)
-	defer done()
-	if c.Bool("once") {
-		return said(s.Once(c.Context))
-	}
-	return said(s.Loop(c.Context))
-}
-
-// snapshot makes the daily copy of the state file if it is due.
-func (h *house) snapshot(store *state.Bolt) {
-	if _, err := store.Snapshot(time.Now()); err != nil {
-		h.log.Warn("no snapshot of the state file was made", "reason", err)
-	}
-}
-
-// scheduler prepares the polls of the chosen accounts. done is called after them.
-func (p *program) scheduler(c *cli.Context, h *house, store *state.Bolt) (s *fetch.Scheduler, done func()) {
-	asJSON, quiet, once := c.Bool("json"), c.Bool("quiet"), c.Bool("once")
-	var bars *bars
-	done = func() {}
-	if p.terminal && !asJSON && !quiet && c.Count("verbose") == 0 {
-		bars = newBars(p.err)
-		terminal := p.err
-		p.err = bars
-		done = func() {
-			bars.close()
-			p.err = terminal
+	// The daily copy of the state file.
+	snapshot := func() {
+		if _, err := file.Snapshot(time.Now()); err != nil {
+			h.log.Warn("the state file has no snapshot of today", "reason", err)
 		}
-		h.log = newLog(p.err, false, level(0, false))
 	}
-	s = &fetch.Scheduler{
+	defer snapshot()
+	defer con.acknowledge(c.Context)()
+	if c.Bool("once") {
+		scheduler := h.scheduler(con, func(r fetch.Report) { con.report(r, false) })
+		return reported(scheduler.Once(c.Context))
+	}
+	scheduler := h.scheduler(con, func(r fetch.Report) {
+		con.report(r, true)
+		snapshot()
+	})
+	return reported(scheduler.Loop(c.Context))
+}
+
+// scheduler prepares the polls of the chosen accounts. done is called after
+// each, one call at a time.
+func (h *house) scheduler(con *console, done func(fetch.Report)) *fetch.Scheduler {
+	s := &fetch.Scheduler{
 		Parallel: h.polls,
 		PerHost:  h.config.ParallelPerHost,
-		Done: func(r fetch.Report) {
-			p.report(r, asJSON, quiet || bars != nil && !once && r.Err == nil && r.Delivered == 0)
-			if !once {
-				h.snapshot(store)
-			}
-		},
+		Done:     done,
 	}
 	for _, a := range h.chosen {
-		s.Accounts = append(s.Accounts, h.account(a, bars.of(a.Name)))
+		s.Accounts = append(s.Accounts, h.account(a, con.progress.of(a.Name)))
 	}
 	if argv := h.config.OnNewMail; len(argv) > 0 {
-		s.Round = func(ctx context.Context, delivered int) { p.runHook(ctx, argv, delivered) }
+		s.Round = func(ctx context.Context, delivered int) { con.runHook(ctx, argv, delivered) }
 	}
-	return s, done
+	return s
 }
 
-// dryRun says for each account what a poll would do.
-func (p *program) dryRun(c *cli.Context, h *house) error {
-	return p.look(c, h, func(a *fetch.Account, w io.Writer) error {
-		return a.Look(c.Context, func(_ fetch.Session, listing *plan.Listing, todo plan.Plan) error {
-			if c.Bool("json") {
+// report prints how a poll went: JSON to standard output, or one line for a
+// person who watches, and in any case errors. A daemon stays silent about polls
+// that delivered nothing, and about those that ended because it was stopped.
+func (con *console) report(r fetch.Report, daemon bool) {
+	stoppedDaemon := daemon && fetch.Classify(r.Err) == fetch.Canceled
+	idle := daemon && r.Delivered == 0 && (r.Err == nil || stoppedDaemon)
+	switch {
+	case con.json:
+		con.writeJSON(newReportLine(r))
+	case con.terminal && !con.quiet && !idle:
+		con.say("%s: %s", r.Account, summary(r))
+	}
+	if r.Err != nil && !stoppedDaemon {
+		con.complain(r.Err)
+	}
+}
+
+// dryRun prints for each account what a poll would do.
+func (p *program) dryRun(c *cli.Context) error {
+	con := p.console(c)
+	s, err := p.selection(c, con)
+	if err != nil {
+		return err
+	}
+	return p.readOnly(s, con, c.Bool("keep"), func(h *house, a *config.Account, w io.Writer) error {
+		return h.account(a, nil).Look(c.Context, func(_ fetch.Session, listing *plan.Listing, todo plan.Plan) error {
+			if con.json {
 				return writePlanJSON(w, a.Name, todo)
 			}
-			fmt.Fprintf(w, "%s: %d messages: %s\n", a.Name, listing.Len(), todo)
+			fmt.Fprintf(w, "%s: %s: %s\n", a.Name, messages(listing.Len()), todo)
 			for it := range todo.Retrieve.All() {
-				fmt.Fprintf(w, "  fetch  %6d  %9s  %s\n", it.Num, size(it.Octets), shown(it.UID()))
+				fmt.Fprintf(w, "  fetch  %6d  %9s  %s\n", it.Num, size(it.Octets), quoteUnlessPlain(it.UID()))
 			}
 			for it := range todo.Delete.All() {
-				fmt.Fprintf(w, "  delete %6d  %9s  %s\n", it.Num, size(it.Octets), shown(it.UID()))
+				fmt.Fprintf(w, "  delete %6d  %9s  %s\n", it.Num, size(it.Octets), quoteUnlessPlain(it.UID()))
 			}
 			return nil
 		})
 	})
 }
 
-// planLine is what a poll of one account would do, for programs.
+// planLine is what a poll of one account would do, as JSON.
 type planLine struct {
 	Account  string `json:"account"`
 	Fetch    int    `json:"would_fetch"`

@@ -18,38 +18,23 @@ import (
 
 func (p *program) stateCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "state",
-		Usage: "check, restore and mend what is remembered of delivered mail",
-		Action: func(c *cli.Context) error {
-			return &usage{"state: say check, compact, restore, rebuild, retry or forget"}
-		},
-		Flags: flags(),
+		Name:   "state",
+		Usage:  "check and repair the record of what was delivered",
+		Action: subcommandNeeded,
+		Flags:  flags(),
 		Subcommands: []*cli.Command{
-			{Name: "check", Usage: "read the state file whole and say what is in it", Flags: flags(jsonFlag()), Action: p.stateCheck},
+			{Name: "check", Usage: "read the whole state file and show what is in it", Flags: flags(jsonFlag()), Action: p.stateCheck},
 			{Name: "compact", Usage: "make the state file smaller", Flags: flags(), Action: p.stateCompact},
-			{Name: "restore", Usage: "put the last daily snapshot in the place of a damaged or lost state file", Action: p.stateRestore,
-				Flags: flags(&cli.BoolFlag{Name: "force", Usage: "also where the state file is in order"})},
-			{Name: "rebuild", Usage: "learn from the Maildirs what was delivered, and fetch nothing", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRebuild},
-			{Name: "retry", Usage: "give messages that were set aside another chance", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRetry},
-			{Name: "forget", Usage: "forget what was delivered: everything on the server is fetched again", ArgsUsage: "ACCOUNT...", Flags: flags(), Action: p.stateForget},
+			{Name: "restore", Usage: "replace a damaged or lost state file by its last daily snapshot", Action: p.stateRestore,
+				Flags: flags(&cli.BoolFlag{Name: "force", Usage: "replace a state file that is not damaged, too"})},
+			{Name: "rebuild", Usage: "learn from the Maildirs what was delivered; fetches nothing", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRebuild},
+			{Name: "retry", Usage: "try messages again that were set aside", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRetry},
+			{Name: "forget", Usage: "forget what was delivered, so that everything on the server is fetched again", ArgsUsage: "ACCOUNT...", Flags: flags(), Action: p.stateForget},
 		},
 	}
 }
 
-// statePath is the state file of the configuration, for commands that take no
-// account.
-func (p *program) statePath(c *cli.Context) (string, error) {
-	if c.Args().Present() {
-		return "", &usage{fmt.Sprintf("state %s takes no argument, %q was given", c.Command.Name, c.Args().First())}
-	}
-	cfg, err := p.config(c)
-	if err != nil {
-		return "", err
-	}
-	return cfg.State, nil
-}
-
-// stateLine is a state file for programs. popfetch(1) describes the fields.
+// stateLine describes a state file as JSON. popfetch(1) describes the fields.
 type stateLine struct {
 	File      string  `json:"file"`
 	Maildrops int     `json:"maildrops"`
@@ -61,12 +46,19 @@ type stateLine struct {
 	Snapshot  string  `json:"snapshot"`
 }
 
+// stateCheck checks the file, and then whether it knows the accounts that it
+// should know.
 func (p *program) stateCheck(c *cli.Context) error {
-	path, err := p.statePath(c)
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	con := p.console(c)
+	s, err := p.selection(c, con)
 	if err != nil {
 		return err
 	}
-	r, err := state.File{Path: path, Wait: lockWait}.Check()
+	file := stateFile(s.config)
+	r, err := file.Check()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
@@ -74,91 +66,97 @@ func (p *program) stateCheck(c *cli.Context) error {
 	if !r.Snapshot.IsZero() {
 		snapshot = r.Snapshot.Format(time.RFC3339)
 	}
-	if c.Bool("json") {
-		p.writeJSON(stateLine{path, r.Maildrops, r.IDs, r.Intents, r.Failures, r.Octets, r.Free, snapshot})
-		return p.unknown(c)
+	if con.json {
+		con.writeJSON(stateLine{file.Path, r.Maildrops, r.IDs, r.Intents, r.Failures, r.Octets, r.Free, snapshot})
+	} else {
+		fmt.Fprintf(con.out, "%s: ok\n", file.Path)
+		fmt.Fprintf(con.out, "  %-12s %d\n", "maildrops", r.Maildrops)
+		fmt.Fprintf(con.out, "  %-12s %d, %d of them not delivered because of failures\n", "unique-ids", r.IDs, r.Failures)
+		fmt.Fprintf(con.out, "  %-12s %d\n", "unfinished", r.Intents)
+		fmt.Fprintf(con.out, "  %-12s %s, %.0f%% of it free\n", "size", size(r.Octets), 100*r.Free)
+		fmt.Fprintf(con.out, "  %-12s %s\n", "snapshot", snapshot)
 	}
-	fmt.Fprintf(p.out, "%s: in order\n", path)
-	fmt.Fprintf(p.out, "  %-12s %d\n", "maildrops", r.Maildrops)
-	fmt.Fprintf(p.out, "  %-12s %d, of which %d failed so far\n", "unique-ids", r.IDs, r.Failures)
-	fmt.Fprintf(p.out, "  %-12s %d\n", "unfinished", r.Intents)
-	fmt.Fprintf(p.out, "  %-12s %s, %.0f %% of it free\n", "size", size(r.Octets), 100*r.Free)
-	fmt.Fprintf(p.out, "  %-12s %s\n", "snapshot", snapshot)
-	return p.unknown(c)
+	return p.readOnly(s, con, false, func(*house, *config.Account, io.Writer) error { return nil })
 }
 
-// unknown says which accounts the state file should know and does not.
-func (p *program) unknown(c *cli.Context) error {
-	h, err := p.load(c)
-	if err != nil {
-		return err
+// stateFile returns the state file, for a command that takes no account.
+func (p *program) stateFile(c *cli.Context) (state.File, error) {
+	if err := noArguments(c); err != nil {
+		return state.File{}, err
 	}
-	return p.look(c, h, func(*fetch.Account, io.Writer) error { return nil })
+	cfg, err := loadConfig(c, p.console(c))
+	if err != nil {
+		return state.File{}, err
+	}
+	return stateFile(cfg), nil
 }
 
 func (p *program) stateCompact(c *cli.Context) error {
-	path, err := p.statePath(c)
+	file, err := p.stateFile(c)
 	if err != nil {
 		return err
 	}
-	before, after, err := state.File{Path: path, Wait: lockWait}.Compact()
+	before, after, err := file.Compact()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
-	fmt.Fprintf(p.out, "%s: %s before, %s now\n", path, size(before), size(after))
+	fmt.Fprintf(p.out, "%s: %s before, %s now\n", file.Path, size(before), size(after))
 	return nil
 }
 
 func (p *program) stateRestore(c *cli.Context) error {
-	path, err := p.statePath(c)
+	file, err := p.stateFile(c)
 	if err != nil {
 		return err
 	}
-	r, err := state.File{Path: path, Wait: lockWait}.Restore(c.Bool("force"))
+	r, err := file.Restore(c.Bool("force"))
 	if healthy, ok := errors.AsType[*state.HealthyError](err); ok {
-		return &usage{fmt.Sprintf("state restore: %s is in order, with %d unique-ids; to replace it by the older snapshot all the same, say --force", path, healthy.IDs)}
+		return &usage{fmt.Sprintf("state restore: %s is not damaged and holds %d unique-ids; --force replaces it by the older snapshot", file.Path, healthy.IDs)}
 	}
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
-	fmt.Fprintf(p.out, "%s: restored from the snapshot of %s\n", path, r.From.Format(time.RFC3339))
+	fmt.Fprintf(p.out, "%s: restored from the snapshot of %s\n", file.Path, r.From.Format(time.RFC3339))
 	if r.Kept != "" {
-		fmt.Fprintf(p.out, "the former file is kept as %s\n", r.Kept)
+		fmt.Fprintf(p.out, "the old file is kept as %s\n", r.Kept)
 	}
-	fmt.Fprintln(p.out, "mail that was delivered after the snapshot and is still on a server would be delivered again;")
-	fmt.Fprintln(p.out, "popfetch state rebuild recognises it where it went into a Maildir")
+	fmt.Fprintln(p.out, "mail delivered since the snapshot and still on a server would be delivered again;")
+	fmt.Fprintln(p.out, "to prevent that for mail in a Maildir, run popfetch state rebuild now")
 	return nil
 }
 
-// withStore opens the state file for the chosen accounts and calls fn for each.
-func (p *program) withStore(c *cli.Context, fn func(h *house, a *config.Account, account *fetch.Account) error) error {
-	h, err := p.load(c)
+// withStore opens the state file for writing and calls fn for each chosen
+// account, one after the other.
+func (p *program) withStore(c *cli.Context, fn func(h *house, a *config.Account) error) error {
+	con := p.console(c)
+	s, err := p.selection(c, con)
 	if err != nil {
 		return err
 	}
-	store, err := state.File{Path: h.config.State, Wait: lockWait}.Open()
+	store, err := stateFile(s.config).Open()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
 	defer store.Close()
-	if err := h.use(store); err != nil {
+	h, err := p.house(s, con, store, false)
+	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, a := range h.chosen {
-		if err := fn(h, a, h.account(a, nil)); err != nil {
-			p.complain(err)
+		if err := fn(h, a); err != nil {
+			con.complain(err)
 			errs = append(errs, err)
 		}
 	}
-	return said(errors.Join(errs...))
+	return reported(errors.Join(errs...))
 }
 
 func (p *program) stateRetry(c *cli.Context) error {
-	return p.withStore(c, func(_ *house, a *config.Account, account *fetch.Account) error {
-		n, err := account.Retry(c.Context)
+	return p.withStore(c, func(h *house, a *config.Account) error {
+		n, err := h.account(a, nil).Retry(c.Context)
 		if err == nil {
-			fmt.Fprintf(p.out, "%s: %d messages are tried again\n", a.Name, n)
+			fmt.Fprintf(p.out, "%s: %s to be tried again by the next poll\n", a.Name, messages(n))
 		}
 		return err
 	})
@@ -168,41 +166,42 @@ func (p *program) stateForget(c *cli.Context) error {
 	if !c.Args().Present() {
 		return &usage{"state forget: name the accounts whose mail is to be fetched again"}
 	}
-	return p.withStore(c, func(_ *house, a *config.Account, account *fetch.Account) error {
-		n, err := account.Forget()
+	return p.withStore(c, func(h *house, a *config.Account) error {
+		n, err := h.account(a, nil).Forget()
 		if err == nil {
-			fmt.Fprintf(p.out, "%s: %d unique-ids are forgotten; the next poll fetches whatever is on the server\n", a.Name, n)
+			fmt.Fprintf(p.out, "%s: forgot %d unique-ids; the next poll fetches everything on the server\n", a.Name, n)
 		}
 		return err
 	})
 }
 
 func (p *program) stateRebuild(c *cli.Context) error {
-	return p.withStore(c, func(h *house, a *config.Account, account *fetch.Account) error {
+	return p.withStore(c, func(h *house, a *config.Account) error {
+		const noMaildir = "delivers to a program, so there is no Maildir to learn from"
 		if a.Maildir == "" && !c.Args().Present() {
-			fmt.Fprintf(p.out, "%s: delivers to a program, so there is no Maildir to learn from\n", a.Name)
+			fmt.Fprintf(p.out, "%s: %s\n", a.Name, noMaildir)
 			return nil
 		}
 		if a.Maildir == "" {
-			return &fetch.AccountError{Account: a.Name, Errs: []error{&usage{"the account delivers to a program, so there is no Maildir to learn from"}}}
+			return &fetch.AccountError{Account: a.Name, Errs: []error{&usage{"the account " + noMaildir}}}
 		}
-		have, err := stored(a.Maildir)
+		stored, err := storedMessages(a.Maildir)
 		if err != nil {
 			return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
 		}
-		learned, unknown, err := account.Relearn(c.Context, have)
-		if err == nil && len(have) > 0 {
-			err = h.makeClaim(a)
+		learned, unknown, err := h.account(a, nil).Relearn(c.Context, stored)
+		if err == nil && len(stored) > 0 {
+			err = h.claimMaildir(a)
 		}
 		if err == nil {
-			fmt.Fprintf(p.out, "%s: %d messages recognised as delivered, %d are not in the Maildir and will be fetched\n", a.Name, learned, unknown)
+			fmt.Fprintf(p.out, "%s: recognised %s as delivered; %s not in the Maildir, to be fetched by the next poll\n", a.Name, messages(learned), messages(unknown))
 		}
 		return err
 	})
 }
 
-// makeClaim notes in the Maildir of a that the state file knows of it now.
-func (h *house) makeClaim(a *config.Account) error {
+// claimMaildir marks the Maildir of a as known to the state file.
+func (h *house) claimMaildir(a *config.Account) error {
 	m := h.maildir(a, h.log)
 	err := m.Open()
 	if err == nil {
@@ -214,32 +213,32 @@ func (h *house) makeClaim(a *config.Account) error {
 	return nil
 }
 
-// stored looks at every message in a Maildir.
-func stored(path string) ([]fetch.Stored, error) {
-	var have []fetch.Stored
+// storedMessages reads every message in a Maildir.
+func storedMessages(path string) ([]fetch.Stored, error) {
+	var all []fetch.Stored
 	for m, err := range maildir.Messages(path) {
 		if err != nil {
 			return nil, err
 		}
-		one, err := recognise(m)
+		stored, err := storedMessage(m)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // a reader has moved it
+			continue // a mail reader has moved it
 		}
 		if err != nil {
 			return nil, err
 		}
-		have = append(have, one)
+		all = append(all, stored)
 	}
-	return have, nil
+	return all, nil
 }
 
-func recognise(m maildir.Message) (fetch.Stored, error) {
+func storedMessage(m maildir.Message) (fetch.Stored, error) {
 	f, err := m.Open()
 	if err != nil {
 		return fetch.Stored{}, err
 	}
 	defer f.Close()
-	one, err := fetch.Recognise(deliver.Wire(f))
-	one.Time = m.Time
-	return one, err
+	stored, err := fetch.Recognise(deliver.Wire(f))
+	stored.Time = m.Time
+	return stored, err
 }

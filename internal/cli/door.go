@@ -52,7 +52,7 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 	if password == "" {
 		var err error
 		if password, err = a.Password(ctx); err != nil {
-			return nil, err
+			return nil, secretError(err)
 		}
 	}
 	client, err := d.dial(ctx, how.Serial)
@@ -84,6 +84,16 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 	return client, nil
 }
 
+// secretError gives an error of the look-up of a secret its class: temporary, or
+// a matter of the configuration.
+func secretError(err error) error {
+	var secret *config.SecretError
+	if errors.As(err, &secret) && !secret.Temporary() {
+		return &fetch.ConfigError{Err: err}
+	}
+	return err
+}
+
 // dial connects and secures the connection: AUTHORIZATION state.
 func (d *door) dial(ctx context.Context, serial bool) (*pop3.Client, error) {
 	a := d.account
@@ -101,7 +111,7 @@ func (d *door) dial(ctx context.Context, serial bool) (*pop3.Client, error) {
 	}
 	if a.TLS != config.TLSNone {
 		if o.TLS, err = d.tls(host); err != nil {
-			return nil, err
+			return nil, &fetch.ConfigError{Err: err}
 		}
 	}
 	if o.Dial, err = dialer(a); err != nil {
@@ -202,4 +212,15 @@ func dialer(a *config.Account) (func(ctx context.Context, network, addr string) 
 		return nil, errors.New("proxy: this kind of proxy cannot be interrupted")
 	}
 	return through.DialContext, nil
+}
+
+// security translates the configuration's word for the client.
+func security(m config.TLSMode) pop3.Security {
+	switch m {
+	case config.TLSStart:
+		return pop3.StartTLS
+	case config.TLSNone:
+		return pop3.ClearText
+	}
+	return pop3.ImplicitTLS
 }

@@ -36,10 +36,10 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"all well", nil, 0},
 		{"usage", &usage{"what?"}, 64},
-		{"config", config.Errors{{Msg: "unknown key"}}, 78},
-		{"password", account(noSecret), 78},
-		{"password, later", account(later), 75},
-		{"file of TLS", account(&settingError{"tls_ca_file", os.ErrNotExist}), 78},
+		{"config", &fetch.ConfigError{Err: config.Errors{{Msg: "unknown key"}}}, 78},
+		{"password", account(secretError(noSecret)), 78},
+		{"password, later", account(secretError(later)), 75},
+		{"file of TLS", account(&fetch.ConfigError{Err: &settingError{"tls_ca_file", os.ErrNotExist}}), 78},
 		{"refused login", account(denied), 77},
 		{"maildrop in use", account(inUse), 75},
 		{"TLS", account(untrusted), 76},
@@ -47,6 +47,7 @@ func TestExitCodes(t *testing.T) {
 		{"delivery", account(place), 73},
 		{"message", account(&fetch.MessageError{Err: place}), 73},
 		{"state", broken, 74},
+		{"record of an account", account(&fetch.LostError{Err: &lostError{}}), 74},
 		{"state in use", &fetch.StateError{Err: fmt.Errorf("lock x: %w", state.ErrLocked)}, 75},
 		{"network", account(io.ErrUnexpectedEOF), 75},
 		{"unknown", errors.New("strange"), 75},
@@ -54,15 +55,15 @@ func TestExitCodes(t *testing.T) {
 		{"worst but state", errors.Join(account(denied), account(place), account(untrusted)), 73},
 		{"worst but delivery", errors.Join(account(inUse), account(untrusted), account(denied)), 77},
 		{"worst but login", errors.Join(account(inUse), account(untrusted)), 76},
-		{"trouble and password", errors.Join(account(inUse), account(noSecret)), 78},
-		{"worse than a password", errors.Join(account(noSecret), account(untrusted)), 76},
+		{"trouble and password", errors.Join(account(inUse), account(secretError(noSecret))), 78},
+		{"worse than a password", errors.Join(account(secretError(noSecret)), account(untrusted)), 76},
 		{"within one account", account(io.ErrUnexpectedEOF, &fetch.MessageError{Err: place}), 73},
 	} {
 		if got := exitCode(context.Background(), x.err); got != x.want {
 			t.Errorf("%s: exit code %d, want %d", x.name, got, x.want)
 		}
-		if got := exitCode(context.Background(), said(x.err)); got != x.want {
-			t.Errorf("%s, said: exit code %d, want %d", x.name, got, x.want)
+		if got := exitCode(context.Background(), reported(x.err)); got != x.want {
+			t.Errorf("%s, reported: exit code %d, want %d", x.name, got, x.want)
 		}
 	}
 }
@@ -92,7 +93,7 @@ func TestComplain(t *testing.T) {
 		p.exit(context.Background(), err)
 		return b.String()
 	}
-	if got := text(said(errors.New("told before"))) + text(nil); got != "" {
+	if got := text(reported(errors.New("told before"))) + text(nil); got != "" {
 		t.Errorf("%q", got)
 	}
 	const two = "popfetch: config.toml:2: unknown key\npopfetch: config.toml:3: wrong type\n"
@@ -109,7 +110,7 @@ func TestComplain(t *testing.T) {
 		many = append(many, &fetch.MessageError{Num: i, Err: io.ErrUnexpectedEOF})
 	}
 	lines := strings.Split(text(account(many...)), "\n")
-	if len(lines) != mostReasons+2 || lines[mostReasons] != "popfetch: work: and 4 more" {
+	if len(lines) != maxReasons+2 || lines[maxReasons] != "popfetch: work: and 4 more" {
 		t.Errorf("%q", lines)
 	}
 }

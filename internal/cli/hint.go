@@ -17,7 +17,10 @@ import (
 	"popfetch/state"
 )
 
-// hint says what the user can do about an error, "" where the error says all.
+// portHint says which port goes with which setting.
+const portHint = `port 995 goes with tls = "implicit", port 110 with tls = "starttls"`
+
+// hint says what the user can do about an error, "" if the error says it all.
 func hint(err error) string {
 	var place *deliver.Error
 	var lost *lostError
@@ -27,11 +30,11 @@ func hint(err error) string {
 	case errors.As(err, &lost):
 		return lost.hint()
 	case errors.As(err, new(*fetch.RenumberedError)):
-		return "popfetch state rebuild compares with the Maildir; popfetch state forget ACCOUNT has everything fetched again"
+		return "popfetch state rebuild compares with the Maildir; popfetch state forget ACCOUNT fetches everything again"
 	case errors.Is(err, state.ErrLost):
-		return "popfetch state restore brings the snapshot back; to begin anew, and have everything that is kept on the servers delivered again, move the snapshot away too"
+		return "popfetch state restore brings the snapshot back; to start over and have everything on the servers delivered again, move the snapshot away too"
 	case errors.Is(err, state.ErrLocked):
-		return "only one popfetch at a time uses a state file; a daemon may be running, or the last run is not over"
+		return "only one popfetch at a time can use a state file; a daemon may be running, or the previous run has not ended"
 	}
 	for _, h := range []func(error) string{tlsHint, loginHint, networkHint, fileHint} {
 		if text := h(err); text != "" {
@@ -48,13 +51,13 @@ func tlsHint(err error) string {
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &name):
-		return fmt.Sprintf("the certificate had to be valid for %q; set server to a name that it is valid for, or tls_server_name if the server is known to answer with another one", name.Host)
+		return fmt.Sprintf("the certificate is not valid for %q; set server to a name that it is valid for, or tls_server_name if you know that the server uses another name", name.Host)
 	case errors.As(err, &authority):
 		return "if this is your own certificate authority, name it with tls_ca_file; popfetch check shows the fingerprint that tls_fingerprint can pin"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "the certificate has expired, or the clock of this machine is wrong"
 	case errors.As(err, &record):
-		return "the server does not speak TLS on this port: port 995 goes with tls = \"implicit\", port 110 with tls = \"starttls\""
+		return "the server does not speak TLS on this port: " + portHint
 	}
 	return ""
 }
@@ -72,24 +75,24 @@ func loginHint(err error) string {
 	case pop3.InUse:
 		return "another program has this maildrop open; the next poll tries again"
 	case pop3.LoginDelay:
-		return "the server wants more time between two logins; choose a longer interval"
+		return "the server demands more time between two logins; set a longer interval"
 	case pop3.SysTemp:
-		return "the server has a passing problem; the password may well be right"
+		return "the server has a temporary failure; the password may be right"
 	case pop3.SysPerm:
-		return "the server has a problem that its operator has to mend; the password may well be right"
+		return "the server has a failure that its operator must fix; the password may be right"
 	}
-	return "check user and password; many providers want an app password, or POP3 to be switched on"
+	return "check user and password; many providers require an app password, or POP3 to be enabled in the settings of the mailbox"
 }
 
 func networkHint(err error) string {
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return "the host name of server is not known; is it spelled correctly?"
+		return "the host name in server does not exist; is it spelled correctly?"
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "nothing listens there; port 995 goes with tls = \"implicit\", port 110 with tls = \"starttls\""
+		return "nothing listens there; " + portHint
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "the server was silent for the time that timeout allows; where that happens before its greeting, the port may begin with TLS, as 995 does: tls = \"implicit\""
+		return "the server did not answer within timeout; if it sends no greeting, the port may expect TLS at once, as 995 does: tls = \"implicit\""
 	}
 	return ""
 }

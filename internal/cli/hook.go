@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -11,20 +10,22 @@ import (
 	"time"
 )
 
-// hookTime is how long the program of on_new_mail may take.
-const hookTime = 5 * time.Minute
+// hookTimeout is how long the program of on_new_mail may run.
+const hookTimeout = 5 * time.Minute
 
-// hookOutput is how much of the output of that program is shown, in octets.
-const hookOutput = 4 << 10
+// maxHookOutput is how many octets of the output of that program are kept, and
+// printed if it fails.
+const maxHookOutput = 4 << 10
 
-// runHook runs the program of on_new_mail. Mail has been delivered whatever
-// comes of it, so that a failure is said and changes nothing; its output is shown
-// only then. A signal for popfetch does not reach it: what it indexes or
-// announces is there.
-func (p *program) runHook(ctx context.Context, argv []string, delivered int) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookTime)
+// runHook runs the program of on_new_mail with the number of new messages in
+// POPFETCH_DELIVERED. The mail has been delivered already, so a failure is
+// printed, with the output of the program, and has no other effect. A signal
+// for popfetch does not reach the program: the mail that it indexes or announces
+// is there.
+func (con *console) runHook(ctx context.Context, argv []string, delivered int) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookTimeout)
 	defer cancel()
-	var out bytes.Buffer
+	var out firstOctets
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), "POPFETCH_DELIVERED="+strconv.Itoa(delivered))
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -32,9 +33,18 @@ func (p *program) runHook(ctx context.Context, argv []string, delivered int) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
-		fmt.Fprintf(p.err, "popfetch: on_new_mail: %s: %v\n", argv[0], err)
-		for line := range bytes.Lines(out.Bytes()[:min(out.Len(), hookOutput)]) {
-			fmt.Fprintf(p.err, "popfetch: on_new_mail: %s\n", printable(string(bytes.TrimRight(line, "\r\n"))))
+		con.say("on_new_mail: %s: %v", argv[0], err)
+		for line := range bytes.Lines(out.text) {
+			con.say("on_new_mail: %s", printable(string(bytes.TrimRight(line, "\r\n"))))
 		}
 	}
+}
+
+// firstOctets keeps the first maxHookOutput octets of what is written to it and
+// drops the rest.
+type firstOctets struct{ text []byte }
+
+func (f *firstOctets) Write(p []byte) (int, error) {
+	f.text = append(f.text, p[:min(len(p), maxHookOutput-len(f.text))]...)
+	return len(p), nil
 }

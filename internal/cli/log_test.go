@@ -120,7 +120,7 @@ func TestLogForPrograms(t *testing.T) {
 	}
 }
 
-func TestShown(t *testing.T) {
+func TestQuoteUnlessPlain(t *testing.T) {
 	for given, want := range map[string]string{
 		"Grüße, 世界":       "Grüße, 世界",
 		"":                "",
@@ -137,7 +137,7 @@ func TestShown(t *testing.T) {
 		"del\x7f":         `"del\x7f"`,
 		"\U000e0001 tags": `"\U000e0001 tags"`,
 	} {
-		if got := shown(given); got != want {
+		if got := quoteUnlessPlain(given); got != want {
 			t.Errorf("%q: %s, want %s", given, got, want)
 		}
 	}

@@ -22,7 +22,7 @@ import (
 // runs this test binary.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"popfetch": func() { os.Exit(cli.Main(os.Args, os.Stdin, os.Stdout, os.Stderr, "test")) },
+		"popfetch": func() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr, "test")) },
 		"measured": measured,
 	})
 }

@@ -74,7 +74,7 @@ func (l *loader) unknown(path []string, known []string) {
 		known = append(known, "account", "defaults")
 	}
 	var hint string
-	switch n := nearest(key, known); {
+	switch n := Nearest(key, known); {
 	case strings.EqualFold(key, n):
 		hint = fmt.Sprintf("keys are in lower case: %q", n)
 	case top && slices.Contains(names(fieldsOf(reflect.TypeFor[Account]())), key):

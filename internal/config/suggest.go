@@ -4,15 +4,15 @@ import "strings"
 
 // didYouMean is a question to be put behind a message, "" where no name is near.
 func didYouMean(got string, names []string) string {
-	if n := nearest(got, names); n != "" {
+	if n := Nearest(got, names); n != "" {
 		return "; did you mean \"" + n + "\"?"
 	}
 	return ""
 }
 
-// nearest returns the name that was probably meant by got, "" if none is near
+// Nearest returns the name that was probably meant by got, "" if none is near
 // enough to be of help.
-func nearest(got string, names []string) string {
+func Nearest(got string, names []string) string {
 	if len(got) > 64 {
 		return ""
 	}

@@ -83,7 +83,7 @@ func TestNearest(t *testing.T) {
 		"sevrer": "server", "users": "user", "kepe": "keep", "max-size": "max_size", "MaxSize": "max_size", "tsl": "tls",
 		"xyz": "", "m": "", "": "", strings.Repeat("server", 20): "",
 	} {
-		if n := nearest(got, known); n != want {
+		if n := Nearest(got, known); n != want {
 			t.Errorf("%q: %q, want %q", got, n, want)
 		}
 	}

@@ -7,11 +7,11 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// arrange puts a command line into the only order that the library understands
-// as it is meant: command, flags, "--", arguments. Left alone it would take a
-// flag behind an argument for another argument, so that "popfetch work -n" would
-// fetch and not only say what it would fetch. Where no command is named,
-// polling is meant. Short flags may stand together: -1nv.
+// arrange puts a command line into the order that the library understands:
+// command, flags, "--", arguments. Left alone, the library takes a flag behind
+// an argument for another argument, so that "popfetch work -n" would fetch
+// instead of showing what it would fetch. If no command is named, it inserts
+// pollCommand. Short flags may be combined: -1nv.
 func arrange(args []string, commands []*cli.Command) []string {
 	takesValue := valueFlags(commands)
 	var words, flags []string
@@ -37,7 +37,7 @@ func arrange(args []string, commands []*cli.Command) []string {
 	if len(rest) > 0 {
 		rest = rest[1:] // "--"
 	}
-	// What people type first.
+	// Many people try these first.
 	if len(words) > 0 && len(rest) == 0 && (words[0] == "help" || words[0] == "version") {
 		flags = append(flags, "--"+words[0])
 		words = words[1:]
@@ -49,13 +49,13 @@ func arrange(args []string, commands []*cli.Command) []string {
 	if command == nil {
 		command = []string{pollCommand}
 	}
-	if valueMissing { // the library would take "--" for the value
+	if valueMissing { // with "--" here the library would take it for the value
 		return slices.Concat(args[:1], command, flags)
 	}
 	return slices.Concat(args[:1], command, flags, []string{"--"}, words, rest)
 }
 
-// valueFlags returns the names of the flags that a value follows.
+// valueFlags returns the names of the flags that take a value.
 func valueFlags(commands []*cli.Command) map[string]bool {
 	names := make(map[string]bool)
 	for _, c := range commands {
@@ -73,8 +73,8 @@ func valueFlags(commands []*cli.Command) map[string]bool {
 	return names
 }
 
-// separate splits short flags that stand together; what follows one that takes
-// a value is its value.
+// separate splits combined short flags. What follows a flag that takes a value
+// is its value.
 func separate(arg string, takesValue map[string]bool) []string {
 	if strings.HasPrefix(arg, "--") {
 		return []string{arg}
@@ -89,7 +89,7 @@ func separate(arg string, takesValue map[string]bool) []string {
 	return flags
 }
 
-// commandOf splits the words into those that name a command and the others.
+// commandOf splits words into those that name a command and the rest.
 func commandOf(words []string, commands []*cli.Command) (command, others []string) {
 	if len(words) == 0 || words[0] == pollCommand {
 		return nil, words

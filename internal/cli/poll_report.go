@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,7 +8,8 @@ import (
 	"popfetch/fetch"
 )
 
-// reportLine is one poll for programs. popfetch(1) describes the fields.
+// reportLine is the result of one poll as JSON. popfetch(1) describes the
+// fields.
 type reportLine struct {
 	Account    string  `json:"account"`
 	Listed     int     `json:"listed"`
@@ -25,39 +25,19 @@ type reportLine struct {
 	Error      string  `json:"error"`
 }
 
-// report says how a poll went: JSON to standard output, or to a person who
-// watches one line, and errors in any case.
-func (p *program) report(r fetch.Report, asJSON, quiet bool) {
-	if asJSON {
-		line := reportLine{
-			Account: r.Account, Listed: r.Listed, Seen: r.Seen, Delivered: r.Delivered, Skipped: r.Skipped,
-			SetAside: r.SetAside, Deleted: r.Deleted, Failed: r.Failed, Octets: r.Octets,
-			RoundTrips: r.RoundTrips, Seconds: r.Seconds,
-		}
-		if r.Err != nil {
-			line.Error = r.Err.Error()
-		}
-		p.writeJSON(line)
-	} else if p.terminal && !quiet {
-		fmt.Fprintf(p.err, "popfetch: %s: %s\n", r.Account, summary(r))
+func newReportLine(r fetch.Report) reportLine {
+	line := reportLine{
+		Account: r.Account, Listed: r.Listed, Seen: r.Seen, Delivered: r.Delivered, Skipped: r.Skipped,
+		SetAside: r.SetAside, Deleted: r.Deleted, Failed: r.Failed, Octets: r.Octets,
+		RoundTrips: r.RoundTrips, Seconds: r.Seconds,
 	}
 	if r.Err != nil {
-		p.complain(r.Err)
+		line.Error = r.Err.Error()
 	}
+	return line
 }
 
-// writeJSON writes one object as one line. A standard output that is gone is
-// nothing that mail waits for.
-func (p *program) writeJSON(v any) {
-	var line bytes.Buffer // for one Write
-	if err := encode(&line, v); err != nil {
-		fmt.Fprintf(p.err, "popfetch: %v\n", err)
-		return
-	}
-	p.out.Write(line.Bytes())
-}
-
-// summary is a poll in words, the parts that are zero left out.
+// summary is the result of a poll in words. It leaves out what is zero.
 func summary(r fetch.Report) string {
 	var parts []string
 	add := func(n int, what string) {
@@ -72,7 +52,7 @@ func summary(r fetch.Report) string {
 	}
 	add(r.Deleted, "deleted on the server")
 	add(r.Failed, "failed")
-	add(r.Skipped-r.SetAside, "left out")
+	add(r.Skipped-r.SetAside, "skipped")
 	add(r.SetAside, "set aside")
 	add(r.Seen-r.Deleted, "seen before")
 	if len(parts) == 0 {
@@ -81,7 +61,15 @@ func summary(r fetch.Report) string {
 	return strings.Join(parts, ", ")
 }
 
-// size writes octets for people.
+// messages is a number of messages in words.
+func messages(n int) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return strconv.Itoa(n) + " messages"
+}
+
+// size formats octets for people, in units of 1024.
 func size(octets int64) string {
 	const unit = 1024
 	if octets < unit {

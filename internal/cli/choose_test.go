@@ -25,13 +25,14 @@ func TestChoose(t *testing.T) {
 		"[hw]o*":       "work home work-2",
 		"off":          "off",
 		"off work":     "work off",
-		"o*":           `there is no account "o*"; the accounts are "work", "home", "work-2", "off"`,
-		"work nowhere": `there is no account "nowhere"`,
-		"Work":         `there is no account "Work"`,
+		"o*":           `unknown account "o*"; the accounts are "work", "home", "work-2", "off"`,
+		"work nowhere": `unknown account "nowhere"; the accounts are`,
+		"Work":         `unknown account "Work"; did you mean "work"?; the accounts are`,
+		"chekc":        `unknown account "chekc"; did you mean "check"?; `,
 		"work [":       `account pattern "[": syntax error in pattern`,
-		"no\x1bone":    `there is no account "no\x1bone"`,
+		"no\x1bone":    `unknown account "no\x1bone"`,
 	} {
-		chosen, err := choose(cfg, strings.Fields(given))
+		chosen, err := choose(cfg, strings.Fields(given), []string{"check", "list"})
 		var names []string
 		for _, a := range chosen {
 			names = append(names, a.Name)
@@ -50,7 +51,7 @@ func TestChoose(t *testing.T) {
 
 func TestChooseWhereAllAreDisabled(t *testing.T) {
 	cfg := &config.Config{File: "config.toml", Accounts: []*config.Account{{Name: "off"}}}
-	_, err := choose(cfg, nil)
+	_, err := choose(cfg, nil, nil)
 	if conf := new(config.Error); !errors.As(err, &conf) || err.Error() != "config.toml: every account is disabled" {
 		t.Error(err)
 	}

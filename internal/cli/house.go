@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"popfetch/deliver"
+	"popfetch/deliver/maildir"
+	"popfetch/deliver/mda"
+	"popfetch/fetch"
+	"popfetch/fetch/plan"
+	"popfetch/internal/config"
+	"popfetch/state"
+)
+
+// lockWait is how long to wait for another popfetch to give up the state file.
+const lockWait = 2 * time.Second
+
+// stateFile is the state file of a configuration.
+func stateFile(cfg *config.Config) state.File { return state.File{Path: cfg.State, Wait: lockWait} }
+
+// parallelSyncs is how many message files all polls together sync in parallel,
+// in addition to those that each poll syncs itself, one at a time. Each takes a
+// thread of the process while the disk works. More gain nothing, see
+// bench/disk.md.
+const parallelSyncs = 64
+
+// house assembles accounts from the configuration and an open state store. It
+// is complete when it is made and does not change.
+type house struct {
+	*selection
+	store state.Store
+	known []string // keys of the maildrops in store when the run began
+	log   *slog.Logger
+	stamp deliver.Stamp
+	keep  bool // delete nothing, whatever the configuration says
+	syncs *semaphore.Weighted
+}
+
+// house returns the house for the selected accounts over an open store, which
+// the caller closes.
+func (p *program) house(s *selection, con *console, store state.Store, keep bool) (*house, error) {
+	known, err := store.Keys()
+	if err != nil {
+		return nil, &fetch.StateError{Err: err}
+	}
+	return &house{
+		selection: s,
+		store:     store,
+		known:     known,
+		log:       con.log,
+		stamp:     deliver.Stamp{Host: hostName(), Version: p.version},
+		keep:      keep,
+		syncs:     semaphore.NewWeighted(parallelSyncs),
+	}, nil
+}
+
+// readOnly opens the state file for reading and calls fn for each chosen account
+// that it knows or need not know, as selection.each does.
+func (p *program) readOnly(s *selection, con *console, keep bool, fn func(h *house, a *config.Account, w io.Writer) error) error {
+	store, err := stateFile(s.config).OpenReadOnly()
+	if err != nil {
+		return &fetch.StateError{Err: err}
+	}
+	defer store.Close()
+	h, err := p.house(s, con, store, keep)
+	if err != nil {
+		return err
+	}
+	return s.each(con, func(a *config.Account, w io.Writer) error {
+		if err := h.checkLost(a); err != nil {
+			return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
+		}
+		return fn(h, a, w)
+	})
+}
+
+// account assembles what a poll of a needs. progress may be nil.
+func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Account {
+	key := state.Key(a.User, a.Host)
+	log := h.log.With("account", a.Name)
+	d := &door{account: a, log: log}
+	account := &fetch.Account{
+		Name:     a.Name,
+		User:     a.User,
+		Host:     a.Host,
+		Protocol: "POP3",
+		Open:     d.open,
+		Destination: func(ctx context.Context) (deliver.Destination, error) {
+			return h.destination(a, log)
+		},
+		Recover:  finishIntent,
+		Maildrop: h.store.Maildrop(key),
+		Key:      key,
+		Policy:   h.policy(a),
+		Interval: time.Duration(a.Interval),
+		Deadline: time.Duration(a.Deadline),
+		Log:      log,
+		Progress: progress,
+		Fallback: a.Pipelining == config.PipeliningAuto,
+	}
+	if a.TLS != config.TLSNone {
+		account.Protocol = "POP3S"
+	}
+	if a.Received {
+		account.Stamp = h.stamp.Received
+	}
+	return account
+}
+
+func (h *house) policy(a *config.Account) plan.Policy {
+	return plan.Policy{
+		Delete:      a.Keep.Delete && !h.keep,
+		After:       time.Duration(a.Keep.After),
+		MaxOctets:   int64(a.MaxSize),
+		MaxMessages: a.MaxMessages,
+	}
+}
+
+// destination opens where the mail of an account goes. In a Maildir it removes
+// the unfinished files that an earlier run of the same account left behind:
+// finishIntent has been called for those that matter.
+func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destination, error) {
+	if len(a.MDA) > 0 {
+		return h.mda(a, log), nil
+	}
+	if err := h.checkLost(a); err != nil {
+		return nil, err
+	}
+	m := h.maildir(a, log)
+	if err := m.Open(); err != nil {
+		return nil, err
+	}
+	if err := m.Sweep(nil); err != nil {
+		log.Warn("unfinished deliveries stay in tmp/", "reason", err)
+	}
+	return m, nil
+}
+
+func (h *house) mda(a *config.Account, log *slog.Logger) *mda.MDA {
+	return &mda.MDA{
+		Argv:    a.MDA,
+		Timeout: time.Duration(a.MDATimeout),
+		Spool:   filepath.Dir(h.config.State),
+		Env:     os.Environ(),
+		Log:     log,
+	}
+}
+
+// maildir is the Maildir of an account, not opened yet.
+func (h *house) maildir(a *config.Account, log *slog.Logger) *maildir.Maildir {
+	key := state.Key(a.User, a.Host)
+	return &maildir.Maildir{
+		Path: a.Maildir, Owner: ownerTag(h.store.ID(), key), Host: h.stamp.Host, Log: log,
+		MaxOpen: h.files, Syncs: h.syncs,
+		Claim: maildir.Claim{Account: tag(key), Store: h.store.ID()},
+	}
+}
+
+// ownerTag marks the files of one account of one state file.
+func ownerTag(storeID, key string) string { return tag(storeID + "\x00" + key) }
+
+// tag is a short stand-in for a name, fit for file names: 16 hex digits of its
+// digest.
+func tag(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:8])
+}
+
+// finishIntent hands an open intent to the kind of destination that made it,
+// which need not be the kind that the account has now.
+func finishIntent(ctx context.Context, i deliver.Intent) (deliver.Outcome, error) {
+	switch i.Kind {
+	case maildir.Kind:
+		return maildir.Recover(ctx, i, time.Now())
+	case mda.Kind:
+		return mda.Recover(ctx, i, time.Now())
+	}
+	return 0, &fetch.StateError{Err: fmt.Errorf("the state file holds a delivery of an unknown kind %q", i.Kind)}
+}

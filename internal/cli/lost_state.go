@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+
+	"popfetch/deliver/maildir"
+	"popfetch/fetch"
+	"popfetch/internal/config"
+	"popfetch/state"
+)
+
+// lostError is an account that the state file does not know, although its
+// Maildir shows that popfetch has delivered into it for that account. It comes
+// wrapped in a fetch.LostError.
+type lostError struct {
+	account *config.Account
+	file    string // the state file
+	renamed bool   // the Maildir was filled under this state file, for another user or server
+}
+
+func (e *lostError) Error() string {
+	if e.renamed {
+		return fmt.Sprintf("the state file has no record of user %q at %q, but popfetch has filled %s for an account that is no longer configured; "+
+			"if both are the same maildrop, everything kept on the server would be delivered again", e.account.User, e.account.Host, e.account.Maildir)
+	}
+	return fmt.Sprintf("the state file %s has no record of this account, but popfetch has filled %s for it; "+
+		"everything kept on the server would be delivered again", e.file, e.account.Maildir)
+}
+
+func (e *lostError) hint() string {
+	if e.renamed {
+		return fmt.Sprintf("if you changed user or server, run popfetch state rebuild %s to learn from the Maildir what was delivered; if this is another maildrop, run popfetch state forget %[1]s to fetch everything",
+			e.account.Name)
+	}
+	return fmt.Sprintf("if the state file was lost or moved, popfetch state restore --force brings back its snapshot; popfetch state rebuild %s learns from the Maildir what was delivered; popfetch state forget %[1]s fetches everything again",
+		e.account.Name)
+}
+
+// checkLost returns a *fetch.LostError if the state file should know a and does not.
+func (h *house) checkLost(a *config.Account) error {
+	key := state.Key(a.User, a.Host)
+	if a.Maildir == "" || slices.Contains(h.known, key) {
+		return nil
+	}
+	claims, err := maildir.Claims(a.Maildir)
+	if err != nil {
+		return nil // opening the Maildir will tell what is wrong with it
+	}
+	for _, c := range claims {
+		if c.Account == tag(key) {
+			if c.Store == h.store.ID() {
+				return nil
+			}
+			return &fetch.LostError{Err: &lostError{account: a, file: h.config.State}}
+		}
+	}
+	configured := make(map[string]bool)
+	for _, other := range h.config.Accounts {
+		configured[tag(state.Key(other.User, other.Host))] = true
+	}
+	for _, c := range claims {
+		if c.Store == h.store.ID() && !configured[c.Account] {
+			return &fetch.LostError{Err: &lostError{account: a, file: h.config.State, renamed: true}}
+		}
+	}
+	return nil
+}
+
+// checkAllLost returns an error if the state file knows no account at all and
+// should know one. Then the file itself was lost, and with it the record of
+// what was handed to programs, which leaves no other trace.
+func (h *house) checkAllLost() error {
+	if len(h.known) > 0 {
+		return nil
+	}
+	for _, a := range h.chosen {
+		if err := h.checkLost(a); err != nil {
+			return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
+		}
+	}
+	return nil
+}

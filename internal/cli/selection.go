@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"popfetch/deliver/mda"
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/internal/config"
+)
+
+// selection is the configuration and the accounts that a command line names.
+type selection struct {
+	config *config.Config
+	chosen []*config.Account
+	polls  int // how many accounts may be visited at once
+	files  int // how many files of messages each poll may keep open
+}
+
+// selection loads the configuration that the flags of c name and chooses
+// accounts by its arguments.
+func (p *program) selection(c *cli.Context, con *console) (*selection, error) {
+	cfg, err := loadConfig(c, con)
+	if err != nil {
+		return nil, err
+	}
+	return p.choose(cfg, c.Args().Slice())
+}
+
+func (p *program) choose(cfg *config.Config, args []string) (*selection, error) {
+	var commands []string
+	for _, c := range p.commands() {
+		if !c.Hidden {
+			commands = append(commands, c.Name)
+		}
+	}
+	chosen, err := choose(cfg, args, commands)
+	if err != nil {
+		return nil, err
+	}
+	polls, files := share(descriptors(), min(cfg.Parallel, len(chosen)))
+	return &selection{config: cfg, chosen: chosen, polls: polls, files: files}, nil
+}
+
+// loadConfig loads the configuration that the flags of c name and prints its
+// warnings.
+func loadConfig(c *cli.Context, con *console) (*config.Config, error) {
+	file := c.String("config")
+	if file == "" {
+		file = config.DefaultPath()
+	}
+	cfg, err := config.Load(file, config.Options{CheckMDA: mda.Check, Methods: pop3.Methods()})
+	if err != nil {
+		return nil, &fetch.ConfigError{Err: err}
+	}
+	if !con.quiet {
+		for _, w := range cfg.Warnings {
+			con.say("warning: %s", w)
+		}
+	}
+	return cfg, nil
+}
+
+// hostName is the name of this machine in file names and Received fields.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "localhost"
+	}
+	return name
+}
