@@ -63,6 +63,10 @@ func (m *Maildir) claim(prefix, store string) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	// The new claim is durable before an old one goes: no power cut leaves none.
+	if err := m.root.Sync(); err != nil {
+		return err
+	}
 	for _, name := range names {
 		if !strings.HasPrefix(name, prefix) {
 			continue

@@ -82,7 +82,10 @@ func (w *world) poll() error {
 		Name: "work", User: "me", Host: "pop.example.org", Protocol: "POP3S", Key: "me@pop.example.org",
 		Open: func(context.Context, fetch.Opening) (fetch.Session, error) { return &session{w: w, open: true}, nil },
 		Destination: func(context.Context) (deliver.Destination, error) {
-			m := &Maildir{Path: crashPath, Owner: testOwner, Host: "desk", fs: fsys, init: w.makeTree}
+			m := &Maildir{
+				Path: crashPath, Owner: testOwner, Host: "desk", fs: fsys,
+				init: func(path string) error { return makeTree(w.disk, path) },
+			}
 			if w.bulk {
 				m.together = 1
 			}
@@ -104,13 +107,14 @@ func (w *world) poll() error {
 	return err
 }
 
-// makeTree makes what the Maildir lacks and syncs nothing, as the library does.
-func (w *world) makeTree(path string) error {
+// makeTree makes the missing directories of a Maildir and syncs nothing, as go-maildir
+// does.
+func makeTree(disk *model.Disk, path string) error {
 	for _, part := range []string{"tmp", "new", "cur"} {
-		if _, err := w.disk.OpenDir(path + "/" + part); err == nil {
+		if _, err := disk.OpenDir(path + "/" + part); err == nil {
 			continue
 		}
-		if err := w.disk.Mkdir(path + "/" + part); err != nil {
+		if err := disk.Mkdir(path + "/" + part); err != nil {
 			return err
 		}
 	}
