@@ -16,6 +16,8 @@ type faults struct {
 	ops  []string                     // in the order of their calls; NAME stands for the name of a message
 	fail func(n int, op string) error // decides about operation number n, from 0
 	more func(op string)              // called before each, or nil
+	// syncFS takes the place of SyncFS, nil = that of the operating system.
+	syncFS func() (done bool, err error)
 }
 
 var messageName = regexp.MustCompile(`\d+\.P\d+T[0-9a-f]{16}R[0-9a-f]{32}\.[^, ]+`)
@@ -40,6 +42,19 @@ func (f *faults) do(op string, fn func() error) error {
 }
 
 func (f *faults) reset() { f.ops = nil }
+
+// count returns how often op was called.
+func (f *faults) count(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, done := range f.ops {
+		if done == op {
+			n++
+		}
+	}
+	return n
+}
 
 func (f *faults) MakeDirs(path string) error {
 	return f.do("make "+filepath.Base(path), func() error { return f.OS.MakeDirs(path) })
@@ -127,6 +142,18 @@ func (d *faultDir) ID() (id durable.ID, err error) {
 }
 
 func (d *faultDir) Sync() error { return d.f.do("sync "+d.name, d.Dir.Sync) }
+
+func (d *faultDir) SyncFS() (done bool, err error) {
+	syncFS := d.Dir.SyncFS
+	if d.f.syncFS != nil {
+		syncFS = d.f.syncFS
+	}
+	err = d.f.do("sync file system", func() (err error) {
+		done, err = syncFS()
+		return err
+	})
+	return done, err
+}
 
 type faultFile struct {
 	durable.File
