@@ -23,6 +23,7 @@ type program struct {
 	err      io.Writer // messages; commands write through their console
 	version  string
 	terminal bool // out and err are both terminals, so somebody watches
+	width    int  // of the terminal that out is, in columns; 0 = it is none
 }
 
 // Main runs popfetch with the arguments, the first of which is the program's
@@ -34,6 +35,9 @@ func Main(args []string, stdout, stderr *os.File, version string) int {
 	p := &program{
 		out: out, err: stderr, version: version,
 		terminal: term.IsTerminal(int(stdout.Fd())) && term.IsTerminal(int(stderr.Fd())),
+	}
+	if width, _, err := term.GetSize(int(stdout.Fd())); err == nil {
+		p.width = width
 	}
 	ctx, stop := untilSignal()
 	defer stop()

@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
-	"net/mail"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,10 +17,10 @@ import (
 func (p *program) listCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "list",
-		Usage:     "show the scan listing of the maildrops and what is known of each message",
+		Usage:     "list the messages on the server and their state",
 		ArgsUsage: "[ACCOUNT...]",
 		Flags: flags(jsonFlag(),
-			&cli.BoolFlag{Name: "headers", Usage: "show From, Date and Subject too; asks the server for the header of every message"}),
+			&cli.BoolFlag{Name: "headers", Usage: "show From, Date and Subject too; requests the header of every message"}),
 		Action: p.list,
 	}
 }
@@ -36,43 +33,36 @@ func (p *program) list(c *cli.Context) error {
 	}
 	return p.readOnly(s, con, false, func(h *house, a *config.Account, w io.Writer) error {
 		return h.account(a, nil).Look(c.Context, func(s fetch.Session, listing *plan.Listing, todo plan.Plan) error {
-			var heads map[int]head
+			var headers map[int]header
 			if c.Bool("headers") {
 				var err error
-				if heads, err = headers(s, listing); err != nil {
+				if headers, err = topHeaders(s, listing); err != nil {
 					return err
 				}
 			}
 			if con.json {
-				return listJSON(w, a.Name, listing, todo, heads)
+				return listJSON(w, a.Name, listing, todo, headers)
 			}
-			return listTable(w, a.Name, listing, todo, heads)
+			return listTable(w, con.width, a.Name, listing, todo, headers)
 		})
 	})
 }
 
-// listLine is one message for programs. popfetch(1) describes the fields.
+// listLine is one message as JSON. popfetch(1) describes the fields.
 type listLine struct {
 	Account string `json:"account"`
 	Num     int    `json:"num"`
 	Octets  int64  `json:"octets"`
 	UID     string `json:"uid"`
 	State   string `json:"state"`
-	*head
+	*header
 }
 
-// head is what a header block says of its message.
-type head struct {
-	From    string `json:"from"`
-	Date    string `json:"date"`
-	Subject string `json:"subject"`
-}
-
-func listJSON(w io.Writer, account string, listing *plan.Listing, todo plan.Plan, heads map[int]head) error {
+func listJSON(w io.Writer, account string, listing *plan.Listing, todo plan.Plan, headers map[int]header) error {
 	for i, l := range listing.All() {
 		line := listLine{Account: account, Num: l.Num, Octets: l.Octets, UID: l.UID(), State: todo.Verdicts[i].String()}
-		if h, ok := heads[l.Num]; ok {
-			line.head = &h
+		if h, ok := headers[l.Num]; ok {
+			line.header = &h
 		}
 		if err := encode(w, line); err != nil {
 			return err
@@ -81,32 +71,34 @@ func listJSON(w io.Writer, account string, listing *plan.Listing, todo plan.Plan
 	return nil
 }
 
-func listTable(w io.Writer, account string, listing *plan.Listing, todo plan.Plan, heads map[int]head) error {
+// listTable writes the messages as a table that fits into width columns, 0 = any
+// number.
+func listTable(w io.Writer, width int, account string, listing *plan.Listing, todo plan.Plan, headers map[int]header) error {
 	fmt.Fprintf(w, "%s: %s: %s\n", account, messages(listing.Len()), todo)
 	if listing.Len() == 0 {
 		return nil
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "  NUM\tOCTETS\tSTATE\tUNIQUE-ID")
-	if heads != nil {
-		fmt.Fprint(t, "\tFROM\tDATE\tSUBJECT")
+	t := table{columns: []column{{name: "NUM"}, {name: "OCTETS"}, {name: "STATE"}, {name: "UNIQUE-ID", shrinks: true}}}
+	if headers != nil {
+		t.columns[1].dropped, t.columns[3].dropped = 2, 1
+		t.columns = append(t.columns, column{name: "FROM", shrinks: true}, column{name: "DATE", dropped: 3}, column{name: "SUBJECT", shrinks: true})
 	}
-	fmt.Fprintln(t)
 	reasons := failures(todo)
 	for i, l := range listing.All() {
-		fmt.Fprintf(t, "  %d\t%s\t%s\t%s", l.Num, octets(l.Octets), todo.Verdicts[i], quoteUnlessPlain(l.UID()))
-		if h, ok := heads[l.Num]; ok {
-			fmt.Fprintf(t, "\t%s\t%s\t%s", quoteUnlessPlain(h.From), quoteUnlessPlain(h.Date), quoteUnlessPlain(h.Subject))
+		r := row{cells: []string{strconv.Itoa(l.Num), octets(l.Octets), todo.Verdicts[i].String(), quoteUnlessPlain(l.UID())}}
+		if headers != nil {
+			h := headers[l.Num]
+			r.cells = append(r.cells, quoteUnlessPlain(h.From), quoteUnlessPlain(localDate(h.Date)), quoteUnlessPlain(h.Subject))
 		}
 		if why := reasons[l.Num]; why != "" {
-			fmt.Fprintf(t, "\t(%s)", quoteUnlessPlain(why))
+			r.note = "(" + quoteUnlessPlain(why) + ")"
 		}
-		fmt.Fprintln(t)
+		t.rows = append(t.rows, r)
 	}
-	return t.Flush()
+	return t.write(w, width)
 }
 
-// octets writes a size, or a dash where the server does not say it.
+// octets formats a size, or a dash if the server has not told it.
 func octets(n int64) string {
 	if n < 0 {
 		return "-"
@@ -114,15 +106,17 @@ func octets(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// failures says by message number why earlier attempts failed.
+// failures returns, by message number, why earlier attempts failed.
 func failures(todo plan.Plan) map[int]string {
 	reasons := make(map[int]string)
 	for _, items := range []plan.Items{todo.Retrieve, todo.SetAside} {
 		for it := range items.All() {
 			switch r := it.Record; {
-			case r.Failures > 0:
+			case r.Failures == 1:
+				reasons[it.Num] = "failed once: " + r.Reason
+			case r.Failures > 1:
 				reasons[it.Num] = fmt.Sprintf("failed %d times: %s", r.Failures, r.Reason)
-			case r.Reason != "": // too big then, or the connection was lost
+			case r.Reason != "": // the message was too big then, or the connection was lost
 				reasons[it.Num] = "last time: " + r.Reason
 			}
 		}
@@ -130,42 +124,22 @@ func failures(todo plan.Plan) map[int]string {
 	return reasons
 }
 
-// maxHeader is how much of a header block is read for display, in octets.
-const maxHeader = 64 << 10
-
-// headers asks for the header block of every message.
-func headers(s fetch.Session, listing *plan.Listing) (map[int]head, error) {
+// topHeaders requests the header block of every message. A message that the
+// server does not show is missing in the result.
+func topHeaders(s fetch.Session, listing *plan.Listing) (map[int]header, error) {
 	nums := make([]int, listing.Len())
 	for i, l := range listing.All() {
 		nums[i] = l.Num
 	}
-	heads := make(map[int]head, listing.Len())
+	headers := make(map[int]header, listing.Len())
 	for m, err := range s.Top(nums, 0) {
-		var refused *pop3.ResponseError
-		if errors.As(err, &refused) {
+		if errors.As(err, new(*pop3.ResponseError)) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		heads[m.Num] = readHead(m.Body)
+		headers[m.Num] = readHeader(m.Body)
 	}
-	return heads, nil
-}
-
-// readHead reads what it can; a message may hold anything.
-func readHead(r io.Reader) head {
-	m, err := mail.ReadMessage(io.LimitReader(r, maxHeader))
-	if err != nil {
-		return head{Subject: "(unreadable header)"}
-	}
-	var d mime.WordDecoder
-	decoded := func(field string) string {
-		value := m.Header.Get(field)
-		if text, err := d.DecodeHeader(value); err == nil {
-			return text
-		}
-		return value
-	}
-	return head{From: decoded("From"), Date: m.Header.Get("Date"), Subject: decoded("Subject")}
+	return headers, nil
 }

@@ -24,6 +24,7 @@ type console struct {
 	json     bool // data is JSON, and so is the log
 	quiet    bool // errors only
 	terminal bool // somebody watches
+	width    int  // of the terminal that out is, in columns; 0 = it is none
 	progress *progress
 }
 
@@ -52,7 +53,7 @@ func (p *program) consoleOn(c *cli.Context, w io.Writer, shown *progress) *conso
 	return &console{
 		out: p.out, err: w,
 		log:  newLog(w, c.Bool("json"), level(c.Count("verbose"), c.Bool("quiet"))),
-		json: c.Bool("json"), quiet: c.Bool("quiet"), terminal: p.terminal, progress: shown,
+		json: c.Bool("json"), quiet: c.Bool("quiet"), terminal: p.terminal, width: p.width, progress: shown,
 	}
 }
 
