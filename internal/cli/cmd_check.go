@@ -17,6 +17,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
+	"popfetch/internal/secret"
 )
 
 func (p *program) checkCommand() *cli.Command {
@@ -36,7 +37,7 @@ func (p *program) check(c *cli.Context) error {
 		return err
 	}
 	return s.each(con, func(a *config.Account, w io.Writer) error {
-		found, err := inspect(c.Context, a, con.log)
+		found, err := inspect(c.Context, a, s.terminal, con.log)
 		if con.json {
 			if err != nil {
 				found.Error = err.Error()
@@ -72,10 +73,10 @@ type inspection struct {
 
 // inspect logs in and looks around. The result holds what was seen before the
 // error, if there is one.
-func inspect(ctx context.Context, a *config.Account, log *slog.Logger) (*inspection, error) {
+func inspect(ctx context.Context, a *config.Account, terminal *secret.Terminal, log *slog.Logger) (*inspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
 	defer cancel()
-	d := &door{account: a, log: log.With("account", a.Name)}
+	d := &door{account: a, log: log.With("account", a.Name), secret: secret.Of(a, terminal)}
 	found := &inspection{Account: a.Name, Server: a.Address()}
 	d.see = func(c *pop3.Client) { found.connection(c) }
 	client, err := d.enter(ctx, fetch.Opening{Serial: true})

@@ -22,6 +22,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
+	"popfetch/internal/secret"
 )
 
 // door opens the maildrop of one account. It is used by one poll at a time and
@@ -29,7 +30,7 @@ import (
 type door struct {
 	account  *config.Account
 	log      *slog.Logger
-	password string                 // that the server has taken, or not had the time to, "" = ask again
+	secret   *secret.Source         // of the account's password
 	sessions tls.ClientSessionCache // RFC 8446 section 2.2
 	method   string                 // of the last login
 	see      func(*pop3.Client)     // is shown the connection before the login, may be nil
@@ -44,16 +45,13 @@ func (d *door) open(ctx context.Context, how fetch.Opening) (fetch.Session, erro
 	return client, nil
 }
 
-// enter dials, secures the connection and logs in. The password is looked up
-// before, so that nobody types it against the server's clock.
+// enter dials, secures the connection and logs in. It looks up the password
+// first, so that nobody has to type it against the server's clock.
 func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, error) {
 	a := d.account
-	password := d.password
-	if password == "" {
-		var err error
-		if password, err = a.Password(ctx); err != nil {
-			return nil, secretError(err)
-		}
+	password, err := d.secret.Password(ctx)
+	if err != nil {
+		return nil, secretError(err)
 	}
 	client, err := d.dial(ctx, how.Serial)
 	if err != nil {
@@ -67,28 +65,24 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 	})
 	if err != nil {
 		client.Close()
-		d.password = ""
-		var (
-			refused *pop3.AuthError
-			ahead   *pop3.AheadError
-		)
 		switch {
-		case errors.As(err, &refused):
-			a.ForgetPassword()
-		case errors.As(err, &ahead):
-			d.password = password // there may be a second session at once
+		case errors.As(err, new(*pop3.AuthError)):
+			d.secret.Refused()
+		case errors.As(err, new(*pop3.AheadError)):
+			// The poll logs in once more at once: the password stays known.
+		default:
+			d.secret.Doubtful()
 		}
 		return nil, err
 	}
-	d.password = password
 	return client, nil
 }
 
 // secretError gives an error of the look-up of a secret its class: temporary, or
 // a matter of the configuration.
 func secretError(err error) error {
-	var secret *config.SecretError
-	if errors.As(err, &secret) && !secret.Temporary() {
+	var none *secret.Error
+	if errors.As(err, &none) && !none.Temporary() {
 		return &fetch.ConfigError{Err: err}
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/pop3/pop3test"
 	"popfetch/internal/config"
+	"popfetch/internal/secret"
 )
 
 // The second poll of a run resumes the TLS session of the first (RFC 8446 section
@@ -42,7 +43,7 @@ func TestTLSSessionIsResumed(t *testing.T) {
 			a := trust
 			a.Host, a.Port, a.User = "localhost", number, "me"
 			a.TLS, a.TLSMinVersion = config.TLSImplicit, config.TLS12
-			d := &door{account: &a, log: slog.New(slog.DiscardHandler), password: "secret"}
+			d := &door{account: &a, log: slog.New(slog.DiscardHandler), secret: &secret.Source{Text: config.NewSecret("secret")}}
 			for i, resumed := range []bool{false, true} {
 				c, err := d.enter(t.Context(), fetch.Opening{})
 				if err != nil {

@@ -16,6 +16,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
+	"popfetch/internal/secret"
 	"popfetch/state"
 )
 
@@ -27,8 +28,8 @@ func TestExitCodes(t *testing.T) {
 	place := &deliver.Error{Op: "create", Path: "/mail", Err: syscall.ENOSPC}
 	untrusted := &pop3.TLSError{Err: x509.UnknownAuthorityError{}}
 	broken := &fetch.StateError{Err: state.ErrDamaged}
-	noSecret := &config.SecretError{Msg: "no such file"}
-	later := &config.SecretError{Msg: "timeout", Retry: true}
+	noSecret := &secret.Error{Msg: "no such file"}
+	later := &secret.Error{Msg: "timeout", Retry: true}
 	for _, x := range []struct {
 		name string
 		err  error

@@ -12,8 +12,9 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/durable", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/durable", "internal/secret", "state"},
 		"popfetch/internal/config":          {},
+		"popfetch/internal/secret":          {"internal/config"},
 		"popfetch/fetch":                    {"deliver", "fetch/plan", "fetch/pop3", "state"},
 		"popfetch/fetch/plan":               {"state"},
 		"popfetch/fetch/pop3":               {},
@@ -41,7 +42,7 @@ var (
 		"github.com/emersion/go-sasl":        {"popfetch/fetch/pop3"},
 		"github.com/vbauerster/mpb/v8":       {"popfetch/internal/cli"},
 		"golang.org/x/net/proxy":             {"popfetch/internal/cli"},
-		"golang.org/x/term":                  {"popfetch/internal/cli", "popfetch/internal/config"},
+		"golang.org/x/term":                  {"popfetch/internal/cli", "popfetch/internal/secret"},
 		"github.com/creack/pty":              {"popfetch/internal/ptytest"},
 		"net/textproto":                      {},
 		"github.com/vbauerster/mpb/v8/decor": {"popfetch/internal/cli"},

@@ -9,6 +9,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
+	"popfetch/internal/secret"
 )
 
 // selection is the configuration and the accounts that a command line names.
@@ -17,6 +18,8 @@ type selection struct {
 	chosen []*config.Account
 	polls  int // how many accounts may be visited at once
 	files  int // how many files of messages each poll may keep open
+
+	terminal *secret.Terminal // where passwords are asked for
 }
 
 // selection loads the configuration that the flags of c name and chooses
@@ -41,7 +44,7 @@ func (p *program) choose(cfg *config.Config, args []string) (*selection, error) 
 		return nil, err
 	}
 	polls, files := share(descriptors(), min(cfg.Parallel, len(chosen)))
-	return &selection{config: cfg, chosen: chosen, polls: polls, files: files}, nil
+	return &selection{config: cfg, chosen: chosen, polls: polls, files: files, terminal: secret.NewTerminal(os.Stdin, os.Stderr)}, nil
 }
 
 // loadConfig loads the configuration that the flags of c name and prints its

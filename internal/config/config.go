@@ -1,10 +1,10 @@
-// Package config turns config.toml into validated plain data, and resolves
-// secrets on demand.
+// Package config turns config.toml into validated plain data.
 //
-// Load reports everything that is wrong with a file at once, each problem with
-// its line. What it returns needs no further checks: defaults are applied,
-// paths are absolute, accounts stand in the order of the file. Passwords that
-// are not in the file are looked up by Account.Password, not by Load.
+// Load reports all problems of a file at once, each with its line; only a syntax
+// error ends it, since nothing behind one can be read. What Load returns needs no
+// further checks: defaults are applied, paths are absolute, accounts are in the
+// order of the file. It looks up no password and runs no program: an Account
+// names the source of its password, and package secret resolves that.
 package config
 
 import (
@@ -44,8 +44,8 @@ type Account struct {
 	Server  string `toml:"server"`  // as written
 	User    string `toml:"user"`    // not empty; no CR, LF or NUL
 
-	// At most one of the four is set. With none of them Password looks into
-	// netrc and then asks on the terminal.
+	// Where the password comes from: at most one of the four is set. With none
+	// of them it is looked up in netrc, then asked for on the terminal.
 	PasswordText    Secret   `toml:"password"`
 	PasswordFile    string   `toml:"password_file,template"`
 	PasswordCommand []string `toml:"password_command,argv"`
@@ -72,11 +72,9 @@ type Account struct {
 	Timeout       Duration   `toml:"timeout"`        // one reply, or 1 KiB of a body
 	Deadline      Duration   `toml:"deadline"`       // one poll as a whole
 	Pipelining    Pipelining `toml:"pipelining"`     // commands sent before the last reply is there
-	Received      bool       `toml:"received"`       // stamp messages with a Received field
+	Received      bool       `toml:"received"`       // add a Received field to each message
 	SourceAddress netip.Addr `toml:"source_address"` // local address of the connection; zero = the system's choice
 	Proxy         Proxy      `toml:"proxy"`          // SOCKS5
-
-	ask *asker // shared by all accounts of one Config
 }
 
 // Address is where to connect: host and port for net.Dial.

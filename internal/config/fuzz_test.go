@@ -50,17 +50,6 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-func FuzzNetrc(f *testing.F) {
-	f.Add("machine h login u password p\ndefault login x password \"a\\\"b\"\nmacdef m\nx\n\n# c\n")
-	f.Add("machine \"h\nx\" login \\")
-	f.Fuzz(func(t *testing.T, text string) {
-		p := searchNetrc(text, "h", "u")
-		if p != "" && !strings.Contains(text, "password") {
-			t.Errorf("%q out of nowhere", p)
-		}
-	})
-}
-
 func FuzzDuration(f *testing.F) {
 	for _, s := range []string{"5m", "1d12h", "2w3ms", "5", "", "99999999999999999999s", "1h1h"} {
 		f.Add(s)

@@ -18,13 +18,12 @@ import (
 // thousands of accounts.
 const maxFile = 16 << 20
 
-// Load reads and checks the configuration at path. Where it returns an error,
-// that is an Errors with all that is wrong with the file. It reads no other
-// file: whether a password can be had is seen by Account.Password.
+// Load reads and checks the configuration at path. An error is an Errors that
+// lists all problems of the file. Load reads no other file.
 func Load(path string, o Options) (*Config, error) {
-	data, fi, err := readFile(path, maxFile)
+	data, fi, err := ReadFile(path, maxFile)
 	if err != nil {
-		e := &Error{File: path, Msg: bare(err).Error(), Err: err}
+		e := &Error{File: path, Msg: WithoutPath(err).Error(), Err: err}
 		if errors.Is(err, fs.ErrNotExist) {
 			e.Hint = "config.example.toml is one to begin with; popfetch.toml(5) explains every key"
 		}
@@ -33,7 +32,7 @@ func Load(path string, o Options) (*Config, error) {
 	l := &loader{file: path, opts: o}
 	c := l.load(string(data))
 	if l.secretLine > 0 {
-		if err := checkPrivate(path, fi); err != nil {
+		if err := CheckPrivate(path, fi); err != nil {
 			l.addUnsafe(err)
 		}
 	}
@@ -65,8 +64,8 @@ func (l *loader) add(path []string, msg, hint string) {
 
 func (l *loader) addUnsafe(err error) {
 	e := &Error{File: l.file, Line: l.secretLine, Key: "password", Msg: "the file " + err.Error(), Err: err}
-	if u, ok := errors.AsType[*unsafeError](err); ok {
-		e.Hint = u.hint
+	if u, ok := errors.AsType[*UnsafeError](err); ok {
+		e.Hint = u.Hint
 	}
 	l.errs = append(l.errs, e)
 }
@@ -104,10 +103,8 @@ func (l *loader) load(text string) *Config {
 	l.top(&c, tree)
 	base.Interval = c.Interval
 	defaults := l.defaults(base, tree)
-	ask := newAsker()
 	for _, name := range l.accountNames(tree, md) {
 		if a := l.account(name, tree["account"].(map[string]any)[name], defaults); a != nil {
-			a.ask = ask
 			c.Accounts = append(c.Accounts, a)
 		}
 	}

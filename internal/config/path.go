@@ -57,16 +57,16 @@ func xdgDir(variable, below string) (string, error) {
 	if dir := os.Getenv(variable); filepath.IsAbs(dir) {
 		return dir, nil
 	}
-	home, err := homeDir()
+	home, err := HomeDir()
 	if err != nil {
 		return "", err
 	}
 	return filepath.Join(home, below), nil
 }
 
-// homeDir asks the environment first and the user database then: a service may
-// have no HOME.
-func homeDir() (string, error) {
+// HomeDir returns $HOME, or the home directory in the user database: a service
+// may have no HOME.
+func HomeDir() (string, error) {
 	if home := os.Getenv("HOME"); filepath.IsAbs(home) {
 		return home, nil
 	}
@@ -86,7 +86,7 @@ func expandPath(path, dir string) (string, error) {
 	first, rest, _ := strings.Cut(path, "/")
 	switch {
 	case first == "~":
-		home, err := homeDir()
+		home, err := HomeDir()
 		if err != nil {
 			return "", err
 		}

@@ -19,13 +19,18 @@ func (c *Config) Show(w io.Writer) error {
 	showTable(&b, reflect.ValueOf(c).Elem(), func(string) bool { return true })
 	for _, a := range c.Accounts {
 		fmt.Fprintf(&b, "\n[account.%s]\n", showKey(a.Name))
-		if a.PasswordSource() == "netrc" {
+		if !a.namesPassword() {
 			b.WriteString("# the password is looked up in netrc, then asked for on the terminal\n")
 		}
 		showTable(&b, reflect.ValueOf(a).Elem(), a.applies)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// namesPassword reports whether the account names a source of its password.
+func (a *Account) namesPassword() bool {
+	return a.PasswordText.IsSet() || a.PasswordFile != "" || len(a.PasswordCommand) > 0 || a.Credential != ""
 }
 
 // applies says whether a key has an effect next to the others of the account.

@@ -1,4 +1,4 @@
-package config
+package secret
 
 import (
 	"errors"
@@ -6,39 +6,41 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"popfetch/internal/config"
 )
 
-// maxNetrc is the greatest netrc file that is read, in octets.
+// maxNetrc bounds a netrc file, in octets.
 const maxNetrc = 1 << 20
 
-// fromNetrc looks for an entry in $NETRC or ~/.netrc. It returns the path, and
-// "" where there is no file or no entry.
+// fromNetrc looks for an entry in $NETRC or ~/.netrc. It returns the path of the
+// file, and "" for the password if there is no file or no entry.
 func fromNetrc(host, user string) (path, password string, err error) {
 	path = os.Getenv("NETRC")
 	if path == "" {
-		home, err := homeDir()
+		home, err := config.HomeDir()
 		if err != nil {
 			return "~/.netrc", "", nil
 		}
 		path = filepath.Join(home, ".netrc")
 	}
 	source := "netrc " + path
-	data, fi, err := readFile(path, maxNetrc)
+	data, fi, err := config.ReadFile(path, maxNetrc)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return path, "", nil
 	case err != nil:
-		return path, "", &SecretError{Source: source, Msg: bare(err).Error(), Err: err}
+		return path, "", &Error{Source: source, Msg: config.WithoutPath(err).Error(), Err: err}
 	}
-	password = searchNetrc(string(data), host, user)
+	password = searchNetrc(strings.TrimPrefix(string(data), utf8Mark), host, user)
 	if password == "" {
 		return path, "", nil
 	}
-	if err := checkPrivate(path, fi); err != nil {
-		return path, "", unsafeSecret(source, err)
+	if err := config.CheckPrivate(path, fi); err != nil {
+		return path, "", unsafeFile(source, err)
 	}
-	if err := checkSecret(password); err != nil {
-		return path, "", &SecretError{Source: source, Msg: err.Error(), Err: err}
+	if err := check(password); err != nil {
+		return path, "", &Error{Source: source, Msg: err.Error(), Err: err}
 	}
 	return path, password, nil
 }
@@ -51,7 +53,7 @@ type netrcEntry struct {
 
 // searchNetrc returns the password of the first entry for host and user, or of
 // the default entry. An entry without a login is for every user. There is no
-// one definition of netrc: words that are not known are passed over.
+// single definition of netrc: unknown words are skipped.
 func searchNetrc(text, host, user string) string {
 	for _, e := range parseNetrc(text) {
 		if (e.machine == "" || strings.EqualFold(e.machine, host)) &&
@@ -62,7 +64,7 @@ func searchNetrc(text, host, user string) string {
 	return ""
 }
 
-// parseNetrc returns the entries, those for a machine before the default ones.
+// parseNetrc returns the entries: those for a machine, then the default ones.
 func parseNetrc(text string) []netrcEntry {
 	var machines, defaults []netrcEntry
 	var cur *netrcEntry
@@ -77,7 +79,7 @@ func parseNetrc(text string) []netrcEntry {
 			z.skipLine()
 		case word == "machine":
 			name, _ := z.next()
-			if name == "" { // would be taken for default
+			if name == "" { // would look like default
 				cur = nil
 				continue
 			}
@@ -102,8 +104,8 @@ func parseNetrc(text string) []netrcEntry {
 
 type netrcLexer struct{ rest string }
 
-// next returns a word, or a text in double quotes in which a backslash takes the
-// next character as it is.
+// next returns the next word, or a text in double quotes, where a backslash takes
+// the next character literally. It returns false at the end of the file.
 func (z *netrcLexer) next() (string, bool) {
 	z.rest = strings.TrimLeft(z.rest, " \t\r\n")
 	if z.rest == "" {
@@ -130,12 +132,12 @@ func (z *netrcLexer) next() (string, bool) {
 	return b.String(), true
 }
 
-// skipLine passes the rest of the line, a comment.
+// skipLine skips the rest of the line.
 func (z *netrcLexer) skipLine() {
 	_, z.rest, _ = strings.Cut(z.rest, "\n")
 }
 
-// skipMacro passes a macro definition, which ends at an empty line.
+// skipMacro skips a macro definition, which ends at an empty line.
 func (z *netrcLexer) skipMacro() {
 	z.skipLine()
 	for z.rest != "" {

@@ -1,4 +1,4 @@
-package config
+package secret
 
 import (
 	"bufio"
@@ -23,25 +23,24 @@ func TestPasswordFromTerminal(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	k := newAsker()
-	k.in, k.out = terminal, w
-	a := &Account{Name: "work", Host: "pop.example.org", User: "me\x1b", ask: k}
+	tty := NewTerminal(terminal, w)
+	s := &Source{Account: "work", Host: "pop.example.org", User: "me\x1b", Terminal: tty}
 
 	type answer struct {
 		password string
 		err      error
 	}
-	ask := func(ctx context.Context, a *Account) chan answer {
+	ask := func(ctx context.Context, s *Source) chan answer {
 		c := make(chan answer, 1)
 		go func() {
-			p, err := a.Password(ctx)
+			p, err := s.Password(ctx)
 			c <- answer{p, err}
 		}()
 		return c
 	}
-	first := ask(t.Context(), a)
+	first := ask(t.Context(), s)
 	ptytest.WaitForNoEcho(t, terminal)
-	second := ask(t.Context(), a) // waits for the terminal, then knows the answer
+	second := ask(t.Context(), s) // waits for the terminal, then knows the answer
 	if _, err := keyboard.WriteString("hunter2\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -58,8 +57,22 @@ func TestPasswordFromTerminal(t *testing.T) {
 		t.Error("the terminal was left without echo")
 	}
 
+	s.Doubtful() // a broken connection: nobody is asked again
+	if p, err := s.Password(t.Context()); p != "hunter2" || err != nil {
+		t.Errorf("after a failed login: got %q, %v", p, err)
+	}
+	s.Refused()
+	again := ask(t.Context(), s)
+	ptytest.WaitForNoEcho(t, terminal)
+	if _, err := keyboard.WriteString("hunter3\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-again; got.password != "hunter3" || got.err != nil {
+		t.Errorf("after a refused login: got %q, %v", got.password, got.err)
+	}
+
 	ctx, cancel := context.WithCancel(t.Context())
-	third := ask(ctx, &Account{Name: "other", Host: "h", User: "u", ask: k})
+	third := ask(ctx, &Source{Account: "other", Host: "h", User: "u", Terminal: tty})
 	ptytest.WaitForNoEcho(t, terminal)
 	cancel()
 	if got := <-third; !errors.Is(got.err, context.Canceled) {
@@ -72,22 +85,22 @@ func TestPasswordFromTerminal(t *testing.T) {
 
 func TestPasswordCommandOnTerminal(t *testing.T) {
 	keyboard, terminal := ptytest.Open(t, 80)
-	k := newAsker()
-	k.in = terminal
+	tty := NewTerminal(terminal, os.Stderr)
 	if _, err := keyboard.WriteString("typed\n"); err != nil {
 		t.Fatal(err)
 	}
-	a := &Account{PasswordCommand: []string{"sh", "-c", `test -t 0 && read -r x && echo "got $x"`}, ask: k}
-	if p, err := a.Password(t.Context()); p != "got typed" || err != nil {
+	s := &Source{Command: []string{"sh", "-c", `test -t 0 && read -r x && echo "got $x"`}, Terminal: tty}
+	if p, err := s.Password(t.Context()); p != "got typed" || err != nil {
 		t.Errorf("got %q, %v", p, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := k.lock(ctx); err != nil { // another account uses the terminal
+	s.Refused()                           // so that the program has to run again
+	if err := tty.lock(ctx); err != nil { // another account uses the terminal
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := a.Password(ctx)
+		_, err := s.Password(ctx)
 		done <- err
 	}()
 	cancel()
@@ -96,7 +109,7 @@ func TestPasswordCommandOnTerminal(t *testing.T) {
 	}
 }
 
-// isTerminal, as seen by a process that leads the session of a terminal, and by
+// attended, as seen by a process that leads the session of a terminal, and by
 // its child in a group of the background.
 func TestOnlyTheForegroundIsAsked(t *testing.T) {
 	const role = "POPFETCH_TEST_ROLE"
@@ -112,9 +125,9 @@ func TestOnlyTheForegroundIsAsked(t *testing.T) {
 	}
 	switch os.Getenv(role) {
 	case "leader":
-		fmt.Printf("leader %v\n%s", newAsker().isTerminal(), self("child", os.Stdin, &syscall.SysProcAttr{Setpgid: true}))
+		fmt.Printf("leader %v\n%s", NewTerminal(os.Stdin, os.Stderr).attended(), self("child", os.Stdin, &syscall.SysProcAttr{Setpgid: true}))
 	case "child":
-		fmt.Printf("child %v\n", newAsker().isTerminal())
+		fmt.Printf("child %v\n", NewTerminal(os.Stdin, os.Stderr).attended())
 	default:
 		_, terminal := ptytest.Open(t, 80)
 		out := self("leader", terminal, &syscall.SysProcAttr{Setsid: true, Setctty: true})

@@ -94,10 +94,10 @@ func itoa(fd uintptr) string { return strconv.Itoa(int(fd)) }
 
 func TestFileTooLong(t *testing.T) {
 	path := write(t, "x", strings.Repeat("x", 1025))
-	if _, _, err := readFile(path, 1024); err == nil || !strings.Contains(err.Error(), "longer than 1KiB") {
+	if _, _, err := ReadFile(path, 1024); err == nil || !strings.Contains(err.Error(), "longer than 1KiB") {
 		t.Errorf("got %v", err)
 	}
-	if data, _, err := readFile(path, 1025); err != nil || len(data) != 1025 {
+	if data, _, err := ReadFile(path, 1025); err != nil || len(data) != 1025 {
 		t.Errorf("got %d octets, %v", len(data), err)
 	}
 }

@@ -1,0 +1,44 @@
+package secret
+
+import (
+	"errors"
+
+	"popfetch/internal/config"
+)
+
+// Error is the reason why there is no password. It holds no part of one.
+type Error struct {
+	Source string // where it was looked for: "password_file /home/me/.pop"
+	Msg    string // what went wrong; bounded, control characters escaped
+	Hint   string // what the user can do, or ""
+	Retry  bool   // a later attempt may succeed without anybody's help
+	Err    error  // the cause, or nil
+}
+
+// Error is one line without the name of the account.
+func (e *Error) Error() string {
+	s := "password: "
+	if e.Source != "" {
+		s += e.Source + ": "
+	}
+	s += e.Msg
+	if e.Hint != "" {
+		s += " (" + e.Hint + ")"
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Temporary reports whether a later attempt may succeed by itself.
+func (e *Error) Temporary() bool { return e.Retry }
+
+// unsafeFile is the error for a file that config.CheckPrivate has refused.
+func unsafeFile(source string, err error) error {
+	e := &Error{Source: source, Msg: "the file " + err.Error(), Err: err}
+	if u, ok := errors.AsType[*config.UnsafeError](err); ok {
+		e.Hint = u.Hint
+	}
+	return e
+}

@@ -1,0 +1,122 @@
+package secret
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// Terminal is where passwords are typed. All sources of a process share one, so
+// that one question is asked at a time. A nil Terminal is one that nobody sits at.
+type Terminal struct {
+	in   *os.File
+	out  io.Writer
+	busy chan struct{} // holds one element while somebody uses the terminal
+}
+
+// NewTerminal returns a Terminal that reads from in and writes its questions to
+// out. In need not be a terminal; then nobody is asked.
+func NewTerminal(in *os.File, out io.Writer) *Terminal {
+	return &Terminal{in: in, out: out, busy: make(chan struct{}, 1)}
+}
+
+// attended reports whether there is somebody to ask. A process in the background
+// of its terminal would be stopped by the attempt (SIGTTIN, SIGTTOU).
+func (t *Terminal) attended() bool {
+	if t == nil {
+		return false
+	}
+	fd := int(t.in.Fd())
+	if !term.IsTerminal(fd) {
+		return false
+	}
+	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err != nil || group == unix.Getpgrp()
+}
+
+// lock waits until the terminal is free.
+func (t *Terminal) lock(ctx context.Context) error {
+	select {
+	case t.busy <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *Terminal) unlock() { <-t.busy }
+
+// run runs a password command, on the terminal if somebody sits there.
+func (t *Terminal) run(ctx context.Context, source string, argv []string) (string, error) {
+	if !t.attended() {
+		return runCommand(ctx, source, argv, commandLimit, nil)
+	}
+	if err := t.lock(ctx); err != nil {
+		return "", err
+	}
+	defer t.unlock()
+	return runCommand(ctx, source, argv, typingLimit, t.in)
+}
+
+// ask asks on the terminal. netrc is the file that has no entry for the account.
+func (s *Source) ask(ctx context.Context, netrc string) (string, error) {
+	t := s.Terminal
+	if !t.attended() {
+		return "", &Error{
+			Msg: fmt.Sprintf("the account names no source, %s has no entry for %q at %s, and there is no terminal to ask on",
+				netrc, s.User, s.Host),
+			Hint: "set password_command, password_file or credential",
+		}
+	}
+	if err := t.lock(ctx); err != nil {
+		return "", err
+	}
+	defer t.unlock()
+	if kept := s.known(); kept.IsSet() { // another call has asked meanwhile
+		return kept.Reveal(), nil
+	}
+	fmt.Fprintf(t.out, "Password for account %s (%s at %s): ", s.Account, strings.Trim(fmt.Sprintf("%q", s.User), `"`), s.Host)
+	typed, err := t.readLine(ctx)
+	fmt.Fprintln(t.out)
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
+		return "", &Error{Source: "terminal", Msg: err.Error(), Err: err}
+	}
+	password, err := firstLine("terminal", typed)
+	if err == nil {
+		s.keep(password, true)
+	}
+	return password, err
+}
+
+// readLine reads a line without echo. When ctx ends it restores the terminal.
+// The read itself cannot be interrupted and then swallows the next line.
+func (t *Terminal) readLine(ctx context.Context) ([]byte, error) {
+	fd := int(t.in.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	type result struct {
+		line []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		line, err := term.ReadPassword(fd)
+		done <- result{line, err}
+	}()
+	select {
+	case r := <-done:
+		return r.line, r.err
+	case <-ctx.Done():
+		return nil, term.Restore(fd, before)
+	}
+}
