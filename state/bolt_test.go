@@ -226,16 +226,6 @@ func wantNothing(t *testing.T, m Maildrop) {
 	}
 }
 
-func TestUnknownMaildropIsEmpty(t *testing.T) {
-	s := mustOpen(t, newPath(t))
-	wantNothing(t, s.Maildrop("me@host"))
-	mustCommit(t, s.Maildrop("you@host"), Change{Put: entries(0, 3)})
-	wantNothing(t, s.Maildrop("me@host"))
-	if keys, err := s.Keys(); err != nil || len(keys) != 1 || keys[0] != "you@host" {
-		t.Errorf("keys %q, %v", keys, err)
-	}
-}
-
 // setFormat makes the file of a store one of another format.
 func setFormat(t *testing.T, s *Bolt, format uint32) {
 	t.Helper()
@@ -322,47 +312,4 @@ func TestForeignDatabase(t *testing.T) {
 	if _, err := fileAt(path).Open(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "not a popfetch state file") {
 		t.Error(err)
 	}
-}
-
-func TestClosed(t *testing.T) {
-	s := mustOpen(t, newPath(t))
-	m := s.Maildrop("me@host")
-	mustClose(t, s)
-	mustClose(t, s)
-	_, keysErr := s.Keys()
-	_, intentsErr := m.Intents()
-	for what, err := range map[string]error{
-		"keys": keysErr, "intents": intentsErr, "scan": m.Scan(nil), "commit": m.Commit(Change{Done: []string{"a"}}),
-	} {
-		if !errors.Is(err, ErrClosed) {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-}
-
-func TestInvalidChangesWriteNothingAndDoNoHarm(t *testing.T) {
-	s := mustOpen(t, newPath(t))
-	good := Entry{ID: "good", Record: sample(1)}
-	long := strings.Repeat("x", MaxID+1)
-	for name, c := range map[string]struct {
-		key    string
-		change Change
-	}{
-		"empty key":   {"", Change{Put: []Entry{good}}},
-		"long key":    {strings.Repeat("k", MaxKey+1), Change{Put: []Entry{good}}},
-		"empty put":   {"k", Change{Put: []Entry{good, {}}}},
-		"long put":    {"k", Change{Put: []Entry{good, {ID: long}}}},
-		"empty done":  {"k", Change{Done: []string{""}, Put: []Entry{good}}},
-		"long forget": {"k", Change{Forget: []string{long}, Put: []Entry{good}}},
-	} {
-		if err := s.Maildrop(c.key).Commit(c.change); !errors.Is(err, ErrInvalid) || len(err.Error()) > 500 {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	wantContents(t, s, contents{})
-	limits := Change{Put: []Entry{{ID: strings.Repeat("\x00", MaxID)}, {ID: "\xff"}, {ID: "a\r\n"}}}
-	mustCommit(t, s.Maildrop(strings.Repeat("k", MaxKey)), limits)
-	want := contents{}
-	want.apply(strings.Repeat("k", MaxKey), limits)
-	wantContents(t, s, want)
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -166,78 +165,6 @@ func TestSeen(t *testing.T) {
 	}
 }
 
-func TestScanIsSortedAndOnceAndMayEndEarly(t *testing.T) {
-	s := mustOpen(t, newPath(t))
-	m := s.Maildrop("me@host")
-	mustCommit(t, m, Change{Put: entries(0, 1000)})
-	var ids []string
-	calls := 0
-	if err := m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
-		calls++
-		for id := range seq {
-			ids = append(ids, string(id))
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if calls != 1 || len(ids) != 1000 || !slices.IsSorted(ids) {
-		t.Errorf("%d calls, %d ids, sorted %v", calls, len(ids), slices.IsSorted(ids))
-	}
-	stop := fmt.Errorf("enough")
-	var kept iter.Seq2[[]byte, Record]
-	err := m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
-		kept = seq
-		for range seq {
-			return stop
-		}
-		return nil
-	})
-	if err != stop {
-		t.Errorf("the error of fn came back as %v", err)
-	}
-	for range kept {
-		t.Error("the sequence goes on after Scan")
-	}
-	wantContents(t, s, mustRead(t, s)) // and the store has not suffered
-}
-
-func TestScanPassesOnAPanicOfItsCaller(t *testing.T) {
-	s := mustOpen(t, newPath(t))
-	m := s.Maildrop("me@host")
-	mustCommit(t, m, Change{Put: entries(0, 10)})
-	func() {
-		defer func() {
-			if p := recover(); p != "mine" {
-				t.Errorf("recovered %v", p)
-			}
-		}()
-		_ = m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
-			for range seq {
-				panic("mine")
-			}
-			return nil
-		})
-	}()
-	mustCommit(t, m, Change{Put: entries(10, 20)})
-	mustClose(t, s) // no transaction is left open
-}
-
-func TestStringsOutliveTheTransaction(t *testing.T) {
-	path := newPath(t)
-	s := mustOpen(t, path)
-	put := entries(0, 300)
-	put[0].Intent = &Intent{Kind: "maildir", Note: "note"}
-	mustCommit(t, s.Maildrop("me@host"), Change{Put: put})
-	got := mustRead(t, s)
-	mustClose(t, s) // unmaps the file: a string that points into it would fault
-	want := contents{}
-	want.apply("me@host", Change{Put: put})
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestEmptyChangeWritesNothing(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -254,27 +181,5 @@ func TestEmptyChangeWritesNothing(t *testing.T) {
 	}
 	if string(before) != string(after) { // even an empty transaction counts up in a meta page
 		t.Error("an empty change has written")
-	}
-}
-
-// A maildrop without any id can be known.
-func TestBegin(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.db")
-	s, err := File{Path: path, Wait: time.Second}.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Maildrop("me@here").Commit(Change{Begin: true}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if s, err = fileAt(path).Open(); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if keys, err := s.Keys(); err != nil || len(keys) != 1 || keys[0] != "me@here" {
-		t.Errorf("keys %q, %v", keys, err)
 	}
 }

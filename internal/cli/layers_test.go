@@ -33,6 +33,7 @@ var (
 		"popfetch/internal/torture":         {},
 		"popfetch/bench":                    {"state", "internal/certtest", "internal/dovecottest"},
 		"popfetch/state":                    {"internal/durable"},
+		"popfetch/state/statetest":          {"state"},
 	}
 	libraries = map[string][]string{
 		"github.com/urfave/cli/v2":           {"popfetch/internal/cli"},

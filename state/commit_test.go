@@ -3,54 +3,9 @@ package state
 import (
 	"errors"
 	"fmt"
-	"iter"
-	"math/rand/v2"
 	"runtime"
 	"testing"
 )
-
-// randomChange returns a change over a small set of ids, so that changes meet.
-func randomChange(rnd *rand.Rand) Change {
-	id := func() string { return fmt.Sprintf("uid%d", rnd.IntN(400)) }
-	var c Change
-	for range rnd.IntN(20) {
-		c.Done = append(c.Done, id())
-	}
-	for range rnd.IntN(20) {
-		c.Forget = append(c.Forget, id())
-	}
-	for range rnd.IntN(40) {
-		e := Entry{ID: id(), Record: sample(rnd.IntN(1000))}
-		if rnd.IntN(3) == 0 {
-			e.Intent = &Intent{Kind: "maildir", Note: fmt.Sprint("note ", rnd.IntN(1000))}
-		}
-		c.Put = append(c.Put, e)
-	}
-	return c
-}
-
-func TestStoreAgainstAModel(t *testing.T) {
-	for seed := range uint64(6) {
-		rnd := rand.New(rand.NewPCG(seed, 1))
-		path := newPath(t)
-		s := mustOpen(t, path)
-		model := contents{}
-		for step := range 60 {
-			key := fmt.Sprintf("user%d@host", rnd.IntN(4))
-			c := randomChange(rnd)
-			mustCommit(t, s.Maildrop(key), c)
-			model.apply(key, c)
-			if step%10 == 9 {
-				mustClose(t, s)
-				s = mustOpen(t, path)
-			}
-			if step%5 == 4 {
-				wantContents(t, s, model)
-			}
-		}
-		mustClose(t, s)
-	}
-}
 
 // TestGrowAndShrink goes through splits, merges and a long list of free pages.
 func TestGrowAndShrink(t *testing.T) {
@@ -85,46 +40,6 @@ func TestGrowAndShrink(t *testing.T) {
 	if keys, err := s.Keys(); err != nil || len(keys) != 1 {
 		t.Errorf("%v, %v", keys, err)
 	}
-}
-
-func TestConcurrentUse(t *testing.T) {
-	path := newPath(t)
-	s := mustOpen(t, path)
-	const users, rounds = 16, 8
-	errs := make(chan error, users)
-	for u := range users {
-		go func() {
-			m := s.Maildrop(fmt.Sprintf("user%02d@host", u))
-			for r := range rounds {
-				if err := m.Commit(Change{Put: entries(r*10, r*10+10)}); err != nil {
-					errs <- err
-					return
-				}
-				n := 0
-				if err := m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
-					for range seq {
-						n++
-					}
-					return nil
-				}); err != nil || n != (r+1)*10 {
-					errs <- fmt.Errorf("user %d sees %d ids in round %d: %w", u, n, r, err)
-					return
-				}
-			}
-			errs <- nil
-		}()
-	}
-	for range users {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
-	}
-	want := contents{}
-	for u := range users {
-		want.apply(fmt.Sprintf("user%02d@host", u), Change{Put: entries(0, rounds*10)})
-	}
-	mustClose(t, s)
-	wantContents(t, mustOpen(t, path), want)
 }
 
 // TestWaitingCommitsShareATransaction holds the writer's place until ten
@@ -165,40 +80,6 @@ func txid(t *testing.T, s *Bolt) int {
 	}
 	defer func() { _ = tx.Rollback() }()
 	return tx.ID()
-}
-
-func TestCloseWaitsForCalls(t *testing.T) {
-	s := mustOpen(t, newPath(t))
-	m := s.Maildrop("me@host")
-	mustCommit(t, m, Change{Put: entries(0, 1000)})
-	inside, closed := make(chan bool), make(chan error, 1)
-	scanned := make(chan error, 1)
-	go func() {
-		scanned <- m.Scan(func(seq iter.Seq2[[]byte, Record]) error {
-			inside <- true
-			n := 0
-			for range seq {
-				n++
-			}
-			if n != 1000 {
-				return fmt.Errorf("%d ids", n)
-			}
-			select {
-			case <-closed:
-				return errors.New("closed under a Scan")
-			default:
-				return nil
-			}
-		})
-	}()
-	<-inside
-	go func() { closed <- s.Close() }()
-	if err := <-scanned; err != nil {
-		t.Error(err)
-	}
-	if err := <-closed; err != nil {
-		t.Error(err)
-	}
 }
 
 func TestCloseWaitsForACommit(t *testing.T) {
