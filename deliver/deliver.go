@@ -102,6 +102,10 @@ type Intent struct {
 // Outcome is what became of a recorded intent that nobody closed.
 type Outcome int
 
+func (o Outcome) String() string {
+	return map[Outcome]string{Published: "published", Redone: "redone", Again: "again"}[o]
+}
+
 const (
 	// Published: the message had been delivered before the crash.
 	Published Outcome = iota + 1

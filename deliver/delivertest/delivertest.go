@@ -1,5 +1,23 @@
-// Package delivertest is what every kind of destination has to pass: the promises of
-// deliver.Destination as tests.
+// Package delivertest tests the promises of deliver.Destination. Every kind of
+// destination has to pass it.
+//
+// A new kind calls Run from its own tests with a function that makes a new, empty place
+// for mail, and needs four things for that: a way to read what was delivered
+// (a server or program of the test, say), a way to see what a delivery has left
+// behind, its Recover, and, where its calls to the outside go through an
+// interface, a Faults that makes each of them fail. Run then demands:
+//
+//   - The octets of a message arrive as Fixture.Stored says, whatever they are.
+//   - Readers see nothing before Publish, and never a part of a message.
+//   - A message that is given up, or whose reader fails, leaves nothing behind.
+//   - A bad member of a group does not harm the others.
+//   - An ended context ends Stage and Prepare.
+//   - Stage may run beside Prepare and Publish, and two destinations at one place.
+//   - Whichever call fails, and wherever the process is killed, each message is delivered
+//     in the end: once, or where Recover cannot say what became of it at most twice.
+//
+// What a kind does about its own protocol, its refusals and its time limits is for its
+// own tests.
 package delivertest
 
 import (
@@ -19,14 +37,21 @@ import (
 
 // Fixture is one place that takes mail, new and empty for each test.
 type Fixture struct {
-	// Open opens a destination on the place. It is called more than once.
+	// Open opens a destination on the place. It is called more than once, also
+	// while another one is open.
 	Open func() deliver.Destination
+	// Recover decides what became of an intent, as of a process that is gone.
+	Recover func(context.Context, deliver.Intent) (deliver.Outcome, error)
+	// Faults makes calls of the destinations and of Recover fail, nil = it cannot
+	// be done.
+	Faults Faults
 	// Stored returns how a reader sees a message that came with these octets:
 	// what the destination does to line ends, and nothing else. See LF.
 	Stored func(wire string) string
 	// Delivered returns the messages that a reader sees, in any order.
 	Delivered func() []string
-	// Leftovers returns the names of what deliveries have left that no reader sees.
+	// Leftovers returns the names of what deliveries have left behind and no
+	// reader sees: one for each message, if any.
 	Leftovers func() []string
 }
 
@@ -52,15 +77,22 @@ func Run(t *testing.T, setup func(t *testing.T) Fixture) {
 		{"two destinations at one place", testTwo},
 		{"Stage and Abort beside Prepare and Publish", testBeside},
 		{"a slow message holds up no other", testSlow},
+		{"Recover before Publish", testRecoverBeforePublish},
+		{"Recover after Publish", testRecoverAfterPublish},
 		{"Close is idempotent", testClose},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			p := &place{T: t, Fixture: setup(t)}
-			p.d = p.Open()
-			t.Cleanup(func() { p.d.Close() })
-			test.run(t, p)
-		})
+		t.Run(test.name, func(t *testing.T) { test.run(t, open(t, setup)) })
 	}
+	t.Run("each call fails", func(t *testing.T) { testFaults(t, setup) })
+	t.Run("each call of Recover fails", func(t *testing.T) { testFaultsInRecover(t, setup) })
+}
+
+// open opens a destination on a new place.
+func open(t *testing.T, setup func(t *testing.T) Fixture) *place {
+	p := &place{T: t, Fixture: setup(t)}
+	p.d = p.Open()
+	t.Cleanup(func() { p.d.Close() })
+	return p
 }
 
 // place is a Fixture with a destination that is open.
@@ -346,6 +378,62 @@ func (m meanwhile) Read([]byte) (int, error) {
 		return 0, err
 	}
 	return 0, io.EOF
+}
+
+// testRecoverBeforePublish: a process that was killed with a recorded intent leaves the
+// message to Recover, which delivers it or has it fetched again.
+func testRecoverBeforePublish(t *testing.T, p *place) {
+	const text = "Subject: x\r\n\r\n"
+	s := p.stage(p.d, text)
+	if err := errors.Join(p.d.Prepare(t.Context(), []deliver.Staged{s})...); err != nil {
+		t.Fatal(err)
+	}
+	in := s.Intent()
+	outcome, err := p.Recover(t.Context(), in)
+	if err != nil {
+		t.Fatalf("Recover: %v", err)
+	}
+	switch outcome {
+	case deliver.Again:
+		if got := p.Delivered(); len(got) > 0 {
+			t.Errorf("Recover has the message fetched again, and readers see %q", got)
+		}
+		other := p.Open()
+		t.Cleanup(func() { other.Close() })
+		p.publish(other, p.stage(other, text))
+		if err := s.Abort(); err != nil { // where the test is both processes
+			t.Errorf("abort: %v", err)
+		}
+	case deliver.Redone:
+		// A crash before that is recorded leaves the intent open.
+		if outcome, err := p.Recover(t.Context(), in); outcome != deliver.Published || err != nil {
+			t.Errorf("second Recover = %v, %v, want %v", outcome, err, deliver.Published)
+		}
+	default:
+		t.Errorf("Recover = %v before Publish", outcome)
+	}
+	p.expect(text)
+}
+
+// testRecoverAfterPublish: a process that was killed before it recorded the delivery leaves
+// an intent of a delivered message.
+func testRecoverAfterPublish(t *testing.T, p *place) {
+	s := p.stage(p.d, "x")
+	group := []deliver.Staged{s}
+	if err := errors.Join(p.d.Prepare(t.Context(), group)...); err != nil {
+		t.Fatal(err)
+	}
+	in := s.Intent()
+	if err := errors.Join(p.d.Publish(t.Context(), group)...); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		outcome, err := p.Recover(t.Context(), in)
+		if err != nil || p.d.Recoverable() && outcome != deliver.Published || !p.d.Recoverable() && outcome != deliver.Again {
+			t.Errorf("Recover = %v, %v, of a Destination with Recoverable() = %v", outcome, err, p.d.Recoverable())
+		}
+	}
+	p.expect("x")
 }
 
 func testClose(t *testing.T, p *place) {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"sync"
+	"syscall"
 
 	"popfetch/internal/durable"
 )
@@ -175,3 +176,29 @@ func (f *faultFile) Close() error {
 	err := f.File.Close() // the descriptor is free in any case
 	return f.f.do("close file", func() error { return err })
 }
+
+// callFaults implements delivertest.Faults.
+type callFaults struct {
+	f      *faults
+	failed string
+}
+
+func (c *callFaults) Arm(n int, dead bool) {
+	c.failed = ""
+	c.f.reset()
+	c.f.fail = func(i int, op string) error {
+		if i < n || i > n && !dead {
+			return nil
+		}
+		c.f.mu.Lock()
+		defer c.f.mu.Unlock()
+		if c.failed == "" {
+			c.failed = op
+		}
+		return syscall.EIO
+	}
+}
+
+func (c *callFaults) Failed() string { return c.failed }
+
+func (c *callFaults) Disarm() { c.f.fail = nil }

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	gomaildir "github.com/emersion/go-maildir"
 	"github.com/google/go-cmp/cmp"
@@ -102,15 +104,20 @@ func publish(t *testing.T, m *Maildir, group []deliver.Staged) {
 func TestConformance(t *testing.T) {
 	delivertest.Run(t, func(t *testing.T) delivertest.Fixture {
 		path := filepath.Join(t.TempDir(), "Maildir")
+		f := &faults{}
 		return delivertest.Fixture{
 			Stored: delivertest.LF,
 			Open: func() deliver.Destination {
-				m := &Maildir{Path: path, Owner: testOwner, Host: "desk"}
+				m := &Maildir{Path: path, Owner: testOwner, Host: "desk", Claim: Claim{accountTag, storeOne}, fs: f}
 				if err := m.Open(); err != nil {
 					t.Fatal(err)
 				}
 				return m
 			},
+			Recover: func(ctx context.Context, in deliver.Intent) (deliver.Outcome, error) {
+				return recovery{fs: f}.run(ctx, in, time.Now())
+			},
+			Faults:    &callFaults{f: f},
 			Delivered: func() []string { return delivered(t, path) },
 			Leftovers: func() []string { return list(t, &Maildir{Path: path}, "tmp") },
 		}

@@ -36,8 +36,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// Beside its directory store finds when it has to fail, and notes there that it did.
+const (
+	faultSuffix  = ".fault"
+	failedSuffix = ".failed"
+)
+
 // store puts standard input into a new file of dir.
 func store(dir string) error {
+	when, _ := os.ReadFile(dir + faultSuffix) // none = no fault
+	fail := func() error {
+		if err := os.Rename(dir+faultSuffix, dir+failedSuffix); err != nil {
+			return err
+		}
+		return errors.New("told to fail")
+	}
+	if string(when) == "before" {
+		return fail()
+	}
 	text, err := io.ReadAll(os.Stdin)
 	if err != nil {
 		return err
@@ -47,7 +63,13 @@ func store(dir string) error {
 		return err
 	}
 	_, err = f.Write(text)
-	return errors.Join(err, f.Close())
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if string(when) == "after" {
+		return fail()
+	}
+	return nil
 }
 
 func TestConformance(t *testing.T) {
@@ -76,8 +98,42 @@ func TestConformance(t *testing.T) {
 				return texts
 			},
 			Leftovers: func() []string { return names(t, spool) },
+			Recover: func(ctx context.Context, in deliver.Intent) (deliver.Outcome, error) {
+				return Recover(ctx, in, time.Now())
+			},
+			Faults: programFaults{t, dir},
 		}
 	})
+}
+
+// programFaults implements delivertest.Faults for the program that store is: its calls are
+// the runs of it, each with a failure before it takes the message and one after it.
+type programFaults struct {
+	t   *testing.T
+	dir string
+}
+
+func (p programFaults) Arm(n int, _ bool) {
+	when := []string{"before", "after"}
+	if n >= len(when) {
+		return
+	}
+	if err := os.WriteFile(p.dir+faultSuffix, []byte(when[n]), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p programFaults) Failed() string {
+	when, err := os.ReadFile(p.dir + failedSuffix)
+	if err != nil {
+		return ""
+	}
+	return string(when)
+}
+
+func (p programFaults) Disarm() {
+	os.Remove(p.dir + faultSuffix)
+	os.Remove(p.dir + failedSuffix)
 }
 
 func names(t *testing.T, dir string) []string {
