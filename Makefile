@@ -70,8 +70,8 @@ TORTURE = POPFETCH_TORTURE=1 $(GO) test -v -count=1 -timeout 30m
 torture:
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && trap 'exit 130' INT TERM && { \
 		for suite in '-run ^TestCrash ./deliver/maildir' \
-			'-run ^Test(Crash|Fault|TheCheckers) ./fetch' \
-			'-run ^Test(Memory|RowN16) ./internal/cli' \
+			'./fetch ./fetch/plan' \
+			'-run Memory ./internal/cli' \
 			'./internal/torture'; do \
 			$(TORTURE) $$suite 2>&1 || echo "FAILED: go test $$suite"; \
 		done; \
