@@ -7,7 +7,26 @@ import (
 	"testing"
 )
 
-// TestGrowAndShrink goes through splits, merges and a long list of free pages.
+// bbolt syncs each commit, and the file when it grows, unless it is told not to.
+func TestStoreIsNeverOpenWithoutSyncs(t *testing.T) {
+	path, _ := wasteful(t, 500)
+	made, compacted := mustOpen(t, newPath(t)), mustOpen(t, path)
+	if compacted.Compaction().After == 0 {
+		t.Fatal("nothing was compacted")
+	}
+	for what, s := range map[string]*Bolt{"made": made, "compacted": compacted} {
+		for range 2 {
+			if s.db.NoSync || s.db.NoGrowSync || s.db.NoFreelistSync {
+				t.Errorf("%s: NoSync %v, NoGrowSync %v, NoFreelistSync %v", what, s.db.NoSync, s.db.NoGrowSync, s.db.NoFreelistSync)
+			}
+			path := s.path
+			mustClose(t, s)
+			s = mustOpen(t, path)
+		}
+	}
+}
+
+// Goes through splits, merges and a long list of free pages.
 func TestGrowAndShrink(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"go.etcd.io/bbolt"
 )
 
 func TestCompact(t *testing.T) {
@@ -47,6 +49,22 @@ func TestCompact(t *testing.T) {
 	mustCommit(t, s.Maildrop("me@host"), Change{Put: entries(0, 10)})
 	if left, _ := filepath.Glob(path + ".new-*"); len(left) > 0 {
 		t.Errorf("left %v", left)
+	}
+}
+
+// A compacted file is written without a sync, and synced once at the end. Here the file
+// is closed after the last write, so that this sync cannot succeed.
+func TestCompactedFileIsSyncedAfterItsLastWrite(t *testing.T) {
+	f, err := createNew(newName(newPath(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = fill(f, func(db *bbolt.DB) error {
+		db.NoSync = true
+		return errors.Join(db.Update(writeMeta), f.Close())
+	})
+	if failed, ok := errors.AsType[*fs.PathError](err); !ok || failed.Op != "sync" || failed.Path != f.Name() {
+		t.Errorf("%v, want the error of a sync", err)
 	}
 }
 

@@ -58,6 +58,14 @@ func play(part, path string) error {
 			}
 		}
 		return s.Close()
+	case "two commits":
+		for n := range 2 {
+			if err := s.Maildrop("me@host").Commit(stepChange(n)); err != nil {
+				return err
+			}
+			fmt.Println(n)
+		}
+		return s.Close()
 	case "snapshot":
 		_, err := s.Snapshot(time.Now().Add(2 * day))
 		return errors.Join(err, s.Close())

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// strace runs a part under strace(1) with more arguments, until the lines it
-// says are read, and returns what it says, its errors included, and the calls.
+// strace runs a part of play under strace(1) with more arguments. It returns what the
+// process wrote, its errors included, and the calls.
 func strace(t *testing.T, part, path string, args ...string) (said string, calls []string) {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
@@ -34,12 +34,12 @@ func strace(t *testing.T, part, path string, args ...string) (said string, calls
 	if err != nil {
 		t.Skipf("strace does not work here: %v, %s", err, out)
 	}
-	return string(out), joined(strings.Split(string(text), "\n"))
+	return string(out), joinHalves(strings.Split(string(text), "\n"))
 }
 
-// joined puts the halves of calls together that another thread has come between.
-// A call counts from when it has returned.
-func joined(lines []string) (calls []string) {
+// joinHalves joins the two lines of a call during which another thread made one. A
+// call stands where it has returned.
+func joinHalves(lines []string) (calls []string) {
 	begun := map[string]string{}
 	for _, line := range lines {
 		pid, call, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -57,24 +57,40 @@ func joined(lines []string) (calls []string) {
 	return calls
 }
 
-// events turns system calls into "sync NAME", "rename OLD NEW", "link OLD NEW"
-// and "remove NAME", with random parts of names cut off.
+var (
+	syncCall  = regexp.MustCompile(`^f(?:data)?sync\(\d+<([^>]*)>.*= 0$`)
+	writeCall = regexp.MustCompile(`^(?:p?write(?:64|v|v2)?|ftruncate|sendfile(?:64)?)\(\d+<([^>]*)>`)
+	copyCall  = regexp.MustCompile(`^copy_file_range\(\d+<[^>]*>, [^,]*, \d+<([^>]*)>`)
+	nameCall  = regexp.MustCompile(`^(rename|link|unlink)(?:at2?|2)?\(.*= 0$`)
+	quoted    = regexp.MustCompile(`"([^"]*)"`)
+	random    = regexp.MustCompile(`(\.new-)[0-9a-f]+|(\.damaged-)[0-9TZ]+`)
+)
+
+// events returns the calls that succeeded and concern the directory, as "write NAME",
+// "sync NAME", "rename OLD NEW", "link OLD NEW" and "unlink NAME", with the random parts
+// of names cut off. "sync " is that of the directory. A write elsewhere, as to a pipe,
+// is "say".
 func events(calls []string, dir string) (list []string) {
-	random := regexp.MustCompile(`(\.new-)[0-9a-f]+|(\.damaged-)[0-9TZ]+`)
-	quoted := regexp.MustCompile(`"([^"]*)"`)
-	fd := regexp.MustCompile(`^f(?:data)?sync\(\d+<([^>]*)>`)
 	for _, call := range calls {
-		if !strings.HasSuffix(call, " = 0") {
-			continue
-		}
 		var words []string
-		if m := fd.FindStringSubmatch(call); m != nil {
-			words = []string{"sync", m[1]}
-		} else if name, _, ok := strings.Cut(call, "("); ok {
-			words = []string{strings.TrimSuffix(strings.TrimSuffix(name, "2"), "at")}
+		switch {
+		case syncCall.MatchString(call):
+			words = []string{"sync", syncCall.FindStringSubmatch(call)[1]}
+		case writeCall.MatchString(call):
+			words = []string{"write", writeCall.FindStringSubmatch(call)[1]}
+		case copyCall.MatchString(call):
+			words = []string{"write", copyCall.FindStringSubmatch(call)[1]}
+		case nameCall.MatchString(call):
+			words = nameCall.FindStringSubmatch(call)[1:2:2]
 			for _, m := range quoted.FindAllStringSubmatch(call, -1) {
 				words = append(words, m[1])
 			}
+		default:
+			continue
+		}
+		if words[0] == "write" && !strings.HasPrefix(words[1], dir) {
+			list = append(list, "say")
+			continue
 		}
 		for i := 1; i < len(words); i++ {
 			words[i] = strings.TrimPrefix(strings.TrimPrefix(words[i], dir), "/")
@@ -82,6 +98,13 @@ func events(calls []string, dir string) (list []string) {
 		list = append(list, random.ReplaceAllString(strings.Join(words, " "), "$1$2"))
 	}
 	return list
+}
+
+// changes returns the events but for the writes.
+func changes(list []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(e string) bool {
+		return e == "say" || strings.HasPrefix(e, "write ")
+	})
 }
 
 // wantOrder looks for events in an order, with any others between them.
@@ -98,45 +121,94 @@ func wantOrder(t *testing.T, have []string, want ...string) {
 	}
 }
 
-const traced = "-etrace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat"
+// wantSyncedBefore fails where a file was written and not synced before an event.
+func wantSyncedBefore(t *testing.T, have []string, file, event string) {
+	t.Helper()
+	dirty, found := false, false
+	for _, e := range have {
+		switch e {
+		case "write " + file:
+			dirty = true
+		case "sync " + file:
+			dirty = false
+		case event:
+			found = true
+			if dirty {
+				t.Errorf("%q, and %s was not synced after its last write:\n%s", event, file, strings.Join(have, "\n"))
+				return
+			}
+		}
+	}
+	if !found || !slices.Contains(have, "write "+file) {
+		t.Errorf("no %q, or no write to %s:\n%s", event, file, strings.Join(have, "\n"))
+	}
+}
 
-// TestOrderOfSyncs: what a power cut would show in the end.
-func TestOrderOfSyncs(t *testing.T) {
+const traced = "-etrace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat," +
+	"write,writev,pwrite64,pwritev,pwritev2,ftruncate,copy_file_range,sendfile"
+
+// A new file is synced after its last write and before it gets its name, and the name is
+// synced before anything is built on it.
+func TestFilesAreSyncedBeforeTheyAreNamed(t *testing.T) {
 	path := newPath(t)
 	dir := filepath.Dir(path)
 	_, calls := strace(t, "once", path, traced)
+	made := events(calls, dir)
 	// The directory may be new too: its own entry has to survive before the file does.
-	wantOrder(t, events(calls, dir),
-		"sync "+strings.TrimPrefix(filepath.Dir(dir), "/"), "sync state.db.new-", "link state.db.new- state.db", "sync ", "unlink state.db.new-")
+	wantOrder(t, made, "sync "+strings.TrimPrefix(filepath.Dir(dir), "/"),
+		"sync state.db.new-", "link state.db.new- state.db", "sync ", "unlink state.db.new-")
+	wantSyncedBefore(t, made, "state.db.new-", "link state.db.new- state.db")
 
 	path, _, _ = yesterday(t)
 	dir = filepath.Dir(path)
 	_, calls = strace(t, "compact", path, traced)
-	wantOrder(t, events(calls, dir),
+	compacted := events(calls, dir)
+	wantOrder(t, compacted,
 		"sync state.db.new-", "rename state.db.new- state.db", "sync ", "unlink state.db.new-")
+	wantSyncedBefore(t, compacted, "state.db.new-", "rename state.db.new- state.db")
+
 	_, calls = strace(t, "restore", path, traced)
-	wantOrder(t, events(calls, dir),
+	restored := events(calls, dir)
+	wantOrder(t, restored,
 		"sync state.db.new-", "link state.db state.db.damaged-", "sync ",
 		"rename state.db.new- state.db", "sync ", "unlink state.db.new-")
-	_, calls = strace(t, "snapshot", path, traced)
-	wantOrder(t, events(calls, dir),
-		"sync state.db.bak.new-", "rename state.db.bak.new- state.db.bak", "sync ")
+	wantSyncedBefore(t, restored, "state.db.new-", "rename state.db.new- state.db")
 
-	// A process was killed between a rename and its sync.
+	_, calls = strace(t, "snapshot", path, traced)
+	copied := events(calls, dir)
+	wantOrder(t, copied,
+		"sync state.db.bak.new-", "rename state.db.bak.new- state.db.bak", "sync ")
+	wantSyncedBefore(t, copied, "state.db.bak.new-", "rename state.db.bak.new- state.db.bak")
+}
+
+func TestOpenSyncsTheNameThatAKilledProcessHasLeft(t *testing.T) {
+	path := newPath(t)
+	mustClose(t, mustOpen(t, path))
 	if err := os.WriteFile(path+".new-1", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	_, calls := strace(t, "once", path, traced)
+	wantOrder(t, events(calls, filepath.Dir(path)), "sync ", "unlink state.db.new-")
 	_, calls = strace(t, "once", path, traced)
-	wantOrder(t, events(calls, dir), "sync ", "unlink state.db.new-")
-	_, calls = strace(t, "once", path, traced)
-	if got := events(calls, dir); len(got) > 0 {
-		t.Errorf("an Open of a file that is there: %q", got)
+	if got := changes(events(calls, filepath.Dir(path))); len(got) > 0 {
+		t.Errorf("nothing was left, and Open has changed something: %q", got)
 	}
 }
 
-// TestDirectoryThatCannotBeSynced: a file whose name a power cut could take back
-// is not used, neither by the process that put it there nor by the next one.
-func TestDirectoryThatCannotBeSynced(t *testing.T) {
+func TestCommitIsSyncedBeforeItReturns(t *testing.T) {
+	path := newPath(t)
+	mustClose(t, mustOpen(t, path))
+	_, calls := strace(t, "two commits", path, traced)
+	list := events(calls, filepath.Dir(path))
+	wantSyncedBefore(t, list, "state.db", "say")
+	if n := len(slices.DeleteFunc(slices.Clone(list), func(e string) bool { return e != "say" })); n != 3 {
+		t.Errorf("%d lines of output, want one for Open and one for each commit:\n%s", n, strings.Join(list, "\n"))
+	}
+}
+
+// A power cut could take back the name of such a file. Neither the process that put it
+// there uses it nor the next one.
+func TestFileIsNotUsedWhileItsDirectoryCannotBeSynced(t *testing.T) {
 	for what, prepare := range map[string]func() (part, path string, want contents){
 		"new":             func() (string, string, contents) { return "once", newPath(t), contents{} },
 		"compact":         func() (string, string, contents) { path, _, want := yesterday(t); return "compact", path, want },
@@ -162,7 +234,7 @@ func TestDirectoryThatCannotBeSynced(t *testing.T) {
 	}
 }
 
-// TestNetworkFileSystemIsRefused has the kernel say that the directory is on NFS.
+// The kernel says that the directory is on NFS.
 func TestNetworkFileSystemIsRefused(t *testing.T) {
 	var fsType [8]byte
 	binary.NativeEndian.PutUint64(fsType[:], unix.NFS_SUPER_MAGIC)
@@ -204,16 +276,16 @@ func TestWhichFileSystemsAreRefused(t *testing.T) {
 	}
 }
 
-// TestIntentsAreDurable: a process that was killed before the sync of its commit
-// leaves intents that only the page cache has.
-func TestIntentsAreDurable(t *testing.T) {
+// A process that was killed before the sync of its commit leaves intents that only the
+// page cache has.
+func TestIntentsAreSyncedBeforeTheyAreReturned(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	put := entries(0, 3)
 	mustCommit(t, s.Maildrop("me@host"), Change{Put: put})
 	mustClose(t, s)
 	_, calls := strace(t, "intents", path, traced)
-	if got := events(calls, filepath.Dir(path)); len(got) > 0 {
+	if got := changes(events(calls, filepath.Dir(path))); len(got) > 0 {
 		t.Errorf("no intent is open: %q", got)
 	}
 
@@ -222,7 +294,7 @@ func TestIntentsAreDurable(t *testing.T) {
 	mustCommit(t, s.Maildrop("me@host"), Change{Put: put[1:2]})
 	mustClose(t, s)
 	_, calls = strace(t, "intents", path, traced)
-	if got := events(calls, filepath.Dir(path)); !slices.Equal(got, []string{"sync state.db"}) {
+	if got := changes(events(calls, filepath.Dir(path))); !slices.Equal(got, []string{"sync state.db"}) {
 		t.Errorf("an intent is open: %q", got)
 	}
 }

@@ -30,6 +30,7 @@ func Run(t *testing.T, setup func(t *testing.T) (open func() (state.Store, error
 		{"Forget removes record and intent", testForget},
 		{"Done and Forget of an unknown id", testUnknownID},
 		{"the parts of a change are applied in order", testOrder},
+		{"the last of several Puts of an id counts", testRepeatedPut},
 		{"intents are sorted and have their records", testIntents},
 		{"facts stay until others replace them", testFacts},
 		{"an invalid change writes nothing", testInvalid},

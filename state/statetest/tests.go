@@ -192,6 +192,16 @@ func testOrder(f *fixture) {
 	}})
 }
 
+// An id may be there many times: the last Put counts, also in a long change.
+func testRepeatedPut(f *fixture) {
+	var c state.Change
+	for n := range 300 {
+		c.Put = append(c.Put, entry(fmt.Sprintf("id%d", n*n%7), n))
+	}
+	f.commit(me, c)
+	f.want(after(me, c))
+}
+
 func testIntents(f *fixture) {
 	put := entries(50)
 	var want []state.OpenIntent
@@ -309,6 +319,7 @@ func testScanOver(f *fixture) {
 	for id := range kept {
 		f.Errorf("%q after the Scan", id)
 	}
+	f.want(after(me, state.Change{Put: entries(10)})) // the store has not failed
 }
 
 func testScanPanic(f *fixture) {
