@@ -141,7 +141,7 @@ func checkName(name string) string {
 func (l *loader) checkRequired(s *section, table map[string]any) {
 	missing := func(key, hint string) {
 		if _, ok := table[key]; !ok {
-			l.errs = append(l.errs, &Error{File: l.file, Line: l.lines.find(s.path...), Account: s.Name, Key: key, Msg: "missing", Hint: hint})
+			l.errs = append(l.errs, &Error{File: l.file, Line: l.doc.line(s.path...), Account: s.Name, Key: key, Msg: "missing", Hint: hint})
 		}
 	}
 	if s.Server == "" {
@@ -215,7 +215,7 @@ func (l *loader) warnings(a *Account) []string {
 	}
 	var out []string
 	warn := func(key, msg, hint string) {
-		e := Error{File: l.file, Line: l.lines.find("account", a.Name, key), Account: a.Name, Key: key, Msg: msg, Hint: hint}
+		e := Error{File: l.file, Line: l.doc.line("account", a.Name, key), Account: a.Name, Key: key, Msg: msg, Hint: hint}
 		out = append(out, e.Error())
 	}
 	if a.TLS == TLSNone && !isLoopback(a.Host) {

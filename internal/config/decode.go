@@ -48,14 +48,11 @@ func (l *loader) table(dst reflect.Value, table map[string]any, path []string) m
 		at := append(path[:len(path):len(path)], key)
 		i := slices.IndexFunc(fs, func(f field) bool { return f.name == key })
 		if i < 0 {
-			l.unknown(at, names(fs))
+			l.unknown(at, names(fs), v)
 			continue
 		}
 		if _, ok := dst.Field(fs[i].index).Interface().(Secret); ok {
-			line := l.lines.find(at...)
-			if l.secretLine == 0 || line < l.secretLine {
-				l.secretLine = line
-			}
+			l.secrets = append(l.secrets, at)
 		}
 		if err := l.value(dst.Field(fs[i].index), fs[i], v); err != nil {
 			l.add(at, err.Error(), "")
@@ -66,15 +63,18 @@ func (l *loader) table(dst reflect.Value, table map[string]any, path []string) m
 	return good
 }
 
-// unknown notes a key that no table has, or not this one.
-func (l *loader) unknown(path []string, known []string) {
+// unknown notes a key that no table has, or that belongs to another table.
+func (l *loader) unknown(path []string, known []string, value any) {
 	key := path[len(path)-1]
 	top := len(path) == 1
 	if top {
 		known = append(known, "account", "defaults")
 	}
+	_, isTable := value.(map[string]any)
 	var hint string
 	switch n := Nearest(key, known); {
+	case isTable && len(path) == 3 && path[0] == "account":
+		hint = fmt.Sprintf("a name with a dot is written in quotes: [account.%q]", path[1]+"."+key)
 	case strings.EqualFold(key, n):
 		hint = fmt.Sprintf("keys are in lower case: %q", n)
 	case top && slices.Contains(names(fieldsOf(reflect.TypeFor[Account]())), key):

@@ -21,7 +21,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		scanKeys(text) // of any text
+
 		c, errs := load(text)
 		for _, e := range errs {
 			if e.File == "" || e.Line < 1 || e.Line > strings.Count(text, "\n")+1 || e.Msg == "" {

@@ -3,15 +3,11 @@ package config
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
-	"unicode"
-
-	"github.com/BurntSushi/toml"
 )
 
 // maxFile is the greatest configuration that is read, in octets: some ten
@@ -31,7 +27,7 @@ func Load(path string, o Options) (*Config, error) {
 	}
 	l := &loader{file: path, opts: o}
 	c := l.load(string(data))
-	if l.secretLine > 0 {
+	if len(l.secrets) > 0 {
 		if err := CheckPrivate(path, fi); err != nil {
 			l.addUnsafe(err)
 		}
@@ -45,25 +41,30 @@ func Load(path string, o Options) (*Config, error) {
 	return c, nil
 }
 
-// loader is one Load under way.
+// loader is the state of one Load.
 type loader struct {
-	file       string
-	dir        string // absolute, of file: relative paths count from it
-	opts       Options
-	lines      keyLines
-	secretLine int // of the first password in the file, 0 if there is none
-	errs       Errors
+	file    string
+	dir     string // absolute, of file: relative paths start from it
+	opts    Options
+	doc     *document  // nil before the file is parsed
+	secrets [][]string // paths of the passwords in the file
+	errs    Errors
 }
 
 // add notes a problem with the key at path.
 func (l *loader) add(path []string, msg, hint string) {
-	e := &Error{File: l.file, Line: l.lines.find(path...), Msg: msg, Hint: hint}
+	e := &Error{File: l.file, Line: l.doc.line(path...), Msg: msg, Hint: hint}
 	e.Account, e.Key = splitPath(path)
 	l.errs = append(l.errs, e)
 }
 
+// addUnsafe notes that the file is no place for the passwords in it.
 func (l *loader) addUnsafe(err error) {
-	e := &Error{File: l.file, Line: l.secretLine, Key: "password", Msg: "the file " + err.Error(), Err: err}
+	line := l.doc.line(l.secrets[0]...)
+	for _, path := range l.secrets[1:] {
+		line = min(line, l.doc.line(path...))
+	}
+	e := &Error{File: l.file, Line: line, Key: "password", Msg: "the file " + err.Error(), Err: err}
 	if u, ok := errors.AsType[*UnsafeError](err); ok {
 		e.Hint = u.Hint
 	}
@@ -82,17 +83,14 @@ func splitPath(path []string) (account, key string) {
 func (l *loader) load(text string) *Config {
 	c, base := builtin()
 	c.File = l.file
-	l.lines = scanKeys(text)
-	if line := l.lines.tooDeep; line > 0 {
-		l.errs = append(l.errs, &Error{File: l.file, Line: line, Msg: "not TOML: lists and tables are nested too deeply"})
+	doc, syntax := parse(text)
+	if syntax != nil {
+		syntax.File = l.file
+		l.errs = append(l.errs, syntax)
 		return nil
 	}
-	tree, md, perr := parse(text)
-	if perr != nil {
-		perr.File = l.file
-		l.errs = append(l.errs, perr)
-		return nil
-	}
+	l.doc = doc
+	tree := doc.tree
 	abs, err := filepath.Abs(l.file)
 	if err != nil {
 		l.add(nil, "its directory is not known: "+err.Error(), "")
@@ -103,7 +101,7 @@ func (l *loader) load(text string) *Config {
 	l.top(&c, tree)
 	base.Interval = c.Interval
 	defaults := l.defaults(base, tree)
-	for _, name := range l.accountNames(tree, md) {
+	for _, name := range l.accountNames(tree) {
 		if a := l.account(name, tree["account"].(map[string]any)[name], defaults); a != nil {
 			c.Accounts = append(c.Accounts, a)
 		}
@@ -134,7 +132,7 @@ func (l *loader) top(c *Config, tree map[string]any) {
 }
 
 // accountNames returns the names of the accounts in the order of the file.
-func (l *loader) accountNames(tree map[string]any, md toml.MetaData) []string {
+func (l *loader) accountNames(tree map[string]any) []string {
 	switch t := tree["account"].(type) {
 	case nil:
 		l.add(nil, "no account is configured", "write [account.NAME] and its keys, see popfetch.toml(5)")
@@ -145,7 +143,7 @@ func (l *loader) accountNames(tree map[string]any, md toml.MetaData) []string {
 	case map[string]any:
 		var names []string
 		seen := map[string]bool{}
-		for _, key := range md.Keys() {
+		for _, key := range l.doc.keys {
 			if len(key) < 2 || key[0] != "account" || seen[key[1]] {
 				continue
 			}
@@ -162,62 +160,4 @@ func (l *loader) accountNames(tree map[string]any, md toml.MetaData) []string {
 		l.add([]string{"account"}, expected("tables with the names of the accounts", t).Error(), "write [account.NAME]")
 		return nil
 	}
-}
-
-// parse decodes TOML. Of what is wrong it tells the place and the kind, and
-// nothing that stands in a value.
-func parse(text string) (tree map[string]any, md toml.MetaData, perr *Error) {
-	defer func() {
-		if r := recover(); r != nil { // the library panics where it finds a fault of its own
-			perr = &Error{Line: 1, Msg: "the TOML library cannot read this file", Err: fmt.Errorf("panic in the parser")}
-		}
-	}()
-	md, err := toml.Decode(text, &tree)
-	if err == nil {
-		return tree, md, nil
-	}
-	pe, ok := errors.AsType[toml.ParseError](err)
-	if !ok {
-		return nil, md, &Error{Line: 1, Msg: "not TOML: " + redact(err.Error())}
-	}
-	e := &Error{Line: max(1, pe.Position.Line), Msg: "not TOML: " + redact(pe.Message)}
-	if pe.Position.Col > 0 {
-		e.Msg = fmt.Sprintf("column %d: %s", pe.Position.Col, e.Msg)
-	}
-	return nil, md, e
-}
-
-// redact takes out of a message of the TOML library what it repeats from the
-// file, since that may be a part of a password: quoted texts with a letter or a
-// digit, and numbers. The names of keys stay.
-func redact(msg string) string {
-	if strings.HasPrefix(msg, "Key '") {
-		return msg
-	}
-	if _, after, ok := strings.Cut(msg, " is out of "); ok {
-		return "a number is out of " + after
-	}
-	var b strings.Builder
-	for {
-		i := strings.IndexAny(msg, `'"`)
-		if i < 0 {
-			return b.String() + msg
-		}
-		b.WriteString(msg[:i])
-		// Up to the last quote of the kind: the text may hold some itself.
-		end := strings.LastIndexByte(msg, msg[i])
-		switch quoted := msg[i : end+1]; {
-		case quoted == `'\n'`:
-			b.WriteString("the end of the line")
-		case strings.ContainsFunc(quoted, isWordChar):
-			b.WriteString("a character or text")
-		default:
-			b.WriteString(quoted)
-		}
-		msg = msg[end+1:]
-	}
-}
-
-func isWordChar(r rune) bool {
-	return unicode.IsLetter(r) || unicode.IsDigit(r) || r > unicode.MaxASCII
 }

@@ -117,7 +117,7 @@ func TestProblems(t *testing.T) {
 			`config.toml:8: account "work": key "password_file": the variable $NO_SUCH_VAR is not set`,
 		}},
 		{"empty account table", "account = {}", []string{`config.toml:1: key "account": no account is configured (write [account.NAME] and its keys)`}},
-		{"syntax", "parallel = 3\nstate = \n", []string{`config.toml:2: column 9: not TOML: expected value but found the end of the line instead`}},
+		{"syntax", "parallel = 3\nstate = \n", []string{`config.toml:2: column 9: not TOML: no value after the = (write state = "...")`}},
 		{"duplicate key", account("keep = true\nkeep = false"), []string{`config.toml:6: column 13: not TOML: Key 'account.work.keep' has already been defined.`}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
