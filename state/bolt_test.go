@@ -290,7 +290,7 @@ func TestNewerRecordStopsTheReader(t *testing.T) {
 	id := entries(0, 1)[0].ID
 	if err := s.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket([]byte(maildropsName)).Bucket([]byte("me@host")).Bucket([]byte(idsName))
-		return b.Put([]byte(id), seal([]byte(id), []byte{2, 0}))
+		return b.Put([]byte(id), seal([]byte(id), []byte{recordVersion + 1, 0}))
 	}); err != nil {
 		t.Fatal(err)
 	}

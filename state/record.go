@@ -17,19 +17,28 @@ import (
 // are the versions that are written; every older one is read, see the package
 // comment.
 const (
-	recordVersion = 1
+	recordVersion = 2
 	intentVersion = 1
 	sealSize      = crc32.Size
 )
 
-// The second octet of a record says which of the optional fields follow.
+// Behind the version of a record stand flags: which of the optional fields follow, in
+// this order, and what is so or not. They are one octet in version 1, which knows the
+// first five, and a uvarint since.
 const (
 	hasDelivered = 1 << iota
 	hasDigest
 	hasAbsent
 	hasReason
 	isDeleted
-	allFlags = 1<<iota - 1
+	hasFingerprint
+	hasBody
+	hasNonce
+	hasObserved
+	hasFailures
+	isUnproven
+	allFlags  = 1<<iota - 1
+	allFlags1 = isDeleted<<1 - 1
 )
 
 var (
@@ -61,32 +70,65 @@ func checksum(key, payload []byte) uint32 {
 
 // encodeRecord returns the sealed form of a record under its id.
 func encodeRecord(id []byte, r Record) []byte {
-	var flags byte
-	b := append(make([]byte, 0, 48+len(r.Reason)), recordVersion, 0)
-	if !r.Delivered.IsZero() {
-		flags |= hasDelivered
+	flags := r.flags()
+	b := append(make([]byte, 0, 64+len(r.Reason)), recordVersion)
+	b = binary.AppendUvarint(b, flags)
+	b = binary.AppendVarint(b, r.Octets)
+	if flags&hasDelivered != 0 {
 		b = binary.AppendVarint(b, r.Delivered.Unix())
 	}
-	b = binary.AppendVarint(b, r.Octets)
-	if r.Digest != [16]byte{} {
-		flags |= hasDigest
+	if flags&hasDigest != 0 {
 		b = append(b, r.Digest[:]...)
 	}
-	if !r.Absent.IsZero() {
-		flags |= hasAbsent
-		b = binary.AppendVarint(b, r.Absent.Unix())
+	if flags&hasAbsent != 0 {
+		b = appendTime(b, r.Absent)
+		b = appendTime(b, r.Counted)
+		b = binary.AppendVarint(b, int64(r.Absences))
 	}
-	b = binary.AppendVarint(b, int64(r.Absences))
-	b = binary.AppendVarint(b, int64(r.Failures))
-	if r.Reason != "" {
-		flags |= hasReason
+	if flags&hasReason != 0 {
 		b = appendString(b, r.Reason)
 	}
-	if r.Deleted {
-		flags |= isDeleted
+	if flags&hasFingerprint != 0 {
+		b = append(b, r.Fingerprint[:]...)
 	}
-	b[1] = flags
+	if flags&hasBody != 0 {
+		b = append(b, r.Body[:]...)
+	}
+	if flags&hasNonce != 0 {
+		b = binary.BigEndian.AppendUint32(b, r.Nonce)
+	}
+	if flags&hasObserved != 0 {
+		b = binary.AppendVarint(b, int64(r.Observed/time.Second))
+	}
+	if flags&hasFailures != 0 {
+		b = binary.AppendVarint(b, int64(r.Failures))
+	}
 	return seal(id, b)
+}
+
+// flags returns the flags of a record of the newest version.
+func (r Record) flags() (flags uint64) {
+	for _, f := range []struct {
+		flag uint64
+		set  bool
+	}{
+		{hasDelivered, !r.Delivered.IsZero()},
+		{hasDigest, r.Digest != [16]byte{}},
+		{hasAbsent, !r.Absent.IsZero() || !r.Counted.IsZero() || r.Absences != 0},
+		{hasReason, r.Reason != ""},
+		{isDeleted, r.Deleted},
+		{hasFingerprint, r.Fingerprint != [16]byte{}},
+		{hasBody, r.Body != [16]byte{}},
+		{hasNonce, r.Nonce != 0},
+		{hasObserved, r.Observed/time.Second != 0},
+		{hasFailures, r.Failures != 0},
+		{isUnproven, r.Unproven},
+	} {
+		if f.set {
+			flags |= f.flag
+		}
+	}
+	return flags
 }
 
 // decodeRecord reads a record of any version up to recordVersion. The record does not
@@ -99,6 +141,8 @@ func decodeRecord(id, value []byte) (r Record, err error) {
 	switch version {
 	case 1:
 		r = d.record1()
+	case 2:
+		r = d.record2()
 	}
 	if err := d.end(); err != nil {
 		return Record{}, err
@@ -106,12 +150,44 @@ func decodeRecord(id, value []byte) (r Record, err error) {
 	return r, nil
 }
 
+// record2 reads the fields of a record of version 2.
+func (d *decoder) record2() (r Record) {
+	flags := d.flags(d.uvarint(), allFlags)
+	r.Octets = d.varint()
+	if flags&hasDelivered != 0 {
+		r.Delivered = d.time()
+	}
+	if flags&hasDigest != 0 {
+		copy(r.Digest[:], d.next(len(r.Digest)))
+	}
+	if flags&hasAbsent != 0 {
+		r.Absent, r.Counted, r.Absences = d.optionalTime(), d.optionalTime(), d.int()
+	}
+	if flags&hasReason != 0 {
+		r.Reason = d.string()
+	}
+	if flags&hasFingerprint != 0 {
+		copy(r.Fingerprint[:], d.next(len(r.Fingerprint)))
+	}
+	if flags&hasBody != 0 {
+		copy(r.Body[:], d.next(len(r.Body)))
+	}
+	if flags&hasNonce != 0 {
+		r.Nonce = d.uint32()
+	}
+	if flags&hasObserved != 0 {
+		r.Observed = d.seconds()
+	}
+	if flags&hasFailures != 0 {
+		r.Failures = d.int()
+	}
+	r.Deleted, r.Unproven = flags&isDeleted != 0, flags&isUnproven != 0
+	return r
+}
+
 // record1 reads the fields of a record of version 1.
 func (d *decoder) record1() (r Record) {
-	flags := d.octet()
-	if flags&^allFlags != 0 {
-		d.fail(fmt.Errorf("has unknown flags %#x", flags))
-	}
+	flags := d.flags(uint64(d.octet()), allFlags1)
 	if flags&hasDelivered != 0 {
 		r.Delivered = d.time()
 	}
@@ -154,6 +230,15 @@ func decodeIntent(id, value []byte) (in Intent, err error) {
 		return Intent{}, err
 	}
 	return in, nil
+}
+
+// appendTime appends a time, or that there is none. The zero time has no place among
+// Unix times.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, 0)
+	}
+	return binary.AppendVarint(append(b, 1), t.Unix())
 }
 
 func appendString(b []byte, s string) []byte {
@@ -209,6 +294,39 @@ func (d *decoder) octet() byte {
 		return b[0]
 	}
 	return 0
+}
+
+// flags returns the flags of a record if none is unknown.
+func (d *decoder) flags(flags, known uint64) uint64 {
+	if flags&^known != 0 {
+		d.fail(fmt.Errorf("has unknown flags %#x", flags))
+	}
+	return flags
+}
+
+// optionalTime reads what appendTime wrote.
+func (d *decoder) optionalTime() time.Time {
+	if d.octet() == 0 {
+		return time.Time{}
+	}
+	return d.time()
+}
+
+func (d *decoder) uint32() uint32 {
+	if b := d.next(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+// seconds reads a duration in whole seconds.
+func (d *decoder) seconds() time.Duration {
+	v := d.varint()
+	if v > math.MaxInt64/int64(time.Second) || v < math.MinInt64/int64(time.Second) {
+		d.fail(errors.New("has a duration that is too long"))
+		return 0
+	}
+	return time.Duration(v) * time.Second
 }
 
 func (d *decoder) varint() int64 {

@@ -16,8 +16,11 @@ func TestRecordRoundTrip(t *testing.T) {
 	for name, r := range map[string]Record{
 		"zero":      {},
 		"no octets": {Octets: -1},
-		"delivered": {Delivered: day, Octets: 1 << 40, Digest: [16]byte{1, 15: 2}},
-		"absent":    {Delivered: day, Absent: day.AddDate(0, 0, 30), Absences: 31},
+		"version 1": {Delivered: day, Octets: 1 << 40, Digest: [16]byte{1, 15: 2}},
+		"delivered": {Delivered: day, Octets: 1 << 40, Fingerprint: [16]byte{3, 15: 4}, Body: [16]byte{5}, Nonce: 1 << 31, Observed: 400 * 24 * time.Hour},
+		"unproven":  {Delivered: day, Unproven: true, Deleted: true},
+		"absent":    {Delivered: day, Absent: day.AddDate(0, 0, 30), Absences: 31, Counted: day.AddDate(0, 0, 60)},
+		"uncounted": {Counted: day},
 		"failed":    {Octets: 7, Failures: 3, Reason: "552 too big \x00\xff"},
 		"extremes":  {Octets: math.MinInt64, Absences: math.MaxInt, Failures: math.MinInt, Reason: strings.Repeat("x", 1<<16)},
 		"old":       {Delivered: time.Unix(-1, 0).UTC(), Absent: time.Unix(0, 0).UTC()},
@@ -42,6 +45,10 @@ func TestValuesOfEveryVersionAreRead(t *testing.T) {
 		"01138086f7840dc243010000000000000000000000000000020000c3bc15cb": {Delivered: day, Octets: 4321, Digest: [16]byte{1, 15: 2}, Deleted: true},
 		"01080100060b35353220746f6f20626967b1f424ef":                     {Octets: -1, Failures: 3, Reason: "552 too big"},
 		"01058086f7840d0e80928c850d0400757b46e6":                         {Delivered: day, Octets: 7, Absent: day.Add(48 * time.Hour), Absences: 2},
+		// version 2
+		"02f10bc2438086f7840d01000000000000000000000000000002030000000000000000000000000000000000004da0389ce57992": {Delivered: day, Octets: 4321, Fingerprint: [16]byte{1, 15: 2}, Body: [16]byte{3}, Nonce: 77, Observed: time.Hour, Deleted: true, Unproven: true},
+		"028804010b35353220746f6f2062696706f71c9fa9":                                                               {Octets: -1, Failures: 3, Reason: "552 too big"},
+		"02070e8086f7840d090000000000000000000000000000000180928c850d0180d896850d0406bf73e0":                       {Delivered: day, Octets: 7, Digest: [16]byte{9}, Absent: day.Add(48 * time.Hour), Absences: 2, Counted: day.Add(72 * time.Hour)},
 	} {
 		value, err := hex.DecodeString(text)
 		if err != nil {
@@ -67,8 +74,8 @@ func TestValuesOfEveryVersionAreRead(t *testing.T) {
 }
 
 func TestRecordIsSmall(t *testing.T) {
-	r := Record{Delivered: time.Unix(1_750_000_000, 0), Octets: 100_000, Digest: [16]byte{1}}
-	if n := len(encodeRecord([]byte("id"), r)); n > 36 {
+	r := Record{Delivered: time.Unix(1_750_000_000, 0), Octets: 100_000, Fingerprint: [16]byte{1}, Nonce: 1 << 31, Observed: 400 * 24 * time.Hour}
+	if n := len(encodeRecord([]byte("id"), r)); n > 44 {
 		t.Errorf("a plain record takes %d octets", n)
 	}
 }
@@ -101,7 +108,7 @@ func TestNewerRecordVersion(t *testing.T) {
 		for _, c := range []struct {
 			payload string
 			newer   bool
-		}{{"\x02whatever it is", true}, {"\xff", true}, {"\x00", false}, {"", false}, {"\x01", false}} {
+		}{{"\x03whatever it is", true}, {"\xff", true}, {"\x00", false}, {"", false}, {"\x01", false}} {
 			err := decode(seal(id, []byte(c.payload)))
 			if err == nil || errors.Is(err, ErrVersion) != c.newer {
 				t.Errorf("%s %q: %v", name, c.payload, err)

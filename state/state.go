@@ -79,14 +79,33 @@ type Record struct {
 	// Octets is the size of the message as the server announced it, -1 where
 	// it announced none.
 	Octets int64
-	// Digest is that of the header block as it came over the wire, all zero where
-	// it is not known.
+	// Fingerprint tells the message from others, see package plan. It is all zero
+	// for a message that was never received whole and for a record of version 1.
+	Fingerprint [16]byte
+	// Body is a digest of the body, which decides where the fingerprint alone does
+	// not; all zero where it is not needed.
+	Body [16]byte
+	// Digest is that of the raw header block, all zero where it is not known. Only
+	// records of version 1 have it, in place of a fingerprint.
 	Digest [16]byte
+	// Unproven: the fingerprint was taken over for a record of version 1 although the
+	// header block had changed since the delivery. The unique-id is the only
+	// evidence that it belongs to the delivered message.
+	Unproven bool
+	// Nonce is a random number that makes the delivery id of this message differ
+	// from that of any other with the same unique-id. It is chosen at the first
+	// attempt; 0 in records of version 1.
+	Nonce uint32
+	// Observed is the observed time of the maildrop at the delivery, see Facts. Whole
+	// seconds, 0 in records of version 1.
+	Observed time.Duration
 	// Absent is when a complete listing first lacked the id, zero while listings
 	// have it. Whole seconds, UTC.
 	Absent time.Time
-	// Absences counts the days on which a complete listing lacked the id.
+	// Absences counts the complete listings that lacked the id, one at most in 24
+	// hours; Counted is when the last of them was counted. Whole seconds, UTC.
 	Absences int
+	Counted  time.Time
 	// Deleted: the server has confirmed the deletion. An id that is listed all the
 	// same may belong to another message.
 	Deleted bool
@@ -142,6 +161,16 @@ type Facts struct {
 	Protocol string   `json:"protocol,omitzero"`
 	Before   []string `json:"before,omitempty"`
 	After    []string `json:"after,omitempty"`
+	// Observed is how much time has passed between the polls of the maildrop until
+	// ObservedAt, as far as the clock can be believed. It measures the age of
+	// deliveries, so that a clock that jumps makes nothing old.
+	Observed   time.Duration `json:"observed,omitzero"`
+	ObservedAt time.Time     `json:"observed_at,omitzero"`
+	// Looked is when the sizes of all messages were last looked at.
+	Looked time.Time `json:"looked,omitzero"`
+	// NoHeaders is when the server was last seen to show a header block (TOP) that is
+	// not that of the message (RETR); zero for never.
+	NoHeaders time.Time `json:"no_headers,omitzero"`
 }
 
 // Empty reports whether there is nothing to write.
