@@ -116,7 +116,7 @@ func classOf(err error) (Class, bool) {
 		return Config, true
 	case *LostError:
 		return Lost, true
-	case *pop3.ProtocolError, *pop3.LineError, *pop3.TLSError, *noUIDL:
+	case *pop3.ProtocolError, *pop3.LineError, *pop3.TLSError, *NoUIDLError:
 		return Protocol, true
 	}
 	return 0, false

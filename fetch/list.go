@@ -12,14 +12,15 @@ import (
 	"popfetch/state"
 )
 
-// noUIDL is what is wrong with a server whose messages cannot be told apart.
-type noUIDL struct{ cause error }
+// NoUIDLError is a server whose messages cannot be told apart.
+type NoUIDLError struct{ Err error }
 
-func (e *noUIDL) Error() string {
-	return fmt.Sprintf("the server has neither unique-ids (UIDL) nor TOP, so it cannot be told which messages were fetched already: %v", e.cause)
+func (e *NoUIDLError) Error() string {
+	return fmt.Sprintf("the server has neither unique-ids (UIDL) nor TOP, so popfetch cannot tell which messages it has fetched: %v", e.Err)
 }
 
-func (e *noUIDL) Unwrap() error { return e.cause }
+// Unwrap returns the refusal of UIDL.
+func (e *NoUIDLError) Unwrap() error { return e.Err }
 
 // list reads the listing of the maildrop, without sizes where the server has
 // unique-ids. Lines that make no sense cost their message, and are counted.
@@ -100,7 +101,7 @@ func (p *poll) listByDigest(refused error) (*plan.Listing, error) {
 		var no *pop3.ResponseError
 		if errors.As(err, &no) {
 			if !p.session.Capabilities().Has("TOP") {
-				return nil, &noUIDL{refused}
+				return nil, &NoUIDLError{refused}
 			}
 			p.skipLine(no)
 			continue

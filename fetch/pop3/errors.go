@@ -3,6 +3,7 @@ package pop3
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 var (
@@ -66,6 +67,21 @@ func (e *AuthError) Error() string {
 
 // Unwrap returns the cause.
 func (e *AuthError) Unwrap() error { return e.Err }
+
+// MethodError is a login for which the server offers no method that may be used.
+// It comes wrapped in an AuthError.
+type MethodError struct {
+	Allowed []string // names as in Methods
+	Offered []string // "USER", "APOP", or "SASL " with a mechanism as the server wrote it
+}
+
+func (e *MethodError) Error() string {
+	offered := "none"
+	if len(e.Offered) > 0 {
+		offered = quote(strings.Join(e.Offered, ", "))
+	}
+	return fmt.Sprintf("the server offers none of the methods that may be used (%s); it offers %s", strings.Join(e.Allowed, ", "), offered)
+}
 
 // ProtocolError is a reply that no rule of POP3 allows. The client is broken
 // afterwards.

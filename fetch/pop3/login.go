@@ -243,8 +243,7 @@ func (c *Client) choose(methods []string, caps Capabilities) (string, error) {
 			return names[i], nil
 		}
 	}
-	return "", fmt.Errorf("the server offers none of the methods that may be used (%s); it offers %s",
-		strings.Join(names, ", "), c.offered(caps))
+	return "", &MethodError{Allowed: names, Offered: c.offered(caps)}
 }
 
 // offers says whether the server is known to take a method. USER and PASS are
@@ -259,8 +258,8 @@ func (c *Client) offers(method string, caps Capabilities) bool {
 	return caps.sasl(method)
 }
 
-// offered lists what the server offers, for a message.
-func (c *Client) offered(caps Capabilities) string {
+// offered lists what the server offers, see MethodError.
+func (c *Client) offered(caps Capabilities) []string {
 	var list []string
 	if caps.Has("USER") {
 		list = append(list, "USER")
@@ -271,10 +270,7 @@ func (c *Client) offered(caps Capabilities) string {
 	if c.timestamp != "" {
 		list = append(list, "APOP")
 	}
-	if len(list) == 0 {
-		return "none"
-	}
-	return quote(strings.Join(list, ", "))
+	return list
 }
 
 // UserPass logs in with USER and PASS; errors are those of Login.

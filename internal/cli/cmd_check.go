@@ -8,52 +8,132 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
+	"popfetch/deliver/maildir"
+	"popfetch/deliver/mda"
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
+	"popfetch/internal/durable"
 	"popfetch/internal/secret"
+	"popfetch/state"
 )
 
 func (p *program) checkCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "check",
-		Usage:     "log in and show TLS, capabilities, the chosen mechanism and the waiting mail; fetch nothing",
+		Usage:     "test the accounts: state file, destination, connection, TLS, login; fetch nothing",
 		ArgsUsage: "[ACCOUNT...]",
 		Flags:     flags(jsonFlag()),
 		Action:    p.check,
 	}
 }
 
+// check succeeds only if a poll would. It looks at everything that a poll needs
+// and changes nothing.
 func (p *program) check(c *cli.Context) error {
 	con := p.console(c)
+	con.checking = true
 	s, err := p.selection(c, con)
 	if err != nil {
 		return err
 	}
-	return s.each(con, func(a *config.Account, w io.Writer) error {
-		found, err := inspect(c.Context, a, s.terminal, con.log)
+	known, err := p.checkState(s, con)
+	if err != nil {
+		con.complain(err)
+	}
+	return reported(errors.Join(err, s.each(con, func(a *config.Account, w io.Writer) error {
+		found := &inspection{Account: a.Name, Server: a.Address(), State: known.summary}
+		errs := []error{known.lost[a], found.checkDestination(a)}
+		errs = append(errs, found.visit(c.Context, a, s.terminal, con))
+		errs = withoutNil(errs)
 		if con.json {
-			if err != nil {
-				found.Error = err.Error()
-			}
+			found.Error = joinMessages(errs)
 			encode(w, found)
 		} else {
 			found.write(w)
 		}
-		if err != nil {
-			return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
+		if len(errs) > 0 {
+			return &fetch.AccountError{Account: a.Name, Errs: errs}
 		}
 		return nil
-	})
+	})))
 }
 
-// inspection is what a visit to a server has shown, as far as it came.
+func withoutNil(errs []error) []error {
+	var all []error
+	for _, err := range errs {
+		if err != nil {
+			all = append(all, err)
+		}
+	}
+	return all
+}
+
+func joinMessages(errs []error) string {
+	var texts []string
+	for _, err := range errs {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "; ")
+}
+
+// stateSummary is what check has found out about the state file.
+type stateSummary struct {
+	summary string
+	lost    map[*config.Account]error // see checkLost
+}
+
+// checkState opens the state file for a moment, so that no other popfetch has to
+// wait for the visits. A file that another popfetch holds is no error: a daemon
+// that polls holds it all the time.
+func (p *program) checkState(s *selection, con *console) (stateSummary, error) {
+	unusable := stateSummary{summary: "cannot be used"}
+	store, err := stateFile(s.config).OpenReadOnly()
+	if errors.Is(err, state.ErrLocked) {
+		return stateSummary{summary: "in use by another popfetch"}, nil
+	}
+	if err != nil {
+		return unusable, &fetch.StateError{Err: err}
+	}
+	defer store.Close()
+	h, err := p.house(s, con, store, false)
+	if err != nil {
+		return unusable, err
+	}
+	found := stateSummary{summary: "ok", lost: make(map[*config.Account]error)}
+	if store.ID() == "" {
+		found.summary = "to be created"
+	}
+	if err := writable(s.config.State); err != nil {
+		return unusable, &fetch.StateError{Err: fmt.Errorf("state file %s: %w", s.config.State, err)}
+	}
+	for _, a := range s.chosen {
+		found.lost[a] = h.checkLost(a)
+	}
+	return found, nil
+}
+
+// writable returns nil if the file at path can be written, or created if it is
+// missing.
+func writable(path string) error {
+	err := unix.Access(path, unix.W_OK)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &os.PathError{Op: "write", Path: path, Err: err}
+	}
+	return durable.Creatable(durable.OS{}, filepath.Dir(path))
+}
+
+// inspection is what check has found out about one account, as JSON.
+// popfetch(1) describes the fields.
 type inspection struct {
 	Account      string   `json:"account"`
 	Server       string   `json:"server"`
@@ -68,50 +148,83 @@ type inspection struct {
 	Messages     int      `json:"messages"`
 	Octets       int64    `json:"octets"`
 	UniqueIDs    bool     `json:"unique_ids"`
+	Destination  string   `json:"destination"`
+	State        string   `json:"state"`
 	Error        string   `json:"error"`
+
+	listed bool // Messages, Octets and UniqueIDs are known
 }
 
-// inspect logs in and looks around. The result holds what was seen before the
-// error, if there is one.
-func inspect(ctx context.Context, a *config.Account, terminal *secret.Terminal, log *slog.Logger) (*inspection, error) {
+// checkDestination looks at the place where the mail of a goes.
+func (f *inspection) checkDestination(a *config.Account) error {
+	if len(a.MDA) > 0 {
+		f.Destination = "program " + a.MDA[0]
+		return (&mda.MDA{Argv: a.MDA}).Check()
+	}
+	f.Destination = "Maildir " + a.Maildir
+	exists, err := (&maildir.Maildir{Path: a.Maildir}).Check()
+	if err == nil && !exists {
+		f.Destination += ", to be created"
+	}
+	return err
+}
+
+// visit logs in and asks for everything but the messages. It notes what it sees
+// up to an error.
+func (f *inspection) visit(ctx context.Context, a *config.Account, terminal *secret.Terminal, con *console) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
 	defer cancel()
-	d := &door{account: a, log: log.With("account", a.Name), secret: secret.Of(a, terminal)}
-	found := &inspection{Account: a.Name, Server: a.Address()}
-	d.see = func(c *pop3.Client) { found.connection(c) }
+	d := &door{account: a, log: con.log.With("account", a.Name), secret: secret.Of(a, terminal), connected: f.connection}
 	client, err := d.enter(ctx, fetch.Opening{Serial: true})
 	if err != nil {
 		var refused *tls.CertificateVerificationError
 		if errors.As(err, &refused) && len(refused.UnverifiedCertificates) > 0 {
-			found.certificate(refused.UnverifiedCertificates[0])
+			f.certificate(refused.UnverifiedCertificates[0])
 		}
-		return found, err
+		return err
 	}
 	defer client.Close()
-	found.Method = d.method
-	found.Capabilities = client.Capabilities().Lines()
-	if found.Messages, found.Octets, err = client.Stat(); err != nil {
-		return found, err
+	f.Method = d.method
+	f.Capabilities = client.Capabilities().Lines()
+	if f.Messages, f.Octets, err = client.Stat(); err != nil {
+		return err
 	}
-	if found.UniqueIDs, err = hasUniqueIDs(client); err != nil {
-		return found, err
+	if err := f.identities(client); err != nil {
+		return err
 	}
-	return found, client.Quit()
+	f.listed = true
+	return client.Quit()
 }
 
-// hasUniqueIDs asks for them: some servers have UIDL and do not announce it.
-func hasUniqueIDs(client *pop3.Client) (bool, error) {
+// identities finds out how the server lets messages be told apart: by unique-ids,
+// which some servers have without announcing them, or by header blocks.
+func (f *inspection) identities(client *pop3.Client) error {
+	var refused *pop3.ResponseError
 	for _, err := range client.Uidl() {
-		var refused *pop3.ResponseError
-		var line *pop3.LineError
-		if errors.As(err, &refused) {
-			return false, nil
-		}
-		if err != nil && !errors.As(err, &line) {
-			return false, err
+		if err != nil && !errors.As(err, &refused) && !errors.As(err, new(*pop3.LineError)) {
+			return err
 		}
 	}
-	return true, nil
+	if f.UniqueIDs = refused == nil; f.UniqueIDs {
+		return nil
+	}
+	switch {
+	case client.Capabilities().Has("UIDL"), refused.Code == pop3.InUse, refused.Code == pop3.LoginDelay, refused.Code == pop3.SysTemp:
+		return refused // the server has unique-ids and does not tell them now
+	case client.Capabilities().Has("TOP"):
+		return nil
+	case f.Messages == 0:
+		return &fetch.NoUIDLError{Err: refused}
+	}
+	for _, err := range client.Top([]int{1}, 0) {
+		if errors.As(err, new(*pop3.ResponseError)) {
+			return &fetch.NoUIDLError{Err: refused}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // connection notes what is known before the login.
@@ -126,7 +239,7 @@ func (f *inspection) connection(c *pop3.Client) {
 	f.certificate(s.PeerCertificates[0])
 }
 
-// certificate notes what the server says of itself, verified or not.
+// certificate notes what the server says about itself, verified or not.
 func (f *inspection) certificate(cert *x509.Certificate) {
 	f.Certificate = fmt.Sprintf("%s, issued by %s", cert.Subject, cert.Issuer)
 	f.Names = cert.DNSNames
@@ -151,13 +264,16 @@ func (f *inspection) write(w io.Writer) {
 	line("valid for", quoteUnlessPlain(strings.Join(f.Names, ", ")))
 	line("expires", f.Expires)
 	line("fingerprint", f.Fingerprint)
-	if f.Method == "" {
-		return
-	}
 	line("capabilities", quoteUnlessPlain(strings.Join(f.Capabilities, ", ")))
-	line("logged in", "with "+f.Method)
-	line("waiting mail", fmt.Sprintf("%d messages, %s", f.Messages, size(f.Octets)))
-	if !f.UniqueIDs {
-		line("unique-ids", "none: messages are told apart by their header blocks")
+	if f.Method != "" {
+		line("logged in", "with "+f.Method)
 	}
+	if f.listed {
+		line("waiting mail", fmt.Sprintf("%s, %s", messages(f.Messages), size(f.Octets)))
+	}
+	if f.listed && !f.UniqueIDs {
+		line("unique-ids", "none: popfetch tells messages apart by their header blocks")
+	}
+	line("destination", quoteUnlessPlain(f.Destination))
+	line("state file", f.State)
 }

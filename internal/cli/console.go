@@ -25,6 +25,7 @@ type console struct {
 	quiet    bool // errors only
 	terminal bool // somebody watches
 	width    int  // of the terminal that out is, in columns; 0 = it is none
+	checking bool // the command is check, whose output a hint may refer to
 	progress *progress
 }
 
@@ -98,7 +99,7 @@ func (con *console) complainOnce(prefix string, err error, given map[string]bool
 	for line := range strings.Lines(err.Error()) {
 		con.say("%s%s", prefix, printable(strings.TrimSuffix(line, "\n")))
 	}
-	if h := hint(err); h != "" && !given[h] {
+	if h := hint(err, con.checking); h != "" && !given[h] {
 		given[h] = true
 		con.say("%shint: %s", prefix, printable(h))
 	}

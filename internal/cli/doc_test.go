@@ -156,7 +156,9 @@ func jsonFields(typ reflect.Type) []string {
 			names = append(names, jsonFields(f.Type.Elem())...)
 			continue
 		}
-		names = append(names, f.Tag.Get("json"))
+		if f.IsExported() {
+			names = append(names, f.Tag.Get("json"))
+		}
 	}
 	return names
 }

@@ -8,11 +8,15 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"popfetch/deliver"
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
+	"popfetch/internal/config"
 	"popfetch/internal/durable"
 	"popfetch/state"
 )
@@ -21,7 +25,8 @@ import (
 const portHint = `port 995 goes with tls = "implicit", port 110 with tls = "starttls"`
 
 // hint says what the user can do about an error, "" if the error says it all.
-func hint(err error) string {
+// In the output of check it does not point to check.
+func hint(err error, checking bool) string {
 	var place *deliver.Error
 	var lost *lostError
 	switch {
@@ -36,7 +41,10 @@ func hint(err error) string {
 	case errors.Is(err, state.ErrLocked):
 		return "only one popfetch at a time can use a state file; a daemon may be running, or the previous run has not ended"
 	}
-	for _, h := range []func(error) string{tlsHint, loginHint, networkHint, fileHint} {
+	if text := tlsHint(err, checking); text != "" {
+		return text
+	}
+	for _, h := range []func(error) string{greetingHint, loginHint, networkHint, fileHint} {
 		if text := h(err); text != "" {
 			return text
 		}
@@ -44,32 +52,102 @@ func hint(err error) string {
 	return ""
 }
 
-func tlsHint(err error) string {
+func tlsHint(err error, checking bool) string {
 	var name x509.HostnameError
-	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &name):
 		return fmt.Sprintf("the certificate is not valid for %q; set server to a name that it is valid for, or tls_server_name if you know that the server uses another name", name.Host)
-	case errors.As(err, &authority):
-		return "if this is your own certificate authority, name it with tls_ca_file; popfetch check shows the fingerprint that tls_fingerprint can pin"
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return authorityHint(err, checking)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the certificate has expired, or the clock of this machine is wrong"
+		now := time.Now()
+		if now.Before(invalid.Cert.NotBefore) {
+			return fmt.Sprintf("the certificate is not valid before %s; is the clock of this machine right? It shows %s", shortTime(invalid.Cert.NotBefore), shortTime(now))
+		}
+		return fmt.Sprintf("the certificate expired on %s and the server's operator must renew it, unless the clock of this machine is wrong: it shows %s", shortTime(invalid.Cert.NotAfter), shortTime(now))
 	case errors.As(err, &record):
+		if hint := protocolHint(string(record.RecordHeader[:])); hint != "" {
+			return hint
+		}
 		return "the server does not speak TLS on this port: " + portHint
+	}
+	return ""
+}
+
+// shortTime formats a time for a hint.
+func shortTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
+
+// authorityHint tells why no trusted authority vouches for a certificate: it
+// vouches for itself, an intermediate certificate is missing, or the authority
+// is unknown.
+func authorityHint(err error, checking bool) string {
+	fingerprint := "popfetch check shows the fingerprint that tls_fingerprint can pin"
+	if checking {
+		fingerprint = "tls_fingerprint can pin the fingerprint above"
+	}
+	var refused *tls.CertificateVerificationError
+	if !errors.As(err, &refused) || len(refused.UnverifiedCertificates) == 0 {
+		return "if this is your own certificate authority, name it with tls_ca_file; " + fingerprint
+	}
+	chain := refused.UnverifiedCertificates
+	top := chain[len(chain)-1]
+	switch {
+	case len(chain) == 1 && selfSigned(top):
+		return "the certificate is self-signed; if it is the right one, name a file with it with tls_ca_file; " + fingerprint
+	case !selfSigned(top) && len(top.IssuingCertificateURL) > 0:
+		return fmt.Sprintf("the server does not send the intermediate certificate %q, and its operator must add that; until then name a file with it with tls_ca_file; %s", top.Issuer, fingerprint)
+	case selfSigned(top):
+		return fmt.Sprintf("this machine does not trust the certificate authority %q; if it is your own, name it with tls_ca_file; %s", top.Subject, fingerprint)
+	}
+	return fmt.Sprintf("this machine does not know the certificate authority %q; if it is your own, name it with tls_ca_file; if it is an intermediate one, the server must send its certificate; %s", top.Issuer, fingerprint)
+}
+
+func selfSigned(cert *x509.Certificate) bool {
+	return string(cert.RawIssuer) == string(cert.RawSubject)
+}
+
+// greetingHint recognises servers of other protocols by their greeting.
+func greetingHint(err error) string {
+	var protocol *pop3.ProtocolError
+	if !errors.As(err, &protocol) || protocol.Command != "greeting" {
+		return ""
+	}
+	return protocolHint(protocol.Line)
+}
+
+// protocolHint recognises the protocol of a server by the beginning of the first
+// line that it sends, five octets at least; "" if it is not known.
+func protocolHint(line string) string {
+	const pop3Ports = `; POP3 has port 995 with tls = "implicit", or 110 with tls = "starttls"`
+	for begin, name := range map[string]string{
+		"* OK": "an IMAP server", "* PRE": "an IMAP server", "* BYE": "an IMAP server", // RFC 9051 section 7.1
+		"220 ": "an SMTP server", "220-": "an SMTP server", "421 ": "an SMTP server", "554 ": "an SMTP server", // RFC 5321 section 3.1
+		"200 ": "a news server", "201 ": "a news server", // RFC 3977 section 5.1
+		"HTTP/": "a web server", "SSH-": "an SSH server",
+	} {
+		if strings.HasPrefix(line, begin) {
+			return "this port belongs to " + name + pop3Ports
+		}
+	}
+	if strings.HasPrefix(line, "+OK") {
+		return `this is a POP3 server that does not begin with TLS on this port; try tls = "starttls", or port 995`
 	}
 	return ""
 }
 
 func loginHint(err error) string {
 	var auth *pop3.AuthError
+	var method *pop3.MethodError
 	var refused *pop3.ResponseError
-	if !errors.As(err, &auth) {
+	switch {
+	case !errors.As(err, &auth):
 		return ""
-	}
-	if !errors.As(err, &refused) {
-		return "popfetch check shows what the server offers"
+	case errors.As(err, &method):
+		return methodHint(method)
+	case !errors.As(err, &refused):
+		return ""
 	}
 	switch refused.Code {
 	case pop3.InUse:
@@ -84,21 +162,63 @@ func loginHint(err error) string {
 	return "check user and password; many providers require an app password, or POP3 to be enabled in the settings of the mailbox"
 }
 
+// methodHint says which of the methods that the server offers auth could name,
+// and what the others would need.
+func methodHint(e *pop3.MethodError) string {
+	var usable, unknown []string
+	for _, offered := range e.Offered {
+		name := strings.ToLower(strings.TrimPrefix(offered, "SASL "))
+		if slices.Contains(pop3.Methods(), name) {
+			usable = append(usable, name)
+		} else {
+			unknown = append(unknown, mechanismNeeds(strings.ToUpper(name)))
+		}
+	}
+	var parts []string
+	if len(usable) > 0 {
+		parts = append(parts, fmt.Sprintf("auth may name %s, which the server offers", strings.Join(usable, ", ")))
+	}
+	if len(unknown) > 0 {
+		parts = append(parts, "popfetch does not know "+strings.Join(unknown, ", "))
+	}
+	if len(usable) == 0 {
+		parts = append(parts, "popfetch knows "+strings.Join(pop3.Methods(), ", ")+"; the server may offer more over TLS, or after a change in the settings of the mailbox")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// mechanismNeeds names a SASL mechanism that popfetch does not know, and what it
+// needs in place of a password.
+func mechanismNeeds(mechanism string) string {
+	switch mechanism {
+	case "XOAUTH2", "OAUTHBEARER":
+		return mechanism + " (needs an OAuth 2.0 token)"
+	case "GSSAPI", "GS2-KRB5":
+		return mechanism + " (needs Kerberos)"
+	case "EXTERNAL":
+		return mechanism + " (needs a client certificate)"
+	}
+	return mechanism
+}
+
 func networkHint(err error) string {
 	var dns *net.DNSError
+	var connect *connectError
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "the host name in server does not exist; is it spelled correctly?"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there; " + portHint
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "the server did not answer within timeout; if it sends no greeting, the port may expect TLS at once, as 995 does: tls = \"implicit\""
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return ""
+	case errors.As(err, &connect) && connect.tls != config.TLSImplicit:
+		return `the server did not answer within timeout; the port may expect TLS at once, as 995 does: tls = "implicit"`
 	}
-	return ""
+	return "the server did not answer within timeout"
 }
 
-// fileHint explains errors of files and directories, such as a full disk. That one is
-// missing its error says clearly enough.
+// fileHint explains errors of files and directories, such as a full disk. An
+// error about a missing file needs no explanation.
 func fileHint(err error) string {
 	if errors.Is(err, fs.ErrNotExist) || !errors.As(err, new(*fs.PathError)) && !errors.As(err, new(*os.LinkError)) {
 		return ""

@@ -2,16 +2,11 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -25,18 +20,18 @@ import (
 	"popfetch/internal/secret"
 )
 
-// door opens the maildrop of one account. It is used by one poll at a time and
-// keeps between them what makes the next one cheaper.
+// door connects to the server of one account and logs in. One poll uses it at a
+// time. It keeps TLS sessions, so that the next connection is made faster.
 type door struct {
-	account  *config.Account
-	log      *slog.Logger
-	secret   *secret.Source         // of the account's password
-	sessions tls.ClientSessionCache // RFC 8446 section 2.2
-	method   string                 // of the last login
-	see      func(*pop3.Client)     // is shown the connection before the login, may be nil
+	account   *config.Account
+	log       *slog.Logger
+	secret    *secret.Source         // of the account's password
+	sessions  tls.ClientSessionCache // RFC 8446 section 2.2
+	method    string                 // of the last login
+	connected func(*pop3.Client)     // is called before the login, may be nil
 }
 
-// open opens the maildrop for a poll.
+// open is fetch.Account.Open.
 func (d *door) open(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
 	client, err := d.enter(ctx, how)
 	if err != nil {
@@ -55,10 +50,10 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 	}
 	client, err := d.dial(ctx, how.Serial)
 	if err != nil {
-		return nil, err
+		return nil, &connectError{tls: a.TLS, err: err}
 	}
-	if d.see != nil {
-		d.see(client)
+	if d.connected != nil {
+		d.connected(client)
 	}
 	d.method, err = client.Login(pop3.Credentials{
 		User: a.User, Password: password, Methods: a.Auth, Expected: how.Expected, Next: how.Next, Patient: how.Patient,
@@ -78,8 +73,19 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 	return client, nil
 }
 
-// secretError gives an error of the look-up of a secret its class: temporary, or
-// a matter of the configuration.
+// connectError is a connection that could not be made or secured.
+type connectError struct {
+	tls config.TLSMode // how it was tried, for the hint
+	err error
+}
+
+func (e *connectError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *connectError) Unwrap() error { return e.err }
+
+// secretError makes an error of looking up a secret an error of the
+// configuration, unless it is temporary.
 func secretError(err error) error {
 	var none *secret.Error
 	if errors.As(err, &none) && !none.Temporary() {
@@ -88,7 +94,8 @@ func secretError(err error) error {
 	return err
 }
 
-// dial connects and secures the connection: AUTHORIZATION state.
+// dial connects and secures the connection. The client is then in state
+// AUTHORIZATION.
 func (d *door) dial(ctx context.Context, serial bool) (*pop3.Client, error) {
 	a := d.account
 	o := &pop3.Options{
@@ -116,8 +123,7 @@ func (d *door) dial(ctx context.Context, serial bool) (*pop3.Client, error) {
 
 // asciiHost is the name that DNS and TLS use for a host (RFC 5891).
 func asciiHost(host string) (string, error) {
-	// Names with a "_" and addresses with a zone are no host names to IDNA, and
-	// are in use.
+	// IDNA refuses names with a "_" and addresses with a zone, which are in use.
 	if strings.IndexFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) < 0 {
 		return host, nil
 	}
@@ -128,67 +134,7 @@ func asciiHost(host string) (string, error) {
 	return ascii, nil
 }
 
-// settingError is a setting that cannot be put to use: the file that it names is
-// missing, or holds something else.
-type settingError struct {
-	key string
-	err error
-}
-
-func (e *settingError) Error() string { return e.key + ": " + e.err.Error() }
-
-func (e *settingError) Unwrap() error { return e.err }
-
-// tls says whom to trust.
-func (d *door) tls(host string) (*tls.Config, error) {
-	a := d.account
-	if d.sessions == nil {
-		d.sessions = tls.NewLRUClientSessionCache(4)
-	}
-	c := &tls.Config{
-		ServerName:         host,
-		MinVersion:         uint16(a.TLSMinVersion),
-		ClientSessionCache: d.sessions,
-	}
-	if a.TLSServerName != "" {
-		c.ServerName = a.TLSServerName
-	}
-	if a.TLSCAFile != "" {
-		pem, err := os.ReadFile(a.TLSCAFile)
-		if err != nil {
-			return nil, &settingError{"tls_ca_file", err}
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &settingError{"tls_ca_file", fmt.Errorf("%s: holds no PEM certificate", a.TLSCAFile)}
-		}
-	}
-	if a.TLSClientCert != "" {
-		pair, err := tls.LoadX509KeyPair(a.TLSClientCert, a.TLSClientKey)
-		if err != nil {
-			return nil, &settingError{"tls_client_cert, tls_client_key", err}
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	if len(a.TLSFingerprints) > 0 {
-		// The pin stands in for the chain and the name. VerifyConnection is
-		// called for resumed sessions too.
-		c.InsecureSkipVerify = true
-		c.VerifyConnection = func(s tls.ConnectionState) error { return pinned(s, a.TLSFingerprints) }
-	}
-	return c, nil
-}
-
-// pinned says whether the server's own certificate is one of those pinned.
-func pinned(s tls.ConnectionState, pins []config.Fingerprint) error {
-	sum := sha256.Sum256(s.PeerCertificates[0].Raw)
-	if slices.Contains(pins, config.Fingerprint(sum)) {
-		return nil
-	}
-	return fmt.Errorf("the server's certificate has the fingerprint %s, which tls_fingerprint does not name", hex.EncodeToString(sum[:]))
-}
-
-// dialer returns how to reach the server, nil for the usual way.
+// dialer returns the function that connects to the server of a.
 func dialer(a *config.Account) (func(ctx context.Context, network, addr string) (net.Conn, error), error) {
 	direct := &net.Dialer{Timeout: 30 * time.Second}
 	if a.SourceAddress.IsValid() {
@@ -203,7 +149,7 @@ func dialer(a *config.Account) (func(ctx context.Context, network, addr string) 
 	}
 	through, ok := d.(proxy.ContextDialer)
 	if !ok {
-		return nil, errors.New("proxy: this kind of proxy cannot be interrupted")
+		return nil, errors.New("proxy: a connection through this kind of proxy cannot be interrupted")
 	}
 	return through.DialContext, nil
 }
