@@ -28,7 +28,7 @@ type Bolt struct {
 	id       string
 	readOnly bool
 	lock     *lock
-	file     *os.File  // what bbolt has opened
+	file     *os.File  // the one that bbolt uses
 	db       *bbolt.DB // nil where there is no file
 	used     usage     // of the file, as Open has found it
 
@@ -39,12 +39,12 @@ type Bolt struct {
 	settled   bool       // what was in the file at Open is durable; guarded by writer
 	snapshots sync.Mutex // held while a snapshot is made
 
-	mu        sync.Mutex
+	mu        sync.Mutex // guards the fields below
 	queue     []*pending // changes that wait for the next transaction
-	failed    error      // why the store cannot be used any more
+	failed    error      // why the store cannot be used any more, nil while it can
 	abandoned bool       // bbolt has panicked: its locks may be held for ever
 	closed    bool
-	calls     sync.WaitGroup
+	calls     sync.WaitGroup // those that are running
 }
 
 var (
@@ -90,9 +90,9 @@ func (s *Bolt) open(wait time.Duration) error {
 	}
 	switch {
 	case errors.Is(err, ErrDamaged) || errors.Is(err, ErrVersion):
-		return err // says all
+		return err // it names the file already
 	case errors.Is(err, berrors.ErrTimeout):
-		err = ErrLocked // by another program that knows bbolt
+		err = ErrLocked // by another program that uses bbolt
 	}
 	return fmt.Errorf("state file %s: open: %w", s.path, err)
 }
@@ -117,10 +117,10 @@ func (s *Bolt) openChecked() (*os.File, error) {
 	return nil, damaged(s.path, err.Error())
 }
 
-// openBolt lets bbolt use a file that is open already. bbolt closes it.
+// openBolt has bbolt use a file that is open already. bbolt closes it.
 func openBolt(f *os.File, wait time.Duration, readOnly bool) (*bbolt.DB, error) {
 	return bbolt.Open(f.Name(), 0o600, &bbolt.Options{
-		Timeout:      max(wait, time.Millisecond), // 0 would be for ever
+		Timeout:      max(wait, time.Millisecond), // 0 would mean for ever
 		FreelistType: bbolt.FreelistMapType,
 		NoStatistics: true,
 		ReadOnly:     readOnly,
@@ -128,11 +128,11 @@ func openBolt(f *os.File, wait time.Duration, readOnly bool) (*bbolt.DB, error) 
 	})
 }
 
-// abandon gives up a file that bbolt still has mapped. Its bbolt.DB cannot be
-// closed after a panic, since the panic may have left its locks held; the
-// mapping stays until the process ends. A mapping keeps an flock alive though
-// the descriptor is closed, so the flock is ended by name: otherwise a second
-// Open in this process could never succeed.
+// abandon closes a file that bbolt still has mapped. After a panic its bbolt.DB cannot
+// be closed, because the panic may have left its locks held; the mapping stays until
+// the process ends. A mapping keeps an flock alive although the descriptor is closed,
+// so abandon ends the flock explicitly: otherwise a second Open in this process could
+// never succeed.
 func abandon(f *os.File) {
 	_ = flock(f, syscall.LOCK_UN)
 	f.Close()
@@ -172,8 +172,8 @@ func (s *Bolt) closeFile() (err error) {
 	return err
 }
 
-// enter begins a call, unless the store is closed or has failed. A call that
-// has begun ends with s.calls.Done.
+// enter begins a call, unless the store is closed or has failed. The caller ends it
+// with s.calls.Done.
 func (s *Bolt) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,8 +187,8 @@ func (s *Bolt) enter() error {
 	return nil
 }
 
-// guard calls fn under the guard. A store that is found damaged is of no more
-// use: nothing is read on its word or written to it any more.
+// guard calls fn under guard, see there. A store that turns out to be damaged fails:
+// nothing is read from it or written to it any more.
 func (s *Bolt) guard(fn func() error) error {
 	panicked, err := guard(s.path, fn)
 	if errors.Is(err, ErrDamaged) {
@@ -207,7 +207,7 @@ func (s *Bolt) fail(err error, abandon bool) {
 	s.abandoned = s.abandoned || abandon
 }
 
-// view calls fn in a read transaction, under the guard.
+// view calls fn in a read transaction, under guard.
 func (s *Bolt) view(fn func(*bbolt.Tx) error) error {
 	return s.guard(func() error { return s.db.View(fn) })
 }

@@ -9,11 +9,10 @@ import (
 	"os"
 )
 
-// The parts of bbolt's file format, version 2, that are checked before bbolt
-// sees the file: it believes what it reads, and a page that makes no sense ends
-// in a panic on whatever goroutine it is met, in an endless recursion, or, where
-// the list of free pages is wrong, in a write over pages in use. Numbers are in
-// the byte order of the machine.
+// The parts of bbolt's file format, version 2, that are checked before bbolt opens the
+// file. bbolt trusts what it reads: an invalid page ends in a panic on any of its
+// goroutines, in an endless recursion, or, if the list of free pages is wrong, in a
+// write over pages that are in use. Numbers are in the byte order of the machine.
 const (
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
@@ -26,29 +25,29 @@ const (
 	maxPageSize = 16 << 20
 )
 
-// boltMeta is what a meta page says.
+// boltMeta is the content of a meta page.
 type boltMeta struct {
-	pageSize int64
+	pageSize int64  // octets
 	root     uint64 // page of the root bucket
 	freelist uint64 // page of the list of free pages
-	pages    uint64 // pages in use or free; what lies beyond is not used yet
-	txid     uint64 // the meta page with the greater one counts
+	pages    uint64 // pages in use or free; those beyond are not used yet
+	txid     uint64 // number of the commit; the meta page with the greater one counts
 }
 
-// usage says what the pages of a file are used for.
+// usage is how much of a file is in use.
 type usage struct {
 	size  int64  // of the file in octets
 	pages uint64 // in use or free; the file may have room for more behind them
-	free  uint64
-	page  int64 // octets of a page
+	free  uint64 // pages
+	page  int64  // octets of a page
 }
 
 // share returns the share of the free pages, from 0 to 1.
 func (u usage) share() float64 { return float64(u.free) / float64(max(u.pages, 1)) }
 
-// checkFile says whether a file is a whole bbolt file: its meta pages, every
-// page that can be reached from them, and the list of free pages. What the
-// values are is not looked at. It reads, and never maps.
+// checkFile returns why a file is not a whole bbolt file. It checks the meta pages, every
+// page that can be reached from them, and the list of free pages, but not the values
+// in them. It reads the file and never maps it.
 func checkFile(f *os.File) (usage, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -66,17 +65,17 @@ func checkFile(f *os.File) (usage, error) {
 	case m.pages < 4 || m.pages > uint64(size/m.pageSize):
 		return usage{}, fmt.Errorf("it has %d octets where %d pages of %d octets were written", size, m.pages, m.pageSize)
 	case m.freelist == noFreelist:
-		// bbolt would look for the free pages on a goroutine of its own.
+		// bbolt would search for the free pages on a goroutine of its own.
 		return usage{}, errors.New("it has no list of free pages")
 	}
-	w := &walker{file: f, meta: m, used: make([]uint64, m.pages/64+1)}
+	w := &walker{file: f, meta: m, reached: make([]uint64, m.pages/64+1)}
 	err = w.walk()
 	return usage{size: size, pages: m.pages, free: w.free, page: m.pageSize}, err
 }
 
-// findMeta returns the meta page that counts. One of the two may be broken: it
-// is written last in a commit, and a power cut can tear it. The other one holds
-// the commit before it, whose pages are all still there.
+// findMeta returns the meta page that counts. One of the two may be broken: a commit
+// writes its meta page last, and a power cut can tear it. The other one is of the
+// commit before, whose pages are all still there.
 func findMeta(r io.ReaderAt, size int64) (boltMeta, error) {
 	m0, err0 := readMetaPage(r, 0)
 	if errors.Is(err0, ErrVersion) {
@@ -88,7 +87,7 @@ func findMeta(r io.ReaderAt, size int64) (boltMeta, error) {
 		}
 		return m0, nil
 	}
-	// The page size is in the meta page, and the second meta page is one page on.
+	// The page size stands in the meta page, and the second meta page is one page on.
 	for at := int64(minPageSize); at <= maxPageSize && at < size; at *= 2 {
 		if m1, err := readMetaPage(r, at); err == nil && m1.pageSize == at {
 			return m1, nil
@@ -120,7 +119,7 @@ func readMetaPage(r io.ReaderAt, at int64) (boltMeta, error) {
 	case v < boltVersion:
 		return meta, fmt.Errorf("is of bbolt format %d", v)
 	case meta.pageSize < minPageSize || meta.pageSize > maxPageSize || meta.pageSize&(meta.pageSize-1) != 0:
-		return meta, fmt.Errorf("says a page has %d octets", meta.pageSize)
+		return meta, fmt.Errorf("gives %d octets as the size of a page", meta.pageSize)
 	}
 	return meta, nil
 }

@@ -79,13 +79,13 @@ func mustKey(t testing.TB, p page, i int) []byte {
 func TestCheckFindsEach(t *testing.T) {
 	put16, put32, put64 := binary.NativeEndian.PutUint16, binary.NativeEndian.PutUint32, binary.NativeEndian.PutUint64
 	for words, damage := range map[string]func(d []byte, l layout){
-		"says that it is page":       func(d []byte, l layout) { put64(l.page(d, l.leaf).data, l.leaf+1) },
+		"has the number of page":     func(d []byte, l layout) { put64(l.page(d, l.leaf).data, l.leaf+1) },
 		"neither leaf nor branch":    func(d []byte, l layout) { put16(l.page(d, l.leaf).data[8:], 3) },
 		"branch without elements":    func(d []byte, l layout) { put16(l.page(d, l.branch).data[10:], 0) },
 		"more elements than":         func(d []byte, l layout) { put16(l.page(d, l.leaf).data[10:], 0xFFFF) },
 		"element outside of it":      func(d []byte, l layout) { put32(l.page(d, l.leaf).element(1)[12:], 1<<31) },
 		"an empty key":               func(d []byte, l layout) { put32(l.page(d, l.leaf).element(1)[8:], 0) },
-		"unknown kind":               func(d []byte, l layout) { put32(l.page(d, l.leaf).element(1), 2) },
+		"of the unknown kind":        func(d []byte, l layout) { put32(l.page(d, l.leaf).element(1), 2) },
 		"is not the list":            func(d []byte, l layout) { put16(l.page(d, l.list).data[8:], leafPage) },
 		"list of free pages is out":  func(d []byte, l layout) { copy(l.page(d, l.list).data[16:24], l.page(d, l.list).data[24:32]) },
 		"list of free pages is long": func(d []byte, l layout) { put16(l.page(d, l.list).data[10:], 60_000) },

@@ -4,10 +4,10 @@ package state
 
 import "go.etcd.io/bbolt"
 
-// forgetCache does nothing: there is no way to ask for it here.
+// forgetCache does nothing here.
 func forgetCache(string) {}
 
-// mapping does nothing: there is no way to ask for it here.
+// mapping does nothing here.
 type mapping struct{}
 
 func (*Bolt) mapping(*bbolt.Tx) mapping { return mapping{} }

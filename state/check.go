@@ -50,7 +50,7 @@ func (f File) Check() (r Report, err error) {
 	return r, nil
 }
 
-// count reads everything and counts it. The tallies tell whether anything is
+// count reads all of the store and counts it. The tallies show whether anything is
 // missing.
 func (s *Bolt) count() (Report, error) {
 	r := Report{ID: s.id, Octets: s.used.size, Free: s.used.share()}

@@ -20,10 +20,10 @@ type pending struct {
 	err    error
 }
 
-// commit makes a change durable. Changes that come while a transaction is
-// written wait, and the first of them takes all into the next one: alone, a
-// change pays no delay, and many share their syncs. (bbolt's own Batch waits for
-// a fixed time, and commits on a goroutine where no guard can be put.)
+// commit makes a change durable. While one transaction is written, other changes wait,
+// and the first of them takes all of them into the next one. So a single change has no
+// delay, and many share their syncs. (bbolt's own Batch waits for a fixed time, and
+// commits on a goroutine that guard cannot reach.)
 func (s *Bolt) commit(m *maildrop, c Change) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -61,8 +61,8 @@ func (s *Bolt) commit(m *maildrop, c Change) error {
 	return err
 }
 
-// write makes a group of changes durable in one transaction. Whatever has gone
-// wrong, what the disk holds is not known: the store has failed.
+// write makes a group of changes durable in one transaction. After any error it is not
+// known what the disk holds, so the store has failed.
 func (s *Bolt) write(group []*pending) error {
 	err := s.guard(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
@@ -89,10 +89,10 @@ func (s *Bolt) write(group []*pending) error {
 	return err
 }
 
-// settle makes durable, once, what was in the file when it was opened. A process
-// that was killed between the write of a commit and its sync leaves that commit
-// in the page cache, where it looks like any other; who acts on it, and loses it
-// in a power cut, would do the same again.
+// settle makes durable, once, what was in the file when it was opened. A process that
+// was killed between the write of a commit and its sync leaves that commit in the page
+// cache, where it looks like any other. A caller that acted on it and then lost it in a
+// power cut would act on it again.
 func (s *Bolt) settle() error {
 	s.writer.Lock()
 	defer s.writer.Unlock()
@@ -108,7 +108,7 @@ func (s *Bolt) settle() error {
 	return nil
 }
 
-// validate says whether a change can be recorded.
+// validate returns ErrInvalid for a change that cannot be recorded.
 func validate(key string, c Change) error {
 	if err := checkLength("key of a maildrop", key, MaxKey); err != nil {
 		return err
@@ -133,8 +133,8 @@ func checkLength(what, s string, limit int) error {
 	return nil
 }
 
-// apply puts a change into a transaction, each part in order of the ids: pages
-// are found and written in sequence then.
+// apply writes a change in a transaction, each part in the order of the ids, so that
+// pages are found and written one after the other.
 func (m *maildrop) apply(tx *bbolt.Tx, c Change) error {
 	b, err := m.buckets(tx)
 	if err == nil && b == nil {

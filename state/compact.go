@@ -9,20 +9,20 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Compaction is what became of the compaction that Open may begin with. All is
-// zero where there was no need of one.
+// Compaction is the result of the compaction that Open may begin with, the zero value
+// where none was needed.
 type Compaction struct {
 	Before, After int64 // size of the file in octets
-	Err           error // why there was none; the store is as good without it
+	Err           error // why it was not done; the store is as good without it
 }
 
-// Compaction returns what became of the compaction in Open.
+// Compaction returns the result of the compaction in Open.
 func (s *Bolt) Compaction() Compaction { return s.compaction }
 
 // compactFrom is the size from which on Open compacts a file.
 const compactFrom = 8 << 20
 
-// wasteful says whether a file should be compacted.
+// wasteful reports whether Open compacts the file.
 func (u usage) wasteful() bool {
 	return int64(u.pages)*u.page > compactFrom && 2*u.free > u.pages
 }
@@ -48,11 +48,11 @@ func (f File) Compact() (before, after int64, err error) {
 	return c.Before, c.After, c.Err
 }
 
-// compact compacts a file under the lock. With replaced, the new file stands at
-// path, although c.Err may not be nil.
+// compact compacts a file whose lock the caller holds. Where replaced is true the new
+// file stands at path, even if c.Err is not nil.
 func compact(path string) (c Compaction, replaced bool) {
 	fail := func(err error) (Compaction, bool) {
-		if _, ok := errors.AsType[*damage](err); !ok { // it says all
+		if _, ok := errors.AsType[*damage](err); !ok { // which names the file already
 			err = fmt.Errorf("state file %s: compact: %w", path, err)
 		}
 		return Compaction{Err: err}, replaced

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// newName returns a name for a file that is not whole yet. Open removes files
-// with such a name.
+// newName returns a name for a file that is not whole yet. Open removes files that
+// have such a name.
 func newName(path string) string { return path + ".new-" + randomHex() }
 
-// createNew makes a file that is ours alone, whatever the umask.
+// createNew makes a file of mode 0600, whatever the umask.
 func createNew(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -25,8 +25,8 @@ func createNew(path string) (*os.File, error) {
 	return f, nil
 }
 
-// copyFile makes a durable copy of a file. The new name is not durable yet. After
-// an error there is no copy.
+// copyFile makes a copy of a file whose content is durable and whose name is not yet.
+// After an error there is no copy.
 func copyFile(to, from string) error {
 	src, err := openPlain(from, os.O_RDONLY)
 	if err != nil {
@@ -47,8 +47,8 @@ func copyFile(to, from string) error {
 	return nil
 }
 
-// openCopy opens a file that no other process uses, and reads all of it. The
-// caller closes it with closeFile.
+// openCopy opens a file that no other popfetch uses, because it is a copy of our own or
+// the caller holds the lock, and reads all of it. The caller closes it with closeFile.
 func openCopy(path string) (*Bolt, Report, error) {
 	c := &Bolt{path: path, readOnly: true}
 	if err := c.open(time.Second); err != nil {
@@ -61,7 +61,7 @@ func openCopy(path string) (*Bolt, Report, error) {
 	return c, r, nil
 }
 
-// verifyCopy says why a new file is not a whole copy of the store with an id.
+// verifyCopy returns why a new file is not a whole copy of the store with an id.
 func verifyCopy(path, id string) error {
 	c, _, err := openCopy(path)
 	if err != nil {
@@ -73,13 +73,12 @@ func verifyCopy(path, id string) error {
 	return errors.Join(err, c.closeFile())
 }
 
-// replace puts temp, which is durable, in the place of path, and makes that
-// durable. With replaced, temp stands at path, although err may not be nil.
+// replace renames temp, whose content is durable, to path, and makes that durable. Where
+// replaced is true temp stands at path, even if err is not nil.
 //
-// A process that is killed after the rename must not leave to the next one a
-// name that a power cut would take back, with all that was committed under it
-// since. A file beside it tells the next one to sync the directory first, see
-// removeLeftovers.
+// A process may be killed between the rename and its sync. A power cut would then take
+// the name back, with all that the next process has committed under it. An empty file
+// beside it tells the next process to sync the directory first, see removeLeftovers.
 func replace(temp, path string) (replaced bool, err error) {
 	mark := newName(path)
 	f, err := createNew(mark)

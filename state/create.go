@@ -15,8 +15,8 @@ import (
 	"popfetch/internal/durable"
 )
 
-// createIfMissing makes an empty store at path, durable and whole, where there
-// is nothing. A file that exists is not touched. The caller holds the lock.
+// createIfMissing makes an empty store at path, whole and durable, where there is no
+// file. The caller holds the lock.
 func createIfMissing(path string) error {
 	if err := removeLeftovers(path); err != nil {
 		return err
@@ -25,7 +25,7 @@ func createIfMissing(path string) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	// Where a snapshot is, a store was: it is not begun anew without a word.
+	// A snapshot means that there was a store: its loss must not go unnoticed.
 	if _, err := os.Lstat(path + snapshotSuffix); err == nil {
 		return ErrLost
 	}
@@ -44,10 +44,10 @@ func createIfMissing(path string) error {
 	return moveNew(temp, path)
 }
 
-// removeLeftovers removes what a process has left that was killed while it made
-// a store, a snapshot, or a new file for a store. That may have been after the
-// rename and before its sync, so the directory is synced before anything is
-// built on the file at path. The caller holds the lock.
+// removeLeftovers removes the files of a process that was killed while it made a store,
+// a snapshot, or a new file for a store. It may have been killed between a rename and
+// its sync, so the directory is synced before anything relies on the file at path. The
+// caller holds the lock.
 func removeLeftovers(path string) error {
 	dir, base := filepath.Dir(path), filepath.Base(path)
 	entries, err := os.ReadDir(dir)
@@ -74,7 +74,7 @@ func removeLeftovers(path string) error {
 	return nil
 }
 
-// fill lets write put a store into a new file, syncs the file and closes it.
+// fill has write make a store in a new file, syncs the file and closes it.
 func fill(f *os.File, write func(*bbolt.DB) error) error {
 	_, err := guard(f.Name(), func() error {
 		db, err := openBolt(f, time.Second, false)
@@ -86,16 +86,16 @@ func fill(f *os.File, write func(*bbolt.DB) error) error {
 	return err
 }
 
-// moveNew renames temp to path, unless something stands there, and makes that
-// durable. A hard link cannot replace anything; the old name stays until the sync,
-// for the same reason as the mark of replace.
+// moveNew renames temp to path, unless a file stands there, and makes that durable. It
+// makes a hard link first, which cannot replace a file; the old name stays until the
+// sync, for the same reason as the mark in replace.
 func moveNew(temp, path string) error {
 	switch err := os.Link(temp, path); {
 	case errors.Is(err, fs.ErrExist):
 		return errors.Join(err, os.Remove(temp))
 	case err != nil:
-		// Not every file system has hard links. We hold the lock and have seen
-		// that nothing is there.
+		// Not every file system has hard links. The caller holds the lock and has seen
+		// that no file is there.
 		_, err := replace(temp, path)
 		return err
 	}

@@ -6,12 +6,13 @@ import (
 	"runtime/debug"
 )
 
-// guard calls fn, which reads the mapped state file through bbolt, and turns a
-// panic or a memory fault in it into ErrDamaged. bbolt panics on pages that make
-// no sense; a mapped page beyond the end of the file, or one that the disk
-// cannot read, is a memory fault, which would end the process.
+// guard calls fn, which reads the mapped state file through bbolt, and turns a panic or
+// a memory fault in it into ErrDamaged. bbolt panics on an invalid page. A mapped page
+// beyond the end of the file, or one that the disk cannot read, is a memory fault, which
+// would end the process.
 //
-// Nothing but our own code and bbolt may run in fn, on this goroutine.
+// Only the code of this package and bbolt may run in fn, on this goroutine: a panic of
+// any other code would pass for damage.
 func guard(path string, fn func() error) (panicked bool, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -22,8 +23,8 @@ func guard(path string, fn func() error) (panicked bool, err error) {
 	return false, fn()
 }
 
-// damage is an ErrDamaged. It says what is wrong with the file and what its
-// owner can do.
+// damage is an ErrDamaged that tells what is wrong with the file and what its owner can
+// do.
 type damage struct{ path, what string }
 
 func damaged(path, what string) error {
@@ -34,15 +35,15 @@ func damaged(path, what string) error {
 }
 
 func (d *damage) Error() string {
-	return fmt.Sprintf("%s: %v: %s; it is kept as it is; see popfetch state --help:"+
-		" `popfetch state restore` puts the daily snapshot in its place; without one, move it away,"+
-		" and `popfetch state rebuild` makes it anew from the mail that is there", d.path, ErrDamaged, d.what)
+	return fmt.Sprintf("%s: %v: %s; it was not changed;"+
+		" `popfetch state restore` puts the daily snapshot in its place; if there is none, move the file away,"+
+		" and `popfetch state rebuild` learns from the Maildirs what was delivered", d.path, ErrDamaged, d.what)
 }
 
 func (d *damage) Unwrap() error { return ErrDamaged }
 
-// ofCopy takes the advice out of the error of a copy of the state file, for
-// which it would be wrong.
+// ofCopy removes the advice from the error of a copy of the state file, for which it
+// would be wrong.
 func ofCopy(err error) error {
 	if d, ok := errors.AsType[*damage](err); ok {
 		return fmt.Errorf("%s: %w: %s", d.path, ErrDamaged, d.what)

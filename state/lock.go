@@ -14,14 +14,14 @@ import (
 // lockPoll is the time between two attempts to get a lock that is held.
 const lockPoll = 20 * time.Millisecond
 
-// lock is an flock on a file of its own. The state file itself would not do:
-// it is made by a rename, and a lock belongs to the file and not to its name.
-// The lock file stays where it is for the same reason. The kernel ends an flock
-// with its process, so a lock cannot outlive a kill -9.
+// lock is an flock on a file beside the state file, which is never removed. The state
+// file itself would not do: a rename puts it in its place, and a lock belongs to the
+// file and not to its name. The kernel ends an flock with its process, so a lock cannot
+// outlive a kill -9.
 type lock struct{ file *os.File }
 
-// acquire locks the file at path, which is made if need be. It tries for the
-// time of wait, at least once, and returns ErrLocked after that.
+// acquire locks the file at path, and makes it where there is none. It tries once, then
+// again until wait is over, and returns ErrLocked after that.
 func acquire(path string, wait time.Duration) (*lock, error) {
 	f, err := openPlain(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
@@ -44,7 +44,7 @@ func acquire(path string, wait time.Duration) (*lock, error) {
 		}
 		time.Sleep(min(left, lockPoll))
 	}
-	// The number is for people only; nothing depends on it.
+	// The number is for error messages; nothing depends on it.
 	l := &lock{file: f}
 	l.note(strconv.Itoa(os.Getpid()) + "\n")
 	return l, nil
@@ -56,15 +56,15 @@ func (l *lock) release() error {
 	return l.file.Close()
 }
 
-// note replaces the text in the lock file. It may fail, on a full disk for
-// example: the lock is as good without it.
+// note replaces the text in the lock file. It may fail, for example on a full disk; the
+// lock is as good without it.
 func (l *lock) note(text string) {
 	if l.file.Truncate(0) == nil {
 		_, _ = l.file.WriteAt([]byte(text), 0)
 	}
 }
 
-// holder returns " (process N)" where the lock file says who holds it.
+// holder returns " (process N)" where the lock file names its holder, "" elsewhere.
 func holder(f *os.File) string {
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, 32))
 	if err != nil {
@@ -77,7 +77,7 @@ func holder(f *os.File) string {
 	return fmt.Sprintf(" (process %d)", pid)
 }
 
-// flock calls flock(2), again where a signal has cut it short.
+// flock calls flock(2), and again where a signal has interrupted it.
 func flock(f *os.File, how int) error {
 	for {
 		err := syscall.Flock(int(f.Fd()), how)

@@ -15,17 +15,17 @@ type maildrop struct {
 	key   string
 }
 
-// buckets are those of one maildrop in a transaction.
+// buckets are those of one maildrop in a transaction, with their tallies.
 type buckets struct {
 	drop, ids, intents     *bbolt.Bucket
 	idsTally, intentsTally tally
 }
 
-// buckets returns nil where nothing is known of the maildrop.
+// buckets returns the buckets of the maildrop, nil where it is unknown.
 func (m *maildrop) buckets(tx *bbolt.Tx) (*buckets, error) {
 	drop := tx.Bucket([]byte(maildropsName)).Bucket([]byte(m.key))
 	if drop == nil {
-		// Never seen, or lost: only the tally of the names can tell.
+		// Unknown, or lost: keys compares the names with their tally.
 		_, err := m.store.keys(tx)
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (m *maildrop) damaged(what string) error {
 	return damaged(m.store.path, fmt.Sprintf("maildrop %.80q: %s", m.key, what))
 }
 
-// unreadable says that the value of an id cannot be decoded.
+// unreadable is the error for the value of an id that cannot be decoded.
 func (m *maildrop) unreadable(what string, id []byte, err error) error {
 	if errors.Is(err, ErrVersion) {
 		return fmt.Errorf("%s: maildrop %q: %s of %q: %w", m.store.path, m.key, what, id, err)
@@ -73,8 +73,8 @@ func (m *maildrop) Scan(fn func(known iter.Seq2[[]byte, Record]) error) error {
 		tx *bbolt.Tx
 		b  *buckets
 	)
-	// fn is not ours: it must not run under the guard, which would take a
-	// panic of it for damage. So the transaction is opened by hand.
+	// fn must not run under guard, which would take a panic of it for damage. So
+	// the transaction is not that of view.
 	err := s.guard(func() (err error) {
 		if tx, err = s.db.Begin(false); err == nil {
 			b, err = m.buckets(tx)
@@ -114,18 +114,16 @@ type records struct {
 	err    error // why the sequence ended early
 }
 
-// A scan reads so many records at a time, and after so many of these parts gives
-// the pages back that it has touched.
 const (
-	scanPart    = 256
-	forgetEvery = 4
+	scanPart    = 256 // records that a Scan reads ahead
+	forgetEvery = 4   // parts after which it frees the pages that it has read
 )
 
-// part is some records in the order of their ids. Its memory is used for the next
-// one too.
+// part is the records that a Scan has read ahead. Its memory is used again for the next
+// part.
 type part struct {
 	ids  []byte // one behind the other
-	ends []int  // of each id in ids
+	ends []int  // end of each id in ids
 	recs []Record
 }
 
@@ -134,8 +132,8 @@ func (p *part) add(id []byte, r Record) {
 	p.ends, p.recs = append(p.ends, len(p.ids)), append(p.recs, r)
 }
 
-// all is the sequence that Scan hands out. It reads ahead a little, so that it
-// is not under the guard while the consumer's code runs.
+// all is the sequence that Scan passes to its caller. It reads ahead, so that the
+// caller's code does not run under guard.
 func (r *records) all(yield func([]byte, Record) bool) {
 	if r.over || r.err != nil {
 		return
@@ -257,7 +255,7 @@ func (m *maildrop) Facts() (facts Facts, err error) {
 			err = json.Unmarshal(text, &facts)
 		}
 		if err != nil {
-			return m.damaged("what was noted of the server " + err.Error())
+			return m.damaged("the facts of the server: " + err.Error())
 		}
 		return nil
 	})

@@ -86,7 +86,7 @@ func (s *Bolt) dropsTally(tx *bbolt.Tx) (tally, error) {
 	return t, nil
 }
 
-// keys returns the names of all maildrops, having checked that none is missing.
+// keys returns the names of all maildrops, and checks that none is missing.
 func (s *Bolt) keys(tx *bbolt.Tx) ([]string, error) {
 	want, err := s.dropsTally(tx)
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 	"popfetch/internal/durable"
 )
 
-// openPlain opens a regular file that only its owner can change, and nothing
-// else: no symbolic link, FIFO, device or directory. With O_CREATE it makes the
-// file with mode 0600, whatever the umask.
+// openPlain opens a regular file that only its owner can change. It refuses a symbolic
+// link, FIFO, device or directory. With O_CREATE it makes the file with mode 0600,
+// whatever the umask.
 //
-// What stands at path may be of anybody's making, so it is looked at before
-// (opening a device can have effects), opened so that it cannot block, and
-// looked at again through the descriptor.
+// Anybody may have put something at path. So openPlain looks at it first, because opening
+// a device can have effects, opens it so that the open cannot block, and looks again
+// through the descriptor.
 func openPlain(path string, flag int) (*os.File, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -48,14 +48,14 @@ func openPlain(path string, flag int) (*os.File, error) {
 
 func checkPlain(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("open %s: it is %s, and has to be a regular file", path, kind(info.Mode()))
+		return fmt.Errorf("open %s: it is %s, not a regular file", path, kind(info.Mode()))
 	}
 	if perm := info.Mode().Perm(); perm&0o022 != 0 {
-		return fmt.Errorf("open %s: others can change it (mode %#o); see that it is yours, then: chmod 600 %s", path, perm, path)
+		return fmt.Errorf("open %s: others can change it (mode %#o); check that nobody has, then: chmod 600 %s", path, perm, path)
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		if me := os.Geteuid(); int(st.Uid) != me && st.Uid != 0 {
-			return fmt.Errorf("open %s: it belongs to user %d, and popfetch runs as user %d", path, st.Uid, me)
+			return fmt.Errorf("open %s: it belongs to user %d, but popfetch runs as user %d", path, st.Uid, me)
 		}
 	}
 	return nil
@@ -103,7 +103,7 @@ func checkDir(dir string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("open %s: it is not a directory", dir)
 	}
-	// In a sticky directory nobody can replace the files of another.
+	// In a sticky directory nobody can replace the files of another user.
 	if info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
 		return fmt.Errorf("open %s: anybody can replace files in it (mode %#o); try: chmod o-w %s", dir, info.Mode().Perm(), dir)
 	}

@@ -8,16 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPlace refuses a directory on a network file system. A store there is in
-// danger from other hosts and from this one: an flock may hold on this host only
-// (NFS, SMB) or not at all (9P), and what a write puts into the file may not show
-// in the memory map of it, which bbolt reads by (AFS, Coda, 9P without a cache).
+// checkPlace refuses a directory on a network file system. There an flock may hold on
+// this host only (NFS, SMB) or not at all (9P), and a write to the file may not show in
+// its memory map, through which bbolt reads (AFS, Coda, 9P without a cache). There is no
+// way to override this.
 //
-// The file systems of clusters (Ceph, GFS2, OCFS2, Lustre) keep both promises.
-// FUSE is allowed, though sshfs is behind it like encrypted homes are: on one
-// host the kernel itself keeps its locks and its page cache, and where a map
-// cannot be had, the open fails. Two hosts must not share a store through it.
-// There is no way to override this.
+// The file systems of clusters (Ceph, GFS2, OCFS2, Lustre) keep both promises. FUSE is
+// allowed, because encrypted home directories use it, although sshfs does too: on one
+// host the kernel itself keeps the locks and the page cache of FUSE, and where it cannot
+// map a file the open fails. Two hosts must not share a store through it.
 func checkPlace(dir string) error {
 	var st unix.Statfs_t
 	err := unix.Statfs(dir, &st)
@@ -34,8 +33,9 @@ func checkPlace(dir string) error {
 	return nil
 }
 
-// networkName returns the name of a file system that is refused, or "". Its
-// type in statfs(2) is wider than 32 bits, or signed, on some machines only.
+// networkName returns the name of a file system that is refused, or "". On some machines
+// the type in statfs(2) is wider than 32 bits or signed; these 32 bits are the same on
+// all.
 func networkName(fsType uint32) string {
 	switch fsType {
 	case unix.NFS_SUPER_MAGIC:

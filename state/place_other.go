@@ -2,5 +2,5 @@
 
 package state
 
-// checkPlace refuses nothing: what a file system is called differs too much.
+// checkPlace refuses nothing: each system names its file systems differently.
 func checkPlace(string) error { return nil }

@@ -104,9 +104,8 @@ func restore(path, bak string) (r Restored, err error) {
 	return r, err
 }
 
-// keep gives the file at path a second name that stays, and returns it; "" where
-// there is no file. The first name stays too: were it gone for one moment, a
-// crash in it would make the next Open begin with an empty store.
+// keep gives the file at path a second name and returns it, "" where there is no file.
+// The first name stays too: after a crash without it the next Open would find no file.
 func keep(path string) (kept string, err error) {
 	info, err := os.Lstat(path)
 	switch {

@@ -11,23 +11,22 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// snapshotSuffix follows the path of the state file in that of its snapshot.
+// snapshotSuffix is what the path of the snapshot has more than that of the file.
 const snapshotSuffix = ".bak"
 
-// snapshotAge is the age from which on a snapshot is made anew.
+// snapshotAge is the age at which a snapshot is due to be replaced.
 const snapshotAge = 24 * time.Hour
 
-// Snapshot copies the store to PATH.bak, unless the copy that is there was made
-// less than 24 hours before now, or nothing was committed since. Restore brings
-// it back. It may be called as often as one likes, also beside other calls; most
-// calls look at the two files and do nothing else.
+// Snapshot copies the store to PATH.bak, unless the copy that is there was made less than
+// 24 hours before now, or nothing was committed since. File.Restore brings it back. Call
+// it at any time and as often as you like: most calls only look at the two files.
 //
-// The copy is that of one moment. It is written as PATH.bak.new-*, synced, read
-// whole, and renamed: a good snapshot is never replaced by a copy of damage.
-// Commits go on meanwhile, but one that has to enlarge the file waits until it
-// has been copied (not for the sync, nor the reading). After an error the last
-// snapshot and the store are as they were. A snapshot of another store, which
-// had its place at path before, is kept as PATH.bak-ID.
+// The copy shows the store at one moment. It is written as PATH.bak.new-*, synced, read
+// whole, and renamed, so a copy of damage never replaces a good snapshot. Commits go on
+// meanwhile, but one that has to enlarge the file waits until the file is copied (not
+// until the copy is synced and read). After an error the last snapshot and the store are
+// as they were. A snapshot of another store, which stood at PATH before, is kept as
+// PATH.bak-ID.
 func (s *Bolt) Snapshot(now time.Time) (made bool, err error) {
 	if err := s.enter(); err != nil {
 		return false, err
@@ -49,7 +48,7 @@ func (s *Bolt) Snapshot(now time.Time) (made bool, err error) {
 	return made, nil
 }
 
-// snapshotDue says whether it is time for another snapshot.
+// snapshotDue reports whether Snapshot makes a copy now.
 func (s *Bolt) snapshotDue(bak string, now time.Time) (bool, error) {
 	info, err := os.Lstat(bak)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +60,7 @@ func (s *Bolt) snapshotDue(bak string, now time.Time) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	// One from the future was made before the clock was put back.
+	// A snapshot from the future was made before the clock was set back.
 	if age := now.Sub(info.ModTime()); age >= 0 && age < snapshotAge {
 		return false, nil
 	}
@@ -69,9 +68,9 @@ func (s *Bolt) snapshotDue(bak string, now time.Time) (bool, error) {
 	return !same, err
 }
 
-// isCopy says whether nothing was committed since bak was written. Each commit
-// has a number in the meta page. Compaction begins to count anew, so the times
-// of the files have to agree with it.
+// isCopy reports whether nothing was committed since bak was written. The number of the
+// last commit stands in the meta page. Because a compaction begins to count anew, the
+// times of the files have to agree too.
 func (s *Bolt) isCopy(bak string, info fs.FileInfo) (bool, error) {
 	own, err := s.file.Stat()
 	if err != nil {
@@ -110,7 +109,7 @@ func (s *Bolt) makeSnapshot(bak string) error {
 	return syncDir(filepath.Dir(bak))
 }
 
-// copyTo writes what the store holds now to a new file.
+// copyTo writes the store as it is now to a new file.
 func (s *Bolt) copyTo(path string) error {
 	f, err := createNew(path)
 	if err != nil {
@@ -126,8 +125,8 @@ func (s *Bolt) copyTo(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// keepForeign moves the snapshot of another store out of the way. Whoever lost
-// a state file, and began anew without it, may still want it.
+// keepForeign renames the snapshot of another store. A user who lost a state file and
+// began anew without it may still want its snapshot.
 func (s *Bolt) keepForeign(bak string) error {
 	c := &Bolt{path: bak, readOnly: true}
 	switch err := c.open(time.Second); {

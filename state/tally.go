@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// tally counts the values of a bucket and adds up their checksums. A seal tells
-// a value that was changed; the tally tells one that is missing, doubled or old,
-// which is what damage to the pages between the root and a value looks like.
+// tally is the number of values in a bucket and the sum of their checksums. A seal shows
+// that a value was changed. The tally shows that one is missing, repeated or old, which
+// is what damage to the pages between the root and a value looks like.
 type tally struct {
 	count uint64
-	sum   uint64
+	sum   uint64 // modulo 1<<64
 }
 
 func (t *tally) add(value []byte) {
@@ -24,7 +24,7 @@ func (t *tally) remove(value []byte) {
 	t.sum -= uint64(sealOf(value))
 }
 
-// encodeTallies returns the sealed form of tallies under the key they belong to.
+// encodeTallies returns the sealed form of the tallies of a key.
 func encodeTallies(key []byte, ts ...tally) []byte {
 	var b []byte
 	for _, t := range ts {
@@ -34,7 +34,7 @@ func encodeTallies(key []byte, ts ...tally) []byte {
 	return seal(tallyKey(key), b)
 }
 
-// decodeTallies reads into ts what encodeTallies has made.
+// decodeTallies reads the tallies of a key into ts.
 func decodeTallies(key, value []byte, ts ...*tally) error {
 	b, err := unseal(tallyKey(key), value)
 	if err != nil {
@@ -50,5 +50,6 @@ func decodeTallies(key, value []byte, ts ...*tally) error {
 	return nil
 }
 
-// tallyKey keeps the tally of one maildrop from being taken for that of another.
+// tallyKey is what the tallies of a key are sealed under, so that those of one maildrop
+// cannot pass for those of another.
 func tallyKey(key []byte) []byte { return slices.Concat([]byte("tally "), key) }

@@ -22,13 +22,13 @@ const (
 	freelistOverflow = 0xFFFF // count of a list whose first number is its length
 )
 
-// walker visits every page that can be reached, each once.
+// walker visits every page that can be reached, and each only once.
 type walker struct {
-	file io.ReaderAt
-	meta boltMeta
-	used []uint64 // one bit a page
-	free uint64   // pages in the list of free pages
-	bufs [][]byte // of one page each, for load; as many as the tree is deep
+	file    io.ReaderAt
+	meta    boltMeta
+	reached []uint64 // one bit for each page
+	free    uint64   // pages in the list of free pages
+	bufs    [][]byte // of one page each, for load; as many as the tree is deep
 }
 
 func (w *walker) walk() error {
@@ -39,23 +39,23 @@ func (w *walker) walk() error {
 	return w.freelist()
 }
 
-// use marks pages as reached. A page that is reached twice, as in a cycle, or
-// that lies outside the file, is damage.
+// use marks pages as reached. It is an error if one was reached before, as in a cycle, or
+// lies outside the file.
 func (w *walker) use(first, n uint64) error {
 	if first >= w.meta.pages || n > w.meta.pages-first {
 		return fmt.Errorf("page %d is not in the file", first)
 	}
 	for id := first; id < first+n; id++ {
-		if w.used[id/64]&(1<<(id%64)) != 0 {
+		if w.reached[id/64]&(1<<(id%64)) != 0 {
 			return fmt.Errorf("page %d is used twice", id)
 		}
-		w.used[id/64] |= 1 << (id % 64)
+		w.reached[id/64] |= 1 << (id % 64)
 	}
 	return nil
 }
 
-// load reads a page with its overflow pages and marks them. The page is valid
-// until it is given to drop.
+// load reads a page with its overflow pages and marks them. The page is valid until it
+// is passed to release.
 func (w *walker) load(id uint64) (page, error) {
 	if id >= w.meta.pages {
 		return page{}, fmt.Errorf("page %d is not in the file", id)
@@ -65,7 +65,7 @@ func (w *walker) load(id uint64) (page, error) {
 		return p, err
 	}
 	if own := binary.NativeEndian.Uint64(p.data); own != id {
-		return p, fmt.Errorf("page %d says that it is page %d", id, own)
+		return p, fmt.Errorf("page %d has the number of page %d", id, own)
 	}
 	n := uint64(binary.NativeEndian.Uint32(p.data[12:])) + 1
 	if err := w.use(id, n); err != nil || n == 1 {
@@ -73,7 +73,7 @@ func (w *walker) load(id uint64) (page, error) {
 	}
 	whole := make([]byte, int64(n)*w.meta.pageSize)
 	err := w.read(whole[copy(whole, p.data):], id+1)
-	w.drop(p)
+	w.release(p)
 	p.data = whole
 	return p, err
 }
@@ -96,21 +96,21 @@ func (w *walker) buffer() []byte {
 	return b
 }
 
-// drop gives a page back. Its keys are not valid any more.
-func (w *walker) drop(p page) {
+// release makes the memory of a page free for load. Its keys are not valid any more.
+func (w *walker) release(p page) {
 	if int64(len(p.data)) == w.meta.pageSize {
 		w.bufs = append(w.bufs, p.data)
 	}
 }
 
-// subtree checks the page and those below it. All keys have to be at least low
-// and below high; nil is no bound.
+// subtree checks a page and those below it. Every key has to be at least low and less
+// than high; nil is no bound.
 func (w *walker) subtree(id uint64, low, high []byte) error {
 	p, err := w.load(id)
 	if err != nil {
 		return err
 	}
-	defer w.drop(p)
+	defer w.release(p)
 	switch p.flags() {
 	case leafPage:
 		return w.leaf(p, low, high)
@@ -167,7 +167,7 @@ func (w *walker) leaf(p page, low, high []byte) error {
 				return err
 			}
 		default:
-			return fmt.Errorf("page %d has an element of unknown kind %#x", p.id, f)
+			return fmt.Errorf("page %d has an element of the unknown kind %#x", p.id, f)
 		}
 	}
 	return nil
@@ -184,7 +184,7 @@ func (w *walker) bucket(in uint64, value []byte) error {
 	}
 	p := page{id: in, data: value[bucketHeader:]}
 	if len(p.data) < pageHeader || p.flags() != leafPage {
-		return fmt.Errorf("page %d has a bucket that makes no sense", in)
+		return fmt.Errorf("page %d has a bucket that cannot be read", in)
 	}
 	return w.leaf(p, nil, nil)
 }
@@ -220,8 +220,8 @@ func (w *walker) freelist() error {
 	return nil
 }
 
-// page is a page as it stands in the file, with its overflow pages, or the
-// inline page of a small bucket.
+// page is a page of the file with its overflow pages, or the inline page of a small
+// bucket.
 type page struct {
 	id   uint64
 	data []byte
@@ -230,9 +230,9 @@ type page struct {
 func (p page) flags() uint16 { return binary.NativeEndian.Uint16(p.data[8:]) }
 func (p page) count() int    { return int(binary.NativeEndian.Uint16(p.data[10:])) }
 
-// Elements stand behind the header: of a branch pos uint32, key size uint32,
-// page uint64; of a leaf flags, pos, key size and value size, each uint32. pos is
-// counted from the element to its key. The value follows the key.
+// The elements follow the header. In a branch each is pos uint32, key size uint32, page
+// uint64; in a leaf flags, pos, key size and value size, each uint32. pos is the distance
+// from the element to its key in octets. The value follows the key.
 
 func (p page) element(i int) []byte { return p.data[pageHeader+i*elementSize:] }
 
@@ -268,7 +268,7 @@ func (p page) value(i int) ([]byte, error) {
 	return p.cut(i, uint64(pos)+uint64(k), uint64(v))
 }
 
-// cut returns n octets that begin at a distance from element i.
+// cut returns the n octets that begin at a distance of from octets after element i.
 func (p page) cut(i int, from, n uint64) ([]byte, error) {
 	b := p.element(i)
 	if from < uint64((p.count()-i)*elementSize) || from+n > uint64(len(b)) {
