@@ -54,11 +54,12 @@ test: peers fmt vet man
 			echo "TESTS WITH $$($(GO) env GOVERSION)"; \
 			$(GO) test -v -timeout 8m $(PACKAGES) 2>&1; \
 		done; \
-		if command -v "$$($(GO) env CC)" >/dev/null; then \
-			echo "TESTS WITH the race detector"; \
-			CGO_ENABLED=1 $(GO) test -v -race -timeout 8m -skip Crash $(RACE_PACKAGES) 2>&1; \
-		else \
+		packages="$(RACE_PACKAGES)"; \
+		if ! command -v "$$($(GO) env CC)" >/dev/null; then \
 			echo 'LEFT OUT the race detector (there is no C compiler)'; \
+		elif [ -n "$$packages" ]; then \
+			echo 'TESTS WITH the race detector'; \
+			CGO_ENABLED=1 $(GO) test -v -race -timeout 8m -skip Crash $$packages 2>&1; \
 		fi; \
 	} | awk -f contrib/test.awk
 

@@ -7,6 +7,8 @@
 #
 # The exit code is 1 if a package failed or none ran.
 
+function count(n, noun) { return n + 0 " " noun (n == 1 ? "" : "s") }
+
 /^TESTS WITH / { sub(/^TESTS WITH /, ""); print $0 ":"; fflush(); runs[++nruns] = $0; next }
 /^LEFT OUT / { sub(/^LEFT OUT /, ""); left[++nleft] = $0; if (/^the man pages/) noman = 1; next }
 
@@ -29,12 +31,11 @@ END {
 	if (held != "") printf "%s", held
 	print ""
 	for (i = 1; i <= nreasons; i++) {
-		n = skipped[reasons[i]]
-		left[++nleft] = n (n == 1 ? " test" : " tests") " (" reasons[i] ")"
+		left[++nleft] = count(skipped[reasons[i]], "test") " (" reasons[i] ")"
 	}
 	printf "make test checked %s, and ran", noman ? "gofmt and go vet" : "gofmt, go vet and the man pages"
 	for (i = 1; i <= nruns; i++)
-		printf "%s %d tests of %d packages with %s", (i > 1 ? (i == nruns ? " and" : ",") : ""), passed[i], packages[i], runs[i]
+		printf "%s %s of %s with %s", (i > 1 ? (i == nruns ? " and" : ",") : ""), count(passed[i], "test"), count(packages[i], "package"), runs[i]
 	printf "; left out: "
 	for (i = 1; i <= nleft; i++) printf "%s%s", (i > 1 ? "; " : ""), left[i]
 	if (nleft == 0) printf "nothing"
