@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// families returns the groups of keys of which an account sets one at most. One
-// key of an account replaces all keys of its family in [defaults].
+// families returns the groups of keys of which an account sets at most one. A key
+// of an account replaces all keys of its family in [defaults].
 func families() []family {
 	return []family{
 		{[]string{"password", "password_file", "password_command", "credential"}, "both say where the password comes from"},
@@ -23,14 +23,14 @@ type family struct {
 	clash string // the end of a sentence about two of them
 }
 
-// section is [defaults] or an account: its values and where they stand.
+// section is [defaults] or an account, with its place in the file.
 type section struct {
 	Account
 	path []string
-	set  map[string]bool // the keys of the section itself
+	set  map[string]bool // keys that the section itself sets
 }
 
-// defaults reads [defaults] on top of what is built in.
+// defaults reads [defaults] on top of the built-in defaults.
 func (l *loader) defaults(base Account, tree map[string]any) Account {
 	v, ok := tree["defaults"]
 	if !ok {
@@ -47,8 +47,8 @@ func (l *loader) defaults(base Account, tree map[string]any) Account {
 	return s.Account
 }
 
-// account reads [account.NAME] on top of defaults. It returns nil if that is
-// wrong, and has noted why.
+// account reads [account.NAME] on top of defaults. It returns nil if something is
+// wrong, and has noted what.
 func (l *loader) account(name string, v any, defaults Account) *Account {
 	s := section{Account: defaults, path: []string{"account", name}}
 	s.Name = name
@@ -72,7 +72,7 @@ func (l *loader) account(name string, v any, defaults Account) *Account {
 	l.checkClashes(&s)
 	l.checkRequired(&s, table)
 	l.checkServer(&s)
-	if s.TLS == TLSNone { // what [defaults] says of TLS is for the other accounts
+	if s.TLS == TLSNone { // the TLS settings of [defaults] are for the other accounts
 		clearKeys(dst, []string{"tls_ca_file", "tls_fingerprint", "tls_server_name", "tls_client_cert", "tls_client_key"})
 	}
 	s.fill()
@@ -91,7 +91,7 @@ func (f family) any(table map[string]any) bool {
 	return false
 }
 
-// clearKeys sets the fields of some keys to zero.
+// clearKeys zeroes the fields of some keys.
 func clearKeys(dst reflect.Value, keys []string) {
 	for _, f := range fieldsOf(dst.Type()) {
 		for _, k := range keys {
@@ -102,12 +102,12 @@ func clearKeys(dst reflect.Value, keys []string) {
 	}
 }
 
-// fill puts the account's name for the placeholders.
+// fill replaces the placeholder {account} by the name of the account.
 func (s *section) fill() {
 	s.Maildir = fillAccount(s.Maildir, s.Name)
 	s.PasswordFile = fillAccount(s.PasswordFile, s.Name)
 	s.Credential = fillAccount(s.Credential, s.Name)
-	argv := make([]string, len(s.PasswordCommand)) // that of [defaults] is shared
+	argv := make([]string, len(s.PasswordCommand)) // a copy: all accounts share that of [defaults]
 	for i, arg := range s.PasswordCommand {
 		argv[i] = fillAccount(arg, s.Name)
 	}
@@ -116,8 +116,8 @@ func (s *section) fill() {
 	}
 }
 
-// checkName says what is wrong with the name of an account, which becomes a part
-// of paths and is given as an argument.
+// checkName returns what is wrong with the name of an account, "" for nothing. The
+// name becomes a part of paths and is given as an argument.
 func checkName(name string) string {
 	switch {
 	case name == "":
@@ -130,14 +130,14 @@ func checkName(name string) string {
 	for _, r := range name {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
 		if !letter && !strings.ContainsRune("._-+@", r) {
-			return "the name of the account holds " + strconv.QuoteRune(r)
+			return "the name of the account contains " + strconv.QuoteRune(r)
 		}
 	}
 	return ""
 }
 
-// checkRequired notes what an account cannot do without. A key that stands in
-// table and is wrong has been noted already.
+// checkRequired notes which required keys are missing. A key that is in table but
+// invalid has been noted already.
 func (l *loader) checkRequired(s *section, table map[string]any) {
 	missing := func(key, hint string) {
 		if _, ok := table[key]; !ok {
@@ -154,12 +154,12 @@ func (l *loader) checkRequired(s *section, table map[string]any) {
 		missing("maildir", `a destination is needed: for example maildir = "~/Mail/{account}", or mda = ["program", "argument"]`)
 	}
 	if c := s.Credential; strings.Contains(c, "/") || c == "." || c == ".." {
-		l.add(append(s.path, "credential"), quote(c)+" is not a file name", "the name that LoadCredential= of the unit gives it")
+		l.add(append(s.path, "credential"), quote(c)+" is not a file name", "write the name that LoadCredential= of the unit gives it")
 	}
 }
 
-// checkClashes notes the keys of a section that exclude each other. Only keys of
-// the section itself count: it may override what [defaults] says.
+// checkClashes notes keys of a section that exclude each other. Only keys that the
+// section itself sets count: it may override those of [defaults].
 func (l *loader) checkClashes(s *section) {
 	at := func(key string) []string { return append(s.path[:len(s.path):len(s.path)], key) }
 	for _, f := range families() {
@@ -177,12 +177,12 @@ func (l *loader) checkClashes(s *section) {
 	if s.TLS == TLSNone {
 		for _, f := range fieldsOf(reflect.TypeFor[Account]()) {
 			if strings.HasPrefix(f.name, "tls_") && s.set[f.name] {
-				l.add(at(f.name), fmt.Sprintf(`%s is of no use with tls = "none"`, f.name), "keep one of them")
+				l.add(at(f.name), fmt.Sprintf(`%s has no effect with tls = "none"`, f.name), "keep one of them")
 			}
 		}
 	}
-	if s.set["mda_timeout"] && s.set["maildir"] && s.Name != "" { // in [defaults] it may be for others
-		l.add(at("mda_timeout"), "mda_timeout is of no use with maildir, it is for mda", "leave it out")
+	if s.set["mda_timeout"] && s.set["maildir"] && s.Name != "" { // in [defaults] it may be for other accounts
+		l.add(at("mda_timeout"), "mda_timeout has no effect with maildir, only with mda", "leave it out")
 	}
 	cert, key := s.TLSClientCert != "", s.TLSClientKey != ""
 	switch {
@@ -193,22 +193,32 @@ func (l *loader) checkClashes(s *section) {
 	}
 }
 
-// checkTwins notes accounts that mean the same maildrop: what was delivered is
-// remembered by user and host, and they would take each other's messages.
+// checkTwins notes accounts that share user and host. What was delivered is
+// recorded under these two, so that each would take the other's messages for its
+// own. The port is not part of the record: servers move to another one.
 func (l *loader) checkTwins(accounts []*Account) {
-	first := map[[2]string]string{}
+	first := map[[2]string]*Account{}
 	for _, a := range accounts {
 		key := [2]string{a.User, a.Host}
-		if name, ok := first[key]; ok {
-			l.add([]string{"account", a.Name, "user"},
-				fmt.Sprintf("user %s at %s is account %q already", quote(a.User), a.Host, name), "one maildrop is one account")
+		other, ok := first[key]
+		if !ok {
+			first[key] = a
 			continue
 		}
-		first[key] = a.Name
+		hint := "one maildrop is one account"
+		switch {
+		case other.Port == a.Port:
+		case isLoopback(a.Host):
+			hint = "if another server answers at this port, tell the two apart by address: 127.0.0.1, 127.0.0.2 and so on are all this machine"
+		default:
+			hint = "if another server answers at this port, tell the two apart by name: use the IP address or another name of the host for one of them, with tls_server_name"
+		}
+		l.add([]string{"account", a.Name, "user"},
+			fmt.Sprintf("user %s at %s is account %q already", quote(a.User), a.Host, other.Name), hint)
 	}
 }
 
-// warnings says what is allowed and probably not meant.
+// warnings returns what is allowed but probably not intended, a sentence each.
 func (l *loader) warnings(a *Account) []string {
 	if !a.Enabled {
 		return nil
@@ -222,18 +232,18 @@ func (l *loader) warnings(a *Account) []string {
 		warn("tls", "mail crosses the network in clear text, and with most methods so does the password", `"implicit" or "starttls" protect it`)
 	}
 	if a.TLS == TLSImplicit && a.Port == 110 {
-		warn("tls", "port 110 is the one of servers that begin in clear text", `tls = "starttls"?`)
+		warn("tls", "servers at port 110 begin in clear text", `tls = "starttls"?`)
 	}
 	if a.TLS != TLSImplicit && a.Port == 995 {
-		warn("tls", "port 995 is the one of servers that begin with TLS", `tls = "implicit"?`)
+		warn("tls", "servers at port 995 begin with TLS", `tls = "implicit"?`)
 	}
 	if a.Timeout > a.Deadline {
-		warn("timeout", fmt.Sprintf("timeout %s is longer than deadline %s, which ends the poll before", a.Timeout, a.Deadline), "")
+		warn("timeout", fmt.Sprintf("timeout %s is longer than deadline %s, which ends the poll first", a.Timeout, a.Deadline), "")
 	}
 	literal := func(key string, argv []string) {
 		for i, arg := range argv {
 			if i > 0 && (strings.HasPrefix(arg, "~/") || strings.HasPrefix(arg, "$HOME")) {
-				warn(key, quote(arg)+" is handed on as it stands: no shell is run", "write the path in full")
+				warn(key, quote(arg)+" is passed unchanged: no shell is run", "write the path in full")
 			}
 		}
 	}

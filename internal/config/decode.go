@@ -14,7 +14,7 @@ import (
 // field is one key of a table.
 type field struct {
 	name  string // of the key
-	kind  string // how a text is treated, see Config
+	kind  string // what is done with a text, see Config
 	index int    // in the struct
 }
 
@@ -39,8 +39,8 @@ func names(fs []field) []string {
 }
 
 // table stores the values of a TOML table in the struct dst. It returns the keys
-// whose values were good. Names are compared with their case: two keys that
-// differ in nothing else would otherwise be one setting with two values.
+// with valid values. Names are case-sensitive: otherwise two keys that differ in
+// case alone would be one setting with two values.
 func (l *loader) table(dst reflect.Value, table map[string]any, path []string) map[string]bool {
 	fs := fieldsOf(dst.Type())
 	good := map[string]bool{}
@@ -125,7 +125,7 @@ func (l *loader) value(dst reflect.Value, f field, v any) (err error) {
 	return inRange(dst, f)
 }
 
-// inRange checks the numbers that have to be greater than zero.
+// inRange checks the numbers that must be greater than zero.
 func inRange(dst reflect.Value, f field) error {
 	switch v := dst.Interface().(type) {
 	case Duration:
@@ -165,7 +165,7 @@ func address(v any) (netip.Addr, error) {
 	return a, nil
 }
 
-// text reads a string according to the kind of its field.
+// text reads a string as the kind of its field demands.
 func (l *loader) text(f field, v any) (string, error) {
 	s, ok := v.(string)
 	if !ok {
@@ -174,8 +174,8 @@ func (l *loader) text(f field, v any) (string, error) {
 	if s == "" {
 		return "", fmt.Errorf("the string is empty; leave the key out to not set it")
 	}
-	if hasLineEnd(s) {
-		return "", fmt.Errorf("the string holds a line end or a NUL")
+	if err := checkControl("the string", s); err != nil {
+		return "", err
 	}
 	switch f.kind {
 	case "path":
@@ -190,7 +190,7 @@ func (l *loader) text(f field, v any) (string, error) {
 	return s, nil
 }
 
-// argv reads a command: a program and its arguments, for no shell.
+// argv reads a command: a program and its arguments.
 func (l *loader) argv(f field, v any) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok {
@@ -220,8 +220,8 @@ func (l *loader) argv(f field, v any) ([]string, error) {
 	return argv, nil
 }
 
-// program expands the name of a program that is a path. Another one is looked up
-// in $PATH when it is run.
+// program expands the name of a program if it is a path. Otherwise $PATH is
+// searched when the program is run.
 func (l *loader) program(name string) (string, error) {
 	switch {
 	case name == "":
@@ -232,11 +232,14 @@ func (l *loader) program(name string) (string, error) {
 	return name, nil
 }
 
-// methods reads the key auth; auto is nil.
+// methods reads the key auth, in upper or lower case. "auto" is nil.
 func (l *loader) methods(v any) ([]string, error) {
 	list, err := oneOrMore(`"auto", a method or a list of methods`, v)
 	if err != nil {
 		return nil, err
+	}
+	for i, m := range list {
+		list[i] = strings.ToLower(m)
 	}
 	if len(list) == 1 && list[0] == "auto" {
 		return nil, nil
@@ -245,14 +248,12 @@ func (l *loader) methods(v any) ([]string, error) {
 	for i, m := range list {
 		switch {
 		case m == "auto":
-			return nil, fmt.Errorf(`"auto" stands alone, not among methods`)
+			return nil, fmt.Errorf(`"auto" cannot be combined with methods; write auth = "auto" or the methods alone`)
 		case !slices.Contains(known, m):
-			return nil, fmt.Errorf("%s is no method; the methods are %s%s", quote(m), orList(known), didYouMean(m, known))
+			return nil, fmt.Errorf("%s is an unknown method; the methods are %s%s", quote(m), orList(known), didYouMean(m, known))
 		case slices.Contains(list[:i], m):
-			return nil, fmt.Errorf("%s stands twice in the list", quote(m))
+			return nil, fmt.Errorf("the list contains %s twice", quote(m))
 		}
 	}
 	return list, nil
 }
-
-func hasLineEnd(s string) bool { return strings.ContainsAny(s, "\r\n\x00") }

@@ -9,33 +9,32 @@ import (
 )
 
 // Duration is a length of time, written as whole numbers with units: "5m",
-// "1h30m", "14d". A bare number has no unit and is refused.
+// "1h30m", "14d". A number without a unit is refused.
 type Duration time.Duration
 
-// durationUnit is in nanoseconds.
 type durationUnit struct {
 	name string
-	size int64
+	size int64 // nanoseconds
 }
 
-// durationUnits go from the greatest to the least. A day is 24 hours: retention
-// does not follow the clock changes of a place.
+// durationUnits are in descending order. A day is 24 hours: how long mail is kept
+// does not depend on the clock changes of a place.
 func durationUnits() []durationUnit {
 	return []durationUnit{
 		{"w", int64(7 * 24 * time.Hour)},
 		{"d", int64(24 * time.Hour)},
 		{"h", int64(time.Hour)},
-		{"ms", int64(time.Millisecond)}, // before m and s, of which it begins with one
 		{"m", int64(time.Minute)},
 		{"s", int64(time.Second)},
+		{"ms", int64(time.Millisecond)},
 	}
 }
 
-// ParseDuration reads a Duration. It accepts what String writes, and weeks.
-// Every part has a unit; the parts are added up. The result is never negative.
+// ParseDuration reads a Duration: whole numbers, each with a unit from weeks to
+// milliseconds, which are added up. The result is never negative.
 func ParseDuration(s string) (Duration, error) {
 	if s == "" {
-		return 0, fmt.Errorf("an empty duration; write one such as %q", "5m")
+		return 0, fmt.Errorf("the duration is empty; write one such as %q", "5m")
 	}
 	if isDigits(s) {
 		return 0, fmt.Errorf("the duration %s has no unit; write %q, %q, %q, %q or %q",
@@ -46,7 +45,7 @@ func ParseDuration(s string) (Duration, error) {
 		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
 		unit, ok := unitAt(rest[digits:])
 		if digits == 0 || !ok {
-			return 0, fmt.Errorf("%s is not a duration; write whole numbers with the units ms, s, m, h, d or w: %q", quote(s), "1h30m")
+			return 0, fmt.Errorf("%s is not a duration; write whole numbers with the units w, d, h, m, s or ms: %q", quote(s), "1h30m")
 		}
 		n, err := strconv.ParseInt(rest[:digits], 10, 64)
 		if err != nil || n > math.MaxInt64/unit.size || n*unit.size > math.MaxInt64-sum {
@@ -58,26 +57,23 @@ func ParseDuration(s string) (Duration, error) {
 	return Duration(sum), nil
 }
 
-// unitAt returns the unit that s begins with.
-func unitAt(s string) (durationUnit, bool) {
+// unitAt returns the unit at the beginning of s: "ms" rather than "m".
+func unitAt(s string) (unit durationUnit, ok bool) {
 	for _, u := range durationUnits() {
-		if strings.HasPrefix(s, u.name) {
-			return u, true
+		if strings.HasPrefix(s, u.name) && len(u.name) > len(unit.name) {
+			unit, ok = u, true
 		}
 	}
-	return durationUnit{}, false
+	return unit, ok
 }
 
-// String writes the duration so that ParseDuration reads it again, in days and
-// smaller units. What is below a millisecond is left out.
+// String returns the duration in days and smaller units, as ParseDuration reads
+// it. What is below a millisecond is left out.
 func (d Duration) String() string {
 	var b strings.Builder
 	rest := int64(d)
-	for _, u := range []durationUnit{
-		{"d", int64(24 * time.Hour)}, {"h", int64(time.Hour)}, {"m", int64(time.Minute)},
-		{"s", int64(time.Second)}, {"ms", int64(time.Millisecond)},
-	} {
-		if n := rest / u.size; n > 0 {
+	for _, u := range durationUnits() {
+		if n := rest / u.size; n > 0 && u.name != "w" { // "14d" is clearer than "2w"
 			b.WriteString(strconv.FormatInt(n, 10) + u.name)
 			rest -= n * u.size
 		}
@@ -88,16 +84,16 @@ func (d Duration) String() string {
 	return b.String()
 }
 
-// MarshalText is String.
+// MarshalText returns String.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText is ParseDuration.
+// UnmarshalText reads what ParseDuration reads.
 func (d *Duration) UnmarshalText(text []byte) (err error) {
 	*d, err = ParseDuration(string(text))
 	return err
 }
 
-// UnmarshalTOML takes a string.
+// UnmarshalTOML accepts a string.
 func (d *Duration) UnmarshalTOML(v any) error {
 	switch v := v.(type) {
 	case string:
@@ -108,11 +104,11 @@ func (d *Duration) UnmarshalTOML(v any) error {
 	return expected(`a duration such as "5m"`, v)
 }
 
-// Keep says what becomes of delivered messages on the server. The zero value
-// leaves them there.
+// Keep is what becomes of delivered messages on the server. The zero value leaves
+// them there.
 type Keep struct {
 	Delete bool     // they are deleted
-	After  Duration // so long after delivery; 0 = as soon as they are delivered
+	After  Duration // how long after delivery; 0 = as soon as they are delivered
 }
 
 // String is "true", "false" or the duration.
@@ -126,10 +122,10 @@ func (k Keep) String() string {
 	return k.After.String()
 }
 
-// MarshalText is String.
+// MarshalText returns String.
 func (k Keep) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// UnmarshalTOML takes true, false or a duration.
+// UnmarshalTOML accepts true, false or a duration.
 func (k *Keep) UnmarshalTOML(v any) error {
 	switch v := v.(type) {
 	case bool:
@@ -137,7 +133,7 @@ func (k *Keep) UnmarshalTOML(v any) error {
 		return nil
 	case string:
 		if v == "true" || v == "false" {
-			return fmt.Errorf("%q in quotes is a duration; write %s without quotes", v, v)
+			return fmt.Errorf("%q in quotes is not a duration; write %s without quotes", v, v)
 		}
 		d, err := ParseDuration(v)
 		if err != nil {

@@ -67,6 +67,9 @@ func (l *loader) addUnsafe(err error) {
 	e := &Error{File: l.file, Line: line, Key: "password", Msg: "the file " + err.Error(), Err: err}
 	if u, ok := errors.AsType[*UnsafeError](err); ok {
 		e.Hint = u.Hint
+		if u.ReadOnly {
+			e.Hint += "; or keep the password elsewhere: password_file, password_command or credential"
+		}
 	}
 	l.errs = append(l.errs, e)
 }

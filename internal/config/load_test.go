@@ -239,7 +239,7 @@ func TestOptions(t *testing.T) {
 	o = Options{CheckMDA: func([]string) error { return errors.New("no such thing as {who}") }}
 	_, err = Load(path, o)
 	if err == nil || !strings.Contains(err.Error(), `:4: account "a": key "mda": no such thing as {who}`) ||
-		!strings.Contains(err.Error(), `:5: account "a": key "auth": "scram" is no method`) {
+		!strings.Contains(err.Error(), `:5: account "a": key "auth": "scram" is an unknown method`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -40,8 +40,9 @@ func ReadOpenFile(f *os.File, limit int64) ([]byte, fs.FileInfo, error) {
 
 // UnsafeError is the reason why a file must not hold a secret.
 type UnsafeError struct {
-	Msg  string // follows "the file "
-	Hint string // what to do about it
+	Msg      string // follows "the file "
+	Hint     string // what to do about it
+	ReadOnly bool   // nobody may write the file: perhaps a container platform has made it, and chmod fails
 }
 
 // Error is Msg.
@@ -52,32 +53,20 @@ func (e *UnsafeError) Error() string { return e.Msg }
 func CheckPrivate(path string, fi fs.FileInfo) error {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok || !fi.Mode().IsRegular() {
-		return &UnsafeError{"holds a password and is not a regular file", "write it to a file with mode 0600"}
+		return &UnsafeError{Msg: "holds a password and is not a regular file", Hint: "write it to a file with mode 0600"}
 	}
 	if uid := os.Geteuid(); !trusted(int(st.Uid), uid) {
-		return &UnsafeError{fmt.Sprintf("holds a password and belongs to user %d, not to user %d or root", st.Uid, uid),
-			fmt.Sprintf("chown %d %s", uid, path)}
+		return &UnsafeError{Msg: fmt.Sprintf("holds a password and belongs to user %d, not to user %d or root", st.Uid, uid),
+			Hint: fmt.Sprintf("chown %d %s", uid, path)}
 	}
 	if perm := fi.Mode().Perm(); perm&0o077 != 0 {
-		return &UnsafeError{fmt.Sprintf("holds a password and is open to others, mode %04o", perm), openHint(path, perm)}
+		e := &UnsafeError{Msg: fmt.Sprintf("holds a password and is open to others, mode %04o", perm), Hint: "chmod 600 " + path, ReadOnly: perm&0o222 == 0}
+		if perm&0o111 == 0o111 { // so does every file on FAT look
+			e.Hint += "; on a file system without modes, such as FAT, mount it with umask=077 or keep the file elsewhere"
+		}
+		return e
 	}
 	return checkDirs(path)
-}
-
-// openHint returns what to do about a file that others may read. Two kinds of
-// file cannot be helped with chmod: secrets that a container platform mounts,
-// which nobody may write, and files on FAT and its like, all of which seem to be
-// executable.
-func openHint(path string, perm fs.FileMode) string {
-	hint := "chmod 600 " + path
-	switch {
-	case perm&0o222 == 0:
-		hint += fmt.Sprintf("; for a secret that docker or Kubernetes has mounted, set credential = %q and the environment variable CREDENTIALS_DIRECTORY=%s",
-			filepath.Base(path), filepath.Dir(path))
-	case perm&0o111 == 0o111:
-		hint += "; on a file system without modes, such as FAT, mount it with umask=077 or keep the file elsewhere"
-	}
-	return hint
 }
 
 // trusted reports whether a file of this owner may tell user uid a secret.
@@ -97,7 +86,7 @@ func checkDirs(path string) error {
 			return fmt.Errorf("directory of the file: %w", WithoutPath(err))
 		}
 		if fi.Mode().Perm()&0o002 != 0 && fi.Mode()&fs.ModeSticky == 0 {
-			return &UnsafeError{fmt.Sprintf("holds a password and lies in %s, which everybody may write to", dir), "chmod o-w " + dir}
+			return &UnsafeError{Msg: fmt.Sprintf("holds a password and lies in %s, which everybody may write to", dir), Hint: "chmod o-w " + dir}
 		}
 	}
 	return nil

@@ -56,25 +56,25 @@ func TestProblems(t *testing.T) {
 		{"authority and fingerprint", account("tls_ca_file = \"/x\"\ntls_fingerprint = \"" + strings.Repeat("ab", 32) + `"`), []string{
 			`config.toml:6: account "work": key "tls_fingerprint": tls_ca_file and tls_fingerprint exclude each other`}},
 		{"TLS settings without TLS", account("tls = \"none\"\ntls_ca_file = \"/x\""), []string{
-			`config.toml:6: account "work": key "tls_ca_file": tls_ca_file is of no use with tls = "none"`}},
+			`config.toml:6: account "work": key "tls_ca_file": tls_ca_file has no effect with tls = "none"`}},
 		{"TLS settings without TLS by default", "[defaults]\ntls = \"none\"\n" + account("tls_min_version = \"1.3\""), []string{
-			`config.toml:7: account "work": key "tls_min_version": tls_min_version is of no use with tls = "none"`}},
-		{"mda_timeout", account(`mda_timeout = "1m"`), []string{`config.toml:5: account "work": key "mda_timeout": mda_timeout is of no use with maildir, it is for mda`}},
+			`config.toml:7: account "work": key "tls_min_version": tls_min_version has no effect with tls = "none"`}},
+		{"mda_timeout", account(`mda_timeout = "1m"`), []string{`config.toml:5: account "work": key "mda_timeout": mda_timeout has no effect with maildir, only with mda`}},
 		{"certificate without key", account(`tls_client_cert = "/x"`), []string{`config.toml:5: account "work": key "tls_client_cert": tls_client_cert needs tls_client_key`}},
 		{"key without certificate", account(`tls_client_key = "/x"`), []string{`config.toml:5: account "work": key "tls_client_key": tls_client_key needs tls_client_cert`}},
 		{"twins", account("[account.w2]\nserver = \"POP.example.org:110\"\nuser = \"me\"\nmda = [\"x\"]"), []string{
 			`config.toml:7: account "w2": key "user": user "me" at pop.example.org is account "work" already`}},
-		{"line end in user", "[account.a]\nserver = \"h\"\nuser = \"a\\r\\nDELE 1\"\nmaildir = \"/m\"", []string{`config.toml:3: account "a": key "user": the string holds a line end or a NUL`}},
-		{"NUL in password", account(`password = "a\u0000b"`), []string{`config.toml:5: account "work": key "password": the password holds a line end or a NUL`}},
+		{"line end in user", "[account.a]\nserver = \"h\"\nuser = \"a\\r\\nDELE 1\"\nmaildir = \"/m\"", []string{`config.toml:3: account "a": key "user": the string contains the control character \r; in double quotes a backslash begins an escape: write the text in single quotes, 'DOMAIN\name'`}},
+		{"NUL in password", account(`password = "a\u0000b"`), []string{`config.toml:5: account "work": key "password": the password contains the control character \x00; in double quotes`}},
 		{"unset variable", account(`tls_ca_file = "$POPFETCH_UNSET/x"`), []string{`config.toml:5: account "work": key "tls_ca_file": the variable $POPFETCH_UNSET is not set`}},
 		{"unknown placeholder", "[account.a]\nserver=\"h\"\nuser=\"a\"\nmaildir = \"/{user}\"", []string{`config.toml:4: account "a": key "maildir": "{user}" is no placeholder here, only {account} is`}},
 		{"command as string", account(`password_command = "pass show x"`), []string{`config.toml:5: account "work": key "password_command": expected a list, found a string; no shell is run: write ["program", "argument"]`}},
 		{"empty command", account(`password_command = []`), []string{`config.toml:5: account "work": key "password_command": the list is empty`}},
-		{"number in command", account(`password_command = ["a", 1]`), []string{`config.toml:5: account "work": key "password_command": expected a list of strings; element 2 is no string, found the integer 1`}},
+		{"number in command", account(`password_command = ["a", 1]`), []string{`config.toml:5: account "work": key "password_command": expected a list of strings; element 2 is not a string, found the integer 1`}},
 		{"credential with slash", account(`credential = "../x"`), []string{`config.toml:5: account "work": key "credential": "../x" is not a file name`}},
-		{"auto among methods", account(`auth = ["auto", "plain"]`), []string{`config.toml:5: account "work": key "auth": "auto" stands alone`}},
-		{"method twice", account(`auth = ["plain", "plain"]`), []string{`config.toml:5: account "work": key "auth": "plain" stands twice in the list`}},
-		{"method in upper case", account(`auth = "PLAIN"`), []string{`config.toml:5: account "work": key "auth": "PLAIN" is no method; the methods are "plain", "login", "user", "cram-md5" or "apop"; did you mean "plain"?`}},
+		{"auto among methods", account(`auth = ["auto", "plain"]`), []string{`config.toml:5: account "work": key "auth": "auto" cannot be combined with methods`}},
+		{"method twice", account(`auth = ["plain", "PLAIN"]`), []string{`config.toml:5: account "work": key "auth": the list contains "plain" twice`}},
+		{"unknown method", account(`auth = "PLAINN"`), []string{`config.toml:5: account "work": key "auth": "plainn" is an unknown method; the methods are "plain", "login", "user", "cram-md5" or "apop"; did you mean "plain"?`}},
 		{"tls", account(`tls = "start_tls"`), []string{`config.toml:5: account "work": key "tls": "start_tls" is not one of "implicit", "starttls" or "none"; did you mean "starttls"?`}},
 		{"tls as boolean", account(`tls = true`), []string{`config.toml:5: account "work": key "tls": expected one of "implicit", "starttls" or "none", found true`}},
 		{"version as number", account(`tls_min_version = 1.2`), []string{`config.toml:5: account "work": key "tls_min_version": expected a string, found the number 1.2; write it in quotes: "1.2"`}},
@@ -87,7 +87,7 @@ func TestProblems(t *testing.T) {
 			`config.toml:1: key "parallel": the number has to be at least 1`,
 			`config.toml:2: key "parallel_per_host": expected an integer such as 16, found the number 2.5`}},
 		{"negative size", account(`max_size = -5`), []string{`config.toml:5: account "work": key "max_size": the size -5 is negative`}},
-		{"keep in quotes", account(`keep = "false"`), []string{`config.toml:5: account "work": key "keep": "false" in quotes is a duration; write false without quotes`}},
+		{"keep in quotes", account(`keep = "false"`), []string{`config.toml:5: account "work": key "keep": "false" in quotes is not a duration; write false without quotes`}},
 		{"keep nothing", account(`keep = "0d"`), []string{`config.toml:5: account "work": key "keep": "0d" keeps nothing; write false`}},
 		{"source address", account(`source_address = "localhost"`), []string{`config.toml:5: account "work": key "source_address": "localhost" is not an IP address`}},
 		{"table for a value", account("[account.work.keep]\nx = 1"), []string{`config.toml:5: account "work": key "keep": expected true, false or a duration such as "14d", found a table`}},
@@ -229,5 +229,55 @@ func TestErrorsHideTheirValues(t *testing.T) {
 				t.Errorf("%s: wrong line: %s", text, line)
 			}
 		}
+	}
+}
+
+// "CORP\bob" is a backspace to TOML. The server would get a name that looks right
+// in every message.
+func TestBackslashInDoubleQuotesIsRefused(t *testing.T) {
+	for _, text := range []string{`user = "CORP\bob"`, `user = "CORP\tom"`, `user = "CORP\frank"`, `user = "CORP\rita"`, `user = "CORP\nils"`,
+		`user = "CORP\u0007"`, `user = "CORP\u0085"`, `password = "hunter2\b"`, `password = "hunter2\t"`, `server = "pop\b"`, `tls_server_name = "pop\n"`} {
+		key, _, _ := strings.Cut(text, " ")
+		keys := map[string]string{"server": `"h"`, "user": `"u"`, "maildir": `"/m"`}
+		delete(keys, key)
+		for k, v := range keys {
+			text += "\n" + k + " = " + v
+		}
+		got := problems(t, "[account.work]\n"+text)
+		if len(got) != 1 || !strings.HasPrefix(got[0], `config.toml:2: account "work": key "`+key+`": `) || strings.Contains(got[0], "hunter2") ||
+			!strings.Contains(got[0], `contains the control character \`) || !strings.HasSuffix(got[0], `write the text in single quotes, 'DOMAIN\name'`) {
+			t.Errorf("%s\n  got %q", text, got)
+		}
+	}
+	c := mustLoad(t, "[account.work]\nserver = \"h\"\nmaildir = \"/m\"\nuser = 'CORP\\bob'\npassword = 'pa\\bss'\n")
+	if a := c.Accounts[0]; a.User != `CORP\bob` || a.PasswordText.Reveal() != `pa\bss` {
+		t.Errorf("in single quotes: %q, %q", a.User, a.PasswordText.Reveal())
+	}
+}
+
+func TestMethodNamesInUpperCase(t *testing.T) {
+	if c := mustLoad(t, account(`auth = ["CRAM-MD5", "Plain"]`)); !slices.Equal(c.Accounts[0].Auth, []string{"cram-md5", "plain"}) {
+		t.Errorf("got %q", c.Accounts[0].Auth)
+	}
+	if c := mustLoad(t, account(`auth = "AUTO"`)); c.Accounts[0].Auth != nil {
+		t.Errorf("got %q", c.Accounts[0].Auth)
+	}
+}
+
+// Two servers behind one host differ in the port alone: the message shows a way.
+func TestTwoServersBehindOneHost(t *testing.T) {
+	text := "[defaults]\nuser = \"info\"\ntls = \"none\"\nmaildir = \"/m/{account}\"\n[account.a]\nserver = \"HOST:1110\"\n[account.b]\nserver = \"HOST:2110\"\n"
+	for host, want := range map[string]string{
+		"localhost":    "tell the two apart by address: 127.0.0.1, 127.0.0.2 and so on are all this machine",
+		"gate.example": "use the IP address or another name of the host for one of them, with tls_server_name",
+	} {
+		got := problems(t, strings.ReplaceAll(text, "HOST", host))
+		if len(got) != 1 || !strings.Contains(got[0], `user "info" at `+host+` is account "a" already`) || !strings.Contains(got[0], want) {
+			t.Errorf("%s: got %q", host, got)
+		}
+	}
+	c := mustLoad(t, strings.Replace(strings.ReplaceAll(text, "HOST", "127.0.0.1"), "127.0.0.1:2110", "127.0.0.2:2110", 1))
+	if len(c.Accounts) != 2 || len(c.Warnings) > 0 {
+		t.Errorf("got %+v, %q", c.Accounts, c.Warnings)
 	}
 }

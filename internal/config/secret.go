@@ -6,20 +6,20 @@ import (
 	"log/slog"
 )
 
-// mask stands wherever a secret would be shown.
+// mask is shown in place of a secret.
 const mask = "***"
 
 // Secret is a text that no log, error, JSON or fmt verb shows. The zero value is
-// no secret at all.
+// unset.
 //
-// The text is behind a pointer because fmt calls no methods on unexported
-// fields: a struct that hides a Secret is printed with an address.
+// The text is behind a pointer because fmt calls no methods of unexported fields:
+// it prints an address instead.
 type Secret struct{ text *string }
 
-// NewSecret keeps s.
+// NewSecret returns a Secret with the text s.
 func NewSecret(s string) Secret { return Secret{&s} }
 
-// IsSet says whether there is a text.
+// IsSet reports whether there is a text.
 func (s Secret) IsSet() bool { return s.text != nil }
 
 // Reveal returns the text, "" where there is none.
@@ -50,12 +50,12 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // LogValue is String.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// UnmarshalTOML takes a string. The error does not show the value.
+// UnmarshalTOML accepts a string. Its error does not show the value.
 func (s *Secret) UnmarshalTOML(v any) error {
 	text, ok := v.(string)
 	if !ok {
 		switch v.(type) {
-		case int64, float64, bool: // may well be the secret itself
+		case int64, float64, bool: // could be the secret itself
 			return fmt.Errorf("expected a string; write the password in quotes")
 		}
 		return expected("a string", v)
@@ -67,13 +67,10 @@ func (s *Secret) UnmarshalTOML(v any) error {
 	return nil
 }
 
-// checkSecret refuses what could not be sent to a server as it is.
+// checkSecret refuses a password that is empty or contains control characters.
 func checkSecret(s string) error {
 	if s == "" {
 		return fmt.Errorf("the password is empty")
 	}
-	if hasLineEnd(s) {
-		return fmt.Errorf("the password holds a line end or a NUL")
-	}
-	return nil
+	return checkControl("the password", s)
 }

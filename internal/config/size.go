@@ -16,7 +16,7 @@ type sizeUnit struct {
 	size int64 // octets
 }
 
-// sizeUnits go from the greatest to the least.
+// sizeUnits are in descending order.
 func sizeUnits() []sizeUnit {
 	return []sizeUnit{
 		{"GiB", 1 << 30}, {"GB", 1e9},
@@ -43,15 +43,15 @@ func ParseSize(s string) (Size, error) {
 		}
 		n, err := strconv.ParseInt(num, 10, 64)
 		if err != nil || n > math.MaxInt64/u.size {
-			return 0, fmt.Errorf("the size %s is too great", quote(s))
+			return 0, fmt.Errorf("the size %s is too large", quote(s))
 		}
 		return Size(n * u.size), nil
 	}
 	return 0, fmt.Errorf(`%s is not a size; the units are B, kB, KiB, MB, MiB, GB and GiB: "50MiB"`, quote(s))
 }
 
-// String writes the size so that ParseSize reads it again, in the greatest
-// binary unit that leaves nothing over.
+// String returns the size as ParseSize reads it, in the largest binary unit of
+// which it is a multiple.
 func (s Size) String() string {
 	for _, u := range sizeUnits() {
 		if s > 0 && u.size&(u.size-1) == 0 && int64(s)%u.size == 0 {
@@ -61,16 +61,16 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
-// MarshalText is String.
+// MarshalText returns String.
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText is ParseSize.
+// UnmarshalText reads what ParseSize reads.
 func (s *Size) UnmarshalText(text []byte) (err error) {
 	*s, err = ParseSize(string(text))
 	return err
 }
 
-// UnmarshalTOML takes a string, or an integer that counts octets.
+// UnmarshalTOML accepts a string, or an integer number of octets.
 func (s *Size) UnmarshalTOML(v any) error {
 	switch v := v.(type) {
 	case string:

@@ -10,9 +10,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
-// TLSMode says when TLS begins.
+// TLSMode is when TLS begins.
 type TLSMode string
 
 // The three modes.
@@ -22,23 +23,23 @@ const (
 	TLSNone     TLSMode = "none"     // clear text; port 110
 )
 
-// UnmarshalTOML takes one of the three words.
+// UnmarshalTOML accepts one of the three words.
 func (m *TLSMode) UnmarshalTOML(v any) error {
 	return word(v, m, TLSImplicit, TLSStart, TLSNone)
 }
 
-// Pipelining says whether commands may be sent before the reply to the last one
-// is there.
+// Pipelining is whether commands may be sent before the reply to the previous one
+// has arrived.
 type Pipelining string
 
 // The three choices.
 const (
-	PipeliningAuto Pipelining = "auto" // where the server announces it, RFC 2449 section 6.6
+	PipeliningAuto Pipelining = "auto" // if the server announces it, RFC 2449 section 6.6
 	PipeliningOn   Pipelining = "on"
 	PipeliningOff  Pipelining = "off"
 )
 
-// UnmarshalTOML takes one of the three words.
+// UnmarshalTOML accepts one of the three words.
 func (p *Pipelining) UnmarshalTOML(v any) error {
 	return word(v, p, PipeliningAuto, PipeliningOn, PipeliningOff)
 }
@@ -65,7 +66,7 @@ func word[T ~string](v any, dst *T, choices ...T) error {
 // TLSVersion is a protocol version as crypto/tls counts them.
 type TLSVersion uint16
 
-// The versions that may be asked for; RFC 8996 forbids older ones.
+// The versions to choose from. RFC 8996 forbids older ones.
 const (
 	TLS12 TLSVersion = tls.VersionTLS12
 	TLS13 TLSVersion = tls.VersionTLS13
@@ -79,10 +80,10 @@ func (t TLSVersion) String() string {
 	return "1.2"
 }
 
-// MarshalText is String.
+// MarshalText returns String.
 func (t TLSVersion) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// UnmarshalTOML takes "1.2" or "1.3".
+// UnmarshalTOML accepts "1.2" or "1.3".
 func (t *TLSVersion) UnmarshalTOML(v any) error {
 	if f, ok := v.(float64); ok {
 		return fmt.Errorf("expected a string, found the number %v; write it in quotes: \"1.2\"", f)
@@ -104,7 +105,7 @@ type Fingerprint [sha256.Size]byte
 // String is 64 lower-case hex digits.
 func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
 
-// MarshalText is String.
+// MarshalText returns String.
 func (f Fingerprint) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 
 // ParseFingerprint reads 64 hex digits of either case, with or without colons
@@ -149,11 +150,11 @@ func (p Proxy) String() string {
 	return p.URL.String()
 }
 
-// MarshalText is String.
+// MarshalText returns String.
 func (p Proxy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// UnmarshalTOML takes socks5://host:port. What stands in a refused URL is not
-// repeated, it may hold a password.
+// UnmarshalTOML accepts socks5://host:port. An error does not repeat the URL, which
+// may contain a password.
 func (p *Proxy) UnmarshalTOML(v any) error {
 	const example = `"socks5://localhost:1080"`
 	s, ok := v.(string)
@@ -180,7 +181,7 @@ func (p *Proxy) UnmarshalTOML(v any) error {
 	return nil
 }
 
-// oneOrMore takes a string or a list of strings, not empty.
+// oneOrMore accepts a string, or a list of strings that is not empty.
 func oneOrMore(what string, v any) ([]string, error) {
 	if s, ok := v.(string); ok {
 		return []string{s}, nil
@@ -195,14 +196,14 @@ func oneOrMore(what string, v any) ([]string, error) {
 	out := make([]string, len(list))
 	for i, e := range list {
 		if out[i], ok = e.(string); !ok {
-			return nil, expected(what+"; element "+strconv.Itoa(i+1)+" is no string", e)
+			return nil, expected(what+"; element "+strconv.Itoa(i+1)+" is not a string", e)
 		}
 	}
 	return out, nil
 }
 
-// expected is the error for a value of the wrong type. It never shows a string:
-// it may be a secret.
+// expected is the error for a value of the wrong type. It never shows a string,
+// which may be a secret.
 func expected(what string, found any) error {
 	return fmt.Errorf("expected %s, found %s", what, typeName(found))
 }
@@ -230,11 +231,24 @@ func typeName(v any) string {
 	return "something else"
 }
 
-// quote shows a text from the file, bounded.
+// checkControl refuses control characters in a text that goes to a server. A line
+// end would be another command; the others come from a backslash in double
+// quotes, as in "CORP\bob". what begins the message, which does not show s.
+func checkControl(what, s string) error {
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			return fmt.Errorf(`%s contains the control character %s; in double quotes a backslash begins an escape: write the text in single quotes, 'DOMAIN\name'`,
+				what, strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return nil
+}
+
+// quote quotes the beginning of a text from the file for a message.
 func quote(s string) string {
-	const limit = 100
+	const limit = 100 // octets
 	if len(s) > limit {
-		s = s[:limit] + "..."
+		s = strings.ToValidUTF8(s[:limit], "") + "..."
 	}
 	return strconv.Quote(s)
 }

@@ -45,7 +45,7 @@ func TestSize(t *testing.T) {
 	}
 	for s, want := range map[string]string{
 		"": "not a size", "50": `write "50MiB" or "50B"`, "MiB": "not a size", "50M": "the units are", "1.5GiB": "the units are",
-		"-1B": "not a size", "9223372036854775808B": "too great", "8589934592GiB": "too great",
+		"-1B": "not a size", "9223372036854775808B": "too large", "8589934592GiB": "too large",
 	} {
 		if n, err := ParseSize(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %d, %v", s, n, err)

@@ -2,6 +2,8 @@ package secret
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
 
 	"popfetch/internal/config"
 )
@@ -35,10 +37,14 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Temporary() bool { return e.Retry }
 
 // unsafeFile is the error for a file that config.CheckPrivate has refused.
-func unsafeFile(source string, err error) error {
+func unsafeFile(source, path string, err error) error {
 	e := &Error{Source: source, Msg: "the file " + err.Error(), Err: err}
 	if u, ok := errors.AsType[*config.UnsafeError](err); ok {
 		e.Hint = u.Hint
+		if u.ReadOnly {
+			e.Hint += fmt.Sprintf("; for a secret that docker or Kubernetes has mounted, set credential = %q and the environment variable CREDENTIALS_DIRECTORY=%s",
+				filepath.Base(path), filepath.Dir(path))
+		}
 	}
 	return e
 }

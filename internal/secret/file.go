@@ -22,7 +22,7 @@ func fromFile(source, path string) (string, error) {
 		return "", &Error{Source: source, Msg: config.WithoutPath(err).Error(), Err: err}
 	}
 	if err := config.CheckPrivate(path, fi); err != nil {
-		return "", unsafeFile(source, err)
+		return "", unsafeFile(source, path, err)
 	}
 	return firstLine(source, data)
 }

@@ -37,7 +37,7 @@ func fromNetrc(host, user string) (path, password string, err error) {
 		return path, "", nil
 	}
 	if err := config.CheckPrivate(path, fi); err != nil {
-		return path, "", unsafeFile(source, err)
+		return path, "", unsafeFile(source, path, err)
 	}
 	if err := check(password); err != nil {
 		return path, "", &Error{Source: source, Msg: err.Error(), Err: err}
