@@ -55,8 +55,8 @@ func TestModesDoNotDependOnTheUmask(t *testing.T) {
 	}
 }
 
-// TestOpenRefuses puts things where the state file or its lock should be.
-func TestOpenRefuses(t *testing.T) {
+// The things stand in the place of the state file, then in that of its lock.
+func TestOpenRefusesWhatIsNotAFileOfOurs(t *testing.T) {
 	valid := newPath(t)
 	mustClose(t, mustOpen(t, valid))
 	put := map[string]func(path string) error{
@@ -78,7 +78,7 @@ func TestOpenRefuses(t *testing.T) {
 			if err := make(path + suffix); err != nil {
 				t.Fatal(err)
 			}
-			if suffix == ".lock" { // OpenReadOnly looks at the lock of a file only
+			if suffix == ".lock" { // OpenReadOnly takes the lock only where there is a file
 				data, err := os.ReadFile(valid)
 				if err == nil {
 					err = os.WriteFile(path, data, 0o600)
@@ -134,7 +134,7 @@ func TestFirstStartGoesOnAfterAKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := strings.Join(left, " "); got != strings.Join([]string{path, path + ".lock", path + ".new-dir"}, " ") {
-		t.Errorf("there is %s", got)
+		t.Errorf("the directory holds %s", got)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestNewStoreNeverReplacesAFile(t *testing.T) {
 	}
 }
 
-func TestReadOnly(t *testing.T) {
+func TestReadOnlyStoreChangesNothing(t *testing.T) {
 	path := newPath(t)
 	for _, missing := range []string{path, filepath.Join(path, "no", "such", "dir")} {
 		s, err := fileAt(missing).OpenReadOnly()
@@ -178,7 +178,7 @@ func TestReadOnly(t *testing.T) {
 		}
 	}
 	if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
-		t.Errorf("made %v", left)
+		t.Errorf("reading has made %v", left)
 	}
 
 	w := mustOpen(t, path)
@@ -198,7 +198,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	wantContents(t, s, want)
 	if s.ID() != w.ID() {
-		t.Error("another id")
+		t.Error("the store has another id")
 	}
 	if err := s.Maildrop("me@host").Commit(Change{Forget: []string{"x"}}); !errors.Is(err, ErrReadOnly) {
 		t.Errorf("commit: %v", err)
@@ -218,7 +218,7 @@ func wantNothing(t *testing.T, m Maildrop) {
 	if err := m.Scan(func(known iter.Seq2[[]byte, Record]) error {
 		calls++
 		for id := range known {
-			t.Errorf("there is %q", id)
+			t.Errorf("found %q", id)
 		}
 		return nil
 	}); err != nil || calls != 1 {
@@ -226,7 +226,7 @@ func wantNothing(t *testing.T, m Maildrop) {
 	}
 }
 
-// setFormat makes the file of a store one of another format.
+// setFormat changes the format version of a file.
 func setFormat(t *testing.T, s *Bolt, format uint32) {
 	t.Helper()
 	if err := s.db.Update(func(tx *bbolt.Tx) error { return putFormat(tx, format) }); err != nil {
@@ -234,20 +234,20 @@ func setFormat(t *testing.T, s *Bolt, format uint32) {
 	}
 }
 
-func TestNewerFormat(t *testing.T) {
+func TestFileOfANewerFormatIsRefused(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	setFormat(t, s, formatVersion+1)
 	mustClose(t, s)
 	for range 2 { // the lock is free again after the refusal
 		if _, err := fileAt(path).Open(); !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), path) {
-			t.Errorf("format 2: %v", err)
+			t.Errorf("a newer format: %v", err)
 		}
 	}
 }
 
-// An older popfetch would meet records that it cannot read in the middle of a poll,
-// were the format of the file not raised with the first of them.
+// Otherwise an older popfetch would open the file, and find a record that it cannot read
+// in the middle of a poll.
 func TestFirstCommitRaisesTheFormatOfAnOlderFile(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -299,8 +299,7 @@ func TestNewerRecordStopsTheReader(t *testing.T) {
 	}
 }
 
-// TestForeignDatabase opens a bbolt file of another program.
-func TestForeignDatabase(t *testing.T) {
+func TestDatabaseOfAnotherProgramIsRefused(t *testing.T) {
 	path := newPath(t)
 	db, err := bbolt.Open(path, 0o600, nil)
 	if err != nil {

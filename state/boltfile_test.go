@@ -12,7 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// layout is where the parts of a victim stand.
+// layout is where the parts of a sample file stand.
 type layout struct {
 	size   int    // of a page
 	newest int    // offset of the meta page that counts
@@ -43,7 +43,7 @@ func layoutOf(t testing.TB, data []byte) layout {
 	}
 	mustClose(t, s)
 	if l.page(data, l.branch).flags() != branchPage {
-		t.Fatal("the victim is too small")
+		t.Fatal("the sample file is too small")
 	}
 	l.leaf = l.page(data, l.branch).child(0)
 	return l
@@ -75,8 +75,8 @@ func mustKey(t testing.TB, p page, i int) []byte {
 	return key
 }
 
-// TestCheckFindsEach breaks one thing at a time.
-func TestCheckFindsEach(t *testing.T) {
+// Each case breaks one thing.
+func TestOpenFindsEachBrokenPart(t *testing.T) {
 	put16, put32, put64 := binary.NativeEndian.PutUint16, binary.NativeEndian.PutUint32, binary.NativeEndian.PutUint64
 	for words, damage := range map[string]func(d []byte, l layout){
 		"has the number of page":     func(d []byte, l layout) { put64(l.page(d, l.leaf).data, l.leaf+1) },
@@ -102,7 +102,7 @@ func TestCheckFindsEach(t *testing.T) {
 		"not in the file":    func(d []byte, l layout) { put32(l.page(d, l.leaf).data[12:], 1<<31) },
 	} {
 		t.Run(words, func(t *testing.T) {
-			data, _, _ := victim(t)
+			data, _, _ := sampleFile(t)
 			damage(data, layoutOf(t, data))
 			wantCheck(t, data, words)
 		})
@@ -126,9 +126,9 @@ func wantCheck(t *testing.T, data []byte, words string) {
 	}
 }
 
-// TestBucketsInACircle would end in an endless recursion, which nothing can stop.
-func TestBucketsInACircle(t *testing.T) {
-	data, _, _ := victim(t)
+// bbolt would follow them in an endless recursion, which nothing can stop.
+func TestBucketsInACircleAreFound(t *testing.T) {
+	data, _, _ := sampleFile(t)
 	l := layoutOf(t, data)
 	root := l.page(data, l.root)
 	for i := range root.count() {
@@ -143,8 +143,8 @@ func TestBucketsInACircle(t *testing.T) {
 	wantCheck(t, data, "is used twice")
 }
 
-// TestMetaPagesThatMakeNoSense have the right checksum.
-func TestMetaPagesThatMakeNoSense(t *testing.T) {
+// The pages have the right checksum, so only their content tells.
+func TestInvalidMetaPagesAreFound(t *testing.T) {
 	put32, put64 := binary.NativeEndian.PutUint32, binary.NativeEndian.PutUint64
 	for name, c := range map[string]struct {
 		set   func(m []byte)
@@ -161,12 +161,12 @@ func TestMetaPagesThatMakeNoSense(t *testing.T) {
 		"magic":                 {func(m []byte) { put32(m, 1) }, "magic"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			data, _, _ := victim(t)
+			data, _, _ := sampleFile(t)
 			setMetas(data, c.set)
 			wantCheck(t, data, c.words)
 		})
 	}
-	data, _, _ := victim(t)
+	data, _, _ := sampleFile(t)
 	setMetas(data, func(m []byte) { put32(m[4:], 3) })
 	if _, err := tryFile(t, newPath(t), data); !errors.Is(err, ErrVersion) {
 		t.Errorf("bbolt format 3: %v", err)
@@ -184,16 +184,16 @@ func setMetas(data []byte, set func(m []byte)) {
 	}
 }
 
-// TestTornMetaPage damages the newer meta page: the commit before counts again,
-// as bbolt sees it too. With the older one damaged nothing changes.
-func TestTornMetaPage(t *testing.T) {
-	data, last, before := victim(t)
+// Where the newer meta page is damaged the commit before counts again, for this package
+// and for bbolt. Where the older one is damaged nothing changes.
+func TestTornMetaPageBringsBackTheCommitBefore(t *testing.T) {
+	data, last, before := sampleFile(t)
 	for range 2 {
 		l := layoutOf(t, data)
 		for at, want := range map[int]contents{l.newest: before, l.size - l.newest: last} {
 			bad := bytes.Clone(data)
 			bad[at+pageHeader+48] ^= 0x10 // the transaction id
-			// The page that is checked has to be the one that bbolt uses.
+			// checkFile has to check the page that bbolt uses.
 			m, err := findMeta(bytes.NewReader(bad), int64(len(bad)))
 			if err != nil || int(m.txid%2)*l.size == at {
 				t.Errorf("meta page at %d torn and used: %v", at, err)
@@ -220,8 +220,7 @@ func TestTornMetaPage(t *testing.T) {
 	}
 }
 
-// TestCheckNeedsNoMoreMemoryForMoreIDs holds the cost of Open down.
-func TestCheckNeedsNoMoreMemoryForMoreIDs(t *testing.T) {
+func TestOpenNeedsNoMoreMemoryForMoreIDs(t *testing.T) {
 	f, err := os.Open(benchmarkStore(t, 20_000))
 	if err != nil {
 		t.Fatal(err)

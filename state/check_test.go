@@ -82,7 +82,7 @@ func TestCheckFindsADamagedRecord(t *testing.T) {
 	}
 }
 
-func TestCheckOfNothing(t *testing.T) {
+func TestCheckOfAMissingFileMakesNothing(t *testing.T) {
 	path := newPath(t)
 	if _, err := fileAt(path).Check(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
 		t.Error(err)

@@ -26,8 +26,8 @@ func TestStoreIsNeverOpenWithoutSyncs(t *testing.T) {
 	}
 }
 
-// Goes through splits, merges and a long list of free pages.
-func TestGrowAndShrink(t *testing.T) {
+// The file goes through splits, merges and a long list of free pages.
+func TestNothingIsLostWhenTheFileGrowsAndShrinks(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	m := s.Maildrop("me@host")
@@ -61,8 +61,7 @@ func TestGrowAndShrink(t *testing.T) {
 	}
 }
 
-// TestWaitingCommitsShareATransaction holds the writer's place until ten
-// changes wait behind it.
+// The test holds the lock of the writer until ten changes wait for it.
 func TestWaitingCommitsShareATransaction(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	const n = 10
@@ -127,7 +126,7 @@ func TestCloseWaitsForACommit(t *testing.T) {
 	wantContents(t, mustOpen(t, path), want)
 }
 
-// until waits for something that s.mu guards.
+// until waits until done, which reads what s.mu guards, returns true.
 func until(s *Bolt, done func() bool) {
 	for {
 		s.mu.Lock()
@@ -140,7 +139,7 @@ func until(s *Bolt, done func() bool) {
 	}
 }
 
-func TestAFailedCommitEndsTheStore(t *testing.T) {
+func TestNothingIsReadOrWrittenAfterAFailedCommit(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	m := s.Maildrop("me@host")

@@ -11,7 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-func TestCompact(t *testing.T) {
+func TestCompactedFileHoldsTheSame(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	m := s.Maildrop("me@host")
@@ -26,7 +26,7 @@ func TestCompact(t *testing.T) {
 	mustCommit(t, s.Maildrop("you@host"), Change{Put: put})
 	want, id := mustRead(t, s), s.ID()
 	if _, _, err := fileAt(path).Compact(); !errors.Is(err, ErrLocked) {
-		t.Errorf("of a store in use: %v", err)
+		t.Errorf("a store in use: %v", err)
 	}
 	mustClose(t, s)
 
@@ -68,7 +68,7 @@ func TestCompactedFileIsSyncedAfterItsLastWrite(t *testing.T) {
 	}
 }
 
-func TestCompactOfNothingOrOfADamagedFile(t *testing.T) {
+func TestCompactLeavesADamagedOrMissingFile(t *testing.T) {
 	path := newPath(t)
 	if _, _, err := fileAt(path).Compact(); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
@@ -76,7 +76,7 @@ func TestCompactOfNothingOrOfADamagedFile(t *testing.T) {
 	if left, _ := filepath.Glob(path + "*"); len(left) > 0 {
 		t.Errorf("made %v", left)
 	}
-	data, _, _ := victim(t)
+	data, _, _ := sampleFile(t)
 	at := recordOffset(t, data)
 	data[at] ^= 1
 	if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -112,7 +112,7 @@ func wasteful(t testing.TB, left int) (path string, holds contents) {
 	return path, holds
 }
 
-func TestOpenCompacts(t *testing.T) {
+func TestOpenCompactsAFileThatIsMostlyFree(t *testing.T) {
 	path, want := wasteful(t, 500)
 	before, err := fileAt(path).Check()
 	if err != nil || before.Free < 0.5 || before.Octets < compactFrom {
@@ -120,7 +120,7 @@ func TestOpenCompacts(t *testing.T) {
 	}
 	s, err := fileAt(path).OpenReadOnly()
 	if err != nil || s.Compaction() != (Compaction{}) {
-		t.Fatalf("to read only: %+v, %v", s.Compaction(), err)
+		t.Fatalf("OpenReadOnly: %+v, %v", s.Compaction(), err)
 	}
 	mustClose(t, s)
 	s = mustOpen(t, path)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// playCopies plays the parts that do not begin with Open.
+// playCopies plays the parts that do not begin with an Open.
 func playCopies(part, path string) error {
 	switch part {
 	case "restore":
@@ -45,28 +45,28 @@ func playCopies(part, path string) error {
 	return playNoSpace(path)
 }
 
-// playNoSpace makes copies of a store while files cannot become as large as the
-// copy has to be, and says how each of them ended.
+// playNoSpace makes copies of a store under a limit on the size of files that is too small
+// for them, and prints whether each failed with the error of the limit.
 func playNoSpace(path string) error {
 	signal.Ignore(syscall.SIGXFSZ)
 	limit := syscall.Rlimit{Cur: 16 << 10, Max: syscall.RLIM_INFINITY & (1<<63 - 1)}
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
-	say := func(what string, err error) { // bbolt does not wrap every error
+	report := func(what string, err error) { // bbolt does not wrap every error
 		fmt.Println(what, err != nil && strings.Contains(err.Error(), syscall.EFBIG.Error()))
 	}
 	_, _, err := fileAt(path).Compact()
-	say("compact", err)
+	report("compact", err)
 	_, err = fileAt(path).Restore(true)
-	say("restore", err)
+	report("restore", err)
 	s, err := fileAt(path).Open()
 	if err != nil {
 		return err
 	}
-	say("compact at open", s.Compaction().Err)
+	report("compact at open", s.Compaction().Err)
 	_, err = s.Snapshot(time.Now().Add(2 * day))
-	say("snapshot", err)
+	report("snapshot", err)
 	limit.Cur = limit.Max
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
@@ -74,8 +74,8 @@ func playNoSpace(path string) error {
 	return errors.Join(s.Maildrop("you@host").Commit(stepChange(1)), s.Close())
 }
 
-// killAtRandom kills a process at a random moment after the n-th line that it
-// says, and returns how many lines it has said.
+// killAtRandom kills a process at a random moment after it has printed so many lines, and
+// returns how many it has printed in all.
 func killAtRandom(t *testing.T, p *process, rnd *rand.Rand, lines int) int {
 	t.Helper()
 	for n := range lines {
@@ -114,7 +114,7 @@ func TestKillDuringSnapshots(t *testing.T) {
 			t.Errorf("round %d: %d ids after %d acknowledged changes", round, len(got["me@host"]), steps)
 		}
 		wantNoLeftovers(t, path)
-		// One that was made is whole, and not older than the last that ended.
+		// A snapshot that stands there is whole, and not older than the last that was made.
 		if _, err := os.Lstat(path + snapshotSuffix); err == nil {
 			got := readCopy(t, path+snapshotSuffix)
 			if n := len(got["me@host"]) / 10; n < steps-1 || !got.equal(afterSteps(n)) {
@@ -166,7 +166,7 @@ func TestKillDuringCompactions(t *testing.T) {
 	}
 }
 
-func TestNoSpaceForCopies(t *testing.T) {
+func TestCopyWithoutSpaceLeavesTheStore(t *testing.T) {
 	path, want := wasteful(t, 2000)
 	snapshot := newPath(t)
 	s := mustOpen(t, snapshot)
@@ -179,7 +179,7 @@ func TestNoSpaceForCopies(t *testing.T) {
 	p := start(t, "no space", path)
 	for _, what := range []string{"compact", "restore", "compact at open", "snapshot"} {
 		if got := p.line(t); got != what+" true" {
-			t.Errorf("%s with no space was: %s", what, got)
+			t.Errorf("%s without space printed %q", what, got)
 		}
 	}
 	if err := p.Wait(); err != nil {
@@ -187,7 +187,7 @@ func TestNoSpaceForCopies(t *testing.T) {
 	}
 	wantNoLeftovers(t, path)
 	if kept, _ := os.ReadDir(strings.TrimSuffix(path, "state.db")); len(kept) != 3 { // with the snapshot and the lock
-		t.Errorf("there is %v", kept)
+		t.Errorf("the directory holds %v", kept)
 	}
 	if !readCopy(t, path+snapshotSuffix).equal(old) {
 		t.Error("the snapshot has changed")

@@ -14,10 +14,10 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// victim makes a store with everything in it: several maildrops, small and of
-// many pages, open intents and free pages. It returns the octets of the file,
-// what it holds, and what it held before the last commit.
-func victim(t testing.TB) (data []byte, last, before contents) {
+// sampleFile makes a store with everything in it: several maildrops, small ones and one
+// of many pages, open intents and free pages. It returns the octets of the file, what it
+// holds, and what it held before the last commit.
+func sampleFile(t testing.TB) (data []byte, last, before contents) {
 	t.Helper()
 	path := newPath(t)
 	s := mustOpen(t, path)
@@ -46,8 +46,8 @@ func victim(t testing.TB) (data []byte, last, before contents) {
 	return data, last, before
 }
 
-// tryFile opens a file and reads all of it. The only errors are ErrDamaged and,
-// by chance, ErrVersion; then the file has to be as it was, and open to the next.
+// tryFile opens a file of these octets and reads all of it. It accepts the errors
+// ErrDamaged and, by chance, ErrVersion, where the file is as it was and its lock is free.
 func tryFile(t testing.TB, path string, data []byte) (contents, error) {
 	t.Helper()
 	if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -71,12 +71,12 @@ func tryFile(t testing.TB, path string, data []byte) (contents, error) {
 	if s, err := fileAt(path).Open(); err == nil {
 		_ = s.Close()
 	} else if errors.Is(err, ErrLocked) {
-		t.Errorf("the lock has stayed: %v", err)
+		t.Errorf("the lock is still held: %v", err)
 	}
 	return nil, err
 }
 
-// mustBeRightOrDamaged fails unless the file reads right or is refused.
+// mustBeRightOrDamaged fails unless what is read is right or the file is refused.
 func mustBeRightOrDamaged(t testing.TB, what, path string, data []byte, right ...contents) (readable bool) {
 	t.Helper()
 	got, err := tryFile(t, path, data)
@@ -88,12 +88,12 @@ func mustBeRightOrDamaged(t testing.TB, what, path string, data []byte, right ..
 			return true
 		}
 	}
-	t.Errorf("%s: read wrong:\n%s", what, cmp.Diff(right[0], got))
+	t.Errorf("%s: the contents are wrong:\n%s", what, cmp.Diff(right[0], got))
 	return false
 }
 
-func TestTruncatedFile(t *testing.T) {
-	data, _, _ := victim(t)
+func TestTruncatedFileIsFound(t *testing.T) {
+	data, _, _ := sampleFile(t)
 	page := os.Getpagesize()
 	sizes := []int{0, 1, 2, page - 1, page, 2*page - 1, 2 * page}
 	for n := 3 * page; n < len(data); n += page {
@@ -116,8 +116,8 @@ func TestTruncatedFile(t *testing.T) {
 	}
 }
 
-func TestZeroedPages(t *testing.T) {
-	data, last, before := victim(t)
+func TestZeroedPagesAreFound(t *testing.T) {
+	data, last, before := sampleFile(t)
 	page, path := os.Getpagesize(), newPath(t)
 	for at := 0; at < len(data); at += page {
 		bad := append([]byte(nil), data...)
@@ -134,8 +134,8 @@ func TestZeroedPages(t *testing.T) {
 	}
 }
 
-func TestSwappedPages(t *testing.T) {
-	data, last, before := victim(t)
+func TestSwappedPagesAreFound(t *testing.T) {
+	data, last, before := sampleFile(t)
 	page, path := os.Getpagesize(), newPath(t)
 	for a := 2 * page; a < len(data); a += page {
 		for b := a + page; b < len(data); b += 3 * page {
@@ -146,14 +146,14 @@ func TestSwappedPages(t *testing.T) {
 	}
 }
 
-// TestFlippedOctets changes a few octets in each page in turn. What is accepted
-// has to read right, and to stay right through a commit.
-func TestFlippedOctets(t *testing.T) {
+// A few octets of each page are changed in turn. A file that is accepted has the right
+// contents, also after a commit.
+func TestFlippedOctetsAreFound(t *testing.T) {
 	seeds := 12
 	if testing.Short() {
 		seeds = 4
 	}
-	data, last, before := victim(t)
+	data, last, before := sampleFile(t)
 	page, path := os.Getpagesize(), newPath(t)
 	readable := 0
 	for at := 0; at < len(data); at += page {
@@ -162,7 +162,7 @@ func TestFlippedOctets(t *testing.T) {
 			bad := append([]byte(nil), data...)
 			area := page
 			if seed%2 == 0 {
-				area = 128 // headers are hit more rarely and hurt more
+				area = 128 // a header is small, and damage there does more
 			}
 			for range 1 + rnd.IntN(4) {
 				bad[at+rnd.IntN(area)] ^= byte(1 + rnd.IntN(255))
@@ -178,7 +178,7 @@ func TestFlippedOctets(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d of %d files read right", readable, len(data)/page*seeds)
+	t.Logf("%d of %d files were accepted", readable, len(data)/page*seeds)
 }
 
 func commitAndCompare(t *testing.T, what, path string) {
@@ -201,10 +201,10 @@ func commitAndCompare(t *testing.T, what, path string) {
 	mustClose(t, s)
 }
 
-// TestFileCutUnderAnOpenStore meets the memory fault of a page that is mapped
-// and gone, in a read and in a commit.
-func TestFileCutUnderAnOpenStore(t *testing.T) {
-	data, _, _ := victim(t)
+// A page that is mapped and not in the file any more is a memory fault, in a read and in
+// a commit.
+func TestFileCutUnderAnOpenStoreIsDamage(t *testing.T) {
+	data, _, _ := sampleFile(t)
 	for what, use := range map[string]func(*Bolt) error{
 		"scan":    func(s *Bolt) error { _, err := read(s); return err },
 		"intents": func(s *Bolt) error { _, err := s.Maildrop("big@host").Intents(); return err },
@@ -236,10 +236,9 @@ func TestFileCutUnderAnOpenStore(t *testing.T) {
 	}
 }
 
-// TestLostParts removes values and buckets with bbolt itself, which leaves a
-// file that is whole as bbolt sees it.
-func TestLostParts(t *testing.T) {
-	data, _, _ := victim(t)
+// The values and buckets are removed with bbolt, so the structure of the file is whole.
+func TestLostPartIsFound(t *testing.T) {
+	data, _, _ := sampleFile(t)
 	drops := func(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket([]byte(maildropsName)) }
 	big := func(tx *bbolt.Tx) *bbolt.Bucket { return drops(tx).Bucket([]byte("big@host")) }
 	id := []byte(entries(800, 801)[0].ID)
@@ -285,8 +284,8 @@ func TestLostParts(t *testing.T) {
 	}
 }
 
-func TestADamagedSequenceDoesNotGoOn(t *testing.T) {
-	data, _, _ := victim(t)
+func TestScanEndsAtADamagedRecord(t *testing.T) {
+	data, _, _ := sampleFile(t)
 	data[recordOffset(t, data)] ^= 1
 	path := newPath(t)
 	if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -306,10 +305,10 @@ func TestADamagedSequenceDoesNotGoOn(t *testing.T) {
 	}
 }
 
-// FuzzOpen reads any octets as a state file. An edit of a valid file is a list
-// of places and values.
+// FuzzOpen reads any octets as a state file. The edits of a valid file are places, four
+// octets each, and values.
 func FuzzOpen(f *testing.F) {
-	data, _, _ := victim(f)
+	data, _, _ := sampleFile(f)
 	f.Add([]byte{}, uint32(0))
 	f.Add([]byte{0, 0, 0, 16, 4}, uint32(0))
 	f.Add([]byte{0, 0, 0x20, 10, 1, 0, 0, 0x30, 12, 0xff}, uint32(0))

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// asNobody calls fn with the file permissions of a user who owns nothing, also
-// where the tests run as root, who may do everything.
+// asNobody calls fn with the file permissions of a user who owns nothing. Root may do
+// everything, so where the tests run as root the thread gives that up.
 func asNobody(t *testing.T, fn func()) {
 	t.Helper()
 	if os.Geteuid() == 0 {
@@ -23,7 +23,7 @@ func asNobody(t *testing.T, fn func()) {
 	fn()
 }
 
-func TestNoPermission(t *testing.T) {
+func TestMissingPermissionIsNotDamage(t *testing.T) {
 	readOnly, shut := t.TempDir(), newPath(t)
 	mustClose(t, mustOpen(t, shut))
 	if err := errors.Join(os.Chmod(readOnly, 0o555), os.Chmod(shut, 0)); err != nil {
@@ -41,7 +41,7 @@ func TestNoPermission(t *testing.T) {
 				for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenReadOnly} {
 					s, err := open(fileAt(path))
 					if err == nil && s.ID() == "" {
-						continue // a missing file is an empty store to look at
+						continue // a missing file is an empty store for OpenReadOnly
 					}
 					if !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrDamaged) {
 						t.Errorf("%s: %v", what, err)

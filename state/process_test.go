@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// The test binary runs itself as another process where this variable names a
-// part to play.
+// Where this variable is set, the test binary is another process of a test and plays the
+// part that it names.
 const partVariable = "POPFETCH_STATE_TEST_PART"
 
 func TestMain(m *testing.M) {
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 func play(part, path string) error {
-	if part == "full" { // a limit on the size of files stands in for a full disk
+	if part == "full" { // a limit on the size of files in place of a full disk
 		signal.Ignore(syscall.SIGXFSZ)
 		limit := syscall.Rlimit{Cur: 64 << 10, Max: syscall.RLIM_INFINITY & (1<<63 - 1)}
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
@@ -80,7 +80,7 @@ func play(part, path string) error {
 			}
 		}
 	case "hold":
-		_, err := io.Copy(io.Discard, os.Stdin) // until the parent lets go
+		_, err := io.Copy(io.Discard, os.Stdin) // until the test closes it
 		return errors.Join(err, s.Close())
 	case "commit", "full":
 		for n := 0; ; n++ {
@@ -98,8 +98,8 @@ func play(part, path string) error {
 	return fmt.Errorf("no part %q", part)
 }
 
-// stepChange is the n-th change of a process that commits: ten ids with
-// intents, and the end of the intents before.
+// stepChange is the n-th change of a process that commits: it opens ten ids with intents,
+// and ends the intents of the change before.
 func stepChange(n int) Change {
 	c := Change{Put: entries(10*n, 10*n+10)}
 	for i := range c.Put {
@@ -183,11 +183,11 @@ func TestTwoProcessesCompeteForTheLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-opened; err != nil {
-		t.Errorf("the lock was given up, and: %v", err)
+		t.Errorf("after the lock was released: %v", err)
 	}
 }
 
-func TestTheSameProcessTwice(t *testing.T) {
+func TestSecondOpenInTheSameProcessIsLocked(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	if _, err := fileAt(path).Open(); !errors.Is(err, ErrLocked) {
@@ -212,7 +212,6 @@ func TestLockEndsWithAKilledProcess(t *testing.T) {
 	mustClose(t, s)
 }
 
-// TestKillDuringCommits kills a process that commits in a loop, many times over.
 func TestKillDuringCommits(t *testing.T) {
 	rounds := 25
 	if testing.Short() {
@@ -230,7 +229,7 @@ func TestKillDuringCommits(t *testing.T) {
 				t.Fatalf("got %q, want %d", got, last)
 			}
 		}
-		for range rnd.IntN(200_000) { // a moment, somewhere in the next commit
+		for range rnd.IntN(200_000) { // until somewhere in the next commit
 		}
 		if err := p.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -243,14 +242,13 @@ func TestKillDuringCommits(t *testing.T) {
 		}
 		_ = p.Wait()
 		got := mustRead(t, mustOpen(t, path))
-		// The commit that was under way may be there as well, but only whole.
+		// The commit that was being written may be there too, but only whole.
 		if !got.equal(afterSteps(last+1)) && !got.equal(afterSteps(last+2)) {
 			t.Errorf("round %d: %d ids after %d acknowledged changes", round, len(got["me@host"]), last+1)
 		}
 	}
 }
 
-// TestKillDuringTheFirstStart kills processes that make a new store.
 func TestKillDuringTheFirstStart(t *testing.T) {
 	rounds := 25
 	if testing.Short() {
@@ -269,7 +267,7 @@ func TestKillDuringTheFirstStart(t *testing.T) {
 	}
 }
 
-func TestFullDisk(t *testing.T) {
+func TestFullDiskLosesNoCommit(t *testing.T) {
 	path := newPath(t)
 	p := start(t, "full", path)
 	steps := -1

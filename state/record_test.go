@@ -37,7 +37,7 @@ func TestRecordRoundTrip(t *testing.T) {
 	}
 }
 
-// Values as popfetch has written them in each version, read for ever.
+// The values are as popfetch has written them in each version.
 func TestValuesOfEveryVersionAreRead(t *testing.T) {
 	id, day := []byte("00000a5f3a1b2c"), time.Unix(1_750_000_000, 0).UTC()
 	for text, want := range map[string]Record{
@@ -99,7 +99,7 @@ func TestRecordWithAnyBitFlippedIsRefused(t *testing.T) {
 	}
 }
 
-func TestNewerRecordVersion(t *testing.T) {
+func TestNewerVersionIsToldFromABrokenValue(t *testing.T) {
 	id := []byte("id")
 	for name, decode := range map[string]func([]byte) error{
 		"record": func(v []byte) error { _, err := decodeRecord(id, v); return err },

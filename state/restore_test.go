@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// yesterday makes a store with a snapshot, and commits more to it.
+// yesterday makes a store with a snapshot, and commits more to the store. It returns what
+// the snapshot and the store hold.
 func yesterday(t testing.TB) (path string, snapshot, present contents) {
 	t.Helper()
 	path = newPath(t)
@@ -26,7 +27,7 @@ func yesterday(t testing.TB) (path string, snapshot, present contents) {
 	return path, snapshot, present
 }
 
-func TestRestoreYesterdays(t *testing.T) {
+func TestRestoreBringsBackYesterday(t *testing.T) {
 	path, snapshot, present := yesterday(t)
 	made := time.Now().Add(-30 * time.Hour).Truncate(time.Second)
 	if err := os.Chtimes(path+snapshotSuffix, made, made); err != nil {
@@ -40,7 +41,7 @@ func TestRestoreYesterdays(t *testing.T) {
 		t.Error("the file that was there is not kept")
 	}
 	if !readCopy(t, path+snapshotSuffix).equal(snapshot) {
-		t.Error("the snapshot is not there any more")
+		t.Error("the snapshot has changed")
 	}
 	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
@@ -98,7 +99,7 @@ func TestRestoreWithoutASnapshot(t *testing.T) {
 			t.Error(err)
 		}
 		if after, _ := filepath.Glob(path + "*"); len(after) != len(before) {
-			t.Errorf("there is %v, was %v", after, before)
+			t.Errorf("the directory holds %v, held %v", after, before)
 		}
 		mustClose(t, mustOpen(t, path))
 	}
@@ -133,12 +134,12 @@ func TestRestoreRefusesABadSnapshot(t *testing.T) {
 			t.Errorf("%s: the file has changed", what)
 		}
 		if left, _ := filepath.Glob(path + ".*"); len(left) != 2 { // the snapshot and the lock
-			t.Errorf("%s: there is %v", what, left)
+			t.Errorf("%s: the directory holds %v", what, left)
 		}
 	}
 }
 
-func TestRestoreRefuses(t *testing.T) {
+func TestRestoreReplacesNothingThatIsNotAFile(t *testing.T) {
 	path, _, present := yesterday(t)
 	s := mustOpen(t, path)
 	if _, err := fileAt(path).Restore(true); !errors.Is(err, ErrLocked) {
@@ -164,8 +165,8 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// A run that was just ending held the lock while the file was checked, and was gone
-// when it was replaced: a healthy file made way for an older one.
+// Restore checked the file while a run that was just ending held the lock, took ErrLocked
+// for damage, and replaced the file when the run had ended.
 func TestRestoreThatWaitsForARunLeavesAHealthyFile(t *testing.T) {
 	path, _, present := yesterday(t)
 	s := mustOpen(t, path)
@@ -185,8 +186,8 @@ func TestRestoreThatWaitsForARunLeavesAHealthyFile(t *testing.T) {
 	wantContents(t, mustOpen(t, path), present)
 }
 
-// Only damage and loss are reasons to replace a file: that it could not be read for
-// now, or not by this popfetch, says nothing of what is in it.
+// Only damage and loss are reasons to replace a file. A file that cannot be read now, or
+// not by this popfetch, may be in order.
 func TestRestoreLeavesAFileThatItCannotJudge(t *testing.T) {
 	for what, tt := range map[string]struct {
 		prepare func(t *testing.T, path string)

@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// resident returns how many octets of a mapped file are in the memory of this
+// residentOctets returns how many octets of a mapped file are in the memory of this
 // process.
-func resident(t *testing.T, path string) (octets int64) {
+func residentOctets(t *testing.T, path string) (octets int64) {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	of := false
+	ofFile := false
 	for line := range strings.Lines(string(maps)) {
 		var kib int64
 		if word, _, _ := strings.Cut(line, " "); !strings.HasSuffix(word, ":") { // the head of a mapping
-			of = strings.HasSuffix(strings.TrimSpace(line), path)
-		} else if _, err := fmt.Sscanf(line, "Rss: %d kB", &kib); err == nil && of {
+			ofFile = strings.HasSuffix(strings.TrimSpace(line), path)
+		} else if _, err := fmt.Sscanf(line, "Rss: %d kB", &kib); err == nil && ofFile {
 			octets += kib << 10
 		}
 	}
 	return octets
 }
 
-// A poll reads all records through the mapping of the file. The process was as big
-// as the file then.
-func TestScanOfAGreatStoreStayedInMemory(t *testing.T) {
+// A poll reads all records through the mapping of the file, and all of the file was in the
+// memory of the process after it.
+func TestScanDoesNotKeepTheFileInMemory(t *testing.T) {
 	const ids, most = 100_000, 2 << 20
 	path := benchmarkStore(t, ids)
 	info, err := os.Stat(path)
@@ -43,14 +43,14 @@ func TestScanOfAGreatStoreStayedInMemory(t *testing.T) {
 	if err := s.Maildrop("me@host").Scan(func(known iter.Seq2[[]byte, Record]) error {
 		for range known {
 			if n++; n%1000 == 0 {
-				peak = max(peak, resident(t, path))
+				peak = max(peak, residentOctets(t, path))
 			}
 		}
 		return nil
 	}); err != nil || n != ids {
 		t.Fatal(n, err)
 	}
-	left := resident(t, path)
+	left := residentOctets(t, path)
 	t.Logf("a file of %d KiB: %d KiB at most, %d KiB after it", info.Size()>>10, peak>>10, left>>10)
 	if peak == 0 || peak > most || left > 64<<10 || info.Size() < 2*most {
 		t.Errorf("of a file of %d KiB, %d KiB were in memory, and %d KiB after it", info.Size()>>10, peak>>10, left>>10)
@@ -60,8 +60,8 @@ func TestScanOfAGreatStoreStayedInMemory(t *testing.T) {
 	}
 }
 
-// A string for each of a million ids was as much garbage as the listing is long.
-func TestScanAllocatedForEachRecord(t *testing.T) {
+// A string for each of 1,000,000 ids was as much garbage as the listing is long.
+func TestScanDoesNotAllocateForEachRecord(t *testing.T) {
 	s := mustOpen(t, newPath(t))
 	allocations := func(key string, n int) float64 {
 		var c Change

@@ -102,12 +102,12 @@ func TestSnapshotOnceADayAndOnlyOfChanges(t *testing.T) {
 		t.Error("the second snapshot is not what the store is")
 	}
 	mustCommit(t, s.Maildrop("me@host"), Change{Forget: []string{entries(0, 1)[0].ID}})
-	mustSnapshot(t, s, now.Add(-time.Hour), true) // the clock was put back
+	mustSnapshot(t, s, now.Add(-time.Hour), true) // the clock was set back
 	wantNoLeftovers(t, path)
 }
 
-// TestSnapshotAfterCompaction: the numbers of commits begin anew.
-func TestSnapshotAfterCompaction(t *testing.T) {
+// A compaction begins to number the commits anew, so equal numbers prove nothing.
+func TestSnapshotIsMadeAfterACompaction(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	mustCommit(t, s.Maildrop("me@host"), Change{Put: entries(0, 10)})
@@ -120,7 +120,7 @@ func TestSnapshotAfterCompaction(t *testing.T) {
 	if err := os.Chtimes(path, later, later); err != nil {
 		t.Fatal(err)
 	}
-	// A snapshot whose numbers are the same by chance.
+	// A snapshot that has the same numbers by chance.
 	data := mustReadFile(t, path)
 	m, err := findMeta(strings.NewReader(data), int64(len(data)))
 	if err != nil {
@@ -138,7 +138,7 @@ func TestSnapshotAfterCompaction(t *testing.T) {
 	mustSnapshot(t, s, time.Now().Add(2*day), false)
 }
 
-func TestSnapshotBesideCommits(t *testing.T) {
+func TestSnapshotBesideCommitsIsOfOneMoment(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	mustCommit(t, s.Maildrop("me@host"), stepChange(0))
@@ -166,13 +166,13 @@ func TestSnapshotBesideCommits(t *testing.T) {
 		}
 		got := readCopy(t, path+snapshotSuffix)
 		if n := len(got["me@host"]) / 10; !got.equal(afterSteps(n)) {
-			t.Errorf("the snapshot is of no moment after a commit (%d)", n)
+			t.Errorf("the snapshot is not what the store was after %d commits", n)
 		}
 		rounds++
 	}
 	t.Logf("%d snapshots", rounds)
 	if !readCopy(t, path+snapshotSuffix).equal(afterSteps(steps)) {
-		t.Error("the last snapshot lacks something")
+		t.Error("the last snapshot is not what the store is")
 	}
 }
 
@@ -196,7 +196,7 @@ func TestSnapshotNeverReplacesAGoodOneWithDamage(t *testing.T) {
 		t.Error("the good snapshot was replaced")
 	}
 	wantNoLeftovers(t, path)
-	mustCommit(t, s.Maildrop("you@host"), Change{Put: entries(300, 301)}) // no harm to the store
+	mustCommit(t, s.Maildrop("you@host"), Change{Put: entries(300, 301)}) // the store has not failed
 }
 
 func TestSnapshotOfAnotherStoreIsKept(t *testing.T) {
@@ -244,7 +244,7 @@ func TestSnapshotReplacesOneThatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestSnapshotRefuses(t *testing.T) {
+func TestSnapshotReplacesNothingThatIsNotAFile(t *testing.T) {
 	for words, put := range map[string]func(bak string) error{
 		"a symbolic link":   func(p string) error { return os.Symlink("elsewhere", p) },
 		"a directory":       func(p string) error { return os.Mkdir(p, 0o700) },
@@ -282,7 +282,7 @@ func TestSnapshotRefuses(t *testing.T) {
 	}
 }
 
-func TestSnapshotsAtOnceMakeOne(t *testing.T) {
+func TestSnapshotsAtTheSameTimeMakeOne(t *testing.T) {
 	path := newPath(t)
 	s := mustOpen(t, path)
 	mustCommit(t, s.Maildrop("me@host"), Change{Put: entries(0, 1000)})

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// contents is what a store holds: key -> id -> what is known of it.
+// contents is what a store holds, by key of the maildrop and id.
 type contents map[string]map[string]known
 
 type known struct {
@@ -20,7 +20,7 @@ type known struct {
 	Intent *Intent
 }
 
-// read reads a whole store. Maildrops without anything are left out.
+// read reads all of a store, but for maildrops without ids.
 func read(s Store) (contents, error) {
 	keys, err := s.Keys()
 	if err != nil {
@@ -51,7 +51,7 @@ func read(s Store) (contents, error) {
 	return all, nil
 }
 
-// apply does to a map what Commit does to a maildrop.
+// apply changes the map as Commit changes a maildrop.
 func (c contents) apply(key string, ch Change) {
 	drop := c[key]
 	if drop == nil {
@@ -78,7 +78,7 @@ func (c contents) apply(key string, ch Change) {
 	}
 }
 
-// equal is cmp.Equal for tests that compare very often.
+// equal is cmp.Equal, made fast for tests that compare often.
 func (c contents) equal(d contents) bool {
 	return maps.EqualFunc(c, d, func(c, d map[string]known) bool {
 		return maps.EqualFunc(c, d, func(a, b known) bool {
@@ -89,7 +89,7 @@ func (c contents) equal(d contents) bool {
 
 func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "state.db") }
 
-// fileAt is the file at path, with no patience for its lock.
+// fileAt is the file at path. It does not wait for the lock.
 func fileAt(path string) File { return File{Path: path} }
 
 func mustOpen(t testing.TB, path string) *Bolt {
@@ -159,7 +159,7 @@ func TestKeyLowersTheHostOnly(t *testing.T) {
 	}
 }
 
-func TestSeen(t *testing.T) {
+func TestSeenIsDelivered(t *testing.T) {
 	if (Record{Failures: 3}).Seen() || !(Record{Delivered: time.Unix(1, 0)}).Seen() {
 		t.Error("seen is not delivered")
 	}
@@ -179,7 +179,7 @@ func TestEmptyChangeWritesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(before) != string(after) { // even an empty transaction counts up in a meta page
-		t.Error("an empty change has written")
+	if string(before) != string(after) { // even an empty transaction raises a number in a meta page
+		t.Error("an empty change has changed the file")
 	}
 }
