@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -11,28 +10,28 @@ import (
 	"popfetch/state"
 )
 
-// Account is one maildrop and where its mail goes. Its fields are set before
-// the first poll and not changed after; one poll runs at a time.
+// Account is one maildrop and where its mail goes. Its fields are set before the
+// first poll and not changed after; only one poll runs at a time.
 type Account struct {
 	Name     string
 	User     string
-	Host     string // for the limit of polls per host
+	Host     string // for the limit of polls for each host
 	Protocol string // "POP3" or "POP3S", see deliver.Meta
 
 	// Open connects and logs in. ctx bounds the whole session.
 	Open func(ctx context.Context, how Opening) (Session, error)
-	// Fallback says that a server which gets out of step when commands are sent
-	// ahead is visited a second time without, and so from then on.
+	// Fallback allows a second visit that sends one command at a time, after a
+	// server got out of step when commands were sent ahead. Later polls do the same
+	// for some time.
 	Fallback bool
-	// Destination is opened at the start of each poll, after Recover has
-	// dealt with what an earlier one left behind, and closed at its end.
+	// Destination is opened at the start of each poll, after Recover has finished
+	// what an earlier poll left open, and closed at its end.
 	Destination func(ctx context.Context) (deliver.Destination, error)
-	// Recover finishes an intent that an earlier run left open, of whatever
-	// kind of destination.
+	// Recover finishes an intent that an earlier run left open, of any kind of
+	// destination.
 	Recover  func(ctx context.Context, i deliver.Intent) (deliver.Outcome, error)
 	Maildrop state.Maildrop
-	// Key is what the maildrop is known by in the state; delivery ids are
-	// made of it.
+	// Key names the maildrop in the state. Delivery ids are made from it.
 	Key string
 
 	Policy   plan.Policy
@@ -40,81 +39,61 @@ type Account struct {
 	Deadline time.Duration // of one poll, 0 = 1 h
 	// Stamp returns what is put in front of a message, with CRLF line ends; nil for nothing.
 	Stamp    func(deliver.Meta) string
-	Log      *slog.Logger
-	Progress Progress // nil = nobody watches
+	Log      *slog.Logger // nil = no log
+	Progress Progress     // nil = none
 }
 
 // Progress is told how a poll goes, from the goroutine of the poll.
 type Progress interface {
-	// Start says what is to be retrieved; octets as the server announced them.
+	// Start announces what will be retrieved; octets is the size that the server
+	// announced.
 	Start(messages int, octets int64)
-	// Received says that n more octets have come.
+	// Received adds n octets.
 	Received(n int)
-	// End says that the poll is over.
+	// End ends what Start began.
 	End()
 }
 
 const (
 	defaultDeadline = time.Hour
-	// grace is how long the message in hand may take once the user wants
-	// popfetch to stop.
+	// grace is how long the message that is being received may take after the user
+	// has stopped popfetch.
 	grace = 4 * time.Second
-	// overtime is how long the delivery of what was received whole may go on
-	// when the poll has come to its end.
+	// overtime is how long the delivery of messages that were received whole may
+	// take after the end of the poll.
 	overtime = time.Second
 )
 
-// AccountError is why the poll of an account did not end well. Classify says
-// what kind of reason it is.
-type AccountError struct {
-	Account string
-	// Errs are the reasons, at least one: first those of the account as a
-	// whole, then a *MessageError for each message that was not delivered.
-	Errs []error
-}
-
-func (e *AccountError) Error() string {
-	more := ""
-	if len(e.Errs) > 1 {
-		more = fmt.Sprintf(" (and %d more)", len(e.Errs)-1)
-	}
-	return fmt.Sprintf("account %q: %v%s", e.Account, e.Errs[0], more)
-}
-
-// Unwrap returns the reasons.
-func (e *AccountError) Unwrap() []error { return e.Errs }
-
-// Poll visits the account once. When ctx ends, no further message is begun; the
-// message in hand has a few seconds to be delivered, and what is delivered is
-// deleted if the account says so. The report is valid whatever the error, which
-// is an *AccountError. A panic is caught and returned as an error, so that the
-// other accounts go on.
+// Poll polls the account once. When ctx ends, no further message is begun; the
+// message that is being received has a few seconds to arrive, and delivered
+// messages are deleted if the policy says so. The report is valid with any error,
+// and the error is an *AccountError. A panic is caught and returned as an error, so
+// that the other accounts go on.
 func (a *Account) Poll(ctx context.Context) (Report, error) {
 	p := a.begin(ctx)
 	started := time.Now()
 	p.guard(p.run)
 	p.guard(p.end)
 	p.report.Account = a.Name
-	p.report.Delivered, p.report.Failed = p.delivered, p.failed
 	p.report.Seconds = time.Since(started).Seconds()
 	p.report.Err = p.outcome()
+	p.addCounts(&p.report)
 	return p.report, p.report.Err
 }
 
 // Look logs in, lists and plans, and calls fn in the TRANSACTION state. It
-// retrieves and deletes nothing and records nothing.
+// retrieves, deletes and records nothing.
 func (a *Account) Look(ctx context.Context, fn func(s Session, listing *plan.Listing, todo plan.Plan) error) error {
 	p := a.begin(ctx)
+	p.alwaysSizes = true
 	look := func() error {
-		p.sized = true
-		listing, todo, err := p.enter()
-		if err != nil {
+		if err := p.enter(); err != nil {
 			return err
 		}
-		if err := fn(p.session, listing, todo); err != nil {
+		if err := fn(p.visit.session, p.visit.listing, p.visit.plan); err != nil {
 			return err
 		}
-		return p.session.Quit()
+		return p.visit.session.Quit()
 	}
 	p.guard(func() { p.fail(look()) })
 	p.guard(p.end)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,61 +14,65 @@ import (
 	"popfetch/state"
 )
 
-// What a server was seen not to take is avoided for so long: commands sent ahead
-// (serialFor), commands sent together with the login (patientFor).
-const (
-	serialFor  = 30 * 24 * time.Hour
-	patientFor = 182 * 24 * time.Hour
-)
+// spareFor is how long popfetch does without what a server was seen not to take:
+// commands sent ahead, or commands sent before the reply to the login.
+const spareFor = 30 * 24 * time.Hour
 
-// within reports whether something was seen less than age ago.
-func within(age time.Duration, seen time.Time) bool {
-	return !seen.IsZero() && time.Since(seen) < age
-}
+func lasts(since time.Time) bool { return !since.IsZero() && time.Since(since) < spareFor }
 
-// enter opens a session and plans. What an earlier session has shown of the server
-// saves flights; where the server seems to lose what is sent with the login, a second
-// session is patient.
-func (p *poll) enter() (listing *plan.Listing, todo plan.Plan, err error) {
-	if p.noted, err = p.Maildrop.Facts(); err != nil {
-		return nil, todo, &StateError{err}
+// enter begins a visit: it logs in, lists and plans. What earlier sessions have
+// shown of the server saves round trips. If the server seems to lose what is sent
+// with the login, a second session waits for the reply to the login.
+func (p *poll) enter() (err error) {
+	if p.noted, err = p.memory.Facts(); err != nil {
+		return err
 	}
 	p.facts = p.noted
 	how, err := p.opening()
 	if err != nil {
-		return nil, todo, err
+		return err
 	}
-	listing, todo, err = p.openAndPlan(how)
+	err = p.firstVisit(how)
 	var ahead *pop3.AheadError
 	if !errors.As(err, &ahead) || p.life.reason() != nil {
-		return listing, todo, err
+		return err
 	}
-	p.log.Info("once more, with nothing sent before the login is accepted", "reason", err)
-	p.drop()
-	p.lost, p.report.Skipped = 0, 0
+	p.log.Info("trying again, with nothing sent before the login is accepted", "reason", err)
+	if p.visit != nil {
+		p.visit.close()
+		p.visit = nil
+	}
 	how.Patient, p.facts.Patient = true, time.Now()
-	listing, todo, again := p.openAndPlan(how)
+	again := p.firstVisit(how)
 	switch refused := (*pop3.ResponseError)(nil); {
 	case errors.As(again, &refused):
 		again = fmt.Errorf("%w; and then, in a second session: %w", err, again)
-	case again != nil && p.session != nil: // no better so: it was not that
+	case again != nil && p.visit != nil: // the login went well and the rest still failed: that was not it
 		p.facts.Patient = p.noted.Patient
 	}
-	// Where the patient login broke too, the next polls make one attempt each: it may
+	// If the patient login broke too, the next polls make one attempt each: that may
 	// be how the server refuses a password.
-	return listing, todo, again
+	return again
 }
 
-// opening says how the session is to begin.
+// firstVisit makes the first visit of a poll.
+func (p *poll) firstVisit(how Opening) (err error) {
+	if p.visit, err = p.login(how); err != nil {
+		return err
+	}
+	return p.visit.makePlan()
+}
+
+// opening returns how the session is to begin.
 func (p *poll) opening() (how Opening, err error) {
 	how = Opening{
-		Serial: p.Fallback && within(serialFor, p.facts.Serial), Patient: within(patientFor, p.facts.Patient), Next: []string{"UIDL"},
+		Serial: p.Fallback && lasts(p.facts.Serial), Patient: lasts(p.facts.Patient), Next: []string{"UIDL"},
 	}
 	likely, err := p.wantsSizes()
 	if err != nil {
 		return how, err
 	}
-	if p.sized || likely {
+	if p.alwaysSizes || likely {
 		how.Next = append(how.Next, "LIST")
 	}
 	if p.facts.Protocol == p.Protocol {
@@ -77,77 +82,89 @@ func (p *poll) opening() (how Opening, err error) {
 	return how, nil
 }
 
-func (p *poll) openAndPlan(how Opening) (*plan.Listing, plan.Plan, error) {
-	if err := p.open(how); err != nil {
-		return nil, plan.Plan{}, err
-	}
-	return p.plan()
-}
-
-// open logs in. After a refusal that is not about the moment nothing is expected of
-// the server any more: the next poll asks it.
-func (p *poll) open(how Opening) error {
-	session, err := p.Open(p.life, how)
-	if err == nil {
-		p.session, p.serial = session, how.Serial
-		return nil
-	}
-	var (
-		refused *pop3.AuthError
-		reply   *pop3.ResponseError
-	)
-	if errors.As(err, &refused) && !(errors.As(err, &reply) && temporaryCode(reply.Code)) {
-		p.facts.Before, p.facts.After = nil, nil
-	}
-	return p.because(err)
-}
-
-// wantsSizes says whether a poll that finds anything at all will want the sizes,
-// so that they are worth asking for together with the unique-ids: nothing is known
-// yet, or nothing that is known stays on the server.
+// wantsSizes reports whether a poll that finds any message will need the sizes, so
+// that they are worth asking for together with the unique-ids: nothing is recorded
+// yet, or no recorded message stays on the server.
 func (p *poll) wantsSizes() (bool, error) {
-	if p.Policy.Delete && p.Policy.After == 0 {
+	if p.Policy.DeletesAtOnce() {
 		return true, nil
 	}
 	blank := true
-	err := p.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
+	err := p.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
 		for range known {
 			blank = false
 			break
 		}
-		return nil
 	})
-	if err != nil {
-		return false, &StateError{err}
-	}
-	return blank, nil
+	return blank, err
 }
 
-// learn has the next transaction note what helps the next session, where that has
-// changed.
-func (p *poll) learn() {
-	if p.session != nil && !p.serial {
-		p.facts.Protocol, p.facts.Before, p.facts.After = "", nil, nil
-		if offer := p.session.Offer(); p.session.Pipelined() {
-			p.facts.Protocol, p.facts.Before, p.facts.After = p.Protocol, essentials(offer.Before), essentials(offer.After)
+// makePlan lists the maildrop and decides. It asks for sizes only if they matter,
+// or if the poll always wants them.
+func (v *visit) makePlan() error {
+	listing, err := v.list()
+	if err != nil {
+		return v.because(err)
+	}
+	v.listing = listing
+	now := time.Now()
+	if !v.alwaysSizes {
+		if err := v.compare(now); err != nil || v.plan.Idle() {
+			return err
 		}
 	}
-	if !reflect.DeepEqual(p.facts, p.noted) {
-		facts := p.facts
-		p.pending.Facts = &facts
+	if err := v.listSizes(); err != nil {
+		return v.because(err)
 	}
+	return v.compare(now)
 }
 
-// mostEssential is how many octets of capabilities are remembered; a server with
-// more of those that count is asked each time.
+// compare makes the plan from the listing and what is recorded.
+func (v *visit) compare(now time.Time) error {
+	return v.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
+		v.plan = plan.New(v.listing, known, v.Policy, now)
+	})
+}
+
+// learned returns what helps the next session, nil if that is recorded already.
+func (p *poll) learned() *state.Facts {
+	facts := p.facts
+	if v := p.visit; v != nil && v.session != nil && !v.serial {
+		facts.Protocol, facts.Before, facts.After = "", nil, nil
+		if offer := v.session.Offer(); v.session.Pipelined() {
+			facts.Protocol, facts.Before, facts.After = p.Protocol, essentials(offer.Before), essentials(offer.After)
+		}
+	}
+	if reflect.DeepEqual(facts, p.noted) {
+		return nil
+	}
+	return &facts
+}
+
+// mostEssential is how many octets of capabilities are recorded. A server with more
+// that matter is asked each time.
 const mostEssential = 2048
 
-// essentials returns what is worth remembering of capabilities: nothing of those that
-// do not say that several commands may be sent at once.
+// essentials returns what is worth recording of capabilities: nothing if they do
+// not allow several commands at once.
 func essentials(c pop3.Capabilities) []string {
 	lines := c.Essentials()
 	if !c.Has("PIPELINING") || len(strings.Join(lines, "")) > mostEssential {
 		return nil
 	}
 	return lines
+}
+
+// loginDelay reads the capability LOGIN-DELAY (RFC 2449 section 6.5). It returns 0
+// if the server does not ask for a delay, and at most a day.
+func loginDelay(c pop3.Capabilities) time.Duration {
+	params := c.Params("LOGIN-DELAY")
+	if len(params) == 0 {
+		return 0
+	}
+	seconds, err := strconv.Atoi(params[0])
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return min(time.Duration(seconds)*time.Second, 24*time.Hour)
 }

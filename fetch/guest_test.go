@@ -122,6 +122,8 @@ func (c *calm) Owed() int                        { return 0 }
 func (c *calm) Offer() pop3.Offer                { return pop3.Offer{} }
 func (c *calm) Bye() error                       { return nil }
 func (c *calm) Noop() error                      { return nil }
+func (c *calm) Broken() error                    { return nil }
+func (c *calm) SurplusReply(int, []byte) error   { return nil }
 func (c *calm) Quit() error                      { return nil }
 func (c *calm) Close() error                     { return nil }
 func (c *calm) RoundTrips() int                  { return 1 }

@@ -2,18 +2,17 @@ package fetch
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 )
 
-// lifetime is the context of one poll. It ends at the poll's deadline, and when
-// the context it was made from ends: at once while no message can be in hand,
+// lifetime is the context of one poll. It ends at the poll's deadline, and when the
+// context that it was made from ends: at once while no message can be on its way,
 // after a short grace otherwise.
 type lifetime struct {
 	context.Context
-	// late is for the delivery of what was received whole: it goes on a little when
-	// the lifetime has ended.
+	// late bounds the delivery of messages that were received whole: it ends a
+	// little later.
 	late    context.Context
 	outer   context.Context
 	cancel  context.CancelCauseFunc
@@ -64,11 +63,4 @@ func (l *lifetime) end() {
 	l.timer.Stop()
 	l.cancel(context.Canceled)
 	l.stop(context.Canceled)
-}
-
-// deadlineError is the end of a poll that took too long.
-type deadlineError struct{ deadline time.Duration }
-
-func (e *deadlineError) Error() string {
-	return fmt.Sprintf("the poll took longer than its deadline of %v", e.deadline)
 }

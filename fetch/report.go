@@ -1,37 +1,60 @@
 package fetch
 
 import (
-	"fmt"
 	"time"
+
+	"popfetch/fetch/plan"
+	"popfetch/state"
 )
 
 // Report is the result of one poll.
 type Report struct {
 	Account    string
 	Listed     int   // messages in the maildrop
-	Delivered  int   // messages that are where they belong now, finished ones of an earlier run included
-	Seen       int   // delivered by earlier polls
-	Skipped    int   // left on the server: too big, set aside, deferred, unreadable in the listing
-	SetAside   int   // of these, set aside after MaxFailures
-	Deleted    int   // deleted from the server, confirmed by it
-	Failed     int   // tried in this poll and not delivered
+	Delivered  int   // messages that were delivered, including those whose delivery an earlier run had begun
+	Seen       int   // messages that earlier polls delivered
+	Skipped    int   // messages left on the server: too big, set aside, deferred, unreadable in the listing
+	SetAside   int   // of these, set aside after plan.MaxFailures
+	Deleted    int   // messages that the server has confirmed to be deleted
+	Failed     int   // messages that this poll tried and did not deliver
 	Octets     int64 // received in messages
-	RoundTrips int   // how often something was sent while no answer was due, QUIT included
+	RoundTrips int   // how often something was sent while no reply was due, QUIT included
 	Seconds    float64
-	LoginDelay time.Duration // the server wants no login sooner after this one
+	LoginDelay time.Duration // the server wants no earlier login than this much later
 	Err        error         // what Poll returned
 }
 
-// MessageError is why one message was not delivered. It is still on the server.
-type MessageError struct {
-	Num int
-	UID string
-	Err error
+// addCounts enters what the ledger and the latest visit have counted.
+func (p *poll) addCounts(r *Report) {
+	r.Delivered = p.ledger.Delivered()
+	if v := p.visit; v != nil {
+		r.Listed, r.Seen, r.Skipped, r.SetAside, r.Failed = v.listed, v.seen, v.skipped, v.setAside, v.settler.Failed()
+	}
 }
 
-func (e *MessageError) Error() string {
-	return fmt.Sprintf("message %d (unique-id %q): %v", e.Num, e.UID, e.Err)
+// note counts and logs what the plan has found.
+func (v *visit) note() {
+	todo := v.plan
+	v.log.Debug("planned", "plan", todo.String())
+	v.listed = len(todo.Verdicts)
+	v.seen = todo.Seen + todo.Delete.Len()
+	v.setAside = todo.SetAside.Len()
+	v.skipped += todo.TooBig.Len() + todo.SetAside.Len() + todo.Deferred
+	for it := range todo.SetAside.All() {
+		v.log.Info("message is set aside", "num", it.Num, "uid", it.UID(), "failures", it.Record.Failures, "reason", it.Record.Reason)
+	}
+	for it := range todo.TooBig.All() {
+		if it.Record.Reason != plan.LargerThanMaxSize {
+			v.leave(it)
+		}
+	}
 }
 
-// Unwrap returns the reason.
-func (e *MessageError) Unwrap() error { return e.Err }
+// leave logs and records that a message stays on the server for its size.
+func (v *visit) leave(it plan.Item) {
+	v.log.Warn("message is larger than max_size and stays on the server",
+		"num", it.Num, "uid", it.UID(), "octets", it.Octets, "max_size", v.Policy.MaxOctets)
+	r := it.Record
+	r.Octets, r.Reason = max(it.Octets, r.Octets), plan.LargerThanMaxSize
+	v.ledger.Put(state.Entry{ID: it.ID, Record: r})
+}

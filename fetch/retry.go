@@ -11,14 +11,13 @@ import (
 	"popfetch/state"
 )
 
-// forgetAtOnce is how many ids one transaction forgets: a greater one would
+// forgetAtOnce is how many ids one transaction forgets. A larger transaction would
 // make the state file grow.
 const forgetAtOnce = 10_000
 
-// Retry gives another chance to what is held up: messages that are set aside,
-// and intents that cannot be finished because their destination is gone. The
-// next poll fetches them. It returns how many messages that are. Once ctx has
-// ended nothing is forgotten.
+// Retry gives another chance to messages that are set aside, and to intents that
+// cannot be finished because their destination is gone: the next poll fetches them.
+// It returns how many messages these are. Once ctx has ended nothing is forgotten.
 func (a *Account) Retry(ctx context.Context) (int, error) {
 	n, err := a.retry(ctx)
 	if err != nil {
@@ -36,16 +35,15 @@ func (a *Account) retry(ctx context.Context) (int, error) {
 		return 0, context.Cause(ctx)
 	}
 	var again []string
-	err = a.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
+	err = memory{a.Maildrop}.Scan(func(known iter.Seq2[[]byte, state.Record]) {
 		for id, r := range known {
 			if !r.Seen() && r.Reason != plan.LargerThanMaxSize {
 				again = append(again, string(id))
 			}
 		}
-		return nil
 	})
 	if err != nil {
-		return 0, &StateError{err}
+		return 0, err
 	}
 	return voided + len(again), a.forget(again)
 }
@@ -58,10 +56,10 @@ func (a *Account) voidElsewhere(ctx context.Context) (int, error) {
 		if !errors.Is(held, deliver.ErrElsewhere) {
 			return n, held
 		}
-		// What comes before the one that is held has been decided.
-		open, err := a.Maildrop.Intents()
+		// The intents before the one that is held have been closed.
+		open, err := memory{a.Maildrop}.Intents()
 		if err != nil {
-			return n, &StateError{err}
+			return n, err
 		}
 		if err := a.forget([]string{open[0].ID}); err != nil {
 			return n, err
@@ -69,23 +67,23 @@ func (a *Account) voidElsewhere(ctx context.Context) (int, error) {
 	}
 }
 
-// Forget forgets all that was delivered from the maildrop: the next poll fetches
-// everything that is there. It returns how many ids that were.
+// Forget forgets everything that was delivered from the maildrop: the next poll
+// fetches all messages that are there. It returns how many ids it has forgotten.
 func (a *Account) Forget() (int, error) {
 	var ids []string
-	err := a.Maildrop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
+	m := memory{a.Maildrop}
+	err := m.Scan(func(known iter.Seq2[[]byte, state.Record]) {
 		for id := range known {
 			ids = append(ids, string(id))
 		}
-		return nil
 	})
 	if err == nil {
-		err = a.Maildrop.Commit(state.Change{Begin: true})
+		err = m.Commit(state.Change{Begin: true})
+	}
+	if err == nil {
+		err = a.forget(ids)
 	}
 	if err != nil {
-		return 0, &AccountError{a.Name, []error{&StateError{err}}}
-	}
-	if err := a.forget(ids); err != nil {
 		return 0, &AccountError{a.Name, []error{err}}
 	}
 	return len(ids), nil
@@ -93,8 +91,8 @@ func (a *Account) Forget() (int, error) {
 
 func (a *Account) forget(ids []string) error {
 	for chunk := range slices.Chunk(ids, forgetAtOnce) {
-		if err := a.Maildrop.Commit(state.Change{Forget: chunk}); err != nil {
-			return &StateError{err}
+		if err := (memory{a.Maildrop}).Commit(state.Change{Forget: chunk}); err != nil {
+			return err
 		}
 	}
 	return nil

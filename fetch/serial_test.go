@@ -70,3 +70,26 @@ func TestCutConnectionSaysNothingAboutPipelining(t *testing.T) {
 	h.mustPoll()
 	h.delivered(1, 2, 3)
 }
+
+// What the server gave in the first session says nothing about the second one: a
+// server that refuses every message there has trouble of its own, which counts
+// against none of them.
+func TestSecondVisitThatGivesNothingCountsAgainstNoMessage(t *testing.T) {
+	h := newHouse(t, 6, faults(
+		pop3test.Fault{At: "RETR 3", Session: 1, Do: pop3test.NoFinalCRLF},
+		pop3test.Fault{At: "RETR 4", Session: 1, Do: pop3test.Drop},
+		pop3test.Fault{At: "RETR", Session: 2, Do: pop3test.Err, Text: "no"},
+	))
+	h.options.Timeout = time.Second
+	h.withBoth()
+	r, err := h.poll()
+	class(t, err, fetch.Temporary)
+	if h.server.Sessions() != 2 || r.Delivered != 2 || r.Failed != 4 {
+		t.Errorf("%d sessions, %+v", h.server.Sessions(), r)
+	}
+	for id, known := range h.known() {
+		if known.Failures > 0 {
+			t.Errorf("%s: %+v", id, known)
+		}
+	}
+}

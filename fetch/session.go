@@ -9,7 +9,7 @@ import (
 // Opening is how a session is to begin.
 type Opening struct {
 	Serial bool // send one command at a time
-	// These are those of pop3.Credentials.
+	// The others are those of pop3.Credentials.
 	Expected pop3.Offer
 	Next     []string
 	Patient  bool
@@ -29,6 +29,8 @@ type Session interface {
 	Drain()
 	Owed() int
 	Confirmed() int
+	Broken() error
+	SurplusReply(num int, head []byte) error
 	Noop() error
 	Quit() error
 	Bye() error

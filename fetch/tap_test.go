@@ -154,7 +154,7 @@ func (t *tap) install(a *fetch.Account, outer func(deliver.Destination) deliver.
 		if err != nil {
 			return nil, err
 		}
-		return &tappedSession{s, t}, nil
+		return &tappedSession{Session: s, t: t}, nil
 	}
 	a.Destination = func(ctx context.Context) (d deliver.Destination, err error) {
 		if injected := t.do("Destination", func() { d, err = destination(ctx) }); injected != nil {
@@ -195,21 +195,31 @@ func closer(s fetch.Session) func() {
 	}
 }
 
-// tappedSession is a session behind a tap.
+// tappedSession is a session behind a tap. After an injected error it is broken.
 type tappedSession struct {
 	fetch.Session
-	t *tap
+	t      *tap
+	broken error
+}
+
+func (s *tappedSession) Broken() error {
+	if s.broken != nil {
+		return s.broken
+	}
+	return s.Session.Broken()
 }
 
 // steps taps an iteration: its begin, each reply, and what comes after it.
-func steps[T any](t *tap, name string, zero T, inner iter.Seq2[T, error], see func(T, error)) iter.Seq2[T, error] {
+func steps[T any](s *tappedSession, name string, zero T, inner iter.Seq2[T, error], see func(T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		if err := t.do(name, func() {}); err != nil {
+		if err := s.t.do(name, func() {}); err != nil {
+			s.broken = err
 			yield(zero, err)
 			return
 		}
 		for v, err := range inner {
-			if injected := t.do(name+" reply", func() {}); injected != nil {
+			if injected := s.t.do(name+" reply", func() {}); injected != nil {
+				s.broken = injected
 				yield(zero, injected)
 				return
 			}
@@ -224,19 +234,19 @@ func steps[T any](t *tap, name string, zero T, inner iter.Seq2[T, error], see fu
 }
 
 func (s *tappedSession) Uidl() iter.Seq2[pop3.UniqueID, error] {
-	return steps(s.t, "UIDL", pop3.UniqueID{}, s.Session.Uidl(), func(u pop3.UniqueID, err error) { s.t.uids[u.Num] = string(u.ID) })
+	return steps(s, "UIDL", pop3.UniqueID{}, s.Session.Uidl(), func(u pop3.UniqueID, err error) { s.t.uids[u.Num] = string(u.ID) })
 }
 
 func (s *tappedSession) List() iter.Seq2[pop3.ScanListing, error] {
-	return steps(s.t, "LIST", pop3.ScanListing{}, s.Session.List(), nil)
+	return steps(s, "LIST", pop3.ScanListing{}, s.Session.List(), nil)
 }
 
 func (s *tappedSession) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
-	inner := steps(s.t, "RETR", &pop3.Message{Body: noBody{}}, s.Session.Retr(nums), nil)
+	inner := steps(s, "RETR", &pop3.Message{Body: noBody{}}, s.Session.Retr(nums), nil)
 	return func(yield func(*pop3.Message, error) bool) {
 		for m, err := range inner {
 			if err == nil {
-				m = &pop3.Message{Num: m.Num, Octets: m.Octets, Body: &tappedBody{m.Body, s.t}}
+				m = &pop3.Message{Num: m.Num, Octets: m.Octets, Body: &tappedBody{m.Body, s}}
 			}
 			if !yield(m, err) {
 				return
@@ -256,7 +266,7 @@ func (s *tappedSession) Dele(nums []int) iter.Seq2[int, error] {
 	if len(nums) == 0 {
 		return s.Session.Dele(nums)
 	}
-	return steps(s.t, "DELE", 0, s.Session.Dele(nums), nil)
+	return steps(s, "DELE", 0, s.Session.Dele(nums), nil)
 }
 
 func (s *tappedSession) Quit() (err error) {
@@ -280,11 +290,12 @@ func (noBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 // tappedBody is a body behind a tap: a call for the octets, one for the end.
 type tappedBody struct {
 	io.Reader
-	t *tap
+	s *tappedSession
 }
 
 func (b *tappedBody) Read(p []byte) (n int, err error) {
-	if injected := b.t.do("body", func() { n, err = b.Reader.Read(p) }); injected != nil {
+	if injected := b.s.t.do("body", func() { n, err = b.Reader.Read(p) }); injected != nil {
+		b.s.broken = injected
 		return 0, injected
 	}
 	return n, err

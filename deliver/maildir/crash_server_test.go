@@ -129,6 +129,10 @@ func (s *session) Dele(nums []int) iter.Seq2[int, error] {
 	}
 }
 
+func (s *session) Broken() error { return nil }
+
+func (s *session) SurplusReply(int, []byte) error { return nil }
+
 func (s *session) Bye() error { return s.Quit() }
 
 func (s *session) Quit() error {

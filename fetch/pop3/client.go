@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -208,6 +209,17 @@ func (c *Client) brokenBy(command string) error {
 		return &brokenError{command: command, cause: net.ErrClosed}
 	}
 	return &brokenError{command: command, cause: c.broken}
+}
+
+// SurplusReply returns an error if a message begins like a reply (RFC 1939 section
+// 3): the server has sent a reply too many, and that was taken for the reply to
+// RETR num. head is the first octets of the message, 4 or more if it has them. The
+// client is broken then.
+func (c *Client) SurplusReply(num int, head []byte) error {
+	if !bytes.HasPrefix(head, []byte("+OK")) && !bytes.HasPrefix(head, []byte("-ERR")) {
+		return nil
+	}
+	return c.protocol(fmt.Sprintf("RETR %d", num), head, "the message begins with a reply")
 }
 
 // Close drops the connection: no QUIT, no UPDATE, so that the server removes

@@ -1,0 +1,117 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+
+	"popfetch/deliver"
+	"popfetch/fetch/pop3"
+	"popfetch/state"
+)
+
+// Class is the kind of reason for which a poll did not end well. The classes ascend
+// in gravity.
+type Class uint8
+
+const (
+	OK        Class = iota
+	Canceled        // the user stopped popfetch
+	Temporary       // worth another try as it is: network, busy server, anything unknown
+	Config          // a setting of the account is of no use until somebody changes it
+	Protocol        // the server breaks the protocol, or there is no TLS
+	Auth            // the server refused the credentials
+	Delivery        // the destination does not take mail
+	Lost            // what was delivered for this account is not on record any more: it alone is held
+	State           // what was delivered cannot be recorded: nothing may go on
+)
+
+// Classify returns the class of an error, the gravest one if it holds several. It
+// knows all error types of popfetch; an unknown error is temporary, which is the
+// safe side.
+func Classify(err error) Class {
+	if err == nil {
+		return OK
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		worst := Canceled
+		for _, e := range many.Unwrap() {
+			worst = max(worst, Classify(e))
+		}
+		return worst
+	}
+	if c, ok := classOf(err); ok {
+		return c
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return Classify(inner)
+	}
+	return Temporary
+}
+
+// classOf returns the class that an error has by its own type, not by what it wraps.
+func classOf(err error) (Class, bool) {
+	switch err {
+	case context.Canceled:
+		return Canceled, true
+	case state.ErrLocked:
+		return Temporary, true
+	}
+	switch e := err.(type) {
+	case *StateError:
+		if errors.Is(e, state.ErrLocked) {
+			return Temporary, true
+		}
+		return State, true
+	case *deliver.Error:
+		// That a destination was stopped is not its fault.
+		var late *deadlineError
+		switch {
+		case errors.Is(e.Err, context.Canceled):
+			return Canceled, true
+		case errors.As(e.Err, &late):
+			return Temporary, true
+		}
+		if e.Temporary && e.Scope == deliver.Message {
+			return Temporary, true
+		}
+		return Delivery, true
+	case *pop3.AuthError:
+		var refused *pop3.ResponseError
+		if errors.As(e, &refused) && refused.Code != "" && refused.Code != pop3.AuthCode {
+			return classOf(refused)
+		}
+		return Auth, true
+	case *pop3.ResponseError:
+		if e.Code == pop3.SysPerm {
+			return Protocol, true
+		}
+		return Temporary, true
+	case *ConfigError:
+		return Config, true
+	case *LostError:
+		return Lost, true
+	case *pop3.ProtocolError, *pop3.LineError, *pop3.TLSError, *NoUIDLError:
+		return Protocol, true
+	}
+	return 0, false
+}
+
+// ofMessages reports whether an error of Poll is about single messages only, and
+// the account as a whole is well.
+func ofMessages(err error) bool {
+	var account *AccountError
+	if !errors.As(err, &account) {
+		return false
+	}
+	_, ok := account.Errs[0].(*MessageError)
+	return ok
+}
+
+// temporary reports whether the destination may take the message another time.
+func temporary(err error) bool { return Classify(err) == Temporary }
+
+// temporaryCode reports whether a refusal of the server is about the moment and not
+// about the message (RFC 2449 section 8, RFC 3206).
+func temporaryCode(c pop3.Code) bool {
+	return c == pop3.InUse || c == pop3.LoginDelay || c == pop3.SysTemp
+}

@@ -1,0 +1,85 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/settle"
+	"popfetch/state"
+)
+
+// finish deletes what may be deleted and enters the UPDATE state. The session is
+// in step.
+func (v *visit) finish() error {
+	doomed := v.doomed()
+	if len(doomed) == 0 {
+		if err := v.session.Bye(); err != nil {
+			v.log.Debug("the session did not end with QUIT", "reason", err)
+		}
+		return nil
+	}
+	marked, err := v.mark(doomed)
+	switch {
+	case errors.Is(err, pop3.ErrBroken) && v.life.reason() != nil:
+		// Popfetch was stopped while messages were on their way. The next poll
+		// deletes.
+		return nil
+	case err != nil:
+		return v.because(err)
+	}
+	// RFC 1939 section 6: the server deletes at QUIT, and its reply says whether it
+	// did.
+	if err := v.session.Quit(); err != nil && len(marked) > 0 {
+		return fmt.Errorf("%d messages were delivered and marked as deleted, but the server did not confirm that they are gone; "+
+			"they are not fetched again and are deleted at the next poll: %w", len(marked), v.because(err))
+	} else if err != nil {
+		v.log.Debug("the server did not confirm QUIT", "reason", err)
+	}
+	v.report.Deleted = len(marked)
+	for _, d := range doomed {
+		if r := d.Entry.Record; marked[d.Num] {
+			r.Deleted, r.Absent, r.Absences = true, time.Now(), 1
+			v.ledger.Put(state.Entry{ID: d.Entry.ID, Record: r})
+		}
+	}
+	return nil
+}
+
+// mark marks messages as deleted (RFC 1939 section 5, DELE) and returns the numbers
+// that the server accepted. It will be asked again for a message that it refuses.
+func (v *visit) mark(doomed []settle.Removable) (marked map[int]bool, err error) {
+	nums := make([]int, len(doomed))
+	for i, d := range doomed {
+		nums[i] = d.Num
+	}
+	marked = make(map[int]bool)
+	var refusals []error
+	for num, err := range v.session.Dele(nums) {
+		var refused *pop3.ResponseError
+		switch {
+		case err == nil:
+			marked[num] = true
+		case errors.As(err, &refused):
+			refusals = append(refusals, refused)
+		default:
+			return marked, err
+		}
+	}
+	if len(refusals) > 0 {
+		v.log.Warn("the server did not delete messages that it was asked to; it is asked again at the next poll", "messages", len(refusals), "reason", refusals[0])
+	}
+	return marked, nil
+}
+
+// doomed returns the messages to delete, in ascending order of their numbers.
+func (v *visit) doomed() []settle.Removable {
+	all := slices.Clone(v.settler.Removable)
+	for it := range v.plan.Delete.All() {
+		all = append(all, settle.Removable{Num: it.Num, Entry: state.Entry{ID: it.ID, Record: it.Record}})
+	}
+	slices.SortFunc(all, func(a, b settle.Removable) int { return a.Num - b.Num })
+	return all
+}

@@ -1,0 +1,158 @@
+package fetch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"popfetch/fetch/plan"
+	"popfetch/fetch/pop3"
+	"popfetch/state"
+)
+
+// list reads the listing of the maildrop, without sizes if the server has
+// unique-ids. A line that cannot be read costs its message, and is counted.
+func (v *visit) list() (*plan.Listing, error) {
+	var (
+		listing = new(plan.Listing)
+		refused *pop3.ResponseError
+	)
+	for u, err := range v.session.Uidl() {
+		var line *pop3.LineError
+		switch {
+		case err == nil:
+			listing.AddUID(u.Num, u.ID)
+		case errors.As(err, &line):
+			v.skipLine(line)
+		case !errors.As(err, &refused):
+			return nil, err
+		}
+	}
+	if refused != nil { // inside the loop no other command may be sent
+		if err := v.lacksUIDL(refused); err != nil {
+			return nil, err
+		}
+		return v.listByDigest(refused)
+	}
+	listing.DropRepeatedNums(func(num int) { v.skipLine(fmt.Errorf("UIDL lists message %d twice", num)) })
+	listing.MarkTwins()
+	return listing, nil
+}
+
+// lacksUIDL returns nil if the refusal means that the server has no unique-ids. If
+// it only does not give them now, nothing may stand in for them: all messages would
+// count as new.
+func (v *visit) lacksUIDL(refused *pop3.ResponseError) error {
+	if temporaryCode(refused.Code) || v.session.Capabilities().Has("UIDL") {
+		return refused
+	}
+	had := false
+	err := v.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
+		for id := range known {
+			if had = !bytes.HasPrefix(id, []byte(digestMark)); had {
+				break
+			}
+		}
+	})
+	if err == nil && had {
+		return fmt.Errorf("the server has given unique-ids before and does not now: %w", refused)
+	}
+	return err
+}
+
+// digestMark begins the id of a message that has no unique-id.
+const digestMark = "digest:"
+
+// listByDigest stands in for UIDL, which RFC 1939 section 7 leaves optional: the id
+// of a message is the digest of its header block and its size.
+func (v *visit) listByDigest(refused error) (*plan.Listing, error) {
+	v.log.Debug("no unique-ids, using digests of header blocks", "reason", refused)
+	scanned, err := v.scanByNumber()
+	if err != nil {
+		return nil, err
+	}
+	nums := make([]int, len(scanned))
+	for i, s := range scanned {
+		nums[i] = s.Num
+	}
+	listing := new(plan.Listing)
+	for m, err := range v.session.Top(nums, 0) {
+		var no *pop3.ResponseError
+		if errors.As(err, &no) {
+			if !v.session.Capabilities().Has("TOP") {
+				return nil, &NoUIDLError{refused}
+			}
+			v.skipLine(no)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		sum, err := plan.DigestOf(m.Body)
+		if err != nil {
+			return nil, fmt.Errorf("TOP %d 0: %w", m.Num, err)
+		}
+		i, _ := slices.BinarySearchFunc(scanned, pop3.ScanListing{Num: m.Num}, byNumber)
+		octets := scanned[i].Octets
+		listing.Add(plan.Listed{Num: m.Num, ID: fmt.Sprintf(digestMark+"%x:%d", sum, octets), Octets: octets})
+	}
+	listing.MarkTwins()
+	return listing, nil
+}
+
+func byNumber(a, b pop3.ScanListing) int { return a.Num - b.Num }
+
+// scanByNumber reads the scan listing in the order of the numbers. Of two lines for
+// one message the last one counts.
+func (v *visit) scanByNumber() ([]pop3.ScanListing, error) {
+	var scanned []pop3.ScanListing
+	if err := v.scan(v.skipLine, func(s pop3.ScanListing) { scanned = append(scanned, s) }); err != nil {
+		return nil, err
+	}
+	slices.Reverse(scanned)
+	slices.SortStableFunc(scanned, byNumber)
+	return slices.CompactFunc(scanned, func(a, b pop3.ScanListing) bool { return a.Num == b.Num }), nil
+}
+
+// listSizes asks for the sizes of the listed messages. A line that cannot be read
+// leaves a size unknown.
+func (v *visit) listSizes() error {
+	sizes := v.listing.Sizes()
+	unknown := func(err error) { v.log.Debug("the size of a message is not known", "reason", err) }
+	return v.scan(unknown, func(l pop3.ScanListing) { sizes.Set(l.Num, l.Octets) })
+}
+
+// scan reads the scan listing (RFC 1939 section 5, LIST). It calls got for each
+// line, and bad for one that cannot be read.
+func (v *visit) scan(bad func(error), got func(pop3.ScanListing)) error {
+	for l, err := range v.session.List() {
+		var line *pop3.LineError
+		switch {
+		case errors.As(err, &line):
+			bad(line)
+		case err != nil:
+			return err
+		default:
+			got(l)
+		}
+	}
+	return nil
+}
+
+// mostLines is how many unreadable lines of a listing are logged one by one.
+const mostLines = 5
+
+// skipLine counts a message that is lost to a line of a listing that cannot be
+// read.
+func (v *visit) skipLine(err error) {
+	v.lostLines++
+	v.skipped++
+	switch {
+	case v.lostLines < mostLines:
+		v.log.Warn("a line of the listing makes no sense; its message is skipped", "reason", err)
+	case v.lostLines == mostLines:
+		v.log.Warn("more lines of the listing make no sense; their messages are skipped too", "reason", err)
+	}
+}

@@ -1,0 +1,343 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/fetch/plan"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/settle"
+	"popfetch/state"
+)
+
+// retrieve fetches and delivers what the plan says.
+func (v *visit) retrieve() {
+	items, err := v.verify()
+	if err != nil {
+		v.fail(v.because(err))
+		return
+	}
+	if items.Len() == 0 {
+		return
+	}
+	if v.Progress != nil {
+		v.Progress.Start(items.Len(), v.plan.Octets())
+		defer v.Progress.End()
+	}
+	v.fail(v.receive(items))
+	v.refuseWithheld()
+	if v.usable() {
+		v.fail(v.confirm())
+	}
+	if !v.usable() {
+		v.giveUpDoubtful()
+	}
+	// What was received whole is delivered, whatever ended the session.
+	v.fail(v.settler.SettleRest())
+	v.fail(v.settler.Wait())
+}
+
+// receive retrieves the items in their order. It settles full groups and leaves
+// the last one in hand.
+func (v *visit) receive(items plan.Items) error {
+	nums := items.Nums()
+	for items.Len() > 0 {
+		done, err := v.receiveSome(items, nums)
+		if err != nil {
+			return err
+		}
+		items, nums = items.From(done), nums[done:]
+		if err := v.confirm(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// receiveSome retrieves items up to the last one, or until the poll is to end or a
+// message is doubtful, and everything that was asked for has been answered. It
+// returns how many items the server has given or refused.
+func (v *visit) receiveSome(items plan.Items, nums []int) (done int, err error) {
+	v.before = v.answered
+	for m, err := range v.session.Retr(nums) {
+		if done == items.Len() {
+			return done, v.lose(err)
+		}
+		it := items.At(done)
+		done++
+		v.answered++
+		if err := v.handle(it, m, err); err != nil {
+			return done, err
+		}
+		why := v.life.reason()
+		if done == items.Len() || why == nil && !v.settler.InDoubt() {
+			continue
+		}
+		v.session.Drain()
+		if v.session.Owed() > 0 {
+			continue
+		}
+		return done, why
+	}
+	return done, nil
+}
+
+// confirm makes sure of the received messages if that is needed. No reply is owed
+// any more; if the server answers one more command as it should, its replies belong
+// to the commands. A full group is settled then.
+func (v *visit) confirm() error {
+	if v.settler.AllSure(v.confirmed()) {
+		return nil
+	}
+	var refused *pop3.ResponseError // is as good an answer
+	if err := v.session.Noop(); err != nil && !errors.As(err, &refused) {
+		return v.lose(err)
+	}
+	v.settler.Trust()
+	v.sure = v.answered
+	return v.settler.SettleFull(v.sure)
+}
+
+// confirmed returns how many messages of this session are known to be what was
+// asked for.
+func (v *visit) confirmed() int {
+	if v.session.Pipelined() {
+		v.sure = max(v.sure, v.before+v.session.Confirmed())
+	} else {
+		v.sure = v.answered
+	}
+	return v.sure
+}
+
+// giveUpDoubtful gives up received messages that may not be what was asked for,
+// because the server may have been out of step: two messages may be glued into one,
+// one be cut in two, or a reply be missing, and every later message be taken for
+// another one. A connection that was cut says nothing of the kind, and some servers
+// never give a message twice: what came whole before the cut is kept.
+func (v *visit) giveUpDoubtful() {
+	upTo := v.answered
+	if v.shifted {
+		upTo = v.confirmed()
+	}
+	if m, ok := v.settler.GiveUp(upTo); ok {
+		v.interrupted(m.Item, fmt.Errorf("not the octets came that were announced, but %d, and then the server was out of step", m.Octets))
+	}
+}
+
+// handle deals with one answer to RETR. An error ends the retrieval.
+func (v *visit) handle(it plan.Item, m *pop3.Message, err error) error {
+	var refused *pop3.ResponseError
+	switch {
+	case errors.As(err, &refused):
+		v.withheld = append(v.withheld, withheld{it, refused})
+		return nil
+	case err != nil:
+		v.interrupted(it, err)
+		return v.lose(err)
+	}
+	return v.stage(it, m)
+}
+
+// withheld is a message that the server refused to give.
+type withheld struct {
+	plan.Item
+	refused *pop3.ResponseError
+}
+
+// refuseWithheld notes what the server refused to give. If it gave nothing at all
+// of several messages, that is trouble of the server and counts against none.
+func (v *visit) refuseWithheld() {
+	if v.lostStep != nil { // the refusals may belong to other messages
+		v.withheld = nil
+		return
+	}
+	trouble := !v.given && len(v.withheld) > 1
+	for _, w := range v.withheld {
+		v.settler.Refuse(w.Item, w.refused, !trouble && !temporaryCode(w.refused.Code))
+	}
+	v.withheld = nil
+}
+
+// stage stages one message and settles the group in hand if that is full. An error
+// ends the retrieval.
+func (v *visit) stage(it plan.Item, m *pop3.Message) error {
+	b := &body{r: m.Body, digest: plan.NewDigest(), limit: v.Policy.MaxOctets, progress: v.Progress,
+		between: func() { v.settler.SettleOld(v.confirmed()) }}
+	meta := v.meta(it)
+	staged, err := v.dest.Stage(v.life, meta, v.stamped(meta, b))
+	v.report.Octets += b.octets
+	v.given = v.given || b.err == nil
+	if b.err != nil && err == nil { // the destination takes half a message for a whole one
+		staged.Abort()
+	}
+	doubtful := !announced(b.octets, m.Octets, it.Octets)
+	if surplus := v.surplusReply(it, b, doubtful); surplus != nil {
+		if err == nil {
+			staged.Abort()
+		}
+		return v.lose(surplus)
+	}
+	switch {
+	case b.err != nil:
+		return v.cut(it, m, b)
+	case err != nil:
+		return v.notStaged(it, b, err)
+	case v.cameBack(it, b.digest.Sum()):
+		return staged.Abort()
+	}
+	v.settler.Add(settle.Member{Item: it, Staged: staged, Record: b.record(it), Octets: b.octets, Seq: v.answered, Doubtful: doubtful})
+	return v.settler.SettleFull(v.confirmed())
+}
+
+// surplusReply returns an error if a message of doubtful size is the reply to
+// another command: the server sent a reply too many.
+func (v *visit) surplusReply(it plan.Item, b *body, doubtful bool) error {
+	if !doubtful || !v.session.Pipelined() {
+		return nil
+	}
+	return v.session.SurplusReply(it.Num, b.head[:min(b.octets, int64(len(b.head)))])
+}
+
+// cut notes a message that ended before its end, and returns why.
+func (v *visit) cut(it plan.Item, m *pop3.Message, b *body) error {
+	if b.err == errTooBig {
+		v.outgrown(it, b.octets)
+		return fmt.Errorf("RETR %d: the connection is dropped, for the rest of the message may never end", it.Num)
+	}
+	v.interrupted(it, b.err)
+	if b.octets > 0 {
+		v.lostStep = v.because(b.err)
+		return v.lostStep
+	}
+	err := v.lose(b.err)
+	// Without an octet of a message, what came may have been the reply to the mark
+	// behind it, see pop3.Client.Confirmed.
+	v.shifted = v.shifted || v.session.Pipelined() && m.Octets < 0
+	return err
+}
+
+// notStaged notes that the destination did not take a message. The rest of it is
+// read, so that the session stays in step and the messages delivered before can
+// still be deleted. An error about the place ends the retrieval: the next message
+// would meet the same.
+func (v *visit) notStaged(it plan.Item, b *body, why error) error {
+	refused := settle.ScopeOf(why) == deliver.Message
+	if refused {
+		v.settler.Refuse(it, why, !temporary(why))
+	}
+	_, err := io.Copy(io.Discard, b)
+	if refused {
+		return err
+	}
+	return why
+}
+
+// announced reports whether a message has as many octets as the server said, in its
+// reply to RETR and in the scan listing. Either may be wrong, or -1 for unknown;
+// one must be right and none must differ. This shows a message that was cut, or
+// glued to the next one, or is the answer to another RETR.
+func announced(octets int64, said ...int64) bool {
+	differs := func(n int64) bool { return n >= 0 && n != octets }
+	return slices.Contains(said, octets) && !slices.ContainsFunc(said, differs)
+}
+
+// stamped returns the message as it is delivered: the octets of the wire, with the
+// stamp of the account, if any, in front.
+func (v *visit) stamped(meta deliver.Meta, b io.Reader) io.Reader {
+	if v.Stamp == nil {
+		return b
+	}
+	return io.MultiReader(strings.NewReader(v.Stamp(meta)), b)
+}
+
+func (v *visit) meta(it plan.Item) deliver.Meta {
+	return deliver.Meta{
+		ID:       plan.DeliveryID(v.Key, it.ID),
+		Account:  v.Name,
+		User:     v.User,
+		Host:     v.Host,
+		UID:      it.UID(),
+		Protocol: v.Protocol,
+		Attempt:  it.Record.Failures + 1,
+		Time:     time.Now(),
+	}
+}
+
+// interrupted notes during which message the connection ended. The next poll takes
+// that message last, so that one which breaks every connection does not hold up the
+// others; if it breaks the connection again then, that counts. When the user has
+// stopped popfetch, that says nothing about a message.
+func (v *visit) interrupted(it plan.Item, why error) {
+	if v.life.outer.Err() != nil {
+		return
+	}
+	r := it.Record
+	if it.Tried() {
+		r.Failures++
+	}
+	r.Octets = it.Octets
+	v.ledger.Postpone(it, r, why)
+}
+
+// outgrown notes a message that is larger than the server announced and than the
+// account takes. The next poll leaves it on the server.
+func (v *visit) outgrown(it plan.Item, octets int64) {
+	r := it.Record
+	r.Octets = octets
+	v.settler.Fail(it, r, fmt.Errorf("larger than max_size (%d octets) although the server announced %d", v.Policy.MaxOctets, it.Octets))
+}
+
+// body is a message as it comes from the server. It counts, takes the digest of the
+// header block, and keeps the server's error apart from the destination's.
+type body struct {
+	r        io.Reader
+	digest   *plan.Digest
+	limit    int64 // octets, 0 = none
+	progress Progress
+	between  func() // called before each read
+	octets   int64
+	head     [4]byte // the first octets
+	err      error   // why reading ended, nil at io.EOF
+}
+
+// errTooBig ends a body that grows beyond the limit of the account.
+var errTooBig = errors.New("message is too big")
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	b.between()
+	n, err := b.r.Read(p)
+	if b.octets < int64(len(b.head)) {
+		copy(b.head[b.octets:], p[:n])
+	}
+	b.octets += int64(n)
+	b.digest.Write(p[:n])
+	if b.progress != nil {
+		b.progress.Received(n)
+	}
+	if err != nil && err != io.EOF {
+		b.err = err
+	} else if b.limit > 0 && b.octets > b.limit {
+		b.err = errTooBig
+	}
+	if b.err != nil {
+		return n, b.err
+	}
+	return n, err
+}
+
+// record returns what is recorded of the message once it is delivered.
+func (b *body) record(it plan.Item) state.Record {
+	octets := it.Octets
+	if octets < 0 {
+		octets = b.octets
+	}
+	return state.Record{Delivered: time.Now(), Octets: octets, Digest: b.digest.Sum(), Failures: it.Record.Failures}
+}

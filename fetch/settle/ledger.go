@@ -1,0 +1,170 @@
+package settle
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/fetch/plan"
+	"popfetch/state"
+)
+
+// Maildrop is what is recorded of one maildrop: a state.Maildrop, or one that wraps
+// its errors.
+type Maildrop interface {
+	Commit(state.Change) error
+}
+
+// Ledger is what happened to messages in one poll and is yet to be recorded. One
+// goroutine at a time uses it; the goroutine of a Settler has a part of it.
+type Ledger struct {
+	maildrop Maildrop
+	log      *slog.Logger
+
+	pending   state.Change     // goes into the next transaction
+	closing   []deliver.Staged // to be aborted once the next transaction has closed their intents
+	delivered int              // messages
+	putOff    int              // messages in a row that the destination has put off
+	unsure    bool             // a transaction failed: it is not known what is recorded
+}
+
+// NewLedger returns a ledger with nothing to record.
+func NewLedger(m Maildrop, log *slog.Logger) *Ledger { return &Ledger{maildrop: m, log: log} }
+
+// Put has records stored by the next transaction.
+func (l *Ledger) Put(entries ...state.Entry) { l.pending.Put = append(l.pending.Put, entries...) }
+
+// Forget has ids forgotten by the next transaction.
+func (l *Ledger) Forget(ids ...string) { l.pending.Forget = append(l.pending.Forget, ids...) }
+
+// Learn has facts about the server stored by the next transaction.
+func (l *Ledger) Learn(f state.Facts) { l.pending.Facts = &f }
+
+// Count counts messages that were delivered without a Settler.
+func (l *Ledger) Count(delivered int) { l.delivered += delivered }
+
+// Delivered returns how many messages were delivered.
+func (l *Ledger) Delivered() int { return l.delivered }
+
+// Unsure reports whether a transaction has failed. It is not known then what is
+// recorded, and nothing may be deleted from the server.
+func (l *Ledger) Unsure() bool { return l.unsure }
+
+// Postpone records why an attempt at a message failed, so that the next poll takes
+// that message last.
+func (l *Ledger) Postpone(it plan.Item, r state.Record, why error) {
+	r.Delivered, r.Reason = time.Time{}, bounded(why.Error())
+	l.Put(state.Entry{ID: it.ID, Record: r})
+}
+
+// Commit stores what is pending in one transaction.
+func (l *Ledger) Commit() error { return l.commit(nil) }
+
+// CommitOnly stores one change and leaves what is pending for the next transaction.
+func (l *Ledger) CommitOnly(c state.Change) error {
+	err := l.maildrop.Commit(c)
+	l.unsure = l.unsure || err != nil
+	return err
+}
+
+// commit stores what is pending, and the entries after it, in one transaction.
+func (l *Ledger) commit(put []state.Entry) error {
+	change := l.pending
+	change.Put = append(change.Put, put...)
+	l.pending = state.Change{}
+	if err := l.CommitOnly(change); err != nil {
+		return err
+	}
+	// Not before: while a recorded intent names a staged message, recovery takes
+	// its missing file for a delivery.
+	abort(l.closing)
+	l.closing = nil
+	return nil
+}
+
+// split returns a ledger for a group. What is pending goes into the group's first
+// transaction.
+func (l *Ledger) split() *Ledger {
+	part := &Ledger{maildrop: l.maildrop, log: l.log, pending: l.pending, closing: l.closing, putOff: l.putOff}
+	l.pending, l.closing = state.Change{}, nil
+	return part
+}
+
+// join adds what a part holds since it was split off.
+func (l *Ledger) join(part *Ledger) {
+	l.pending.Begin = l.pending.Begin || part.pending.Begin
+	l.pending.Facts = cmp.Or(l.pending.Facts, part.pending.Facts)
+	l.pending.Done = append(part.pending.Done, l.pending.Done...)
+	l.pending.Forget = append(part.pending.Forget, l.pending.Forget...)
+	l.pending.Put = append(part.pending.Put, l.pending.Put...)
+	l.closing = append(part.closing, l.closing...)
+	l.delivered += part.delivered
+	l.putOff = part.putOff
+	l.unsure = l.unsure || part.unsure
+}
+
+// Removable is a message whose copy on the server may be deleted.
+type Removable struct {
+	Num   int // of this session
+	Entry state.Entry
+}
+
+// Problem is why a message was not delivered. It stays on the server.
+type Problem struct {
+	plan.Item
+	Err error
+}
+
+// Results is what happened to the messages of one session.
+type Results struct {
+	Removable []Removable // delivered and recorded
+	Problems  []Problem
+	Open      int // messages whose recorded intents the next poll finishes
+}
+
+// Failed returns how many messages were not delivered.
+func (r *Results) Failed() int { return len(r.Problems) + r.Open }
+
+func (r *Results) join(part *Results) {
+	r.Removable = append(r.Removable, part.Removable...)
+	r.Problems = append(r.Problems, part.Problems...)
+	r.Open += part.Open
+}
+
+// books are where the fate of a message is noted.
+type books struct {
+	*Ledger
+	Results
+}
+
+// Refuse notes that the server or the destination refuses a message. A definite
+// refusal counts against the message, and plan.MaxFailures of them set it aside.
+func (b *books) Refuse(it plan.Item, why error, definite bool) {
+	r := it.Record
+	if definite {
+		r.Failures++
+	}
+	if r.Failures == plan.MaxFailures {
+		why = fmt.Errorf("%w; this was the %dth time, and it is set aside: it stays on the server until popfetch state retry", why, plan.MaxFailures)
+	}
+	b.Fail(it, r, why)
+}
+
+// Fail notes that a message was not delivered, with the record to be stored.
+func (b *books) Fail(it plan.Item, r state.Record, why error) {
+	b.Postpone(it, r, why)
+	b.Problems = append(b.Problems, Problem{it, why})
+	b.log.Debug("message was not delivered", "num", it.Num, "uid", it.UID(), "reason", why)
+}
+
+// bounded shortens a reason to what is worth storing.
+func bounded(s string) string {
+	const most = 500
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}

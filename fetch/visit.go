@@ -1,0 +1,134 @@
+package fetch
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"popfetch/fetch/plan"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/settle"
+	"popfetch/state"
+)
+
+// visit is one session with the server and everything that is true in this session
+// only, such as message numbers. A second visit in the same poll is a new value.
+type visit struct {
+	*poll
+	session Session // nil once it is closed
+	serial  bool    // the session sends one command at a time
+	listing *plan.Listing
+	plan    plan.Plan
+	settler *settle.Settler
+
+	listed, seen, skipped, setAside int // for the report
+	lostLines                       int // lines of the listing that could not be read
+
+	unseen   map[string]state.Record // by id: deleted, listed again, and the header block was not shown
+	withheld []withheld              // what the server refused to give
+	given    bool                    // the server gave a message
+
+	answered int   // messages that the server has given or refused
+	before   int   // of these, before the Retr that runs
+	sure     int   // of these, known to be what was asked for
+	shifted  bool  // replies may belong to other commands, see pop3.Client.Confirmed
+	lostStep error // why the session broke while messages were received
+}
+
+// login opens a session. After a refusal that is not about the moment, nothing that
+// was known about the server's capabilities counts: the next poll asks for them.
+func (p *poll) login(how Opening) (*visit, error) {
+	session, err := p.Open(p.life, how)
+	if err == nil {
+		settler := settle.New(p.ledger, settle.Options{
+			Destination: p.dest, Context: p.life.late, Delete: p.Policy.DeletesAtOnce(), Temporary: temporary,
+		})
+		return &visit{poll: p, session: session, serial: how.Serial, settler: settler}, nil
+	}
+	var (
+		refused *pop3.AuthError
+		reply   *pop3.ResponseError
+	)
+	if errors.As(err, &refused) && !(errors.As(err, &reply) && temporaryCode(reply.Code)) {
+		p.facts.Before, p.facts.After = nil, nil
+	}
+	return nil, p.because(err)
+}
+
+// close closes the connection, without UPDATE. The maildrop is free for another
+// session then.
+func (v *visit) close() {
+	if v.session == nil {
+		return
+	}
+	v.report.RoundTrips += v.session.RoundTrips()
+	v.report.LoginDelay = loginDelay(v.session.Capabilities())
+	v.session.Close()
+	v.session = nil
+}
+
+// usable reports whether the session is in step and the poll may go on with it.
+// Only then may it see a QUIT.
+func (v *visit) usable() bool {
+	return v.session != nil && v.session.Broken() == nil && v.life.Err() == nil
+}
+
+// lose notes why the session broke where a reply was due, and returns that.
+func (v *visit) lose(err error) error {
+	var garbled *pop3.ProtocolError
+	v.shifted = errors.As(err, &garbled) || errors.Is(err, os.ErrDeadlineExceeded)
+	v.lostStep = v.because(err)
+	return v.lostStep
+}
+
+// fallBack visits the server a second time, one command at a time, if the first
+// session broke while messages were received that had been asked for ahead, and
+// nothing else went wrong. If the second visit succeeds, the server cannot take
+// commands ahead, or the network failed: that is recorded for some time, and the
+// failure of the first visit is dropped.
+func (p *poll) fallBack() {
+	first := p.visit
+	lost := first.lostStep
+	if lost == nil || len(p.failures) != 1 || p.failures[0] != lost || !p.Fallback || p.ledger.Unsure() ||
+		p.life.reason() != nil || !first.session.Pipelined() {
+		return
+	}
+	if err := p.visitAgain(); err != nil {
+		if Classify(err) == State {
+			p.fail(err)
+		}
+		p.log.Info("a second visit, one command at a time, was not possible", "reason", err)
+		p.visit.close()
+		return
+	}
+	p.failures = nil
+	p.visit.retrieve()
+	if !p.visit.usable() {
+		return
+	}
+	p.log.Warn("the server got out of step when commands were sent ahead; from now on it is asked one at a time", "reason", lost)
+	p.facts.Serial = time.Now()
+}
+
+// visitAgain opens a session that sends one command at a time, lists and plans.
+// Everything that the first visit delivered is recorded and published by now;
+// otherwise the poll would have failed.
+func (p *poll) visitAgain() error {
+	if err := p.ledger.Commit(); err != nil {
+		return err
+	}
+	p.visit.close()
+	second, err := p.login(Opening{Serial: true})
+	if err != nil {
+		return err
+	}
+	p.visit = second
+	if err := second.makePlan(); err != nil {
+		return err
+	}
+	if most := p.Policy.MaxMessages; most > 0 {
+		second.plan.DeferBeyond(max(0, most-p.ledger.Delivered()))
+	}
+	second.note()
+	return nil
+}
