@@ -5,29 +5,29 @@ import (
 	"io"
 )
 
-// smallRead is the greatest length of a Read that goes through the buffer of an
-// LFReader; a longer one is served in the caller's own memory.
+// smallRead is the length in octets from which on a Read of an LFReader converts in the
+// caller's memory. A shorter one goes through the buffer of the LFReader.
 const smallRead = 64
 
-// Where a CR is nearer than shortLine octets, dropCR goes through shortRun of
-// them one by one.
+// When a CR is less than shortLine octets away, dropCR handles the next shortRun octets
+// one by one.
 const (
 	shortLine = 8
 	shortRun  = 32
 )
 
-// maxEmptyReads is how often in a row the source may return neither octets nor
-// an error.
+// maxEmptyReads is how often in a row the source may return neither octets nor an error
+// before a Read fails with io.ErrNoProgress.
 const maxEmptyReads = 100
 
-// LFReader turns the line ends of the wire (CRLF) into those of a stored message
-// (LF). Nothing else is changed: a lone CR, a bare LF and a NUL pass, and of CR
-// CR LF one CR stays. It needs no memory that grows with a line or a message.
+// LFReader turns the line ends of the wire (CRLF) into those of a stored message (LF).
+// It changes nothing else: a lone CR, a bare LF and a NUL pass, and CR CR LF becomes
+// CR LF. Its memory does not grow with a line or a message.
 type LFReader struct {
 	src  io.Reader
-	held bool  // a CR came last, and what follows it is not known yet
-	err  error // what src returned last, given out once everything before it is
-	rest []byte
+	held bool   // a CR came last; it goes out when the next octet is known
+	err  error  // of src; returned after all octets before it
+	rest []byte // part of buf that is still to be read
 	buf  [smallRead]byte
 }
 
@@ -55,7 +55,7 @@ func (f *LFReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill reads into p, which has room for more than one octet, and converts there.
+// fill reads into p, which is longer than one octet, and converts it there.
 func (f *LFReader) fill(p []byte) (int, error) {
 	for range maxEmptyReads {
 		n := 0
@@ -86,9 +86,9 @@ func (f *LFReader) fill(p []byte) (int, error) {
 	return 0, io.ErrNoProgress
 }
 
-// dropCR removes in place every CR that stands before an LF and returns the
-// length of what is left. To look for the next CR and to move what is before it
-// is fast for lines of a usual length, and slow where it is done for a few octets.
+// dropCR removes in place each CR before an LF and returns the length of the rest.
+// Searching for the next CR and moving the octets before it is fast for lines of usual
+// length but slow for very short ones, which dropCRShort handles.
 func dropCR(p []byte) int {
 	w, r := 0, 0 // p[:w] is done, p[r:] is still to do
 	for {
@@ -98,7 +98,7 @@ func dropCR(p []byte) int {
 		}
 		if i < shortLine {
 			end := min(r+shortRun, len(p))
-			w += pick(p, w, r, end)
+			w += dropCRShort(p, w, r, end)
 			r = end
 			continue
 		}
@@ -111,14 +111,14 @@ func dropCR(p []byte) int {
 	}
 }
 
-// isLineEnd says whether the CRLF of a line end is at p[i:].
+// isLineEnd reports whether p[i:] begins with CRLF.
 func isLineEnd(p []byte, i int) bool {
 	return p[i] == '\r' && i+1 < len(p) && p[i+1] == '\n'
 }
 
-// pick does octet by octet what dropCR does, for p[from:to], and returns the
-// length of what it has put at p[at:].
-func pick(p []byte, at, from, to int) int {
+// dropCRShort is dropCR for p[from:to], octet by octet. It moves the result to p[at:]
+// and returns its length.
+func dropCRShort(p []byte, at, from, to int) int {
 	w := at
 	for r := from; r < to; r++ {
 		if !isLineEnd(p, r) {

@@ -1,16 +1,19 @@
-// Package deliver holds what a place that takes mail has to promise: the
-// Destination contract, the message metadata that goes with a delivery, the
-// Received stamp and the line ends of a stored message.
+// Package deliver is the contract between the poll of an account and the places that
+// take its mail: Destination, the metadata, envelope and Received field of a
+// message, and its line ends.
 //
-// One subpackage is one kind of destination. None of them knows POP3 or the
-// state file; package fetch leads a message through the steps below and records
-// in between what it has been told:
+// Each subpackage is one kind of destination. None of them knows POP3 or the state
+// file. Package fetch takes a message through these steps and records the results:
 //
 //	Stage    the whole message is received, where no reader sees it
-//	Prepare  it would survive a power cut, still invisible
-//	         (the intent is recorded here: from now on the message counts as seen)
+//	Prepare  it survives a power cut, still invisible
+//	         (here the intent is recorded: from now on the message counts as seen)
 //	Publish  readers see it, and that too survives a power cut
-//	Recover  after a crash: finish, or say what became of a recorded intent
+//	Recover  after a crash: finishes the delivery of a recorded intent, or says
+//	         what became of it
+//
+// Recover is a function of the subpackage, not of Destination: it also serves a place
+// that is no longer in the configuration.
 package deliver
 
 import (
@@ -21,16 +24,16 @@ import (
 	"time"
 )
 
-// Meta is what is known of a message apart from its octets.
+// Meta is what is known of a message beside its octets.
 type Meta struct {
-	ID       string    // delivery id: the same at every attempt to deliver this message; hex digits
+	ID       string    // delivery id, hex digits: the same at each attempt to deliver this message
 	Account  string    // name of the account in the configuration
 	User     string    // user name at the server
 	Host     string    // host name of the server, without port
 	UID      string    // unique-id as the server sent it: any octets, never part of a path
 	Protocol string    // "POP3" or "POP3S", for the Received field
 	Attempt  int       // 1 at the first attempt
-	Time     time.Time // when the message was received from the server
+	Time     time.Time // when the server sent the message
 }
 
 // Destination takes messages and makes them durable.
@@ -63,17 +66,15 @@ type Destination interface {
 	// nothing of the message stays behind. Any other error is an *Error.
 	Stage(ctx context.Context, m Meta, r io.Reader) (Staged, error)
 
-	// Prepare makes every staged message durable, still invisible. The result
-	// has one element for each, nil where a power cut would not harm the
-	// message; a nil slice means that all is well. Where the error is not
-	// nil the caller calls Abort.
+	// Prepare makes each staged message durable, still invisible. The result has
+	// one element for each message, nil if it survives a power cut; a nil slice
+	// means that all do. The caller calls Abort of a message with an error.
 	Prepare(ctx context.Context, group []Staged) []error
 
-	// Publish delivers prepared messages whose intents have been recorded.
-	// The result has one element for each, nil where the message is delivered
-	// and durable, so that the server's copy may go; a nil slice means that
-	// all are. Where the error is not nil, nothing has been removed that
-	// Recover needs; but see ErrGone.
+	// Publish delivers prepared messages whose intents are recorded. The result
+	// has one element for each message, nil if it is delivered and durable, so
+	// that the server may delete its copy; a nil slice means that all are. After
+	// an error everything that Recover needs is still there; but see ErrGone.
 	Publish(ctx context.Context, group []Staged) []error
 
 	// Close frees what the destination holds open. It does not abort.
@@ -83,23 +84,24 @@ type Destination interface {
 // Staged is one message between Stage and the end of Publish. It belongs to one
 // goroutine at a time, which may hand it to another.
 type Staged interface {
-	// Intent is what has to be recorded before Publish.
+	// Intent returns what has to be recorded before Publish. It is called after
+	// Prepare has succeeded, which may have to ask a server what to record.
 	Intent() Intent
-	// Abort gives up the message and removes what Stage has made. It is
-	// idempotent and does nothing after Publish has succeeded. It must not be
-	// called while a recorded intent names the message: Recover takes a
-	// missing file for a delivered one.
+	// Abort gives up the message and removes what Stage made. It is idempotent and
+	// does nothing after a successful Publish. It must not be called while a
+	// recorded intent names the message: Recover may take a message that is
+	// missing for a delivered one.
 	Abort() error
 }
 
-// Intent says what is about to be published, in words that Recover of the same
-// kind of destination understands. It is kept as it is in the state file.
+// Intent names a message that is about to be published, in a form that Recover of the
+// same kind of destination understands. The state file keeps it unchanged.
 type Intent struct {
 	Kind string // the kind of destination: maildir.Kind, mda.Kind
-	Note string // text of that kind
+	Note string // in the format of that kind
 }
 
-// Outcome is what became of a recorded intent that nobody closed.
+// Outcome is what became of an intent that was still open after a crash.
 type Outcome int
 
 func (o Outcome) String() string {
@@ -111,37 +113,36 @@ const (
 	Published Outcome = iota + 1
 	// Redone: Recover has delivered it now, without a download.
 	Redone
-	// Again: it is not known to be delivered and has to be fetched again.
+	// Again: the message is not known to be delivered and has to be fetched again.
 	Again
 )
 
-// Scope says what an Error is about, and so what the caller may go on with.
+// Scope is what an Error is about, and so what the caller can still do.
 type Scope int
 
 const (
-	// Place: the destination itself does not work (disk full, not a Maildir,
-	// program missing); the next message would meet the same.
+	// Place: the destination does not work (disk full, not a Maildir, program
+	// missing). The next message would get the same error.
 	Place Scope = iota
-	// Message: this message was refused; the next one may well be taken.
+	// Message: this message was refused. The next one may be accepted.
 	Message
 )
 
-// ErrGone is in the chain of an error of Publish that has found what Stage kept
-// to be gone, so that it is known not to be delivered. The caller must close the
-// intent and have the message fetched again: Recover would take the missing file
-// for a delivered one.
+// ErrGone is in the chain of an error of Publish that did not find what Stage had kept.
+// The message is known not to be delivered. The caller must close the intent and have
+// the message fetched again: Recover would take it for a delivered one.
 var ErrGone = errors.New("staged message is gone")
 
-// ErrElsewhere is in the chain of an error of Recover whose intent belongs to a
-// place that is not there now: missing, or another one under the same name.
+// ErrElsewhere is in the chain of an error of Recover if the place of the intent is not
+// there now: it is missing, or another one has its name.
 var ErrElsewhere = errors.New("not the place of the intent")
 
-// Error is a delivery that did not happen. The message is still on the server.
+// Error is why a message was not delivered. It is still on the server.
 type Error struct {
 	Op        string // what was tried: "create", "sync", "run"
 	Path      string // file, directory or program
 	Scope     Scope
-	Temporary bool   // worth another attempt without anybody's help
+	Temporary bool   // another attempt may succeed without anybody's help
 	Hint      string // what the user can do, or ""
 	Err       error  // the cause
 }

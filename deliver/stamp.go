@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Stamp makes the Received field that says how a message came here.
+// Stamp makes the Received field that records how a message came here.
 type Stamp struct {
 	Host    string // name of this machine
 	Version string // of popfetch
 }
 
-// Greatest lengths in octets of what goes into a Received field, so that none of
-// its lines comes near the 998 of RFC 5322 section 2.1.1.
+// Greatest lengths in octets of the parts of a Received field. They keep its lines well
+// below the 998 octets of RFC 5322 section 2.1.1.
 const (
 	maxDomain  = 255
 	maxComment = 128
@@ -21,9 +21,9 @@ const (
 	maxMailbox = 320
 )
 
-// Received returns one trace field (RFC 5321 section 4.4) of three lines that end
-// in CRLF, to be put before the message. No value of m, whoever wrote it, can break
-// out of its place: what the grammar does not allow there is replaced or left out.
+// Received returns one trace field (RFC 5321 section 4.4) of three lines that end in
+// CRLF, to be put before the message. No value of m, whoever wrote it, can add a
+// field or change another part: what the grammar does not allow is replaced or left out.
 func (s Stamp) Received(m Meta) string {
 	var b strings.Builder
 	b.WriteString("Received: from " + domain(m.Host) + " (account " + comment(m.Account) + ")\r\n")
@@ -58,6 +58,7 @@ func domain(s string) string {
 	return s
 }
 
+// isDomain reports whether s is a Domain, underscores allowed.
 func isDomain(s string) bool {
 	if s == "" || len(s) > maxDomain {
 		return false
@@ -72,9 +73,10 @@ func isDomain(s string) bool {
 
 const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// atext is of RFC 5322 section 3.2.3.
+// atext are the octets of an Atom (RFC 5322 section 3.2.3).
 const atext = letters + "!#$%&'*+-/=?^_`{|}~"
 
+// isMailbox reports whether s is a Mailbox without quotes (RFC 5321 section 4.1.2).
 func isMailbox(s string) bool {
 	local, at, ok := strings.Cut(s, "@")
 	if !ok || len(s) > maxMailbox || !isDomain(at) {
@@ -88,7 +90,7 @@ func isMailbox(s string) bool {
 	return true
 }
 
-// atom returns what of s may stand in an Atom.
+// atom returns s as an Atom, without the characters that it may not have.
 func atom(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if strings.ContainsRune(atext, r) {
@@ -99,7 +101,8 @@ func atom(s string) string {
 	return s[:min(len(s), maxAtom)]
 }
 
-// comment returns s as ctext (RFC 5322 section 3.2.2), printable and short.
+// comment returns s as the content of a comment (RFC 5322 section 3.2.2): printable
+// ASCII of at most maxComment octets, one more if the last one is escaped.
 func comment(s string) string {
 	var b strings.Builder
 	for _, r := range s {

@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// stampLines is how many lines Stamp.Received makes.
+// stampLines is how many lines a field of Stamp.Received has.
 const stampLines = 3
 
-// Wire returns a stored message as the server sent it: without the Received field
-// that Stamp has put before it, its LF as CRLF. Where the message had bare LF
-// on the wire the result differs there.
+// Wire returns a stored message as the server sent it: without the Received field of
+// Stamp, and with CRLF in place of LF. A bare LF on the wire comes back as CRLF.
 func Wire(r io.Reader) io.Reader {
 	b := bufio.NewReaderSize(r, 16<<10)
 	var head []string
@@ -29,7 +28,7 @@ func Wire(r io.Reader) io.Reader {
 	return &crlfReader{src: bufio.NewReader(io.MultiReader(strings.NewReader(strings.Join(head, "")), b))}
 }
 
-// isStamp says whether the lines are what Stamp.Received makes.
+// isStamp reports whether the lines, which end in LF, are a field of Stamp.Received.
 func isStamp(lines []string) bool {
 	return len(lines) == stampLines &&
 		strings.HasPrefix(lines[0], "Received: from ") && strings.Contains(lines[0], " (account ") &&

@@ -11,7 +11,7 @@ import (
 	"popfetch/deliver"
 )
 
-// What was stored with a stamp and LF line ends comes back as it was sent.
+// A message that was stored with a stamp and LF line ends comes back as it was sent.
 func TestWireUndoesStampAndLineEnds(t *testing.T) {
 	stamp := deliver.Stamp{Host: "here.example", Version: "1"}
 	for _, meta := range []deliver.Meta{

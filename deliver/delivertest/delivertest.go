@@ -75,7 +75,7 @@ func Run(t *testing.T, setup func(t *testing.T) Fixture) {
 		{"a bad member does not harm the others", testBadMember},
 		{"ctx ended", testCancelled},
 		{"two destinations at one place", testTwo},
-		{"Stage and Abort beside Prepare and Publish", testBeside},
+		{"Stage and Abort beside Prepare and Publish", testConcurrent},
 		{"a slow message holds up no other", testSlow},
 		{"Recover before Publish", testRecoverBeforePublish},
 		{"Recover after Publish", testRecoverAfterPublish},
@@ -95,7 +95,7 @@ func open(t *testing.T, setup func(t *testing.T) Fixture) *place {
 	return p
 }
 
-// place is a Fixture with a destination that is open.
+// place is a Fixture with an open destination.
 type place struct {
 	*testing.T
 	Fixture
@@ -116,13 +116,10 @@ func (p *place) stage(d deliver.Destination, text string) deliver.Staged {
 	if err != nil {
 		p.Fatalf("stage: %v", err)
 	}
-	if in := s.Intent(); in.Kind == "" || in.Note == "" {
-		p.Errorf("intent %+v says nothing", in)
-	}
 	return s
 }
 
-// publish leads the group to its end, as many at a time as the destination takes.
+// publish delivers the group, in parts of the size that the destination takes.
 func (p *place) publish(d deliver.Destination, group ...deliver.Staged) {
 	p.Helper()
 	if err := settle(p.Context(), d, group); err != nil {
@@ -136,6 +133,11 @@ func settle(ctx context.Context, d deliver.Destination, group []deliver.Staged) 
 		if err := errors.Join(d.Prepare(ctx, part)...); err != nil {
 			return fmt.Errorf("prepare: %w", err)
 		}
+		for _, s := range part {
+			if in := s.Intent(); in.Kind == "" || in.Note == "" {
+				return fmt.Errorf("incomplete intent %+v", in)
+			}
+		}
 		if err := errors.Join(d.Publish(ctx, part)...); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
@@ -143,7 +145,7 @@ func settle(ctx context.Context, d deliver.Destination, group []deliver.Staged) 
 	return nil
 }
 
-// expect compares what readers see with the messages sent, and wants no leftovers.
+// expect checks that readers see the messages sent, and that nothing else is left.
 func (p *place) expect(sent ...string) {
 	p.Helper()
 	var want []string
@@ -310,9 +312,9 @@ func testTwo(t *testing.T, p *place) {
 	p.expect("same", "same")
 }
 
-// testBeside stages messages in one goroutine, and leads those before them to their end
-// in another. Each of them gives some up. It is for the race detector, too.
-func testBeside(t *testing.T, p *place) {
+// testConcurrent stages messages in one goroutine and delivers earlier ones in another.
+// Both give up some of them. The race detector watches.
+func testConcurrent(t *testing.T, p *place) {
 	groups := make(chan []deliver.Staged)
 	settled := make(chan error, 1)
 	go func() {
@@ -348,7 +350,7 @@ func testBeside(t *testing.T, p *place) {
 	p.expect(want...)
 }
 
-// testSlow stages a message that does not come to its end before others have been
+// testSlow stages a message whose second half comes only after other messages have been
 // delivered and given up.
 func testSlow(t *testing.T, p *place) {
 	before, unwanted := p.stage(p.d, "before"), p.stage(p.d, "unwanted")
@@ -367,8 +369,8 @@ func testSlow(t *testing.T, p *place) {
 	p.expect("before", half+half)
 }
 
-// meanwhile is a reader that has no octets to give, and ends when the function has, in a
-// goroutine of its own. Its error is that of the reader.
+// meanwhile is a reader of no octets that calls the function, in another goroutine, and
+// returns its error.
 type meanwhile func() error
 
 func (m meanwhile) Read([]byte) (int, error) {

@@ -43,8 +43,8 @@ func testFaults(t *testing.T, setup func(t *testing.T) Fixture) {
 	}
 }
 
-// testFaultsInRecover stops each delivery between the record of its intents and Publish, and
-// makes each call of Recover fail in turn.
+// testFaultsInRecover stops deliveries after their intents are recorded, before Publish,
+// and makes each call of Recover fail in turn.
 func testFaultsInRecover(t *testing.T, setup func(t *testing.T) Fixture) {
 	for _, dead := range []bool{false, true} {
 		for n, failed := 0, "first"; failed != ""; n++ {
@@ -60,8 +60,9 @@ func testFaultsInRecover(t *testing.T, setup func(t *testing.T) Fixture) {
 	}
 }
 
-// interrupt delivers messages with a fault at call n of the first three steps, or of Recover,
-// and finishes the job without faults. It returns the name of the call that failed.
+// interrupt delivers messages with a fault at call n of Stage, Prepare and Publish, or of
+// Recover, and delivers the rest without faults. It returns the name of the call that
+// failed.
 func (p *place) interrupt(n int, dead bool, at string) (failed string) {
 	r := &run{place: p, dead: dead}
 	for i := range min(p.d.Group(), 3) {
@@ -98,7 +99,7 @@ func (p *place) interrupt(n int, dead bool, at string) (failed string) {
 	return failed
 }
 
-// run does with messages what package fetch does, for one process.
+// run delivers messages as package fetch does, as one process.
 type run struct {
 	*place
 	dead     bool // the process is killed where a call fails
@@ -113,11 +114,11 @@ type message struct {
 	done   bool            // recorded as delivered
 }
 
-// killed reports whether the process does nothing any more.
+// killed reports whether the process has been killed.
 func (r *run) killed() bool { return r.dead && r.Faults.Failed() != "" }
 
-// deliver leads the messages through the steps, to Publish or to the record of their
-// intents.
+// deliver takes the messages through the steps until their intents are recorded, and with
+// publish to the end.
 func (r *run) deliver(ctx context.Context, publish bool) {
 	var group []*message
 	for _, m := range r.messages {
@@ -171,7 +172,7 @@ func (r *run) publish(ctx context.Context, part []*message) {
 	}
 }
 
-// recover decides what became of the intents that are open. After an error they stay so.
+// recover asks Recover about the open intents. One with an error stays open.
 func (r *run) recover(ctx context.Context) error {
 	var errs []error
 	for _, m := range r.messages {
@@ -191,7 +192,8 @@ func (r *run) recover(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// explained reports whether err is nil. An error has to say what was tried, and where.
+// explained reports whether err is nil. It checks that an error says what was tried, and
+// where.
 func (r *run) explained(step string, err error) bool {
 	var e *deliver.Error
 	if err != nil && (!errors.As(err, &e) || e.Op == "" || e.Path == "" || strings.Contains(err.Error(), "\n")) {
@@ -200,8 +202,8 @@ func (r *run) explained(step string, err error) bool {
 	return err == nil
 }
 
-// check wants readers to see what counts as delivered. What will be fetched again they must
-// not see, and nothing may be left of it unless the process was killed.
+// check checks that readers see the messages that count as delivered, and none that will
+// be fetched again. Unless the process was killed, those leave nothing behind.
 func (r *run) check(killed bool) {
 	seen := r.Delivered()
 	open := 0
@@ -222,8 +224,8 @@ func (r *run) check(killed bool) {
 	}
 }
 
-// checkEnd wants each message once. Where Recover cannot say, those of one group may have
-// come twice.
+// checkEnd checks that readers see each message once, or at most twice if the destination
+// is not recoverable.
 func (r *run) checkEnd() {
 	seen := r.Delivered()
 	for _, m := range r.messages {
