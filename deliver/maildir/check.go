@@ -26,7 +26,7 @@ func (m *Maildir) Check() (exists bool, err error) {
 		return false, placeError("open Maildir", m.Path, err)
 	}
 	defer root.Close()
-	missing, err := survey(root, m.Path)
+	missing, err := missingParts(root, m.Path)
 	if err != nil {
 		return false, err
 	}

@@ -7,18 +7,16 @@ import (
 	"strings"
 )
 
-// claimPrefix begins the names of the empty files that hold the claims:
+// claimPrefix begins the name of the empty file that is a claim:
 // popfetch-<account>-<state file>.
 const claimPrefix = "popfetch-"
 
-// Claim says in a Maildir that a state file knows what was delivered into it for
-// an account; both names are 16 hex digits. A state file that knows nothing of
-// an account, beside a Maildir with a claim for it, is not the one under which
-// that was filled.
+// Claim is a mark in a Maildir: the state file Store records what was delivered into it
+// for the account Account. Both are 16 hex digits. When a state file does not know an
+// account and the Maildir has a claim for it, the state file was lost or replaced.
 type Claim struct{ Account, Store string }
 
-// Claims returns the claims on the Maildir at path, none where there is no
-// Maildir.
+// Claims returns the claims on the Maildir at path, none if there is no Maildir.
 func Claims(path string) (claims []Claim, err error) {
 	entries, err := os.ReadDir(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -33,9 +31,9 @@ func Claims(path string) (claims []Claim, err error) {
 	return claims, nil
 }
 
-// MakeClaim makes the Maildir's own claim, once. Prepare does it before the first
-// message is published; it is durable. It takes the place of the claims of other state files for the
-// same account. A claim that is there already costs one look.
+// MakeClaim makes the claim of the field Claim durable, and removes those of other state
+// files for the same account. Only the first call does something; Prepare makes it. If
+// the claim exists, that costs one stat.
 func (m *Maildir) MakeClaim() error {
 	if m.hasClaim || m.Claim == (Claim{}) {
 		return nil
@@ -47,6 +45,7 @@ func (m *Maildir) MakeClaim() error {
 	return nil
 }
 
+// claim makes the claim prefix + store the only one with the prefix.
 func (m *Maildir) claim(prefix, store string) error {
 	_, err := m.root.Stat(prefix + store)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +62,7 @@ func (m *Maildir) claim(prefix, store string) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	// The new claim is durable before an old one goes: no power cut leaves none.
+	// The new claim is durable before an old one is removed: no power cut leaves none.
 	if err := m.root.Sync(); err != nil {
 		return err
 	}

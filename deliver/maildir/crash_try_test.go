@@ -146,7 +146,7 @@ func (s *crashes) sampling(of phase) {
 // readers returns what becomes of a world in which a mail reader is at work, or
 // in which it takes more than a day until the next run.
 func (w world) readers() ([]world, error) {
-	const nextDay = trust + time.Hour
+	const nextDay = maxAge + time.Hour
 	later := w
 	later.disk = w.disk.Clone()
 	later.late += nextDay

@@ -1,15 +1,14 @@
-// Package maildir delivers into a Maildir: each message once, whole, and never
-// lost again, whatever stops the program or the machine.
+// Package maildir delivers into a Maildir: each message whole and exactly once, whatever
+// stops the program or the machine.
 //
-// A message is written to tmp/NAME and synced there, with its directory. The caller
-// then records the intent, which holds NAME, and only then is the file renamed to
-// new/NAME,S=<octets> and that directory synced. After a crash tmp/NAME says
-// what happened: while it is there the rename has not been done and can be done
-// now; when it is gone it has been, whatever a mail reader has done with the
-// message since. See Recover.
+// Stage writes a message to tmp/NAME. Prepare syncs the file and tmp/. The caller records
+// the intent, which has NAME. Only then Publish renames the file to
+// new/NAME,S=<octets> and syncs new/. After a crash tmp/NAME tells what happened:
+// if it is there, the rename was not done, and Recover does it; if it is gone, the
+// rename was done, whatever a mail reader has done with the message since.
 //
-// The tree is that of https://cr.yp.to/proto/maildir.html, the size in the name
-// that of Maildir++.
+// The directories are those of https://cr.yp.to/proto/maildir.html, the size in the name
+// is that of Maildir++.
 package maildir
 
 import (
@@ -33,59 +32,57 @@ import (
 const Kind = "maildir"
 
 const (
-	// groupSize is how many messages share the directory syncs and the commit that
-	// records them. Each keeps a file open until Prepare, see MaxOpen.
+	// groupSize is how many messages share the directory syncs and the commit of
+	// their intents. Each keeps a file open until Prepare, see MaxOpen.
 	groupSize = 100
-	// ownSyncs is how many files of a group are synced in parallel where Syncs
-	// does not say it: the file system then writes its journal once for several.
+	// ownSyncs is how many files are synced in parallel if Syncs is nil: the file
+	// system then writes its journal once for several of them.
 	ownSyncs = 16
 )
 
-// Maildir is one Maildir as the destination of one account. The exported fields
-// are set before Open and not changed after. What deliver.Destination allows to run
-// at once may; the other methods are called when nothing runs. Any number of Maildirs,
-// in any number of processes, may have the same Path.
+// Maildir is a Maildir as the destination of one account. The exported fields are set before
+// Open and do not change after. The methods of deliver.Destination may run
+// concurrently as described there; the others are called when nothing else runs. Any
+// number of Maildirs, of any number of processes, may have the same Path.
 type Maildir struct {
 	Path  string       // absolute path of the Maildir
-	Owner string       // 16 lower-case hex digits that name state file and account: the mark of our files in tmp/
+	Owner string       // 16 lower-case hex digits that stand for state file and account, in the names of our files
 	Host  string       // name of this machine, for the names of files
-	Claim Claim        // made with the first delivery; zero = none
+	Claim Claim        // made before the first delivery; zero = none
 	Log   *slog.Logger // nil = nothing is logged
-	// MaxOpen is how many messages may keep a file open, from Stage until
-	// Prepare has synced it, 0 = any number. Beyond it Stage syncs and closes the
-	// file itself, one after the other where Prepare does several at once.
+	// MaxOpen is how many messages may keep a file open, from Stage until Prepare has
+	// synced it, 0 = any number. Beyond it Stage syncs and closes the file itself,
+	// which is slower: Prepare syncs several files in parallel.
 	MaxOpen int
-	// Syncs is how many goroutines may sync a file at once, beside the callers of
-	// Stage and Prepare: each holds a thread while the disk works. It may
-	// be shared, so that many Maildirs do not need many times the threads; none
-	// ever waits for what another has taken of it. nil = 16 of its own.
+	// Syncs limits how many goroutines sync a file at once, beside the callers of Stage
+	// and Prepare: each holds a thread while the disk works. Maildirs may share
+	// it, and never wait for each other's part. nil = 16 for this Maildir alone.
 	Syncs *semaphore.Weighted
 
 	fs   durable.FS              // nil = durable.OS
 	init func(path string) error // makes tmp, new and cur in a directory; nil = go-maildir
-	// together is how many files are synced together, 0 = fewestTogether.
+	// together is from how many files on Prepare uses syncfs(2), 0 = fewestTogether.
 	together int
 
 	root, tmp, new durable.Dir
 	id             durable.ID
-	host           string // Host as it stands in names
-	hasClaim       bool   // Claim is made; of Prepare
-	rooted         bool   // the entries tmp and new are known to be durable; of Prepare
-	buf            []byte // of Stage, kept from one message to the next
+	host           string // Host as used in names
+	hasClaim       bool   // Claim is made; used by Prepare only
+	rooted         bool   // the entries tmp and new are durable; used by Prepare only
+	buf            []byte // reused by each Stage
 
-	mu     sync.Mutex          // for what both sides of deliver.Destination touch:
-	failed error               // of the sync of a directory: nothing more is done until the next Open
+	mu     sync.Mutex          // guards the fields below, which Stage shares with Prepare and Publish
+	failed error               // of a directory sync or syncfs: every delivery fails until the next Open
 	live   map[string]struct{} // names in tmp/ between Stage and the end of Publish
-	open   int                 // files of messages that are open
+	open   int                 // open files of messages
 }
 
 var _ deliver.Destination = (*Maildir)(nil)
 
-// Open opens the Maildir, and makes it with its parents, mode 0700, where it does
-// not exist. A directory that is not a Maildir and not empty is refused, and so
-// is one that cannot be written to. Every error is an *deliver.Error of scope
-// Place. Recover of open intents comes before Open: it must see a
-// Maildir that is missing, not a new one.
+// Open opens the Maildir. It makes a missing one and its parents with mode 0700. It refuses
+// a directory that is neither a Maildir nor empty, and one that is not writable. Each
+// error is a *deliver.Error of scope Place. Recover open intents before Open:
+// Recover must see that a Maildir is missing, not find a new one in its place.
 func (m *Maildir) Open() error {
 	if m.fs == nil {
 		m.fs = durable.OS{}
@@ -99,7 +96,7 @@ func (m *Maildir) Open() error {
 	if !filepath.IsAbs(m.Path) {
 		return refused(m.Path, "the path of a Maildir has to be absolute", "")
 	}
-	if !utf8.ValidString(m.Path) { // an intent could not name it
+	if !utf8.ValidString(m.Path) { // JSON could not represent it in an intent
 		return refused(m.Path, "the path of a Maildir has to be UTF-8", "")
 	}
 	if len(m.Owner) != ownerDigits || strings.Trim(m.Owner, hexDigits) != "" {
@@ -127,14 +124,14 @@ func (m *Maildir) Open() error {
 	return nil
 }
 
-// reset forgets the deliveries before Open. Files that are open stay counted.
+// reset forgets the deliveries before this Open. Open files still count.
 func (m *Maildir) reset() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.failed, m.live = nil, make(map[string]struct{})
 }
 
-// openRoot opens the directory of the Maildir and sees to it that the tree is there.
+// openRoot opens the directory of the Maildir. It makes what is missing of the tree.
 func (m *Maildir) openRoot() (durable.Dir, error) {
 	root, err := m.fs.OpenDir(m.Path)
 	switch {
@@ -143,7 +140,7 @@ func (m *Maildir) openRoot() (durable.Dir, error) {
 	case err != nil:
 		return nil, placeError("open Maildir", m.Path, err)
 	}
-	missing, err := survey(root, m.Path)
+	missing, err := missingParts(root, m.Path)
 	if err == nil && len(missing) == 0 {
 		return root, nil
 	}
@@ -154,9 +151,8 @@ func (m *Maildir) openRoot() (durable.Dir, error) {
 	return m.create()
 }
 
-// create makes what the tree lacks. That a directory has anything in it shows that
-// MakeDirs came to its end, so only an empty one or one that has parts of the tree
-// is ever completed.
+// create makes what the tree lacks. The directory is missing, empty, or has only parts of the
+// tree: see missingParts.
 func (m *Maildir) create() (durable.Dir, error) {
 	if err := m.fs.MakeDirs(m.Path); err != nil {
 		return nil, placeError("create Maildir", m.Path, err)
@@ -177,7 +173,7 @@ func (m *Maildir) create() (durable.Dir, error) {
 	return root, nil
 }
 
-// openParts opens what is written to and asks whether it may be.
+// openParts opens tmp and new and checks that they are writable.
 func (m *Maildir) openParts() error {
 	for _, part := range []struct {
 		name string
@@ -220,8 +216,8 @@ func (m *Maildir) Close() error {
 	return errors.Join(errs...)
 }
 
-// usable returns why nothing can be delivered, or nil: ctx has ended, or a
-// directory could not be synced.
+// usable returns why nothing can be delivered, or nil: ctx has ended, or a sync has failed
+// since Open.
 func (m *Maildir) usable(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return &deliver.Error{Op: "deliver to", Path: m.Path, Temporary: true, Err: context.Cause(ctx)}
@@ -229,7 +225,7 @@ func (m *Maildir) usable(ctx context.Context) error {
 	return m.failure()
 }
 
-// failure returns why nothing is done until the next Open, or nil.
+// failure returns why every delivery fails until the next Open, or nil.
 func (m *Maildir) failure() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 
 const testOwner = "0123456789abcdef"
 
-// newMaildir returns a Maildir that is not there yet, on a file system with faults.
+// newMaildir returns a Maildir that does not exist yet, on a file system with faults.
 func newMaildir(t *testing.T) (*Maildir, *faults) {
 	f := &faults{}
 	m := &Maildir{Path: filepath.Join(t.TempDir(), "Mail", "work"), Owner: testOwner, Host: "desk.example.net", fs: f}
@@ -52,7 +52,7 @@ func list(t *testing.T, m *Maildir, part string) []string {
 	return names
 }
 
-// delivered returns what a reader finds, with the library that readers use too.
+// delivered returns the messages that a mail reader finds, by a library that readers use.
 func delivered(t *testing.T, path string) []string {
 	t.Helper()
 	dir := gomaildir.Dir(path)
@@ -287,7 +287,7 @@ func TestOpenCompletes(t *testing.T) {
 			t.Errorf("with %q: %v", parts, err)
 			continue
 		}
-		// A leftover of a process that was killed may not be durable.
+		// A process may have been killed before it synced these directories.
 		if !slices.Contains(f.ops, "make work") || !slices.Contains(f.ops, "sync work") {
 			t.Errorf("with %q: not made durable: %q", parts, f.ops)
 		}
@@ -295,10 +295,9 @@ func TestOpenCompletes(t *testing.T) {
 	}
 }
 
-// TestEveryOperationFails makes each operation of a delivery fail in turn. What is
-// reported as delivered has to be there, and what is not may be seen only where
-// it is the last sync that failed.
-func TestEveryOperationFails(t *testing.T) {
+// Each operation of a delivery fails in turn: the message does not count as delivered,
+// readers see it only if the last sync failed, and nothing stays in tmp/.
+func TestFailedOperationIsNotADelivery(t *testing.T) {
 	for n := 0; ; n++ {
 		m, f := openMaildir(t)
 		m.rooted = false
@@ -331,7 +330,8 @@ func TestEveryOperationFails(t *testing.T) {
 	}
 }
 
-// deliverOne leads one message as far as it goes, and gives it up where it does not.
+// deliverOne delivers one message and reports whether that succeeded. It gives it up after
+// the first error, and checks the error.
 func deliverOne(t *testing.T, m *Maildir) bool {
 	t.Helper()
 	check := func(err error) bool {
@@ -373,7 +373,7 @@ func TestOneBadFileOfAGroup(t *testing.T) {
 			}
 			return nil
 		}
-		// One at a time, so that it is known which fails.
+		// By itself, so that it is known which one fails.
 		errs := append(m.Prepare(t.Context(), group[:1]), m.Prepare(t.Context(), group[1:])...)
 		if len(errs) != 1 || errs[0] == nil {
 			t.Fatalf("%s: errors %v", op, errs)
@@ -393,8 +393,7 @@ func TestOneBadFileOfAGroup(t *testing.T) {
 	}
 }
 
-// TestFailedDirectorySyncIsNotRepeated: a second sync of the same descriptor would
-// succeed and mean nothing.
+// A second sync of the same descriptor would succeed and prove nothing.
 func TestFailedDirectorySyncIsNotRepeated(t *testing.T) {
 	for _, op := range []string{"sync tmp", "sync new"} {
 		m, f := openMaildir(t)
@@ -458,7 +457,7 @@ func TestRenameFindsNothing(t *testing.T) {
 		group := stage(t, m, "text")
 		prepare(t, m, group)
 		s := group[0].(*staged)
-		f.more = func(op string) { // it is done, and a reader has been here
+		f.before = func(op string) { // the rename was done, and a reader has moved the file
 			if strings.HasPrefix(op, "rename") {
 				os.Rename(s.path(), filepath.Join(m.Path, "cur", s.name+",S=4:2,S"))
 			}

@@ -17,7 +17,7 @@ const (
 	maxHost = 120
 )
 
-// newName returns a name that no other file in any Maildir has:
+// newName returns a name for tmp/ that no other file in any Maildir has:
 // <unix seconds>.P<pid>T<owner>R<128 random bits>.<host>.
 func newName(now time.Time, owner, host string) string {
 	var random [randomOctets]byte
@@ -25,20 +25,20 @@ func newName(now time.Time, owner, host string) string {
 	return fmt.Sprintf("%d.P%dT%sR%x.%s", now.Unix(), os.Getpid(), owner, random, host)
 }
 
-// published is the name in new/ of the file name of that many octets. Readers
-// take S= for the size of the file, so that they need not ask for it.
+// published returns the name in new/ of the file name, which is of that many octets.
+// Readers use S= as the size of the file, and need no stat for it.
 func published(name string, octets int64) string {
 	return fmt.Sprintf("%s,S=%d", name, octets)
 }
 
-// isPublished says whether entry, of new/ or cur/, is the file name: with or without
-// the parts that we and readers append, as ",S=12:2,RS".
+// isPublished reports whether entry, of new/ or cur/, is the file name, with or without
+// what this package and readers append, such as ",S=12:2,RS".
 func isPublished(entry, name string) bool {
 	rest, ok := strings.CutPrefix(entry, name)
 	return ok && (rest == "" || rest[0] == ',' || rest[0] == ':')
 }
 
-// isOwned says whether entry, of tmp/, was made by newName for owner.
+// isOwned reports whether newName made entry, of tmp/, for owner.
 func isOwned(entry, owner string) bool {
 	seconds, rest, ok := strings.Cut(entry, ".P")
 	if !ok || !isAll(seconds, "0123456789") {
@@ -52,11 +52,12 @@ func isOwned(entry, owner string) bool {
 	return ok && len(random) == 2*randomOctets && isAll(random, hexDigits)
 }
 
-// isAll says whether s is not empty and made of the octets of set.
+// isAll reports whether s is not empty and all its octets are in set.
 func isAll(s, set string) bool { return s != "" && strings.Trim(s, set) == "" }
 
-// escapeHost returns host as it may stand in a name: '/' and ':' as \057 and \072,
-// as the Maildir page has it, and so with all that is unusual in a host name.
+// escapeHost returns host for a file name, as the Maildir page demands: '/' and ':' become
+// \057 and \072, and so does every octet that is unusual in a host name. The
+// result has at most maxHost + 3 octets.
 func escapeHost(host string) string {
 	var b strings.Builder
 	for _, c := range []byte(host) {

@@ -20,3 +20,21 @@ func TestIsOwned(t *testing.T) {
 		}
 	}
 }
+
+// Names differ also while the clock stands still or goes back, and are known as ours.
+func TestNamesDifferWhateverTheClockSays(t *testing.T) {
+	now := time.Now()
+	seen := make(map[string]bool)
+	for _, when := range []time.Time{now, now, now.Add(-time.Hour), time.Unix(0, 0), time.Unix(1<<33, 0)} {
+		for range 1000 {
+			name := newName(when, testOwner, "desk")
+			if seen[name] {
+				t.Fatalf("%s was made twice", name)
+			}
+			seen[name] = true
+			if !isOwned(name, testOwner) {
+				t.Fatalf("%s is not recognised as ours", name)
+			}
+		}
+	}
+}

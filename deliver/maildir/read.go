@@ -21,10 +21,9 @@ type Message struct {
 // Open opens the message for reading.
 func (m Message) Open() (io.ReadCloser, error) { return m.root.Open(m.name) }
 
-// Messages yields the messages of the Maildir at path and of the folders below
-// it, new and read, in no order. A message that a reader moves meanwhile may be
-// missed. An error is the last thing yielded. Messages are valid during the
-// iteration.
+// Messages yields the messages, new and read, of the Maildir at path and of the folders
+// below it, in no order. It may miss a message that a reader moves meanwhile. An error
+// ends the iteration. A Message is valid until the iteration ends.
 func Messages(path string) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		root, err := os.OpenRoot(path)
@@ -58,7 +57,7 @@ func Messages(path string) iter.Seq2[Message, error] {
 	}
 }
 
-// inMaildir says whether the file name is a message of a Maildir.
+// inMaildir reports whether the file name is a message of a Maildir.
 func inMaildir(name string) bool {
 	dir := filepath.Base(filepath.Dir(name))
 	return (dir == "new" || dir == "cur") && !strings.HasPrefix(filepath.Base(name), ".")

@@ -15,15 +15,16 @@ import (
 	"popfetch/internal/durable"
 )
 
-// trust is how old an intent may be for a missing file in tmp/ to prove the
-// rename. Cleaners of tmp/ take files after 36 hours.
-const trust = 24 * time.Hour
+// maxAge is up to which age of the intent a missing file in tmp/ proves the rename.
+// Programs that clean tmp/ remove files after 36 hours.
+const maxAge = 24 * time.Hour
 
 // mounted is the hint for a Maildir that is not the one of the intent.
 const mounted = "is the file system mounted? popfetch waits for this Maildir, because messages were on their way into it; " +
 	"if it was removed or replaced for good, `popfetch state retry` fetches them again"
 
-// note is the text of an intent.
+// note is an intent: deliver.Intent.Note is its JSON. Device, Inode and Born tell one Maildir
+// from another, see durable.ID.
 type note struct {
 	Dir    string `json:"dir"`
 	Name   string `json:"name"`
@@ -39,7 +40,7 @@ func (n note) intent() deliver.Intent {
 	return deliver.Intent{Kind: Kind, Note: string(text)}
 }
 
-// parse reads the note of in.
+// parse returns the note of in, checked.
 func parse(in deliver.Intent) (note, error) {
 	var n note
 	if in.Kind != Kind {
@@ -56,18 +57,18 @@ func parse(in deliver.Intent) (note, error) {
 }
 
 // Recover decides what became of an intent that a crash has left open, and finishes the
-// delivery where it can. It needs nothing but the intent, so it also serves a
-// Maildir that is no longer in the configuration. now is the time of the call.
+// delivery if it can. It needs only the intent, so that it also serves a Maildir that is
+// no longer in the configuration. now is the time of the call.
 //
 //   - Redone: the file was still in tmp/ and is in new/ now.
-//   - Published: the file has been in new/. It may be anywhere by now, or deleted.
-//   - Again: it is not known to have been. Either the intent is older than a day and the
-//     message not to be seen, so that a cleaner of tmp/ may have taken it, or
-//     the file is not what was staged.
+//   - Published: the file has been in new/. A reader may have moved or deleted it since.
+//   - Again: the file is not known to have been in new/. Either the intent is more than
+//     a day old and the message is nowhere, so that a program that cleans tmp/
+//     may have removed it; or the file is not what was staged.
 //
-// The first two are durable. An error, an *deliver.Error of scope Place, says
-// that the Maildir cannot tell: it is missing, unreadable or another one. Nothing
-// is decided then, and the account has to wait.
+// The first two are durable. An error is a *deliver.Error of scope Place: the Maildir
+// is missing, unreadable, or another one. Nothing is decided then, and the account
+// must wait.
 func Recover(ctx context.Context, in deliver.Intent, now time.Time) (deliver.Outcome, error) {
 	return recovery{fs: durable.OS{}}.run(ctx, in, now)
 }
@@ -88,18 +89,18 @@ func (r recovery) run(ctx context.Context, in deliver.Intent, now time.Time) (de
 		err = fmt.Errorf("%w: %w", deliver.ErrElsewhere, err)
 	}
 	if err != nil {
-		return 0, n.hold(err)
+		return 0, n.undecided(err)
 	}
 	defer t.close()
-	outcome, err := t.settle(n, now)
+	outcome, err := t.decide(n, now)
 	if err != nil {
-		return 0, n.hold(err)
+		return 0, n.undecided(err)
 	}
 	return outcome, nil
 }
 
-// hold is the error that leaves the intent open.
-func (n note) hold(err error) error {
+// undecided returns the error that leaves the intent open.
+func (n note) undecided(err error) error {
 	hint := durable.Explain(err).Hint
 	if hint == "" || errors.Is(err, deliver.ErrElsewhere) {
 		hint = mounted
@@ -140,17 +141,18 @@ func (t *tree) close() {
 	}
 }
 
-// settle decides. A name of 128 random bits that is found proves both the message and
-// the Maildir; that it is not found proves something only in the same Maildir.
-func (t *tree) settle(n note, now time.Time) (deliver.Outcome, error) {
+// decide is Recover in an open Maildir. Where the name is found, its 128 random bits prove
+// that it is the message and the Maildir of the intent. That the name is missing proves
+// something only in the same Maildir.
+func (t *tree) decide(n note, now time.Time) (deliver.Outcome, error) {
 	shown, err := stat(t.new, published(n.Name, n.Octets))
 	if err != nil {
 		return 0, err
 	}
 	if shown.Regular && shown.Octets == n.Octets {
-		// Also where tmp/ still has it: a rename never leaves both names, but a file system that
-		// was cut off in its middle may. Readers see the message; to show it
-		// once more would be the repeat. Sweep takes the other name.
+		// tmp/ may still have it: a file system whose power was cut during the rename
+		// may keep both names. Readers see the message, and another rename
+		// would repeat it. Sweep removes the other name.
 		return t.published()
 	}
 	waiting, err := stat(t.tmp, n.Name)
@@ -165,8 +167,8 @@ func (t *tree) settle(n note, now time.Time) (deliver.Outcome, error) {
 		return 0, err
 	}
 	same := id.Same(durable.ID{Device: n.Device, Inode: n.Inode, Born: n.Born})
-	// A clock that was set back says as little as an intent that is too old.
-	young := now.Sub(time.Unix(n.Time, 0)).Abs() <= trust
+	// Where the clock was set back, the age of the intent is not known.
+	young := now.Sub(time.Unix(n.Time, 0)).Abs() <= maxAge
 	if same && young {
 		return t.published()
 	}
@@ -182,8 +184,8 @@ func (t *tree) settle(n note, now time.Time) (deliver.Outcome, error) {
 	return deliver.Again, nil
 }
 
-// published makes sure that the rename survives a power cut: the process may
-// have died before it had synced new/. A reader may have moved the message on.
+// published makes the rename durable: the process may have died before it synced new/. A
+// reader may have moved the message to cur/.
 func (t *tree) published() (deliver.Outcome, error) {
 	if err := errors.Join(t.new.Sync(), t.cur.Sync()); err != nil {
 		return 0, err
@@ -191,10 +193,10 @@ func (t *tree) published() (deliver.Outcome, error) {
 	return deliver.Published, nil
 }
 
-// redo publishes the file that waits in tmp/.
+// redo publishes the file that is still in tmp/.
 func (t *tree) redo(n note, waiting, shown durable.Info) (deliver.Outcome, error) {
 	if waiting.Octets != n.Octets || shown != (durable.Info{}) {
-		// Prepare had synced the file, so the disk has not kept its word, or
+		// Prepare had synced the file. The disk has lost writes all the same, or
 		// somebody else wrote here. The server still has the message.
 		return deliver.Again, nil
 	}
@@ -207,7 +209,7 @@ func (t *tree) redo(n note, waiting, shown durable.Info) (deliver.Outcome, error
 	return deliver.Redone, nil
 }
 
-// stat is Stat with no error but a zero Info where there is no such entry.
+// stat is Stat, with a zero Info and no error if there is no such entry.
 func stat(dir durable.Dir, name string) (durable.Info, error) {
 	info, err := dir.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -17,8 +17,7 @@ import (
 	"popfetch/deliver"
 )
 
-// prepared returns a Maildir with one message whose intent has been recorded, as a crash before
-// Publish leaves it.
+// prepared returns a Maildir with one prepared message, as a crash before Publish leaves it.
 func prepared(t *testing.T) (*Maildir, *staged, deliver.Intent) {
 	t.Helper()
 	m, _ := openMaildir(t)
@@ -27,7 +26,7 @@ func prepared(t *testing.T) (*Maildir, *staged, deliver.Intent) {
 	return m, group[0].(*staged), group[0].Intent()
 }
 
-// change returns in with its note changed.
+// change returns in with its note changed by fn.
 func change(t *testing.T, in deliver.Intent, fn func(*note)) deliver.Intent {
 	t.Helper()
 	n, err := parse(in)
@@ -57,7 +56,7 @@ func TestRecover(t *testing.T) {
 		name  string
 		age   time.Duration
 		setup func(t *testing.T, m *Maildir, s *staged)
-		want  deliver.Outcome // 0: the account is held
+		want  deliver.Outcome // 0: undecided
 		seen  int             // messages in new/ and cur/ afterwards
 	}{
 		{"still in tmp", 0, func(*testing.T, *Maildir, *staged) {}, deliver.Redone, 1},
@@ -136,8 +135,8 @@ func TestRecoverTwice(t *testing.T) {
 	}
 }
 
-// TestRecoverAfterMount: the device number of a file system may change with every mount.
-func TestRecoverAfterMount(t *testing.T) {
+// The device number of a file system may change with each mount.
+func TestRecoverAfterMountWithAnotherDeviceNumber(t *testing.T) {
 	_, s, in := prepared(t)
 	os.Remove(s.path())
 	in = change(t, in, func(n *note) { n.Device++ })
@@ -150,9 +149,9 @@ func TestRecoverAfterMount(t *testing.T) {
 	}
 }
 
-// TestRecoverFaults makes each operation fail in turn: it decides nothing, and the next
-// call comes to the right end.
-func TestRecoverFaults(t *testing.T) {
+// Each operation of Recover fails in turn: it decides nothing, and the next call decides
+// correctly.
+func TestFailedRecoverDecidesNothing(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		for n := 0; ; n++ {
 			m, s, in := prepared(t)
@@ -184,7 +183,7 @@ func TestRecoverFaults(t *testing.T) {
 	}
 }
 
-func TestRecoverStopped(t *testing.T) {
+func TestRecoverAfterContextEndedDecidesNothing(t *testing.T) {
 	_, _, in := prepared(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -13,8 +13,8 @@ import (
 	"popfetch/internal/durable"
 )
 
-// How much of a message is read before it is written: the first size until there has
-// been a message that is longer, so that many Maildirs with short mail stay small.
+// Octets that are read of a message before they are written. Each Maildir uses firstBuffer
+// until it gets a message that is longer, which saves memory with many accounts.
 const (
 	firstBuffer = 8 << 10
 	bufferSize  = 64 << 10
@@ -26,10 +26,11 @@ type staged struct {
 	name   string
 	octets int64
 	made   time.Time
-	file   durable.File // open until Prepare: a write error is reported to this descriptor alone
-	early  bool         // the file is synced and closed before Prepare, see MaxOpen
-	synced bool         // Prepare has made it durable
-	ended  bool         // published or given up
+	file   durable.File // open until Prepare: the kernel reports a lost write to this descriptor only
+	// syncedEarly: Stage has synced and closed the file, see MaxOpen.
+	syncedEarly bool
+	durable     bool // after Prepare
+	ended       bool // published or given up
 }
 
 // Stage implements deliver.Destination. The file gets LF line ends, as readers of
@@ -47,25 +48,25 @@ func (m *Maildir) Stage(ctx context.Context, _ deliver.Meta, r io.Reader) (deliv
 	s.begin(file)
 	if err := s.complete(ctx, deliver.NewLFReader(r)); err != nil {
 		if err := s.Abort(); err != nil {
-			m.Log.Warn("leftover of a delivery stays until the next start", "error", err)
+			m.Log.Warn("file of a failed delivery stays in tmp/ until the next start", "error", err)
 		}
 		return nil, err
 	}
 	return s, nil
 }
 
-// complete copies r into the file, and syncs that where too many are open.
+// complete copies r into the file. If too many files are open it syncs and closes it.
 func (s *staged) complete(ctx context.Context, r io.Reader) error {
 	if err := s.fill(ctx, r); err != nil {
 		return err
 	}
-	if !s.m.crowded() {
+	if !s.m.tooManyOpen() {
 		return nil
 	}
 	if err := s.sync(); err != nil {
 		return err
 	}
-	s.early = true
+	s.syncedEarly = true
 	return nil
 }
 
@@ -118,7 +119,7 @@ func (s *staged) Abort() error {
 		return nil
 	}
 	if s.file != nil {
-		_ = s.close() // what it holds is not wanted any more
+		_ = s.close() // the content is not needed
 	}
 	if err := s.m.tmp.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return placeError("remove", s.path(), err)
@@ -127,7 +128,7 @@ func (s *staged) Abort() error {
 	return nil
 }
 
-// begin takes the file in tmp/ that was made for the message.
+// begin registers the new file in tmp/.
 func (s *staged) begin(file durable.File) {
 	s.file = file
 	s.m.mu.Lock()
@@ -136,7 +137,7 @@ func (s *staged) begin(file durable.File) {
 	s.m.live[s.name] = struct{}{}
 }
 
-// close closes the file, so that another may be open in its place.
+// close closes the file and stops counting it as open.
 func (s *staged) close() error {
 	err := s.file.Close()
 	s.file = nil
@@ -146,7 +147,7 @@ func (s *staged) close() error {
 	return err
 }
 
-// end takes leave of the file in tmp/.
+// end unregisters the file in tmp/: it is published or removed.
 func (s *staged) end() {
 	s.ended = true
 	s.m.mu.Lock()
@@ -154,8 +155,8 @@ func (s *staged) end() {
 	delete(s.m.live, s.name)
 }
 
-// crowded says whether more files are open than may be.
-func (m *Maildir) crowded() bool {
+// tooManyOpen reports whether more than MaxOpen files are open.
+func (m *Maildir) tooManyOpen() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.MaxOpen > 0 && m.open > m.MaxOpen

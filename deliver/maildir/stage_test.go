@@ -9,8 +9,8 @@ import (
 	"popfetch/internal/durable"
 )
 
-// void is a file system that keeps nothing of what is written to its files, so that
-// what is measured is the way to them.
+// void is a file system that drops what is written to its files. It leaves the cost of
+// Stage itself to be measured.
 type void struct{ durable.OS }
 
 func (v void) OpenDir(path string) (durable.Dir, error) {
@@ -34,12 +34,12 @@ func (voidFile) Write(p []byte) (int, error) { return len(p), nil }
 func (voidFile) Sync() error                 { return nil }
 func (voidFile) Close() error                { return nil }
 
-// wire is a message of so many lines as it comes from a server.
+// wire returns a message of so many lines as a server sends it.
 func wire(lines int) []byte {
 	return bytes.Repeat([]byte(strings.Repeat("x", 70)+"\r\n"), lines)
 }
 
-// receive stages a message as a poll does, and gives it up.
+// receive stages a message and gives it up.
 func receive(t testing.TB, m *Maildir, text []byte) {
 	s, err := m.Stage(t.Context(), deliver.Meta{}, bytes.NewReader(text))
 	if err == nil {
@@ -50,8 +50,8 @@ func receive(t testing.TB, m *Maildir, text []byte) {
 	}
 }
 
-// TestStageAllocatesNothingForALine: ten thousand times as many lines cost no more
-// allocations, but for the few that the runtime makes of its own meanwhile.
+// Ten thousand times as many lines need no more allocations, except for a few that the
+// runtime makes meanwhile.
 func TestStageAllocatesNothingForALine(t *testing.T) {
 	m := &Maildir{Path: t.TempDir(), Owner: testOwner, fs: void{}}
 	if err := m.Open(); err != nil {

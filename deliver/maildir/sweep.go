@@ -10,17 +10,15 @@ import (
 	"popfetch/deliver"
 )
 
-// stale is the age at which a file in tmp/ counts as abandoned by whoever wrote it:
-// the 36 hours of https://cr.yp.to/proto/maildir.html.
+// stale is the age from which on a file in tmp/ counts as abandoned, whoever wrote it: the
+// 36 hours of https://cr.yp.to/proto/maildir.html.
 const stale = 36 * time.Hour
 
-// Sweep removes from tmp/ what crashed deliveries have left: files that carry Owner
-// and are in no open intent, and files of others after 36 hours. open
-// holds the intents of this account that are still open; those of other kinds and
-// places do no harm. Names that begin with a dot, directories and symbolic links stay.
-//
-// It works on the directory that is held open, so that nobody can lead it to
-// another one. Files that others remove meanwhile are no error.
+// Sweep removes the leftovers of crashed deliveries from tmp/: files of the same Owner that
+// no open intent names and that are not being delivered, and files of others after 36
+// hours. open are the open intents of this account; intents of other kinds and places
+// do not matter. Names that begin with a dot, directories and symbolic links stay. A
+// file that somebody else removes meanwhile is not an error.
 func (m *Maildir) Sweep(open []deliver.Intent) error {
 	keep := make(map[string]bool, len(open))
 	for _, in := range open {
@@ -28,7 +26,7 @@ func (m *Maildir) Sweep(open []deliver.Intent) error {
 			continue
 		}
 		n, err := parse(in)
-		if err != nil { // it may name any of the files
+		if err != nil { // it may name any file
 			return &deliver.Error{Op: "sweep", Path: m.Path, Scope: deliver.Place, Err: err}
 		}
 		keep[n.Name] = true
@@ -62,7 +60,7 @@ func (m *Maildir) Sweep(open []deliver.Intent) error {
 	return errors.Join(errs...)
 }
 
-// sweepOne removes the entry name of tmp/ where it is a leftover.
+// sweepOne removes the entry name of tmp/ if it is a leftover.
 func (m *Maildir) sweepOne(name string) (removed bool, err error) {
 	info, err := m.tmp.Stat(name)
 	if err != nil || !info.Regular {

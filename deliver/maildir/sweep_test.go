@@ -12,7 +12,7 @@ import (
 	"popfetch/deliver"
 )
 
-func TestSweep(t *testing.T) {
+func TestSweepRemovesOnlyLeftovers(t *testing.T) {
 	m, f := openMaildir(t)
 	other := &Maildir{Path: m.Path, Owner: "fedcba9876543210", Host: "desk"}
 	if err := other.Open(); err != nil {
@@ -56,7 +56,7 @@ func TestSweep(t *testing.T) {
 		return nil
 	}
 	if err := m.Sweep(open); !errors.Is(err, syscall.EIO) {
-		t.Errorf("a failed look goes unsaid: %v", err)
+		t.Errorf("a failed stat is not reported: %v", err)
 	}
 	f.fail = nil
 	if err := m.Sweep(open); err != nil {
@@ -72,7 +72,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-func TestSweepTouchesNothingWhereAnIntentIsUnreadable(t *testing.T) {
+func TestSweepRemovesNothingWhenAnIntentIsUnreadable(t *testing.T) {
 	m, _ := openMaildir(t)
 	stage(t, m, "text")
 	m.Close()
@@ -80,7 +80,7 @@ func TestSweepTouchesNothingWhereAnIntentIsUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := m.Sweep([]deliver.Intent{{Kind: Kind, Note: "{"}}); err == nil {
-		t.Error("swept")
+		t.Error("no error")
 	}
 	if got := list(t, m, "tmp"); len(got) != 1 {
 		t.Errorf("tmp has %q", got)

@@ -10,29 +10,29 @@ import (
 	"popfetch/internal/durable"
 )
 
-// faults is the file system with a record of all operations, one of which may fail.
+// faults is the file system of the system. It records all operations and can make them fail.
 type faults struct {
 	durable.OS
-	mu   sync.Mutex
-	ops  []string                     // in the order of their calls; NAME stands for the name of a message
-	fail func(n int, op string) error // decides about operation number n, from 0
-	more func(op string)              // called before each, or nil
+	mu     sync.Mutex
+	ops    []string                     // in the order of the calls; NAME stands for the name of a message
+	fail   func(n int, op string) error // returns the error of operation number n, from 0
+	before func(op string)              // called before each operation, or nil
 	// syncFS takes the place of SyncFS, nil = that of the operating system.
 	syncFS func() (done bool, err error)
 }
 
 var messageName = regexp.MustCompile(`\d+\.P\d+T[0-9a-f]{16}R[0-9a-f]{32}\.[^, ]+`)
 
-// do records op, and does it where it does not have to fail.
+// do records op and calls fn, unless op has to fail.
 func (f *faults) do(op string, fn func() error) error {
 	op = messageName.ReplaceAllString(op, "NAME")
 	f.mu.Lock()
 	n := len(f.ops)
 	f.ops = append(f.ops, op)
-	fail, more := f.fail, f.more
+	fail, before := f.fail, f.before
 	f.mu.Unlock()
-	if more != nil {
-		more(op)
+	if before != nil {
+		before(op)
 	}
 	if fail != nil {
 		if err := fail(n, op); err != nil {
@@ -173,7 +173,7 @@ func (f *faultFile) Write(p []byte) (int, error) {
 func (f *faultFile) Sync() error { return f.f.do("sync file", f.File.Sync) }
 
 func (f *faultFile) Close() error {
-	err := f.File.Close() // the descriptor is free in any case
+	err := f.File.Close() // always, to free the descriptor
 	return f.f.do("close file", func() error { return err })
 }
 

@@ -9,21 +9,22 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"popfetch/deliver"
 )
 
-// TestNothingWaitsForTheDisk: while an operation of Prepare or Publish lasts, one message
-// is received and another one given up.
-func TestNothingWaitsForTheDisk(t *testing.T) {
+// While an operation of Prepare or Publish lasts, one message is staged and another one is
+// given up.
+func TestStageAndAbortDoNotWaitForTheDisk(t *testing.T) {
 	m, f := openMaildir(t)
 	group := stage(t, m, "first")
 	var beside []deliver.Staged
-	f.more = func(op string) {
+	f.before = func(op string) {
 		if op != "sync file" && !strings.HasPrefix(op, "sync ") && !strings.HasPrefix(op, "rename") {
-			return // it is of what is done here
+			return // an operation of the Stage and Abort below
 		}
 		done := make(chan error)
 		go func() {
@@ -45,7 +46,7 @@ func TestNothingWaitsForTheDisk(t *testing.T) {
 	}
 	prepare(t, m, group)
 	publish(t, m, group)
-	f.more = nil
+	f.before = nil
 	prepare(t, m, beside)
 	publish(t, m, beside)
 	got := delivered(t, m.Path)
@@ -56,8 +57,8 @@ func TestNothingWaitsForTheDisk(t *testing.T) {
 	}
 }
 
-// TestFailedDirectorySyncEndsStage: a message that is being received is not wanted any
-// more when the Maildir turns out to be of no use.
+// A failed directory sync also ends the message that is being staged: it could not be
+// delivered.
 func TestFailedDirectorySyncEndsStage(t *testing.T) {
 	m, f := openMaildir(t)
 	group := stage(t, m, "first")
@@ -88,8 +89,8 @@ func TestFailedDirectorySyncEndsStage(t *testing.T) {
 	}
 }
 
-// TestFailedDirectorySyncEndsStaging is the same without a wait, for the race detector.
-func TestFailedDirectorySyncEndsStaging(t *testing.T) {
+// The same with Stage and Prepare unsynchronised, for the race detector.
+func TestFailedDirectorySyncEndsConcurrentStage(t *testing.T) {
 	m, f := openMaildir(t)
 	group := stage(t, m, "first")
 	f.fail = func(_ int, op string) error {
@@ -117,7 +118,7 @@ type readerFunc func([]byte) (int, error)
 
 func (r readerFunc) Read(p []byte) (int, error) { return r(p) }
 
-// TestFilesInPrepareCountAsOpen: their descriptors are taken until they are synced.
+// Files in Prepare count as open until they are synced.
 func TestFilesInPrepareCountAsOpen(t *testing.T) {
 	m, f := newMaildir(t)
 	m.MaxOpen, m.Syncs = 2, semaphore.NewWeighted(0) // one sync after the other
@@ -125,9 +126,9 @@ func TestFilesInPrepareCountAsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	group := stage(t, m, "1", "2")
-	var isOpen []bool
+	var isOpen []bool // of the files that are staged during a sync
 	begun := 0
-	f.more = func(op string) {
+	f.before = func(op string) {
 		if op != "sync file" {
 			return
 		}
@@ -143,13 +144,14 @@ func TestFilesInPrepareCountAsOpen(t *testing.T) {
 	}
 }
 
-// syncing counts the syncs that run.
+// syncing counts the syncs that run at once.
 type syncing struct {
 	mu        sync.Mutex
 	now, most int
-	gate      chan struct{} // closed when they may end
+	gate      chan struct{} // closed when the syncs may end
 }
 
+// wait is a call of faults.before: it holds each sync until gate is closed.
 func (s *syncing) wait(op string) {
 	if !strings.HasPrefix(op, "sync") {
 		return
@@ -164,15 +166,16 @@ func (s *syncing) wait(op string) {
 	s.mu.Unlock()
 }
 
+// count returns how many syncs run, and the most at once so far.
 func (s *syncing) count() (now, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now, s.most
 }
 
-// TestSyncsAreLimitedTogether: Maildirs that share Syncs have no more than so many
-// syncs at once, and one for each, however many messages they are given.
-func TestSyncsAreLimitedTogether(t *testing.T) {
+// Maildirs that share Syncs run at most that many syncs at once, and one more for each
+// Maildir, however many messages they deliver.
+func TestSharedSyncsLimitAllMaildirs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const maildirs, limit = 3, 4
 		shared := semaphore.NewWeighted(limit)
@@ -185,7 +188,7 @@ func TestSyncsAreLimitedTogether(t *testing.T) {
 				t.Fatal(err)
 			}
 			group := stage(t, m, slices.Repeat([]string{"text"}, 20)...)
-			f.more = syncs.wait
+			f.before = syncs.wait
 			polls.Go(func() {
 				if err := errors.Join(m.Prepare(t.Context(), group)...); err != nil {
 					t.Error(err)
@@ -202,14 +205,13 @@ func TestSyncsAreLimitedTogether(t *testing.T) {
 			t.Errorf("%d syncs left, at most %d at once, want %d", now, most, limit+maildirs)
 		}
 		if !shared.TryAcquire(limit) {
-			t.Error("something of Syncs was not given back")
+			t.Error("a part of Syncs was not released")
 		}
 	})
 }
 
-// TestHungDiskHoldsUpNoOther: a Maildir whose syncs never end has taken all there is of
-// Syncs, and another one delivers.
-func TestHungDiskHoldsUpNoOther(t *testing.T) {
+// While the syncs of one Maildir hang and hold all of Syncs, another Maildir delivers.
+func TestHungDiskDoesNotBlockOtherMaildirs(t *testing.T) {
 	shared := semaphore.NewWeighted(2)
 	hung, f := newMaildir(t)
 	hung.Syncs = shared
@@ -218,7 +220,7 @@ func TestHungDiskHoldsUpNoOther(t *testing.T) {
 	}
 	group := stage(t, hung, "1", "2", "3") // one more than Syncs has
 	begun, gate := make(chan struct{}), make(chan struct{})
-	f.more = func(op string) {
+	f.before = func(op string) {
 		if op == "sync file" {
 			begun <- struct{}{}
 			<-gate
@@ -247,4 +249,28 @@ func TestHungDiskHoldsUpNoOther(t *testing.T) {
 	if err := errors.Join(<-done...); err != nil {
 		t.Error(err)
 	}
+}
+
+// Where each sync takes 30 s, a whole group takes less than the ten minutes after which a
+// server may close an idle session (RFC 1939 section 3).
+func TestSlowDiskKeepsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, f := openMaildir(t)
+		var texts []string
+		for range m.Group() {
+			texts = append(texts, "text")
+		}
+		group := stage(t, m, texts...)
+		f.before = func(op string) {
+			if strings.HasPrefix(op, "sync") {
+				time.Sleep(30 * time.Second)
+			}
+		}
+		start := time.Now()
+		prepare(t, m, group)
+		publish(t, m, group)
+		if took := time.Since(start); took < time.Minute || took > 5*time.Minute {
+			t.Errorf("a group took %v", took)
+		}
+	})
 }

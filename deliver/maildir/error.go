@@ -1,0 +1,46 @@
+package maildir
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"popfetch/deliver"
+	"popfetch/internal/durable"
+)
+
+// refused returns the error for a place that the user has to correct.
+func refused(path, why, hint string) error {
+	return &deliver.Error{Op: "use Maildir", Path: path, Scope: deliver.Place, Hint: hint, Err: errors.New(why)}
+}
+
+// placeError returns the error for an operation that the operating system refused.
+func placeError(op, path string, err error) error {
+	cause := durable.Explain(err)
+	return &deliver.Error{
+		Op: op, Path: path, Scope: deliver.Place,
+		Temporary: cause.Temporary, Hint: cause.Hint, Err: bare(err),
+	}
+}
+
+// bare returns err without operation and path, which the text of a deliver.Error has
+// already.
+func bare(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	var linkErr *os.LinkError
+	if errors.As(err, &linkErr) {
+		return linkErr.Err
+	}
+	return err
+}
+
+// notStaged returns the error for a call out of order.
+func notStaged(path string) error {
+	return &deliver.Error{
+		Op: "deliver", Path: path, Scope: deliver.Message, Temporary: true,
+		Err: errors.New("message is not at this step of its delivery"),
+	}
+}
