@@ -12,8 +12,8 @@ import (
 	"popfetch/deliver"
 )
 
-// values is what a program is told of a message. Each is free of control
-// characters where check has found no fault.
+// values are what a program learns about a message, by placeholders and environment. After
+// a check without error none has control characters.
 type values struct {
 	account, user, sender, recipient, uid, host, id string
 	size                                            int64
@@ -49,8 +49,8 @@ func (v values) placeholder(name string) (value string, ok bool) {
 	return "", false
 }
 
-// check refuses what could not be handed over in one piece, or end a line in
-// somebody's log.
+// check refuses control characters: NUL would end a value, and a line end would begin a new
+// line in a log.
 func (v values) check() error {
 	for _, value := range []struct{ name, text string }{
 		{"account name", v.account}, {"user name", v.user}, {"host name", v.host}, {"delivery id", v.id},
@@ -62,9 +62,8 @@ func (v values) check() error {
 	return nil
 }
 
-// escapeUID returns a unique-id, which may be any octets of the server's choice, in
-// printable ASCII that is neither an option nor a path: all else is %XX, and
-// so is the percent sign.
+// escapeUID returns a unique-id, which may have any octets, in printable ASCII that is
+// neither an option nor a path: all other octets, and the percent sign, become %XX.
 func escapeUID(uid string) string {
 	var b strings.Builder
 	for i, c := range []byte(uid) {
@@ -77,13 +76,13 @@ func escapeUID(uid string) string {
 	return b.String()
 }
 
-// braces returns what finds {word}; other braces stand for themselves.
+// braces matches a {word}. Other braces have no meaning.
 func braces() *regexp.Regexp { return regexp.MustCompile(`\{[a-z_]+\}`) }
 
-// Check says what is wrong with an argument vector, or nil. An element may hold the
-// placeholders {account}, {user}, {sender}, {recipient}, {uid} and {size}; any other
-// word of small letters in braces is an error, and so are a program
-// that depends on the message and a placeholder in the script of a shell.
+// Check returns an error if argv is not a usable argument vector. An element may contain the
+// placeholders {account}, {user}, {sender}, {recipient}, {uid} and {size}. Any other
+// lower-case word in braces is an error, and so is a placeholder in the name of the program
+// or in the script of a shell.
 func Check(argv []string) error {
 	if len(argv) == 0 || argv[0] == "" {
 		return errors.New("no program is named")
@@ -107,13 +106,13 @@ func Check(argv []string) error {
 	}
 	if script := shellScript(argv); braces().MatchString(script) {
 		return fmt.Errorf("a placeholder in the script of a shell: %.256q: whoever sends mail could write commands there;"+
-			" pass it as an argument behind the script, or read it from the environment", script)
+			" pass it as an argument after the script, or read it from the environment", script)
 	}
 	return nil
 }
 
-// shellScript returns the argument that argv has a shell run as a script, or "". A
-// shell may stand behind other programs, as in env sh -c.
+// shellScript returns the argument of argv that a shell runs as a script, or "". Other
+// programs may come before the shell, as in env sh -c.
 func shellScript(argv []string) string {
 	shells := []string{"sh", "ash", "bash", "dash", "ksh", "mksh", "yash", "zsh", "fish", "csh", "tcsh", "eval"}
 	shell, script := false, false
@@ -131,8 +130,8 @@ func shellScript(argv []string) string {
 	return ""
 }
 
-// expand returns argv with the values of one message. A value never becomes an
-// option: an element that begins with a hyphen only because of its value is refused.
+// expand returns argv with the values of one message. It refuses an element that begins with
+// a hyphen only because of a value: a value must not become an option.
 func expand(argv []string, v values) ([]string, error) {
 	if err := Check(argv); err != nil {
 		return nil, err

@@ -9,13 +9,12 @@ import (
 
 const defaultPath = "PATH=/usr/local/bin:/usr/bin:/bin"
 
-// environ returns the environment of the program: what it needs to find its way, and
-// what is known of the message. Nothing else of ours goes there, since
-// an environment may hold secrets.
+// environ returns the environment of the program: the variables of isInherited and the values
+// of the message. Nothing else is passed on, since an environment may hold secrets.
 func (m *MDA) environ(v values) []string {
 	env := make([]string, 0, 24)
 	for _, entry := range m.Env {
-		if name, _, ok := strings.Cut(entry, "="); ok && isHandedOn(name) {
+		if name, _, ok := strings.Cut(entry, "="); ok && isInherited(name) {
 			env = append(env, entry)
 		}
 	}
@@ -35,12 +34,13 @@ func (m *MDA) environ(v values) []string {
 	)
 }
 
-func isHandedOn(name string) bool {
+// isInherited reports whether programs get the variable name of popfetch's environment.
+func isInherited(name string) bool {
 	return slices.Contains([]string{"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"}, name) ||
 		strings.HasPrefix(name, "LC_") || strings.HasPrefix(name, "XDG_")
 }
 
-// lookup returns the value of name in env, or "".
+// lookup returns the last value of name in env, or "".
 func lookup(env []string, name string) string {
 	for _, entry := range slices.Backward(env) {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -50,7 +50,7 @@ func lookup(env []string, name string) string {
 	return ""
 }
 
-// workDir is where the program runs: at home, or at the root where there is none.
+// workDir returns the directory where the program runs: $HOME, or / if that is none.
 func workDir(env []string) string {
 	home := lookup(env, "HOME")
 	if info, err := os.Stat(home); err == nil && info.IsDir() {

@@ -8,7 +8,7 @@ import (
 	"popfetch/deliver"
 )
 
-// meaning is what an exit code says of a delivery.
+// meaning is what an exit code says about a delivery.
 type meaning struct {
 	name      string // of sysexits.h
 	scope     deliver.Scope
@@ -16,10 +16,10 @@ type meaning struct {
 	hint      string
 }
 
-// exitMeaning explains an exit code that is not 0. Permanent codes that speak of the
-// message count against it alone. Where the program speaks of itself, the next message
-// would meet the same. All others are temporary: the message is safe on the
-// server, and to try again harms less than to give up.
+// exitMeaning returns the meaning of an exit code that is not 0. A permanent code about the
+// message counts against that message. A code about the program itself has scope Place:
+// the next message would get it too. All others are temporary: the message is safe on
+// the server, and another attempt does less harm than giving up.
 func exitMeaning(code int) meaning {
 	switch code {
 	case 64:
@@ -32,7 +32,7 @@ func exitMeaning(code int) meaning {
 		return meaning{"EX_NOUSER", deliver.Message, false, ""}
 	case 68:
 		return meaning{"EX_NOHOST", deliver.Message, false, ""}
-	case 69: // also what programs that know no better say: Postfix bounces it, we need not
+	case 69: // many programs use it for any error; the message stays on the server
 		return meaning{"EX_UNAVAILABLE", deliver.Message, true, ""}
 	case 70:
 		return meaning{"EX_SOFTWARE", deliver.Message, true, ""}
@@ -52,7 +52,7 @@ func exitMeaning(code int) meaning {
 		return meaning{"EX_NOPERM", deliver.Message, false, ""}
 	case 78:
 		return meaning{"EX_CONFIG", deliver.Place, false, "the program finds its own configuration wrong"}
-	case 126: // what a shell and env(1) say for exec's EACCES and ENOENT
+	case 126: // of a shell and env(1), for EACCES of exec; 127 is for ENOENT
 		return meaning{"not executable", deliver.Place, false, "a program that the MDA runs is not executable"}
 	case 127:
 		return meaning{"not found", deliver.Place, false, "a program that the MDA runs is not installed"}
@@ -60,8 +60,7 @@ func exitMeaning(code int) meaning {
 	return meaning{"", deliver.Message, true, ""}
 }
 
-// ended turns the end of a run into the error of the delivery, nil where the
-// message is delivered.
+// ended returns the error of a run that came to its end, nil if the message is delivered.
 func (m *MDA) ended(r result) error {
 	status, _ := r.state.Sys().(syscall.WaitStatus)
 	switch {

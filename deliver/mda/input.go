@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// input is the standard input of a program. We keep the read end open as well, to
-// count in the end what the program has left in the pipe.
+// input is the standard input of a program: a pipe, and what writes the message to it. The
+// read end stays open here too, to count in the end what the program did not read.
 type input struct {
 	r, w   *os.File
 	size   int64
-	room   int64 // octets the pipe holds
+	room   int64 // capacity of the pipe in octets
 	src    *source
-	feeder *exec.Cmd // writes in place of copy, or nil
-	sent   int64
-	ended  chan struct{} // closed when the copying has ended, sent is valid then
-	broken chan error    // gets the read error of src
+	feeder *exec.Cmd     // process that writes the message; nil = copy does
+	sent   int64         // octets written; valid when ended is closed
+	ended  chan struct{} // closed at the end of writing
+	broken chan error    // gets the error if the message was not written whole
 }
 
-// source is the reader of the message, which remembers its error: that of a
-// copy may as well be of the pipe.
+// source reads the message and keeps its read error. The error of io.Copy could be one of
+// the pipe.
 type source struct {
 	io.Reader
 	err error
@@ -38,10 +38,10 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newInput begins to write the message into a pipe. A message that does not fit
-// into it is written by a process of its own, from the file of the spool: should
-// popfetch die while the program reads, that process goes on. An end of file in
-// the middle of the message would look like its end.
+// newInput begins to write the message into a pipe. If the pipe cannot hold the whole
+// message, another process writes it, from the file of the spool. That process continues
+// if popfetch dies while the program reads: the program must not take an end of file in
+// the middle of the message for its end.
 func newInput(s *spool) (*input, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -76,20 +76,20 @@ func feed(s *spool, w *os.File) (*exec.Cmd, error) {
 	}
 	cat := exec.Command("cat")
 	cat.Stdin, cat.Stdout = s.file, w
-	cat.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // no signal for popfetch's group reaches it
+	cat.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a kill of popfetch's process group does not reach it
 	closeOnExec()
 	return cat, cat.Start()
 }
 
-// await waits for the feeder. The write end that is ours keeps the program from
-// seeing an end before the message was written whole.
+// await waits for the feeder. Until the message is written whole, our write end stays open,
+// so that the program sees no end of file.
 func (in *input) await(spool *os.File) {
 	defer close(in.ended)
 	if err := in.feeder.Wait(); err != nil {
 		in.broken <- fmt.Errorf("cat: %w", err)
 		return
 	}
-	// The feeder and we share the place in the file.
+	// The feeder and this process share the file position.
 	var err error
 	if in.sent, err = spool.Seek(0, io.SeekCurrent); err == nil && in.sent < in.size {
 		err = io.ErrUnexpectedEOF
@@ -101,6 +101,7 @@ func (in *input) await(spool *os.File) {
 	in.w.Close()
 }
 
+// copy writes the message, and then closes the pipe if it was written whole.
 func (in *input) copy() {
 	defer close(in.ended)
 	in.sent, _ = io.Copy(in.w, in.src)
@@ -114,8 +115,8 @@ func (in *input) copy() {
 	}
 }
 
-// preload waits, where the whole message fits into the pipe, until it is there: then
-// not even the death of popfetch can cut it short.
+// preload waits until the message is in the pipe, if the pipe can hold it whole. From then on
+// the death of popfetch cannot cut it.
 func (in *input) preload(ctx context.Context) error {
 	if in.feeder != nil {
 		return nil
@@ -132,7 +133,7 @@ func (in *input) preload(ctx context.Context) error {
 	}
 }
 
-// taken returns, after the end of the program, how many octets it has read.
+// taken returns how many octets the program has read. It is called after its end.
 func (in *input) taken() int64 {
 	rest := make(chan int64, 1)
 	if in.feeder == nil {
@@ -142,17 +143,17 @@ func (in *input) taken() int64 {
 		n, _ := io.Copy(io.Discard, in.r)
 		rest <- n
 	}()
-	<-in.ended // a feeder ends too: whatever it writes is read
+	<-in.ended // a feeder ends too, since all its octets are read above
 	in.w.Close()
 	return in.sent - <-rest
 }
 
-// stop ends the writing. The write end is closed after it.
+// stop ends the writing and closes the write end.
 func (in *input) stop() {
 	if in.feeder != nil {
 		_ = in.feeder.Process.Kill() // an error means that it has ended
 	} else {
-		_ = in.w.SetWriteDeadline(time.Unix(1, 0)) // fails where it is closed already
+		_ = in.w.SetWriteDeadline(time.Unix(1, 0)) // fails if it is closed already
 	}
 	<-in.ended
 	in.w.Close()

@@ -17,11 +17,11 @@ import (
 // to a program that waits at a gate.
 const deliverName = "deliver-at-gate"
 
-// atGate waits until somebody writes to the gate, then takes the message. Its
-// second line tells the end of the whole.
+// atGate waits until somebody writes to the gate, and then reads the message. At its end it
+// opens the FIFO ended.
 const atGate = `read -r word < "$1/gate"; cat > "$1/part" && mv "$1/part" "$1/whole"; : > "$1/ended"`
 
-// deliverAtGate delivers a message of so many octets; the test kills it.
+// deliverAtGate delivers a message of so many octets, until the test kills it.
 func deliverAtGate(dir, octets string) {
 	var n int
 	fmt.Sscan(octets, &n)

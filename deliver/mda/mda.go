@@ -1,12 +1,12 @@
-// Package mda delivers by running a program, the mail delivery agent, once for
-// each message: maildrop, procmail, dovecot-lda, rspamc or a script.
+// Package mda delivers each message by running a program, the mail delivery agent:
+// maildrop, procmail, dovecot-lda, rspamc or a script.
 //
-// The program gets the message on its standard input and is run from an argument
-// vector, never by a shell. It is delivered when the program has read every octet
-// and exits 0; the other exit codes mean what sysexits.h says.
+// The program is run from an argument vector, never by a shell, and gets the message on
+// its standard input. The message is delivered when the program has read every octet and
+// exits 0. The other exit codes have the meaning of sysexits.h.
 //
-// Nothing undoes the run of a program, so a crash in the middle of one has the
-// message delivered again: the one in hand, with the same POPFETCH_ID.
+// Nothing can undo the run of a program. A crash during one repeats the delivery of that
+// message, with the same POPFETCH_ID.
 package mda
 
 import (
@@ -28,26 +28,28 @@ const (
 	defaultGrace   = 2 * time.Second
 )
 
-// MDA is a program as the destination of one account. Its fields are set before
-// the first call and not changed after: that is all its methods share, so that
-// they may run beside each other as deliver.Destination allows.
+// MDA is a program as the destination of one account. Its fields are set before the first
+// call and do not change after. Its methods share nothing else, and may run
+// concurrently as deliver.Destination allows.
 type MDA struct {
-	// Argv is the program and its arguments. Placeholders stand for values of the message,
-	// see Check. A program without a slash is looked for in $PATH.
+	// Argv is the program and its arguments, with placeholders for values of the message,
+	// see Check. A program without a slash is searched in $PATH.
 	Argv []string
-	// Timeout is how long one run may take, 0 = 5 minutes. After it the
-	// program and all that it has started are killed.
+	// Timeout is how long one run may take, 0 = 5 minutes. Then the process group of
+	// the program is killed.
 	Timeout time.Duration
-	// Spool is the directory for messages over 1 MiB, "" = that of the system.
+	// Spool is the directory for messages over 1 MiB, "" = os.TempDir.
 	Spool string
-	// Env is the environment to pick from, as of os.Environ. The program gets
-	// PATH, HOME, USER, LOGNAME, SHELL, LANG, LC_*, TZ, TMPDIR, XDG_* of it,
-	// and what popfetch says of the message in POPFETCH_*.
+	// Env is an environment as of os.Environ. The program gets its PATH, HOME, USER,
+	// LOGNAME, SHELL, LANG, LC_*, TZ, TMPDIR and XDG_*, and values of the message
+	// in POPFETCH_*.
 	Env []string
-	// Log gets what programs print, at level Debug. nil = nothing is logged.
+	// Log gets the output of programs, at level Debug. nil = nothing is logged.
 	Log *slog.Logger
 
-	grace time.Duration // between SIGTERM and SIGKILL, and for output after the end; 0 = 2 seconds
+	// grace is the time between SIGTERM and SIGKILL, and for output after the end of the
+	// program; 0 = 2 seconds.
+	grace time.Duration
 }
 
 var _ deliver.Destination = (*MDA)(nil)
@@ -83,9 +85,9 @@ func (m *MDA) Stage(ctx context.Context, meta deliver.Meta, r io.Reader) (delive
 	return &staged{m: m, meta: meta, spool: s, made: time.Now()}, nil
 }
 
-// Prepare implements deliver.Destination. After a crash the message comes from the server
-// again, so the spool has no name that would have to survive; it is synced to
-// hear of a write error before the program runs.
+// Prepare implements deliver.Destination. A crash makes the server send the message again,
+// so that the spool need not survive it. The sync finds a write error before the
+// program runs.
 func (m *MDA) Prepare(ctx context.Context, group []deliver.Staged) []error {
 	return m.each(group, func(s *staged) error {
 		if ctx.Err() != nil {
@@ -104,11 +106,11 @@ func (m *MDA) Publish(ctx context.Context, group []deliver.Staged) []error {
 		if err := m.deliver(ctx, s); err != nil {
 			return err
 		}
-		return s.Abort() // the spool has done its service
+		return s.Abort() // frees the spool
 	})
 }
 
-// each calls fn for every message of group, and returns nil where all results are.
+// each calls fn for each message of group and returns the results, nil if all are nil.
 func (m *MDA) each(group []deliver.Staged, fn func(*staged) error) []error {
 	errs := make([]error, len(group))
 	ok := true
@@ -137,11 +139,12 @@ func (m *MDA) deliver(ctx context.Context, s *staged) error {
 	return m.run(ctx, argv, m.environ(values), s.spool)
 }
 
+// interrupted returns the error for the end of ctx.
 func (m *MDA) interrupted(ctx context.Context) error {
 	return m.fail("run", deliver.Place, true, "", context.Cause(ctx))
 }
 
-// fail is the error of a delivery that did not happen.
+// fail returns the error for a message that was not delivered.
 func (m *MDA) fail(op string, scope deliver.Scope, temporary bool, hint string, err error) error {
 	path := "program"
 	if len(m.Argv) > 0 {
@@ -150,7 +153,8 @@ func (m *MDA) fail(op string, scope deliver.Scope, temporary bool, hint string, 
 	return &deliver.Error{Op: op, Path: path, Scope: scope, Temporary: temporary, Hint: hint, Err: err}
 }
 
-// Intent implements deliver.Staged. The note is for whoever reads the state.
+// Intent implements deliver.Staged. Recover does not need the note; it is for people who look
+// at the state file.
 func (s *staged) Intent() deliver.Intent {
 	text, _ := json.Marshal(struct { // cannot fail: strings and integers
 		Program string `json:"program"`
@@ -170,8 +174,7 @@ func (s *staged) Abort() error {
 	return nil
 }
 
-// Recover says of an intent that a crash has left open that the message has to be
-// fetched again: whether the program had done its work nobody knows.
+// Recover returns deliver.Again: after a crash nobody knows whether the program did its work.
 func Recover(_ context.Context, _ deliver.Intent, _ time.Time) (deliver.Outcome, error) {
 	return deliver.Again, nil
 }

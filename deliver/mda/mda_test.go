@@ -266,15 +266,14 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestInterruptedProgramEndsWithAllItsProcesses: each of them holds a pipe open that comes to
-// its end with the last.
+// Each process of the program holds a pipe open, which comes to its end with the last of them.
 func TestInterruptedProgramEndsWithAllItsProcesses(t *testing.T) {
 	for _, script := range []string{
 		`echo up >&9; cat >/dev/null; sleep 60`,
 		`echo up >&9; sleep 60`,                                                  // reads nothing
-		`trap "" TERM; echo up >&9; sleep 60; sleep 60`,                          // deaf
-		`sh -c 'trap "" TERM; echo up >&9; sleep 60; sleep 60' & wait`,           // deaf child
-		`cat >/dev/null; (trap "" TERM; sleep 60) & echo up >&9; wait; sleep 60`, // that holds the output
+		`trap "" TERM; echo up >&9; sleep 60; sleep 60`,                          // ignores SIGTERM
+		`sh -c 'trap "" TERM; echo up >&9; sleep 60; sleep 60' & wait`,           // a child that ignores SIGTERM
+		`cat >/dev/null; (trap "" TERM; sleep 60) & echo up >&9; wait; sleep 60`, // a child that holds the output
 	} {
 		m, dir := shell(t, `exec 9>$1/hold; `+script)
 		m.Timeout = time.Minute
@@ -286,7 +285,7 @@ func TestInterruptedProgramEndsWithAllItsProcesses(t *testing.T) {
 		reason := errors.New("told to stop")
 		ended := make(chan error, 1)
 		go func() {
-			r, err := os.Open(fifo) // returns when the program has opened it, too
+			r, err := os.Open(fifo) // waits until the program has opened it
 			if err == nil {
 				defer r.Close()
 				_, err = io.ReadFull(r, make([]byte, len("up\n")))
@@ -357,7 +356,7 @@ func TestWhatTheProgramIsGiven(t *testing.T) {
 		}
 	}
 	if strings.Contains(read("env"), "SECRET") {
-		t.Error("environment has more than it should")
+		t.Error("the environment of popfetch is passed on whole")
 	}
 	if got := strings.TrimSpace(read("umask")); got != "0077" {
 		t.Errorf("umask %s", got)
@@ -365,7 +364,7 @@ func TestWhatTheProgramIsGiven(t *testing.T) {
 	if got := strings.TrimSpace(read("pwd")); got != dir {
 		t.Errorf("runs in %s", got)
 	}
-	if got := strings.Fields(read("fds")); !slices.Equal(got, []string{"0", "1", "2", "3"}) { // 3 is that of ls for the directory
+	if got := strings.Fields(read("fds")); !slices.Equal(got, []string{"0", "1", "2", "3"}) { // ls has 3 open for the directory
 		t.Errorf("open descriptors %q", got)
 	}
 }

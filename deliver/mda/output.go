@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	maxOutput = 4 << 10 // kept of what a program prints
-	maxSaid   = 512     // shown of it in an error
+	maxOutput = 4 << 10 // octets that are kept of what a program prints
+	maxSaid   = 512     // octets of it in an error
 )
 
-// output keeps the beginning of what a program prints, and takes the rest so
-// that the program does not wait.
+// output keeps the beginning of what a program prints. It reads and drops the rest, so that
+// the program is not blocked.
 type output struct{ kept []byte }
 
 func (o *output) Write(p []byte) (int, error) {
@@ -19,8 +19,8 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// said returns the first line that is not blank for the end of an error text,
-// quoted.
+// said returns the first line that is not blank, quoted, after ": ", for the end of an error
+// text. It returns "" if there is none.
 func (o *output) said() string {
 	for line := range strings.Lines(string(o.kept)) {
 		if line = strings.TrimSpace(line); line != "" {

@@ -15,7 +15,7 @@ import (
 	"popfetch/internal/durable"
 )
 
-// errTimeout is why a run is stopped that takes too long.
+// errTimeout is the cause of the context of a run that takes longer than Timeout.
 var errTimeout = errors.New("time is up")
 
 // run runs the program argv for the message in s and waits for its end.
@@ -39,9 +39,8 @@ func (m *MDA) run(ctx context.Context, argv, env []string, s *spool) error {
 	if err := in.preload(limited); err != nil {
 		return m.fail("read the spool for", deliver.Place, true, "", err)
 	}
-	// What the program creates is for its user alone. A umask belongs to the
-	// process and cannot be set for a child, and everything popfetch makes
-	// itself is private too, so it stays.
+	// The files of the program are private. A umask cannot be set for a child alone.
+	// It stays set, since all files of popfetch are private too.
 	syscall.Umask(0o077)
 	closeOnExec()
 	if err := cmd.Start(); err != nil {
@@ -54,7 +53,7 @@ func (m *MDA) run(ctx context.Context, argv, env []string, s *spool) error {
 	r := result{state: cmd.ProcessState, read: in.taken(), size: s.size, out: &out}
 	m.logRun(argv[0], r)
 	switch {
-	case stopped == nil, r.state.Success() && r.read == r.size: // it came to its end as the time ran out
+	case stopped == nil, r.state.Success() && r.read == r.size: // it ended just before it was stopped
 		return m.ended(r)
 	case errors.Is(stopped, errTimeout):
 		return m.fail("run", deliver.Message, true, "mda_timeout is the time for one run", fmt.Errorf("killed after %v%s", timeout, out.said()))
@@ -64,10 +63,9 @@ func (m *MDA) run(ctx context.Context, argv, env []string, s *spool) error {
 	return m.fail("read the spool for", deliver.Place, true, durable.Explain(stopped).Hint, stopped)
 }
 
-// attend waits for the end of cmd. Where ctx ends first, or the message cannot be
-// read, it stops the program with everything that has come of it, and returns why. The
-// write end of the pipe stays open until then: an end of file in the middle of the
-// message would look like its end.
+// attend waits for the end of cmd. If ctx ends first, or the message cannot be read, it kills
+// the process group of the program and returns why. Until then the write end of the pipe
+// stays open: the program must not see an end of file in the middle of the message.
 func (m *MDA) attend(ctx context.Context, cmd *exec.Cmd, in *input) (stopped, err error) {
 	done := make(chan struct{})
 	var waited error
@@ -81,7 +79,7 @@ func (m *MDA) attend(ctx context.Context, cmd *exec.Cmd, in *input) (stopped, er
 	case stopped = <-in.broken:
 	case <-ctx.Done():
 		stopped = context.Cause(ctx)
-		_ = syscall.Kill(group, syscall.SIGTERM) // an error means that it has ended
+		_ = syscall.Kill(group, syscall.SIGTERM) // an error means that the group has ended
 		grace := time.NewTimer(cmp.Or(m.grace, defaultGrace))
 		defer grace.Stop()
 		select {
@@ -96,10 +94,10 @@ func (m *MDA) attend(ctx context.Context, cmd *exec.Cmd, in *input) (stopped, er
 	if cmd.ProcessState == nil {
 		return stopped, waited
 	}
-	return stopped, nil // the state and the count of octets tell the rest
+	return stopped, nil // ProcessState has the rest
 }
 
-// notStarted is the error for a program that could not be run.
+// notStarted returns the error for a program that could not be started.
 func (m *MDA) notStarted(err error) error {
 	cause := durable.Explain(err)
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
@@ -115,6 +113,7 @@ func (m *MDA) notStarted(err error) error {
 	return m.fail("run", deliver.Place, cause.Temporary, cause.Hint, err)
 }
 
+// logRun logs how a run ended and what the program printed.
 func (m *MDA) logRun(program string, r result) {
 	if m.Log == nil {
 		return

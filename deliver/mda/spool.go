@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	maxMemory = 1 << 20  // greatest message that is kept in memory
-	chunk     = 32 << 10 // of a read
-	maxHeader = 64 << 10 // how far a header block is read
+	maxMemory = 1 << 20  // octets of the longest message that is kept in memory
+	chunk     = 32 << 10 // octets of one read
+	maxHeader = 64 << 10 // octets of a message that are searched for header fields
 )
 
-// spool keeps one whole message: in memory, or where it is greater than maxMemory in
-// a file without a name, of which nothing stays behind whatever happens.
+// spool holds one whole message: up to maxMemory octets in memory, a longer one in a file
+// without a name, which disappears with the process.
 type spool struct {
 	mem  []byte   // the message, or its beginning
 	file *os.File // the whole message, or nil
@@ -26,8 +26,8 @@ type spool struct {
 	dir  string
 }
 
-// newSpool reads r to its end. A read error is returned wrapped, any other error
-// is an *deliver.Error.
+// newSpool reads r to its end. A read error is returned wrapped, any other error is a
+// *deliver.Error.
 func newSpool(ctx context.Context, dir string, r io.Reader) (*spool, error) {
 	if dir == "" {
 		dir = os.TempDir()
@@ -40,6 +40,7 @@ func newSpool(ctx context.Context, dir string, r io.Reader) (*spool, error) {
 	return s, nil
 }
 
+// fill reads r to its end.
 func (s *spool) fill(ctx context.Context, r io.Reader) error {
 	buf := make([]byte, chunk)
 	for {
@@ -74,8 +75,8 @@ func (s *spool) add(p []byte) error {
 	return err
 }
 
-// toFile moves what has come so far to a file, and keeps of it in memory what
-// may be header.
+// toFile moves the octets so far to a file. It keeps the first maxHeader octets in memory
+// too.
 func (s *spool) toFile() error {
 	f, err := os.CreateTemp(s.dir, "popfetch-") // mode 0600, O_EXCL
 	if err != nil {
@@ -92,6 +93,7 @@ func (s *spool) toFile() error {
 	return nil
 }
 
+// fail returns the error for an operation of the spool that failed.
 func (s *spool) fail(op string, err error) error {
 	cause := durable.Explain(err)
 	return &deliver.Error{
@@ -100,7 +102,7 @@ func (s *spool) fail(op string, err error) error {
 	}
 }
 
-// sync asks whether all of the message has reached the file.
+// sync finds write errors of the file.
 func (s *spool) sync() error {
 	if s.file == nil {
 		return nil

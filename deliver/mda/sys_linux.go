@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// widen makes the pipe w hold size octets where the system allows it, and returns how
-// many it holds.
+// widen makes the capacity of the pipe w at least size octets, if the system allows that, and
+// returns the capacity, 0 if it is not known.
 func widen(w *os.File, size int64) int64 {
 	room := 0
 	conn, err := w.SyscallConn()
@@ -26,9 +26,9 @@ func widen(w *os.File, size int64) int64 {
 	return int64(max(room, 0))
 }
 
-// closeOnExec lets no descriptor but the standard three go to programs. Ours are
-// close-on-exec anyway; those that popfetch was started with need not be. It is
-// close_range(2) of Linux 5.11; an older kernel leaves things as they were.
+// closeOnExec keeps programs from inheriting descriptors beside the standard three. Those that
+// Go opens are close-on-exec anyway, those that popfetch was started with may not be. It
+// needs close_range(2) of Linux 5.11 and does nothing on an older kernel.
 func closeOnExec() {
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 }

@@ -4,9 +4,9 @@ package mda
 
 import "os"
 
-// widen returns how many octets the pipe w is sure to hold: this system does not tell.
+// widen returns 0: the capacity of a pipe is not known on this system.
 func widen(*os.File, int64) int64 { return 0 }
 
-// closeOnExec does nothing here: descriptors that popfetch was started with, and
-// that are not close-on-exec, go to programs.
+// closeOnExec does nothing on this system: programs inherit the descriptors that popfetch was
+// started with.
 func closeOnExec() {}

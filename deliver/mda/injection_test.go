@@ -9,9 +9,9 @@ import (
 	"popfetch/deliver"
 )
 
-// M02 of the fault matrix: a placeholder in what a shell takes for commands is
-// refused; as an argument of the script it is not.
-func TestRowM02PlaceholderInAScript(t *testing.T) {
+// A placeholder in the script of a shell is refused: its value could be a command. As an
+// argument of the script it is allowed.
+func TestPlaceholderInAShellScriptIsRefused(t *testing.T) {
 	for _, argv := range [][]string{
 		{"sh", "-c", "procmail -f {sender}"},
 		{"/bin/sh", "-c", "echo '{uid}' | cat"},
@@ -43,9 +43,9 @@ func TestRowM02PlaceholderInAScript(t *testing.T) {
 	}
 }
 
-// M01: no value of a message or server is run, or becomes an option, be it handed
-// to a shell as an argument or in the environment.
-func TestRowM01ValuesThatLookLikeCommands(t *testing.T) {
+// A value of a message or server is never run and never becomes an option, whether a shell
+// gets it as an argument or in the environment.
+func TestValuesThatLookLikeCommandsAreNotRun(t *testing.T) {
 	for _, value := range []string{
 		"$(touch $0)", "`touch x`", "; touch x", "| touch x", "& touch x", "\\", "'", `"; touch x; "`, "-rf", "--help", "\n touch x", "*", "~", "%s", "{uid}",
 		"x\"; touch x; \"", "x\x00y", strings.Repeat("$(touch x)", 100),
@@ -70,8 +70,8 @@ func TestRowM01ValuesThatLookLikeCommands(t *testing.T) {
 	}
 }
 
-// M03: line ends in what is said of a message never become a line of their own.
-func TestRowM03LineEndsInValues(t *testing.T) {
+// A line end in a value never begins a line of the environment.
+func TestLineEndsInValuesAreRefusedOrEscaped(t *testing.T) {
 	for _, value := range []string{"a\nb", "a\rb", "a\r\nBcc: x", "a\x00b"} {
 		for _, meta := range []deliver.Meta{{User: value}, {Account: value}, {Host: value}, {ID: value}} {
 			m, dir := shell(t, `cat >/dev/null; touch $1/ran`)
