@@ -88,15 +88,22 @@ func (p *program) commands() []*cli.Command {
 // flags returns the flags that every command has, followed by more. They are
 // made anew for each command, since the library stores values in them.
 func flags(more ...cli.Flag) []cli.Flag {
+	verbose := boolFlag("explain decisions; twice: show the POP3 dialogue", "verbose", "v")
+	verbose.Count = new(int)
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the configuration from `FILE`"},
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Count: new(int), Usage: "explain decisions; twice: show the POP3 dialogue"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print errors only"},
+		verbose,
+		boolFlag("print errors only", "quiet", "q"),
 	}, more...)
 }
 
+// boolFlag returns a flag without a value, whose help does not show its default.
+func boolFlag(usage, name string, aliases ...string) *cli.BoolFlag {
+	return &cli.BoolFlag{Name: name, Aliases: aliases, Usage: usage, DisableDefaultText: true}
+}
+
 func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "write JSON to standard output, one object a line"}
+	return boolFlag("write JSON to standard output, one object a line", "json")
 }
 
 // stopped is the cause with which the context of a run ends after a signal.

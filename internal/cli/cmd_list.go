@@ -20,7 +20,7 @@ func (p *program) listCommand() *cli.Command {
 		Usage:     "list the messages on the server and their state",
 		ArgsUsage: "[ACCOUNT...]",
 		Flags: flags(jsonFlag(),
-			&cli.BoolFlag{Name: "headers", Usage: "show From, Date and Subject too; requests the header of every message"}),
+			boolFlag("show From, Date and Subject too; requests the header of every message", "headers")),
 		Action: p.list,
 	}
 }

@@ -21,10 +21,10 @@ func (p *program) pollCommand() *cli.Command {
 		CustomHelpTemplate: help,
 		Action:             p.poll,
 		Flags: flags(
-			&cli.BoolFlag{Name: "once", Aliases: []string{"1"}, Usage: "poll each account once and exit"},
-			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "show what would be fetched and deleted, and do nothing"},
-			&cli.BoolFlag{Name: "keep", Aliases: []string{"k"}, Usage: "delete nothing on the server in this run"},
-			&cli.BoolFlag{Name: "version", Usage: "show the version"},
+			boolFlag("poll each account once and exit", "once", "1"),
+			boolFlag("show what would be fetched and deleted, and do nothing", "dry-run", "n"),
+			boolFlag("delete nothing on the server in this run", "keep", "k"),
+			boolFlag("show the version", "version"),
 			jsonFlag(),
 		),
 	}

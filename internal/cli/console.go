@@ -112,11 +112,12 @@ func (con *console) acknowledge(ctx context.Context) (stop func() bool) {
 		if !con.terminal || !errors.As(context.Cause(ctx), new(*stopped)) {
 			return
 		}
+		what := "stopping"
 		if con.progress.receiving() {
-			con.say("finishing the message in hand; press Ctrl-C again to stop now")
-		} else {
-			con.say("stopping; press Ctrl-C again to stop now")
+			what = "finishing the message in hand"
 		}
+		// The terminal has echoed ^C, so the line does not begin at its left edge.
+		fmt.Fprintf(con.err, "\rpopfetch: %s; press Ctrl-C again to stop now\n", what)
 	})
 }
 

@@ -15,25 +15,46 @@ import (
 	"popfetch/internal/ptytest"
 )
 
-// watch runs popfetch with a terminal for its output, and returns what stands
-// on the terminal and the exit code.
-func watch(t *testing.T, home string, args ...string) (screen string, code int) {
+// watched is a run of popfetch with a terminal for its output.
+type watched struct {
+	*exec.Cmd
+	user *os.File
+}
+
+// onTerminal prepares a run that the caller starts.
+func onTerminal(t *testing.T, home string, args ...string) (w *watched, start func()) {
 	t.Helper()
 	user, terminal := ptytest.Open(t, 100)
 	path, err := exec.LookPath("popfetch")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = home, terminal, terminal
-	cmd.Env = []string{"HOME=" + home, "TERM=xterm", "PATH=" + os.Getenv("PATH")}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	w = &watched{exec.Command(path, args...), user}
+	w.Dir, w.Stdout, w.Stderr = home, terminal, terminal
+	w.Env = []string{"HOME=" + home, "TERM=xterm", "PATH=" + os.Getenv("PATH")}
+	return w, func() {
+		if err := w.Start(); err != nil {
+			t.Fatal(err)
+		}
+		terminal.Close() // the program alone holds it now: the screen ends with the program
 	}
-	terminal.Close() // the program alone holds it now: the screen ends with the program
-	text, _ := io.ReadAll(user)
-	cmd.Wait()
-	return string(text), cmd.ProcessState.ExitCode()
+}
+
+// end waits for the end of the run and returns what stands on the terminal, and
+// the exit code.
+func (w *watched) end() (screen string, code int) {
+	text, _ := io.ReadAll(w.user)
+	w.Wait()
+	return string(text), w.ProcessState.ExitCode()
+}
+
+// watch runs popfetch with a terminal for its output, and returns what stands
+// on the terminal and the exit code.
+func watch(t *testing.T, home string, args ...string) (screen string, code int) {
+	t.Helper()
+	w, start := onTerminal(t, home, args...)
+	start()
+	return w.end()
 }
 
 // watchedHome is the home of a user with an account of alice's mail.
@@ -111,6 +132,57 @@ func TestTerminalWithTrouble(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	expect(t, screen, `popfetch: work: .*nothing delivered\r?\n`, `popfetch: work: RETR 1 after [0-9]+ octets.*connection closed by the server`)
+}
+
+// Ctrl-C on a terminal is acknowledged at once: the message in hand is finished
+// only later, and the closing line counts it.
+func TestInterruptIsAcknowledgedAtOnceAndTheClosingLineCounts(t *testing.T) {
+	t.Parallel()
+	message := pop3test.Message{Raw: pop3test.Text("Subject: x\n\nHello.\n")}
+	s := clearServer(t, message, message, message)
+	home := watchedHome(t, s)
+	config, err := os.OpenFile(filepath.Join(home, ".config", "popfetch", "config.toml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = config.WriteString("pipelining = \"off\"\n") // otherwise all three are in hand
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Close()
+	for _, args := range [][]string{{"--once"}, {"--once", "-v"}, nil} {
+		w, start := onTerminal(t, home, args...)
+		started, acknowledged := make(chan struct{}), make(chan struct{})
+		// The rest of the message comes only after the acknowledgement.
+		s.SetFaults(pop3test.Fault{At: "RETR 1", Times: 1, Hook: func() {
+			<-started
+			w.Process.Signal(os.Interrupt)
+			<-acknowledged
+		}})
+		start()
+		close(started)
+		var screen strings.Builder
+		buffer := make([]byte, 4096)
+		for !strings.Contains(screen.String(), "\rpopfetch: finishing the message in hand; press Ctrl-C again to stop now\r\n") {
+			n, err := w.user.Read(buffer)
+			screen.Write(buffer[:n])
+			if err != nil {
+				t.Fatalf("%q: %v; the screen shows %q", args, err, screen.String())
+			}
+		}
+		close(acknowledged)
+		rest, code := w.end()
+		if want := map[bool]int{true: 130, false: 0}[args != nil]; code != want {
+			t.Errorf("%q: exit code %d, want %d", args, code, want)
+		}
+		expect(t, rest, `popfetch: work: 1 delivered \(`)
+		s.Wait()
+		if err := os.RemoveAll(filepath.Join(home, "Mail")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(home, ".local")); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // expect fails the test unless the patterns match one behind the other, and
