@@ -25,7 +25,4 @@
 // afterwards what the client has done. A message is deleted before QUIT is
 // answered, and a maildrop is free before its session is seen to end, so that a
 // test needs no sleep. Where a client just goes away, Wait waits for the server.
-//
-// Script plays one written dialog, line by line, and says where the client
-// departed from it.
 package pop3test

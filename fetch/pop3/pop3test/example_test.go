@@ -42,26 +42,3 @@ func ExampleServer() {
 	// retrieved: 1
 	// [USER alice PASS *** RETR 1]
 }
-
-// A dialog that the client does not follow.
-func ExampleScript() {
-	script := &pop3test.Script{Text: `
-		S: +OK hi
-		C: CAPA
-		S: -ERR what?
-		C: QUIT
-		S: +OK bye
-	`}
-	if err := script.Start(); err != nil {
-		log.Fatal(err)
-	}
-	client, err := textproto.Dial("tcp", script.Addr())
-	if err != nil {
-		log.Fatal(err)
-	}
-	client.PrintfLine("CAPA\r\nSTAT")
-	fmt.Println(script.Wait())
-	client.Close()
-	// Output:
-	// script line 5: expected "QUIT", client sent "STAT\r\n"
-}
