@@ -17,6 +17,7 @@ func (c *Client) Apop(user, secret string) error {
 	if err := (Credentials{User: user, Password: secret}).check(); err != nil {
 		return err
 	}
+	c.wire.secrets.add(secret)
 	return c.talk(&apop{user: user, secret: secret}, false, nil, nil)
 }
 
@@ -32,8 +33,8 @@ func (d *apop) begin(c *Client, _ bool) (all bool, err error) {
 	}
 	sum := md5.Sum([]byte(c.timestamp + d.secret))
 	digest := hex.EncodeToString(sum[:])
-	c.hide(d.secret, digest)
 	c.queue("APOP", "APOP "+d.user+" "+digest, "APOP "+d.user+" ***")
+	c.wire.secrets.add(digest)
 	return true, nil
 }
 

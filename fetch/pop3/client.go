@@ -53,6 +53,10 @@ type Options struct {
 	Pipelining Pipelining
 	// Log gets the wire trace at LevelTrace; nil = none.
 	Log *slog.Logger
+	// Secrets are passwords and tokens that no trace and no error may show, from
+	// the greeting on: a server may repeat there what an earlier session has sent.
+	// Those of Credentials are added at the login.
+	Secrets []string
 }
 
 // Client is one POP3 session. It is used from one goroutine, but for Close.
@@ -133,6 +137,9 @@ func NewClient(ctx context.Context, conn net.Conn, host string, o *Options) (*Cl
 	}
 	c := &Client{ctx: ctx, opts: *o, host: host, timeout: o.timeout(), link: newLink(ctx, conn)}
 	c.wire.log = o.Log
+	for _, secret := range o.Secrets {
+		c.wire.secrets.add(secret)
+	}
 	c.wire.conn = c.link
 	c.wire.r = bufio.NewReaderSize(&c.wire, bufferSize)
 	if err := c.open(); err != nil {
@@ -163,7 +170,7 @@ func (c *Client) open() error {
 	if err != nil {
 		return err
 	}
-	c.greeting = text
+	c.greeting = c.wire.secrets.conceal(text)
 	if c.opts.Security == StartTLS {
 		// What came in clear text is worth nothing, its timestamp included.
 		return c.stls()
@@ -175,8 +182,8 @@ func (c *Client) open() error {
 // State returns the session state.
 func (c *Client) State() State { return c.state }
 
-// Greeting returns the text of the greeting after "+OK ". It may hold any
-// octets: callers escape it.
+// Greeting returns the text of the greeting after "+OK ", or "***" where it gives
+// a secret away. It may hold any octets: callers escape it.
 func (c *Client) Greeting() string { return c.greeting }
 
 // TLS returns the state of the TLS connection; false if there is none.

@@ -2,7 +2,6 @@ package pop3
 
 import (
 	"cmp"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -62,6 +61,7 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err := cred.check(); err != nil {
 		return "", err
 	}
+	c.wire.secrets.add(cred.Password)
 	// RFC 2449 section 6.6 has PIPELINING in both states. A server that has
 	// not been visited before may announce it and still lose what arrives
 	// together with the login (Courier, Cyrus), so the first visit waits.
@@ -153,6 +153,7 @@ func (c *Client) talk(d dialog, ahead bool, next []string, between func() error)
 		return err
 	}
 	c.state = Transaction
+	c.wire.secrets.accepted()
 	c.handover = c.early > 0
 	return nil
 }
@@ -168,11 +169,11 @@ func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) di
 	case "apop":
 		return &apop{user: cred.User, secret: cred.Password}
 	case "login":
-		return &exchange{m: sasl.NewLoginClient(cred.User, cred.Password), user: cred.User, secrets: []string{cred.Password}}
+		return &exchange{m: sasl.NewLoginClient(cred.User, cred.Password), user: cred.User}
 	case "cram-md5":
-		return &exchange{m: &cramMD5{user: cred.User, secret: cred.Password}, user: cred.User, secrets: []string{cred.Password}}
+		return &exchange{m: &cramMD5{user: cred.User, secret: cred.Password}, user: cred.User}
 	}
-	return &exchange{m: sasl.NewPlainClient("", cred.User, cred.Password), single: true, user: cred.User, secrets: []string{cred.Password}}
+	return &exchange{m: sasl.NewPlainClient("", cred.User, cred.Password), single: true, user: cred.User}
 }
 
 // afterLogin is what is asked after a login: CAPA where it has more to tell then, and
@@ -265,7 +266,7 @@ func (c *Client) offered(caps Capabilities) []string {
 		list = append(list, "USER")
 	}
 	for _, m := range caps.Params("SASL") {
-		list = append(list, "SASL "+m)
+		list = append(list, "SASL "+c.wire.secrets.conceal(m))
 	}
 	if c.timestamp != "" {
 		list = append(list, "APOP")
@@ -281,6 +282,7 @@ func (c *Client) UserPass(user, password string) error {
 	if err := (Credentials{User: user, Password: password}).check(); err != nil {
 		return err
 	}
+	c.wire.secrets.add(password)
 	return c.talk(&userPass{user: user, password: password}, false, nil, nil)
 }
 
@@ -292,7 +294,6 @@ type userPass struct {
 }
 
 func (d *userPass) begin(c *Client, ahead bool) (all bool, err error) {
-	c.hide(d.password)
 	c.queue("USER", "USER "+d.user, "USER "+d.user)
 	if d.whole = ahead && d.offered; d.whole {
 		d.pass(c)
@@ -341,15 +342,4 @@ func (cred Credentials) check() error {
 		return &AuthError{User: cred.User, Err: errors.New("the password contains CR, LF or NUL")}
 	}
 	return nil
-}
-
-// hide keeps secrets, also in base64, out of the trace and of errors from now
-// on, should the server repeat them. Very short ones are left alone: taking them
-// out would only show where they are.
-func (c *Client) hide(secrets ...string) {
-	for _, s := range secrets {
-		if len(s) >= 4 {
-			c.wire.secrets = append(c.wire.secrets, s, base64.StdEncoding.EncodeToString([]byte(s)))
-		}
-	}
 }

@@ -21,6 +21,10 @@ func cramDigest(secret, challenge string) string {
 	return fmt.Sprintf("%x", mac.Sum(nil))
 }
 
+func apopDigest(secret, challenge string) string {
+	return fmt.Sprintf("%x", md5.Sum([]byte(challenge+secret)))
+}
+
 const loginSecret = "tanstaaf"
 
 // The examples of RFC 1939 section 7 (APOP) and RFC 2195 section 2.
@@ -48,7 +52,7 @@ func loginScript(method, verdict string) string {
 		"plain":    "C: AUTH PLAIN " + b64("\x00bob\x00"+loginSecret) + "\n",
 		"login":    "C: AUTH LOGIN " + b64("bob") + "\nS: + " + b64("Password:") + "\nC: " + b64(loginSecret) + "\n",
 		"cram-md5": "C: AUTH CRAM-MD5\nS: + " + b64(challenge) + "\nC: " + b64("bob "+cramDigest(loginSecret, challenge)) + "\n",
-		"apop":     "C: APOP bob " + fmt.Sprintf("%x", md5.Sum([]byte(challenge+loginSecret))) + "\n",
+		"apop":     "C: APOP bob " + apopDigest(loginSecret, challenge) + "\n",
 	}
 	return "S: +OK hi <1.2@x>\nC: CAPA\nS: +OK\nS: USER\nS: SASL PLAIN LOGIN CRAM-MD5\nS: TOP\nS: UIDL\nS: PIPELINING\nS: .\n" +
 		scripts[method] + "S: " + verdict + "\n"
@@ -86,7 +90,7 @@ func TestTraceHasNoSecrets(t *testing.T) {
 	secrets := []string{
 		loginSecret, b64(loginSecret), b64("\x00bob\x00" + loginSecret),
 		cramDigest(loginSecret, challenge), b64("bob " + cramDigest(loginSecret, challenge)),
-		fmt.Sprintf("%x", md5.Sum([]byte(challenge+loginSecret))), b64(challenge), b64("Password:"),
+		apopDigest(loginSecret, challenge), b64(challenge), b64("Password:"),
 	}
 	for _, method := range Methods() {
 		for _, verdict := range []string{"+OK", "-ERR no", "nonsense", "-ERR you sent " + loginSecret + " as " + b64(loginSecret)} {

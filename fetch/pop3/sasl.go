@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/md5"
 	"encoding/base64"
@@ -31,10 +32,9 @@ func (c *Client) Auth(m sasl.Client) error {
 
 // exchange is one AUTH command.
 type exchange struct {
-	m       sasl.Client
-	user    string   // for errors
-	secrets []string // that m uses
-	single  bool     // the initial response is all that m says
+	m      sasl.Client
+	user   string // for errors
+	single bool   // the initial response is all that m says
 
 	method  string
 	command string
@@ -48,20 +48,19 @@ func (x *exchange) begin(c *Client, _ bool) (all bool, err error) {
 		return false, &AuthError{Method: x.method, User: x.user, Err: err}
 	}
 	x.command = "AUTH " + mech
-	c.hide(x.secrets...)
 	line, shown := x.command, x.command
+	encoded := base64.StdEncoding.EncodeToString(ir)
 	if ir != nil {
-		encoded := encode(c, ir)
-		if encoded == "" {
-			encoded = "=" // an empty one, not none
-		}
-		if len(line)+1+len(encoded)+len("\r\n") <= maxCommand {
-			line, shown = line+" "+encoded, shown+" ***"
+		// An empty one is not none. RFC 5034 section 4
+		initial := cmp.Or(encoded, "=")
+		if len(line)+1+len(initial)+len("\r\n") <= maxCommand {
+			line, shown = line+" "+initial, shown+" ***"
 		} else {
 			x.pending = ir
 		}
 	}
 	c.queue(x.command, line, shown)
+	c.wire.secrets.add(encoded)
 	return x.single && x.pending == nil, nil
 }
 
@@ -84,7 +83,12 @@ func (x *exchange) end(c *Client, last func()) error {
 		if err != nil {
 			return x.cancel(c, err)
 		}
-		c.queue(x.command, encode(c, answer), "***")
+		encoded := base64.StdEncoding.EncodeToString(answer)
+		c.queue(x.command, encoded, "***")
+		c.wire.secrets.add(encoded)
+		if digest, ok := x.m.(*cramMD5); ok {
+			c.wire.secrets.add(digest.sent)
+		}
 		if x.done() {
 			last()
 		}
@@ -122,13 +126,6 @@ func (x *exchange) answer(encoded []byte) ([]byte, error) {
 	return x.m.Next(challenge)
 }
 
-// encode also keeps what is sent out of the trace of what comes back.
-func encode(c *Client, b []byte) string {
-	encoded := base64.StdEncoding.EncodeToString(b)
-	c.hide(encoded)
-	return encoded
-}
-
 // decided takes the server's decision.
 func (x *exchange) decided(c *Client, line []byte) error {
 	if _, err := c.verdict(x.command, line); err != nil {
@@ -160,6 +157,7 @@ func (x *exchange) cancel(c *Client, cause error) error {
 type cramMD5 struct {
 	user, secret string
 	done         bool
+	sent         string // the digest
 }
 
 func (a *cramMD5) Start() (string, []byte, error) { return "CRAM-MD5", nil, nil }
@@ -171,7 +169,8 @@ func (a *cramMD5) Next(challenge []byte) ([]byte, error) {
 	a.done = true
 	mac := hmac.New(md5.New, []byte(a.secret))
 	mac.Write(challenge)
-	return []byte(a.user + " " + hex.EncodeToString(mac.Sum(nil))), nil
+	a.sent = hex.EncodeToString(mac.Sum(nil))
+	return []byte(a.user + " " + a.sent), nil
 }
 
 // Done says whether the challenge was answered.

@@ -36,7 +36,7 @@ type wire struct {
 	conn    io.ReadWriter // link or TLS over it
 	in, out int64         // octets
 	log     *slog.Logger  // nil = no trace
-	secrets []string      // what no trace and no error may show
+	secrets secrets       // what no trace and no error may show
 }
 
 // Read counts what comes in; the buffered reader reads from here.
@@ -111,10 +111,11 @@ func (w *wire) tracing() bool {
 	return w.log != nil && w.log.Enabled(context.Background(), LevelTrace)
 }
 
-// trace logs one line. Who has a secret in it has replaced it.
+// trace logs one line of a side, "C" or "S". The caller has put "***" where it
+// sent a secret; what gives a known secret away all the same is not shown.
 func (w *wire) trace(side, line string) {
 	if w.tracing() {
-		w.log.Log(context.Background(), LevelTrace, side+": "+escape(w.scrub(line)))
+		w.log.Log(context.Background(), LevelTrace, side+": "+escape(w.secrets.conceal(line)))
 	}
 }
 
@@ -122,15 +123,6 @@ func (w *wire) traceOctets(n int64) {
 	if w.tracing() {
 		w.trace("S", "… "+strconv.FormatInt(n, 10)+" octets")
 	}
-}
-
-// scrub takes the secrets of the login out of a text: a server may repeat what
-// it was sent, also later.
-func (w *wire) scrub(s string) string {
-	for _, secret := range w.secrets {
-		s = strings.ReplaceAll(s, secret, "***")
-	}
-	return s
 }
 
 // escape makes one printable line of at most about maxShown characters of it.
@@ -149,6 +141,6 @@ func quote(s string) string {
 
 // shown returns what an error may show of a line.
 func (w *wire) shown(line []byte) string {
-	s := w.scrub(string(line))
+	s := w.secrets.conceal(string(line))
 	return s[:min(len(s), maxShown)]
 }

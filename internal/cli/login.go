@@ -48,7 +48,7 @@ func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, erro
 	if err != nil {
 		return nil, secretError(err)
 	}
-	client, err := d.dial(ctx, how.Serial)
+	client, err := d.dial(ctx, password, how.Serial)
 	if err != nil {
 		return nil, &connectError{tls: a.TLS, err: err}
 	}
@@ -95,13 +95,14 @@ func secretError(err error) error {
 }
 
 // dial connects and secures the connection. The client is then in state
-// AUTHORIZATION.
-func (d *door) dial(ctx context.Context, serial bool) (*pop3.Client, error) {
+// AUTHORIZATION. No trace and no error shows the password.
+func (d *door) dial(ctx context.Context, password string, serial bool) (*pop3.Client, error) {
 	a := d.account
 	o := &pop3.Options{
 		Security: security(a.TLS),
 		Timeout:  time.Duration(a.Timeout),
 		Log:      d.log,
+		Secrets:  []string{password},
 	}
 	if serial || a.Pipelining == config.PipeliningOff {
 		o.Pipelining = pop3.PipelineOff

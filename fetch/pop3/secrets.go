@@ -1,0 +1,143 @@
+package pop3
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+)
+
+// secrets are what no trace and no error may show: a password, a token, and what
+// is sent in their place. A server may repeat them in any reply, whole or cut,
+// in another case, in base64 or in hex.
+type secrets struct {
+	strict  runs // until the login is accepted: these texts are about the login
+	relaxed runs // afterwards
+	relax   bool
+}
+
+// secretRun is how many octets of a secret in a row give it away.
+const secretRun = 6
+
+// add hides a secret. Until the login is accepted a short one is hidden too, even
+// if ordinary words are hidden with it; afterwards only one of 4 octets or more.
+func (s *secrets) add(secret string) {
+	n := len(secret)
+	if n == 0 {
+		return
+	}
+	// Of 7 octets and fewer, 6 in a row are too many: two are held back.
+	s.strict.add(secret, min(n, max(3, min(n-2, secretRun))))
+	if n >= 4 {
+		s.relaxed.add(secret, min(n, secretRun))
+	}
+}
+
+// accepted says that the login is over.
+func (s *secrets) accepted() { s.relax = true }
+
+// conceal returns text as it may be shown: with "***" for all behind the status
+// indicator and the response code if it gives a secret away.
+func (s *secrets) conceal(text string) string {
+	known := &s.strict
+	if s.relax {
+		known = &s.relaxed
+	}
+	if !known.in(text) {
+		return text
+	}
+	kept := ""
+	for _, status := range []string{"+OK", "-ERR"} {
+		if rest, ok := indicator([]byte(text), status); ok {
+			kept, text = status+" ", rest
+		}
+	}
+	switch code := responseCode(text); code {
+	case InUse, LoginDelay, AuthCode, SysTemp, SysPerm:
+		kept += "[" + string(code) + "] "
+	}
+	return kept + "***"
+}
+
+// runs are pieces of secrets in all the forms in which they are looked for, as
+// normal writes them.
+type runs struct {
+	pieces  map[string]bool
+	lengths []int // of the pieces, each once
+}
+
+// add adds every piece of n octets of a secret.
+func (r *runs) add(secret string, n int) {
+	for _, s := range []string{secret, strings.ToLower(secret), strings.ToUpper(secret)} {
+		for i := 0; i+n <= len(s); i++ {
+			run := s[i : i+n]
+			r.piece(run)
+			r.piece(hex.EncodeToString([]byte(run)))
+			for before := range 3 {
+				r.piece(inBase64(run, before))
+			}
+		}
+	}
+}
+
+// inBase64 returns the characters that run alone decides where it stands behind so
+// many octets of a text in base64. RFC 4648 section 4: 3 octets are 4 characters.
+func inBase64(run string, before int) string {
+	if len(run) < 3 {
+		// Too few characters to look for, but where the text is nothing else.
+		if before > 0 {
+			return ""
+		}
+		return base64.RawStdEncoding.EncodeToString([]byte(run))
+	}
+	encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + run))
+	return encoded[(8*before+5)/6 : 8*(before+len(run))/6]
+}
+
+func (r *runs) piece(s string) {
+	if s == "" || r.pieces[normal(s)] {
+		return
+	}
+	if r.pieces == nil {
+		r.pieces = make(map[string]bool)
+	}
+	r.pieces[normal(s)] = true
+	for _, n := range r.lengths {
+		if n == len(s) {
+			return
+		}
+	}
+	r.lengths = append(r.lengths, len(s))
+}
+
+// in reports whether a piece is in the text.
+func (r *runs) in(text string) bool {
+	if len(r.lengths) == 0 {
+		return false
+	}
+	text = normal(text)
+	for _, n := range r.lengths {
+		for i := 0; i+n <= len(text); i++ {
+			if r.pieces[text[i:i+n]] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// normal makes texts comparable: ASCII letters in lower case, and the alphabet of
+// base64url (RFC 4648 section 5) as that of base64.
+func normal(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			b[i] = c + 'a' - 'A'
+		case c == '-':
+			b[i] = '+'
+		case c == '_':
+			b[i] = '/'
+		}
+	}
+	return string(b)
+}
