@@ -75,6 +75,13 @@ func (l *loader) account(name string, v any, defaults Account) *Account {
 	if s.TLS == TLSNone { // the TLS settings of [defaults] are for the other accounts
 		clearKeys(dst, []string{"tls_ca_file", "tls_fingerprint", "tls_server_name", "tls_client_cert", "tls_client_key"})
 	}
+	_, own := builtin()
+	if s.TLS == TLSNone {
+		s.TLSMinVersion = own.TLSMinVersion
+	}
+	if len(s.MDA) == 0 { // so is this one
+		s.MDATimeout = own.MDATimeout
+	}
 	s.fill()
 	if len(l.errs) > problems {
 		return nil

@@ -1,19 +1,21 @@
 package config
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Error is one thing that is wrong with a configuration.
+// Error is one problem of a configuration.
 type Error struct {
 	File    string // as given to Load
-	Line    int    // counted from 1; 0 where the file as a whole is meant
-	Account string // "" outside of an account
-	Key     string // "" where no key is to blame; "defaults.keep" inside of [defaults]
-	Msg     string // what is wrong; holds no secret
+	Line    int    // counted from 1; 0 = the file as a whole
+	Account string // "" outside an account
+	Key     string // "" = no single key; "defaults.keep" in [defaults]
+	Msg     string // what is wrong; contains no secret
 	Hint    string // what to do about it, or ""
-	Err     error  // the cause where there is one: a refused open, for example
+	Err     error  // the cause, or nil: a failed open, for example
 }
 
 // Error is one line: file:12: account "work": key "servr": what (hint).
@@ -37,12 +39,19 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the cause, nil where there is none.
+// Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errors is all that is wrong with one file, in the order of its lines. It is
-// never empty where it is returned as an error.
+// Errors are all problems of one file, in the order of its lines. As an error it is
+// never empty.
 type Errors []*Error
+
+// sort puts the errors into the order of the lines.
+func (es Errors) sort() {
+	slices.SortStableFunc(es, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Key, b.Key), strings.Compare(a.Msg, b.Msg))
+	})
+}
 
 // Error is one line for each problem.
 func (es Errors) Error() string {

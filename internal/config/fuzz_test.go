@@ -32,12 +32,19 @@ func FuzzLoad(f *testing.F) {
 		if len(errs) > 0 {
 			return
 		}
-		// What was accepted is complete, and Show writes it for Load.
+		// What was accepted is complete, and Write and Show write it for Load.
 		for _, a := range c.Accounts {
 			if a.Host == "" || a.Port == 0 || a.User == "" || (a.Maildir == "") == (len(a.MDA) == 0) || strings.ContainsFunc(a.User+a.Server+a.PasswordText.Reveal(), unicode.IsControl) ||
 				a.Timeout <= 0 || a.Deadline <= 0 || a.Interval <= 0 || a.MDATimeout <= 0 || a.MaxSize < 0 || a.MaxMessages < 0 {
 				t.Errorf("%+v", a)
 			}
+		}
+		var written bytes.Buffer
+		if err := c.Write(&written, Comments{"": text}, Options{}); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if again, errs := load(written.String()); len(errs) > 0 || !same(again, c) {
+			t.Errorf("%v; written:\n%s", errs, written.String())
 		}
 		var first, second bytes.Buffer
 		c.Show(&first)

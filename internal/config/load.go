@@ -1,12 +1,10 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"io/fs"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -33,9 +31,7 @@ func Load(path string, o Options) (*Config, error) {
 		}
 	}
 	if len(l.errs) > 0 {
-		slices.SortStableFunc(l.errs, func(a, b *Error) int {
-			return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Key, b.Key), strings.Compare(a.Msg, b.Msg))
-		})
+		l.errs.sort()
 		return nil, l.errs
 	}
 	return c, nil

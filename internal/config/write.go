@@ -1,0 +1,97 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"reflect"
+	"unicode/utf8"
+)
+
+// New returns a configuration without accounts, all keys at their defaults. It
+// fails if the default path of the state file is not known.
+func New() (*Config, error) {
+	c, _ := builtin()
+	var err error
+	c.State, err = DefaultStatePath()
+	return &c, err
+}
+
+// NewAccount returns an account of c with all keys at their defaults. It is not
+// added to c.Accounts. Server, User and a destination remain to be set; Host and
+// Port follow from Server when the file is loaded.
+func (c *Config) NewAccount(name string) *Account {
+	_, a := builtin()
+	a.Name, a.Interval = name, c.Interval
+	return &a
+}
+
+// Comments are texts above the parts of a written configuration: by the name of an
+// account, or "" for the file as a whole. They may have several lines.
+type Comments map[string]string
+
+// Write writes c as a file that Load, with the same Options, reads as c. It omits
+// keys that are at their defaults, and writes passwords in clear text: the file
+// needs mode 0600. All paths in c are absolute.
+//
+// If c is not a valid configuration, Write writes nothing and returns the Errors
+// that Load would return, with the lines of the text that it did not write.
+func (c *Config) Write(w io.Writer, comments Comments, o Options) error {
+	text := c.encode(comments)
+	l := &loader{file: c.File, opts: o}
+	if l.file == "" {
+		l.file = configName
+	}
+	again := l.load(text)
+	switch {
+	case !utf8.ValidString(text):
+		return Errors{{File: l.file, Msg: "a text is not UTF-8"}}
+	case len(l.errs) > 0:
+		l.errs.sort()
+		return l.errs
+	case again.encode(comments) != text: // a relative path, for one
+		return Errors{{File: l.file, Msg: "a value would be read as another one"}}
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// encode returns the text of c.
+func (c *Config) encode(comments Comments) string {
+	var b bytes.Buffer
+	encodeComment(&b, comments[""])
+	standard, _ := builtin()
+	if state, err := DefaultStatePath(); err == nil {
+		standard.State = state
+	}
+	encodeTable(&b, reflect.ValueOf(*c), reflect.ValueOf(standard), func(string) bool { return true })
+	for _, a := range c.Accounts {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		encodeComment(&b, comments[a.Name])
+		fmt.Fprintf(&b, "[account.%s]\n", encodeKey(a.Name))
+		encodeTable(&b, reflect.ValueOf(*a), reflect.ValueOf(*c.NewAccount(a.Name)), a.applies)
+	}
+	return b.String()
+}
+
+// encodeTable writes the keys of a table that differ from the standard and apply,
+// and keep in any case: what happens to mail on the server should be in sight.
+func encodeTable(b *bytes.Buffer, v, standard reflect.Value, applies func(key string) bool) {
+	for _, f := range fieldsOf(v.Type()) {
+		value := v.Field(f.index)
+		same := reflect.DeepEqual(value.Interface(), standard.Field(f.index).Interface())
+		if same && f.name != "keep" || !applies(f.name) {
+			continue
+		}
+		text := encodeValue(value, f)
+		if secret, ok := value.Interface().(Secret); ok {
+			text = quoteTOML(secret.Reveal())
+		}
+		if text == "" { // not a default, and not in a file: Load will say so
+			text = `""`
+		}
+		fmt.Fprintf(b, "%s = %s\n", f.name, text)
+	}
+}
