@@ -7,16 +7,16 @@ import (
 	"popfetch/internal/durable"
 )
 
-// omission is a step of the program that is left out, to see that the test finds what
-// comes of it. The zero value leaves out nothing.
+// omission is a step that the program omits, to prove that the test notices. The zero value
+// omits nothing.
 type omission struct {
 	fileSync bool   // no file is synced
 	dirSync  string // this directory is not synced
-	logSync  bool   // an intent is believed that is read from the log and perhaps not durable
+	logSync  bool   // an intent from the log is believed although it may not be durable
 	early    bool   // messages are published before their intents are recorded
 }
 
-// wrap returns d with what is left out of the order of the steps.
+// wrap returns d with its steps in the wrong order if o demands that.
 func (o omission) wrap(d deliver.Destination) deliver.Destination {
 	if o.early {
 		return early{d}
@@ -24,7 +24,7 @@ func (o omission) wrap(d deliver.Destination) deliver.Destination {
 	return d
 }
 
-// early publishes in Prepare, so that the record comes after the rename.
+// early publishes in Prepare, before the intents are recorded.
 type early struct{ deliver.Destination }
 
 func (e early) Prepare(ctx context.Context, group []deliver.Staged) []error {
@@ -36,7 +36,7 @@ func (e early) Prepare(ctx context.Context, group []deliver.Staged) []error {
 
 func (early) Publish(context.Context, []deliver.Staged) []error { return nil }
 
-// lazyFS is a file system without the syncs that are left out.
+// lazyFS is a file system that omits syncs.
 type lazyFS struct {
 	durable.FS
 	omission

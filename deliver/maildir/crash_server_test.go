@@ -13,8 +13,8 @@ import (
 // crashMessages is how many messages the maildrop has.
 const crashMessages = 5
 
-// mail is what they are: as the server sends them, and as they are to be stored. Each has
-// another length, so that nothing that is left of one can be taken for another.
+// mail holds the messages as the server sends them, and as the Maildir stores them. Each has
+// another length, so that a part of one is never equal to another.
 type mail struct {
 	wire, stored [crashMessages]string
 }
@@ -30,16 +30,16 @@ func newMail() *mail {
 
 func crashUID(i int) string { return fmt.Sprintf("uid-%d", i) }
 
-// maildrop is the server's side.
+// maildrop is the state of the server.
 type maildrop struct {
 	gone   [crashMessages]bool // deleted for good
-	marked [crashMessages]bool // by DELE, in the session that is open
+	marked [crashMessages]bool // by DELE, in the open session
 }
 
-// ends returns what may have become of the maildrop when the session breaks off: nothing, or,
-// where messages are marked, also the deletion of these. The latter is what happens
-// between QUIT and its reply, and at any time at a server that takes a broken connection for
-// a QUIT, which RFC 1939 section 6 forbids.
+// ends returns the states that the maildrop may have after the connection was lost: unchanged
+// and, if messages are marked, with these deleted. The latter happens between QUIT and its
+// reply, and at any time with a server that treats a lost connection as QUIT, which RFC
+// 1939 section 6 forbids.
 func (d maildrop) ends() []maildrop {
 	kept := maildrop{gone: d.gone}
 	if d.marked == [crashMessages]bool{} {
@@ -63,8 +63,8 @@ var _ fetch.Session = (*session)(nil)
 func (s *session) Capabilities() pop3.Capabilities { return pop3.Capabilities{} }
 func (s *session) Offer() pop3.Offer               { return pop3.Offer{} }
 
-// listed yields the numbers of the messages: those of the first session, which RFC 1939 does not
-// promise and nobody may lean on.
+// listed yields the numbers of the messages that are not deleted. They keep the numbers of the
+// first session, which RFC 1939 allows and does not promise.
 func (s *session) listed() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for i, gone := range s.w.server.gone {
@@ -146,7 +146,7 @@ func (s *session) Quit() error {
 	return nil
 }
 
-// Close breaks the session off: the marks are gone.
+// Close drops the connection: the server forgets the marks.
 func (s *session) Close() error {
 	if s.open {
 		s.open = false
@@ -155,7 +155,7 @@ func (s *session) Close() error {
 	return nil
 }
 
-// The server has no PIPELINING: nothing is ever owed.
+// The server has no PIPELINING, so that no reply is ever outstanding.
 
 func (s *session) Drain()          {}
 func (s *session) Confirmed() int  { return 0 }

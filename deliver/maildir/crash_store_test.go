@@ -17,25 +17,25 @@ import (
 // logPath is the state file on a model disk.
 const logPath = "/state/log"
 
-// logStore is a state.Maildrop on a model disk: one log to which each change is appended and
-// synced, so that a power cut leaves a change whole or not at all, as the real
-// one does, and one sequence of operations has both the mail and what is known of it.
+// logStore is a state.Maildrop on a model disk: a log to which each change is appended and
+// synced. Like the real one it keeps a change whole or not at all in a power cut. Its
+// operations are in one sequence with those of the mail.
 type logStore struct {
 	log     durable.File
 	records map[string]state.Record
 	intents map[string]state.Intent
-	unsure  bool // Intents returns what may not be durable
+	unsure  bool // Intents may return what is not durable
 }
 
 var _ state.Maildrop = (*logStore)(nil)
 
-// logged is a state.Change as it stands in the log.
+// logged is a state.Change as written to the log.
 type logged struct {
 	Done, Forget []string
 	Put          []loggedEntry
 }
 
-// loggedEntry has the digest in a form that is read fast.
+// loggedEntry has the digest in a form that JSON reads fast.
 type loggedEntry struct {
 	ID string
 	state.Record
@@ -43,7 +43,7 @@ type loggedEntry struct {
 	Intent *state.Intent
 }
 
-// openLog reads what the log of a disk holds.
+// openLog reads the log of a disk.
 func openLog(disk *model.Disk) (*logStore, error) {
 	text, err := disk.ReadFile(logPath)
 	if err != nil {
@@ -57,7 +57,7 @@ func openLog(disk *model.Disk) (*logStore, error) {
 	for len(text) > 0 {
 		payload, rest, ok := unframe(text)
 		if !ok {
-			text = text[1:] // what a power cut has left of a change: look for the next one
+			text = text[1:] // a part of a change, left by a power cut: search the next one
 			continue
 		}
 		var c logged
@@ -73,11 +73,13 @@ func openLog(disk *model.Disk) (*logStore, error) {
 // A frame is the length of a change, its checksum, and the change.
 const frameHead = 4 + 8
 
+// frame returns a change as it is written to the log.
 func frame(payload []byte) []byte {
 	sum := sha256.Sum256(payload)
 	return slices.Concat(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), sum[:8], payload)
 }
 
+// unframe splits the first change from text, ok if it is whole.
 func unframe(text []byte) (payload, rest []byte, ok bool) {
 	if len(text) < frameHead {
 		return nil, nil, false
@@ -140,11 +142,11 @@ func (s *logStore) Scan(fn func(iter.Seq2[[]byte, state.Record]) error) error {
 	})
 }
 
-// Intents makes certain what it returns: after a kill it may stand in a log that nobody has
-// synced, and a message that is published for the sake of an intent would come once more if
-// a power cut took the intent away.
 func (s *logStore) Facts() (state.Facts, error) { return state.Facts{}, nil }
 
+// Intents makes durable what it returns. After a kill the log may have an intent that was not
+// synced. Recover would publish its message, and if a power cut then removed the intent,
+// the message would be fetched again.
 func (s *logStore) Intents() ([]state.OpenIntent, error) {
 	if len(s.intents) > 0 && !s.unsure {
 		if err := s.log.Sync(); err != nil {

@@ -6,17 +6,17 @@ import (
 	"testing"
 )
 
-// effort is how many crashes are tried.
+// effort is how many crashes a test tries.
 type effort struct {
 	at     string // only crashes after this operation of the first run, "" = after each
-	cuts   int    // most power cuts that are tried at one instant of the first run
-	every  uint64 // one in so many states crashes again while it recovers, 0 = none
-	recuts int    // most power cuts at one instant of that recovery
-	least  int    // how many states this has to come to
+	cuts   int    // most power cuts to try at one instant of the first run
+	every  uint64 // one in so many states crashes again during its recovery, 0 = none
+	recuts int    // most power cuts to try at one instant of that recovery
+	least  int    // the test fails if it tried fewer states
 }
 
-// The torture takes all power cuts that are possible in the first run. TestCrash without it is
-// short, and shorter still under the race detector.
+// chooseEffort returns the effort of this test run. With POPFETCH_TORTURE=1 it tries all power
+// cuts that are possible in the first run, under the race detector very few.
 func chooseEffort() effort {
 	switch {
 	case os.Getenv("POPFETCH_TORTURE") == "1":
@@ -27,16 +27,15 @@ func chooseEffort() effort {
 	return effort{cuts: 800, every: 72, recuts: 4, least: 20_000}
 }
 
-// TestCrash: a fetch of five messages is cut short at every instant, by a kill and by every
-// power cut that the file system allows (see package model), is started again, and in
-// part of the cases is cut short once more in its recovery. What the
-// program is made of is real: the poll of an account with this Maildir. Disk, state
-// file and server are models that know what outlives a crash.
+// A fetch of five messages crashes at each instant, by a kill and by each power cut that the
+// file system allows (see package model), and runs again. In a part of the cases it
+// crashes once more during its recovery. The code under test is real: the poll of an account
+// with this Maildir. Disk, state file and server are models that know what survives a crash.
 //
-// At every crash each message has to be at the server, or whole where a reader sees it, or
-// whole in tmp/ with a durable intent; so it has to be when a server acts upon
-// DELE at once. After the next run each message is in the Maildir exactly
-// once, wherever a reader has moved it. No reader ever sees a part of a message.
+// At a crash each message must be at the server, or whole where a reader sees it, or whole in
+// tmp/ with a durable intent, also if the server acts upon DELE at once. After the next run
+// each message must be in the Maildir exactly once, wherever a reader has moved it. No
+// reader ever sees a part of a message.
 func TestCrash(t *testing.T) {
 	e := chooseEffort()
 	s := newCrashes(e)
@@ -58,7 +57,7 @@ func TestCrash(t *testing.T) {
 	for _, c := range controls(mail) {
 		if !c.caught(t) {
 			caught = "missed"
-			t.Errorf("with %s nothing was lost or repeated: the test is blind", c.name)
+			t.Errorf("with %s nothing was lost or repeated: the test cannot fail", c.name)
 		}
 	}
 	if s.points < e.least {
@@ -69,7 +68,7 @@ func TestCrash(t *testing.T) {
 	t.Logf("TORTURE model points=%d lost=%d repeated=%d controls=%s", s.points, s.lost, s.repeated, caught)
 }
 
-// control is a program that lacks one step.
+// control is a program that omits one step. The test must see what comes of that.
 type control struct {
 	name string
 	omission
@@ -84,13 +83,13 @@ func controls(m *mail) []control {
 		{"no sync of tmp/", omission{dirSync: "tmp"}, once, m},
 		{"no sync of new/", omission{dirSync: "new"}, once, m},
 		{"the record after the rename", omission{early: true}, once, m},
-		// A kill leaves the intent in the log, and a power cut takes it away in the recovery.
+		// A kill leaves the intent in the log, and a power cut during the recovery removes it.
 		{"no sync of an intent before it is believed", omission{logSync: true},
 			effort{at: "write log", every: 1, recuts: 4}, m},
 	}
 }
 
-// caught says whether messages were lost or repeated.
+// caught reports whether messages were lost or repeated.
 func (c control) caught(t *testing.T) bool {
 	s := newCrashes(c.effort)
 	for _, remove := range []bool{false, true} {

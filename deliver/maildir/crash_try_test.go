@@ -13,23 +13,23 @@ import (
 	"popfetch/internal/durable/model"
 )
 
-// crashes tries crashes and counts what comes of them.
+// crashes tries crashes and counts their results.
 type crashes struct {
 	effort
 	worlds chan world
 
 	mu       sync.Mutex
-	seen     map[uint64][2]bool // the states tried, by what crashed into them
-	points   int                // no two the same
+	seen     map[uint64][2]bool // by view.key: whether that state was tried, for each phase
+	points   int                // different states that were tried
 	once     int                // of these, after a crash of the first run
-	sampled  [2]int             // instants with too many possible cuts to try all
+	sampled  [2]int             // for each phase: instants with too many power cuts to try all
 	lost     int
 	repeated int
 	partial  int
-	problems []error // the first of them
+	problems []error // the first few
 }
 
-// phase is what a crash cuts short: the first run, or the next one, which recovers.
+// phase is which run crashes: the first one, or the next one, which recovers.
 type phase int
 
 const (
@@ -39,7 +39,7 @@ const (
 
 func newCrashes(e effort) *crashes { return &crashes{effort: e, seen: make(map[uint64][2]bool)} }
 
-// run tries all crashes of one trial, on all processors.
+// run tries the crashes of one trial, on all processors.
 func (s *crashes) run(t *trial) {
 	s.worlds = make(chan world)
 	var workers sync.WaitGroup
@@ -55,8 +55,8 @@ func (s *crashes) run(t *trial) {
 	workers.Wait()
 }
 
-// first hands out the states that a crash of the first run may leave, and what a reader
-// may do to them before the next one.
+// first sends to s.worlds the states that a crash of the first run may leave, also with what a
+// mail reader may do to them before the next run.
 func (s *crashes) first(t *trial) error {
 	w, err := t.begin()
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *crashes) first(t *trial) error {
 			if err != nil {
 				return err
 			}
-			for _, w := range append(read, left) { // who takes a world may change its disk
+			for _, w := range append(read, left) { // readers copies left, whose receiver may change its disk
 				s.worlds <- w
 			}
 		}
@@ -83,8 +83,8 @@ func (s *crashes) first(t *trial) error {
 	return nil
 }
 
-// after yields the worlds that a crash at an instant may leave: a kill, which loses nothing of
-// the disk, and power cuts.
+// after yields the worlds that a crash at an instant may leave: by a kill, which loses nothing
+// of the disk, and by power cuts.
 func (s *crashes) after(w world, in instant, of phase, seed uint64) iter.Seq[world] {
 	return func(yield func(world) bool) {
 		for disk := range s.disks(in.disk, of, seed) {
@@ -96,7 +96,7 @@ func (s *crashes) after(w world, in instant, of phase, seed uint64) iter.Seq[wor
 				if !yield(world{
 					trial: w.trial, disk: disk.Clone(), server: server, late: w.late,
 					history: fmt.Sprintf("%s, %s after %q", w.history, kind, in.op),
-					// The tree of a new Maildir is made but once, and few would be chosen.
+					// The tree of a new Maildir is made only once: too few would be chosen.
 					twice: disk == in.disk && strings.HasPrefix(in.op, "mkdir "),
 				}) {
 					return
@@ -106,7 +106,7 @@ func (s *crashes) after(w world, in instant, of phase, seed uint64) iter.Seq[wor
 	}
 }
 
-// disks yields d itself and then all its power cuts, or a sample where there are too many.
+// disks yields d itself and then all its power cuts, or a sample if there are too many.
 func (s *crashes) disks(d *model.Disk, of phase, seed uint64) iter.Seq[*model.Disk] {
 	most := s.cuts
 	if of == nextRun {
@@ -136,15 +136,15 @@ func (s *crashes) disks(d *model.Disk, of phase, seed uint64) iter.Seq[*model.Di
 	}
 }
 
-// sampling notes that not all power cuts of an instant are tried.
+// sampling counts an instant of which not all power cuts are tried.
 func (s *crashes) sampling(of phase) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sampled[of]++
 }
 
-// readers returns what becomes of a world in which a mail reader is at work, or
-// in which it takes more than a day until the next run.
+// readers returns copies of a world in which a mail reader is at work, or in which the next run
+// is more than a day later.
 func (w world) readers() ([]world, error) {
 	const nextDay = maxAge + time.Hour
 	later := w
@@ -176,8 +176,8 @@ func (w world) readers() ([]world, error) {
 	return others, nil
 }
 
-// crash is one state after a crash: it is looked at, in part of the cases the recovery crashes
-// too, and the next run has to put all in order.
+// crash tries one state after a crash: it judges the state, lets the recovery crash in a part
+// of the cases, runs the program again and judges the result.
 func (s *crashes) crash(w world, of phase) error {
 	v, err := w.look()
 	if err != nil || !s.count(v.key, of) {
@@ -214,9 +214,9 @@ func (s *crashes) second(w world, seed uint64) error {
 	return nil
 }
 
-// count takes a state for its own, false where it had it before. That one and the same state
-// comes of both phases must not decide, by who is first, which recoveries crash: it is tried
-// for each and counted once.
+// count reports whether the state key was not tried yet for the phase, and counts it. A state
+// that comes of both phases is tried for each, so that the order of the workers does not
+// decide which recoveries crash, and counted once.
 func (s *crashes) count(key uint64, of phase) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,7 +235,7 @@ func (s *crashes) count(key uint64, of phase) bool {
 	return true
 }
 
-// judge counts what is wrong in a world, at the crash or, with over, after the next run.
+// judge counts what is wrong in a world: at the crash or, with over, after the next run.
 func (s *crashes) judge(w world, v view, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,6 +268,7 @@ func (s *crashes) judge(w world, v view, over bool) {
 	}
 }
 
+// check notes an error of the test itself.
 func (s *crashes) check(err error) {
 	if err != nil {
 		s.mu.Lock()
@@ -276,7 +277,7 @@ func (s *crashes) check(err error) {
 	}
 }
 
-// problem keeps the first few.
+// problem keeps the first few errors.
 func (s *crashes) problem(err error) {
 	const most = 20
 	if len(s.problems) == most {

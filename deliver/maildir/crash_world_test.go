@@ -21,29 +21,29 @@ const (
 	archivePath = "/home/me/Archive/cur" // where the reader files mail
 )
 
-// trial is one way to fetch mail. It is not changed once it is made.
+// trial is one way to fetch mail. It does not change.
 type trial struct {
 	name    string
 	remove  bool // delete from the server what was delivered
 	group   int  // messages that share a transaction
-	bulk    bool // their files share a sync too
-	fresh   bool // the Maildir is not there yet
+	bulk    bool // their files are synced by one syncfs
+	fresh   bool // the Maildir does not exist yet
 	omitted omission
 	mail    *mail
 }
 
-// world is all that outlives a crash. A copy shares its disk.
+// world is everything that survives a crash. A copy shares its disk.
 type world struct {
 	*trial
 	disk    *model.Disk
 	server  maildrop
 	late    time.Duration // how much later the next run is
-	twice   bool          // crash again in any case
-	history string        // for words
+	twice   bool          // the recovery crashes too in any case
+	history string        // what happened so far, for messages
 	watch   func(op string, now *model.Disk)
 }
 
-// begin is the world before the first poll.
+// begin returns the world before the first poll.
 func (t *trial) begin() (world, error) {
 	w := world{trial: t, disk: model.New(), history: t.name}
 	paths := []string{"/state", archivePath, crashPath + "/tmp", crashPath + "/new", crashPath + "/cur"}
@@ -54,7 +54,7 @@ func (t *trial) begin() (world, error) {
 	for _, path := range paths {
 		errs = append(errs, w.disk.MakeDirs(path))
 	}
-	// The real state file is made in a way of its own, see package state.
+	// How the real state file is made is tested in package state.
 	dir, err := w.disk.OpenDir("/state")
 	if err == nil {
 		_, err = dir.Create("log")
@@ -63,7 +63,7 @@ func (t *trial) begin() (world, error) {
 	return w, errors.Join(append(errs, err)...)
 }
 
-// note tells who watches of something that the server did.
+// note tells the watcher what the server did.
 func (w *world) note(op string) {
 	if w.watch != nil {
 		w.watch(op, w.disk.Clone())
@@ -149,8 +149,8 @@ func (w world) instants() ([]instant, error) {
 	return all, err
 }
 
-// inOrder gives the files that Prepare has synced at the same time the order in which they were
-// made, which is one that might have been: so each run of the test tries the same crashes.
+// inOrder sorts the syncs that Prepare did in parallel by the order in which the files were
+// made, so that each run of the test tries the same crashes.
 func inOrder(all []instant) error {
 	for i := 1; i < len(all); i++ {
 		first := i
@@ -172,7 +172,7 @@ func inOrder(all []instant) error {
 	return nil
 }
 
-// syncs returns the name of the message that the operation has synced, or "".
+// syncs returns the name of the message that the operation synced, or "".
 func (in instant) syncs() string {
 	name, ok := strings.CutPrefix(in.op, "sync ")
 	if !ok || !messageName.MatchString(name) {
@@ -181,7 +181,8 @@ func (in instant) syncs() string {
 	return name
 }
 
-// inode returns the number of the file in tmp/ that the operation of of has synced.
+// inode returns the number of the file in tmp/ that the operation of the instant of synced, 0
+// if there is none.
 func (in instant) inode(of instant) int {
 	for _, f := range in.disk.Files(crashPath + "/tmp") {
 		if f.Name == of.syncs() {
@@ -191,10 +192,9 @@ func (in instant) inode(of instant) int {
 	return 0
 }
 
-// read is what a mail reader does to the messages in new/: it moves them to cur/, or files
-// every second one elsewhere. It returns false where there is nothing to do.
-// A message that a cut has left in tmp/ too it lets alone: what the reader made of such a one
-// could not be told from a message that waits.
+// read acts as a mail reader: it moves the messages in new/ to cur/, or, with file, every
+// second one to another folder. It returns false if there is none. It skips a message that a
+// power cut has left in tmp/ too, since that looks the same as one that waits there.
 func (w *world) read(file bool) (bool, error) {
 	waiting := w.disk.Files(crashPath + "/tmp")
 	shown := w.disk.Files(crashPath + "/new")
@@ -216,18 +216,18 @@ func (w *world) read(file bool) (bool, error) {
 	return moved, nil
 }
 
-// view is what there is to be seen in a world.
+// view is what can be seen in a world.
 type view struct {
 	copies  [crashMessages]int  // that a reader sees
-	waiting [crashMessages]bool // whole in tmp/, with an intent
+	waiting [crashMessages]bool // whole in tmp/, with an open intent
 	seen    [crashMessages]bool // recorded as delivered
-	partial int                 // files that a reader sees and that are no message
+	partial int                 // files that a reader sees and that are not a whole message
 	left    int                 // files in tmp/
-	intents int                 // that are open
-	key     uint64              // the same for worlds that differ in names and times only
+	intents int                 // open intents
+	key     uint64              // equal for worlds that differ only in names and times
 }
 
-// look reads the disk.
+// look returns the view of w.
 func (w *world) look() (view, error) {
 	store, err := openLog(w.disk)
 	if err != nil {
@@ -242,7 +242,7 @@ func (w *world) look() (view, error) {
 		}
 		named[n.Name] = id
 	}
-	key := fmt.Appendf(nil, "%s|%v|%v|%v|", w.name, w.late, w.disk.Certain(), w.server.gone)
+	key := fmt.Appendf(nil, "%s|%v|%v|%v|", w.name, w.late, w.disk.Durable(), w.server.gone)
 	for i := range crashMessages {
 		v.seen[i] = store.records[crashUID(i)].Seen()
 		_, open := store.intents[crashUID(i)]
@@ -267,7 +267,7 @@ func (w *world) look() (view, error) {
 	return v, nil
 }
 
-// count takes in one file.
+// count adds one file to the view.
 func (v *view) count(m *mail, f model.Inode, tmp, intended bool) {
 	i := slices.Index(m.stored[:], string(f.Data))
 	switch {
@@ -283,7 +283,7 @@ func (v *view) count(m *mail, f model.Inode, tmp, intended bool) {
 	}
 }
 
-// ranks numbers the files that have a name from 0, in the order in which they were made.
+// ranks returns the rank of each file by the order in which they were made, from 0.
 func (w *world) ranks() map[int]int {
 	var numbers []int
 	for _, dir := range []string{crashPath + "/tmp", crashPath + "/new", crashPath + "/cur", archivePath} {

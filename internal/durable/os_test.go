@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withUmask sets the umask of the process for one test; tests that use it do not
-// run in parallel.
+// withUmask sets the umask of the process for one test, which must not run in parallel with
+// others.
 func withUmask(t *testing.T, mask int) {
 	old := syscall.Umask(mask)
 	t.Cleanup(func() { syscall.Umask(old) })
@@ -59,7 +59,7 @@ func TestModesWhateverTheUmask(t *testing.T) {
 	}
 }
 
-func TestMakeDirsLeavesWhatIsThere(t *testing.T) {
+func TestMakeDirsDoesNotChangeWhatExists(t *testing.T) {
 	top := t.TempDir()
 	there := filepath.Join(top, "there")
 	if err := os.Mkdir(there, 0o755); err != nil {
@@ -162,7 +162,7 @@ func TestSwappedDirectoryDoesNotRedirect(t *testing.T) {
 	}
 }
 
-func TestSame(t *testing.T) {
+func TestIDSame(t *testing.T) {
 	id := ID{Device: 1, Inode: 2, Born: 3}
 	for _, test := range []struct {
 		other ID
@@ -170,7 +170,7 @@ func TestSame(t *testing.T) {
 	}{
 		{id, true},
 		{ID{Device: 9, Inode: 2, Born: 3}, true},  // mounted again
-		{ID{Device: 1, Inode: 2, Born: 4}, false}, // made anew, with the inode of the old one
+		{ID{Device: 1, Inode: 2, Born: 4}, false}, // a new directory with the inode of the old one
 		{ID{Device: 1, Inode: 9, Born: 3}, false},
 		{ID{Device: 1, Inode: 2}, true},
 		{ID{Device: 9, Inode: 2}, false},
@@ -181,7 +181,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-func TestDir(t *testing.T) {
+func TestDirOperations(t *testing.T) {
 	top := t.TempDir()
 	dir := open(t, top)
 	f, err := dir.Create("file")
@@ -198,7 +198,7 @@ func TestDir(t *testing.T) {
 	if info, err := dir.Stat("file"); err != nil || !info.Regular || info.Octets != 4 || info.ModTime.IsZero() {
 		t.Errorf("stat: %+v, %v", info, err)
 	}
-	for range 2 { // reading has no position
+	for range 2 { // the second call reads from the beginning too
 		if names, err := dir.Names(); err != nil || !slices.Equal(names, []string{"file"}) {
 			t.Errorf("names: %q, %v", names, err)
 		}

@@ -2,25 +2,26 @@ package model
 
 import "slices"
 
-// effect is what happens to one entry.
+// effect is what a change does to one directory entry.
 type effect struct {
 	dir   int
 	name  string
-	inode int  // that the entry names, or has named
+	inode int  // that the entry names, or named before it was removed
 	gone  bool // it is removed
 }
 
-// change is effects that reach the disk together or not at all.
+// change is a set of effects that reach the disk together or not at all.
 type change struct {
 	number  int
 	effects []effect
-	needs   []int // numbers of the changes that have to be on the disk before
+	needs   []int // numbers of the changes that reach the disk before this one
 }
 
-// enter lets programs see a change, and notes that it is not certain. It returns
-// its number. after are numbers of other changes that it needs.
+// enter makes a change visible to programs and adds it to the pending ones. It returns its
+// number.
 func (d *Disk) enter(effects ...effect) int { return d.enterAfter(nil, effects...) }
 
+// enterAfter is enter for a change that needs those with the numbers needs.
 func (d *Disk) enterAfter(needs []int, effects ...effect) int {
 	d.number++
 	for _, earlier := range d.pending {
@@ -36,8 +37,8 @@ func (d *Disk) enterAfter(needs []int, effects ...effect) int {
 	return d.number
 }
 
-// clash says whether later effects need the earlier ones: those of the same entry, and
-// where two effects are one change (Move) those of the same file.
+// clash reports whether the later effects need the earlier ones: those of the same entry and,
+// for a change of two effects (Move), those of the same file.
 func clash(earlier, later []effect) bool {
 	return slices.ContainsFunc(earlier, func(a effect) bool {
 		return slices.ContainsFunc(later, func(b effect) bool {
@@ -60,15 +61,15 @@ func (e effect) apply(entries []entry) []entry {
 	return changed
 }
 
-// rename is the change of durable.Dir.Rename: in two halves, of which the second one
-// needs the first, so that both names may be left and never none.
+// rename is durable.Dir.Rename: two changes, of which the second needs the first, so that a
+// power cut may leave both names but never none.
 func (d *Disk) rename(from int, name string, to int, newname string) {
 	inode := lookup(d.nodes[from].now, name)
 	put := d.enter(effect{dir: to, name: newname, inode: inode})
 	d.enterAfter([]int{put}, effect{dir: from, name: name, inode: inode, gone: true})
 }
 
-// syncDir makes the entries of a directory certain.
+// syncDir makes the entries of a directory durable, and all that these changes need.
 func (d *Disk) syncDir(inode int) {
 	sure := make(map[int]bool)
 	for _, c := range slices.Backward(d.pending) {
@@ -91,5 +92,5 @@ func (d *Disk) syncDir(inode int) {
 		}
 	}
 	d.pending = pending
-	d.told("sync " + d.nodes[inode].name)
+	d.report("sync " + d.nodes[inode].name)
 }

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Cut returns a disk that a power cut may leave. choose picks one of n possibilities, from 0;
-// the first one is always that something is lost. All that is on the returned
-// disk is certain. Inode numbers and times stay.
+// Cut returns a disk that a power cut may leave. choose returns one of n possibilities, from 0;
+// with 0 something is lost. Everything on the returned disk is durable. Inode numbers and
+// times stay the same.
 func (d *Disk) Cut(choose func(n int) int) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -29,7 +29,7 @@ func (d *Disk) Cut(choose func(n int) int) *Disk {
 	for i := range left.nodes {
 		n := &left.nodes[i]
 		if !named[i] {
-			*n = node{} // nobody can reach it
+			*n = node{} // no entry names it
 			continue
 		}
 		if tail := n.data[n.safe:]; len(tail) > 0 {
@@ -40,8 +40,8 @@ func (d *Disk) Cut(choose func(n int) int) *Disk {
 	return left
 }
 
-// settle lets programs see what is certain, from a directory downwards, and marks what has
-// a name.
+// settle makes programs see what is durable, from a directory downwards, and marks in named
+// the inodes that have a name.
 func (d *Disk) settle(inode int, named []bool) {
 	named[inode] = true
 	n := &d.nodes[inode]
@@ -53,8 +53,8 @@ func (d *Disk) settle(inode int, named []bool) {
 	}
 }
 
-// losses is how many different ends a power cut may leave of a file whose last octets were
-// written and not synced, see the package comment.
+// losses returns how many different ends a power cut may leave of a file whose last octets,
+// tail, are not synced, see the package comment.
 func losses(tail []byte) int {
 	if len(tail) == 1 {
 		return 3 // it has no halves
@@ -62,7 +62,7 @@ func losses(tail []byte) int {
 	return 6
 }
 
-// remains returns one of them, the loss of all octets first.
+// remains returns end number which of these; 0 is the loss of all octets.
 func remains(tail []byte, which int) []byte {
 	half := len(tail) / 2
 	zeros := make([]byte, len(tail))
@@ -82,8 +82,7 @@ func remains(tail []byte, which int) []byte {
 	}
 }
 
-// Cuts returns every disk that a power cut may leave, each once, beginning with the one that
-// has lost most.
+// Cuts yields each disk that a power cut may leave, once. The first one has lost most.
 func (d *Disk) Cuts() iter.Seq[*Disk] {
 	return func(yield func(*Disk) bool) {
 		var path []int // the choice at each fork

@@ -1,27 +1,26 @@
-// Package model is a file system in memory that knows what a power cut may leave of it:
-// test support for what has to keep mail through one.
+// Package model is a file system in memory that knows what a power cut may leave of it, for
+// tests of code that must keep mail in a power cut.
 //
-// A Disk holds every file and directory twice, as programs see it and as far as
-// it is certain to be on the disk. Cut builds one disk that a power cut may leave, Cuts
-// all of them. What may happen to that which nobody has synced:
+// A Disk holds each file and directory twice: as programs see it, and what of it is durable.
+// Cut returns one disk that a power cut may leave, Cuts all of them. What was not synced may
+// be left as follows:
 //
-//   - The octets that a file has got since its last sync: none of them, the first half,
-//     all, or the full length with zeros in place of all, of the first half or of the
-//     second half. Length and blocks are written apart from each other.
-//   - An entry that was made in a directory or removed from it: done or not, whatever
-//     became of other entries, also of earlier ones. Only the changes of one and the
+//   - Of the octets written to a file since its last sync: none, the first half, all, or
+//     the full length with zeros in place of all, of the first half or of the second
+//     half, since a file system writes length and blocks separately.
+//   - An entry that was made in a directory or removed from it: done or not done,
+//     independently of all other entries, also of earlier ones. Only changes of the
 //     same entry keep their order.
-//   - A rename is undone, or done, or has left both names. The new name never needs
-//     the content to be there. That neither name is left is not among it: ext4, xfs and btrfs write
-//     both halves of a rename in one transaction, and a program that has to
-//     count with the loss of both could not rename at all. POSIX does not say so; both
-//     names are what file systems without a journal may leave at best.
+//   - A rename: not done, done, or both names exist. The new name may exist without the
+//     content. At least one name exists: ext4, xfs and btrfs write both halves of a
+//     rename in one transaction. POSIX does not promise that, but where both names
+//     can be lost no program can use rename.
 //
-// A sync of a file makes its content certain and not its name (some file systems do
-// more, POSIX promises no more). A sync of a directory makes its entries certain, and with
-// the entry under which a rename took a file away the one under which it put it.
+// A sync of a file makes its content durable, not its name: some file systems do more, but
+// POSIX promises no more. A sync of a directory makes its entries durable. If it makes
+// durable that a rename removed a name, it does so with the new name of the file too.
 //
-// A program that is killed leaves the Disk as it is, with all that is not yet certain:
+// A program that is killed leaves the Disk as it is, with everything that is not durable:
 // Clone.
 package model
 
@@ -37,18 +36,18 @@ import (
 	"popfetch/internal/durable"
 )
 
-// Disk is one disk with its root directory. It implements durable.FS. It is safe for
-// concurrent use, and so are the directories and files of it that are open.
+// Disk is a disk with its root directory. It implements durable.FS. It and its open
+// directories and files are safe for concurrent use.
 type Disk struct {
-	// Watch, if not nil, is called after each operation that has changed something, or
-	// has made it certain, with what was done ("rename tmp/a new/b") and a copy
-	// of the disk, never twice at a time. It must not use the Disk itself. It is set
-	// before the disk is used.
+	// Watch, if not nil, is called after each operation that changes something or makes
+	// it durable, with the operation ("rename tmp/a new/b") and a copy of the disk.
+	// Calls do not overlap. Watch must not use the Disk itself. It is set before
+	// the disk is used.
 	Watch func(op string, now *Disk)
 
 	mu      sync.Mutex
 	nodes   []node   // by inode number; none has number 0
-	pending []change // what is not certain of directories, in the order of the calls
+	pending []change // changes of directories that are not durable, in the order of the calls
 	number  int      // of the last change
 }
 
@@ -56,17 +55,17 @@ var _ durable.FS = (*Disk)(nil)
 
 const rootInode = 1
 
-// node is a file or a directory. Slices are replaced and never changed in place, since
-// copies of the disk share them.
+// node is a file or a directory. Its slices are never changed in place, since copies of the
+// disk share them.
 type node struct {
-	name string // what it was called first, for words
+	name string // its first name, for messages
 	dir  bool
 	made time.Time
 
-	now, sure []entry // of a directory: what programs see, what is certain
+	now, sure []entry // of a directory: what programs see, what is durable
 
 	data []byte // of a file
-	safe int    // how many of the first octets are certain
+	safe int    // how many of the first octets are durable
 }
 
 // entry is one name in a directory.
@@ -80,26 +79,27 @@ func New() *Disk {
 	return &Disk{nodes: []node{{}, {name: "/", dir: true, made: time.Now()}}}
 }
 
-// Clone returns a copy without Watch, with all that is not certain.
+// Clone returns a copy without Watch. What is not durable is not durable in the copy either.
 func (d *Disk) Clone() *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.clone()
 }
 
+// clone is Clone for a caller that holds mu.
 func (d *Disk) clone() *Disk {
 	return &Disk{nodes: slices.Clone(d.nodes), pending: slices.Clone(d.pending), number: d.number}
 }
 
-// Certain says whether a power cut would change nothing.
-func (d *Disk) Certain() bool {
+// Durable reports whether a power cut would change nothing.
+func (d *Disk) Durable() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.pending) == 0 && !slices.ContainsFunc(d.nodes, func(n node) bool { return n.safe < len(n.data) })
 }
 
-// told calls Watch.
-func (d *Disk) told(op string) {
+// report calls Watch.
+func (d *Disk) report(op string) {
 	if d.Watch != nil {
 		d.Watch(op, d.clone())
 	}
@@ -129,7 +129,7 @@ func (d *Disk) split(path string) (dir int, name string, err error) {
 	return dir, path[cut+1:], err
 }
 
-// make puts a new file or directory under a name that is free.
+// make makes a new file or directory. An existing name is EEXIST.
 func (d *Disk) make(parent int, name string, dir bool) (inode int, err error) {
 	if lookup(d.nodes[parent].now, name) != 0 {
 		return 0, syscall.EEXIST
@@ -140,7 +140,7 @@ func (d *Disk) make(parent int, name string, dir bool) (inode int, err error) {
 	return inode, nil
 }
 
-// Mkdir makes one directory, as mkdir(2) does. Its entry is not certain.
+// Mkdir makes one directory, as mkdir(2) does. Its entry is not durable.
 func (d *Disk) Mkdir(path string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -151,7 +151,7 @@ func (d *Disk) Mkdir(path string) error {
 	if err != nil {
 		return &fs.PathError{Op: "mkdir", Path: path, Err: err}
 	}
-	d.told("mkdir " + path)
+	d.report("mkdir " + path)
 	return nil
 }
 
@@ -165,7 +165,7 @@ func (d *Disk) MakeDirs(path string) error {
 		if errors.Is(err, fs.ErrExist) {
 			inode = lookup(d.nodes[parent].now, name)
 		} else {
-			d.told("mkdir " + name)
+			d.report("mkdir " + name)
 		}
 		if !d.nodes[inode].dir {
 			return &fs.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
@@ -210,6 +210,7 @@ func (d *Disk) ReadFile(path string) ([]byte, error) {
 	return d.nodes[inode].data, nil
 }
 
+// fileAt returns the inode of the file path.
 func (d *Disk) fileAt(path string) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -223,9 +224,9 @@ func (d *Disk) fileAt(path string) (int, error) {
 	return inode, nil
 }
 
-// Move renames from to to, as another program does that this one has nothing to do with: a
-// power cut leaves one of the two names, never both. Before that, all that is
-// pending for the file has to be on the disk, as in a journal.
+// Move renames from to to, as another program does. A power cut leaves one of the two names,
+// never both. All changes that are pending for the file reach the disk before it, as in
+// a journal.
 func (d *Disk) Move(from, to string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -245,19 +246,18 @@ func (d *Disk) Move(from, to string) error {
 		effect{dir: toDir, name: newname, inode: inode},
 		effect{dir: fromDir, name: name, inode: inode, gone: true},
 	)
-	d.told("move " + from)
+	d.report("move " + from)
 	return nil
 }
 
-// Inode is one name of the tree together with the number of the file that it names.
+// Inode is a directory entry and the file that it names.
 type Inode struct {
 	Name   string
 	Number int
 	Data   []byte // of a file; belongs to the disk
 }
 
-// Files returns the entries of the directory path in no order, empty where it does not
-// exist.
+// Files returns the entries of the directory path in no order, none if it does not exist.
 func (d *Disk) Files(path string) []Inode {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -272,7 +272,7 @@ func (d *Disk) Files(path string) []Inode {
 	return files
 }
 
-// lookup returns the inode of name, 0 where there is none.
+// lookup returns the inode of name, 0 if there is none.
 func lookup(entries []entry, name string) int {
 	for _, e := range entries {
 		if e.name == name {

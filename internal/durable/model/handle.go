@@ -13,13 +13,13 @@ type dir struct {
 	inode int
 }
 
-// lock gives the directory to the caller.
+// lock locks the disk and returns the directory.
 func (d *dir) lock() (n *node, unlock func()) {
 	d.disk.mu.Lock()
 	return &d.disk.nodes[d.inode], d.disk.mu.Unlock
 }
 
-// fail is the error of an operation on an entry.
+// fail returns the error of an operation on an entry.
 func (d *dir) fail(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: d.disk.nodes[d.inode].name + "/" + name, Err: err}
 }
@@ -44,7 +44,7 @@ func (d *dir) Create(name string) (durable.File, error) {
 	if err != nil {
 		return nil, d.fail("create", name, err)
 	}
-	d.disk.told("create " + d.disk.nodes[d.inode].name + "/" + name)
+	d.disk.report("create " + d.disk.nodes[d.inode].name + "/" + name)
 	return &file{disk: d.disk, inode: inode}, nil
 }
 
@@ -61,7 +61,7 @@ func (d *dir) Rename(name string, to durable.Dir, newname string) error {
 		return d.fail("rename", name, syscall.EEXIST)
 	}
 	d.disk.rename(d.inode, name, target.inode, newname)
-	d.disk.told("rename " + n.name + "/" + name + " " + d.disk.nodes[target.inode].name + "/" + newname)
+	d.disk.report("rename " + n.name + "/" + name + " " + d.disk.nodes[target.inode].name + "/" + newname)
 	return nil
 }
 
@@ -76,7 +76,7 @@ func (d *dir) Remove(name string) error {
 		return d.fail("remove", name, syscall.EISDIR)
 	}
 	d.disk.enter(effect{dir: d.inode, name: name, inode: inode, gone: true})
-	d.disk.told("remove " + n.name + "/" + name)
+	d.disk.report("remove " + n.name + "/" + name)
 	return nil
 }
 
@@ -129,7 +129,7 @@ func (d *dir) SyncFS() (done bool, err error) {
 		n := &d.disk.nodes[i]
 		n.safe = len(n.data)
 	}
-	d.disk.told("sync everything")
+	d.disk.report("sync everything")
 	return true, nil
 }
 
@@ -147,7 +147,7 @@ func (f *file) Write(p []byte) (int, error) {
 	n := &f.disk.nodes[f.inode]
 	// Copies of the disk hold the same array: it is not written to.
 	n.data = append(n.data[:len(n.data):len(n.data)], p...)
-	f.disk.told("write " + n.name)
+	f.disk.report("write " + n.name)
 	return len(p), nil
 }
 
@@ -156,7 +156,7 @@ func (f *file) Sync() error {
 	defer f.disk.mu.Unlock()
 	n := &f.disk.nodes[f.inode]
 	n.safe = len(n.data)
-	f.disk.told("sync " + n.name)
+	f.disk.report("sync " + n.name)
 	return nil
 }
 

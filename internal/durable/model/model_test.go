@@ -14,7 +14,7 @@ import (
 	"popfetch/internal/durable"
 )
 
-// script does operations that may not fail.
+// script runs operations on a disk. An error ends the test.
 type script struct {
 	*testing.T
 	disk *Disk
@@ -52,7 +52,7 @@ func (s script) write(path, text string) durable.File {
 	return f
 }
 
-// tree is what programs see, in words.
+// tree returns what programs see, as text.
 func tree(d *Disk) string {
 	var words []string
 	for _, dir := range []string{"/a", "/b", "/c"} {
@@ -64,7 +64,7 @@ func tree(d *Disk) string {
 	return strings.Join(words, " ")
 }
 
-// TestCuts: what a power cut may leave, and nothing else. This is the definition of the model.
+// What a power cut may leave, and nothing else. This table defines the model.
 func TestCuts(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -160,21 +160,21 @@ func TestCuts(t *testing.T) {
 			left := make(map[string]bool)
 			for cut := range s.disk.Cuts() {
 				left[tree(cut)] = true
-				if !cut.Certain() {
-					t.Errorf("after the power cut %q is not certain", tree(cut))
+				if !cut.Durable() {
+					t.Errorf("after the power cut %q is not durable", tree(cut))
 				}
 			}
 			if diff := cmp.Diff(test.want, slices.Sorted(maps.Keys(left))); diff != "" {
 				t.Errorf("what is left (-want +got):\n%s", diff)
 			}
 			if !left[before] {
-				t.Errorf("that nothing is lost (%q) is not among it", before)
+				t.Errorf("no cut loses nothing (%q)", before)
 			}
 			if tree(s.disk) != before || tree(s.disk.Clone()) != before {
 				t.Error("the disk has changed")
 			}
-			if s.disk.Certain() != (len(left) == 1) {
-				t.Errorf("Certain() = %v with %d possibilities", s.disk.Certain(), len(left))
+			if s.disk.Durable() != (len(left) == 1) {
+				t.Errorf("Durable() = %v with %d possibilities", s.disk.Durable(), len(left))
 			}
 		})
 	}
@@ -187,7 +187,7 @@ func renamed(s script) {
 	s.must(s.dir("/a").Rename("x", s.dir("/b"), "y"))
 }
 
-// TestCutsAreAllDifferent: as many cuts as the possibilities multiply to, none twice.
+// There are as many cuts as the possibilities multiply to, none twice.
 func TestCutsAreAllDifferent(t *testing.T) {
 	s := newScript(t, "/a")
 	for i := range 3 {
@@ -207,8 +207,8 @@ func TestCutsAreAllDifferent(t *testing.T) {
 	}
 }
 
-// TestCopiesStandApart: what happens to one copy of a disk does not happen to another.
-func TestCopiesStandApart(t *testing.T) {
+// A change of one copy of a disk does not change another.
+func TestCopiesAreIndependent(t *testing.T) {
 	s := newScript(t, "/a", "/b")
 	f := s.write("/a/x", "TE")
 	copied := s.disk.Clone()
@@ -226,8 +226,8 @@ func TestCopiesStandApart(t *testing.T) {
 	}
 }
 
-// TestWatch: every operation that changes something is told, with the disk as it is then.
-func TestWatch(t *testing.T) {
+// Watch gets each operation that changes something, with the disk after it.
+func TestWatchGetsEachOperation(t *testing.T) {
 	s := newScript(t, "/a", "/b")
 	var ops []string
 	s.disk.Watch = func(op string, now *Disk) { ops = append(ops, op+": "+tree(now)) }
@@ -253,8 +253,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestErrors: the errors are those that durable.Dir promises, and nothing is changed.
-func TestErrors(t *testing.T) {
+// The errors are those that durable.Dir promises. A failed operation changes nothing.
+func TestErrorsAreThoseOfAFileSystem(t *testing.T) {
 	s := newScript(t, "/a/sub", "/b")
 	s.write("/a/x", "1")
 	s.write("/b/y", "2")
@@ -270,30 +270,30 @@ func TestErrors(t *testing.T) {
 		got  error
 		want error
 	}{
-		{"open what is not there", openMissing, fs.ErrNotExist},
-		{"create what is there", createTwice, fs.ErrExist},
-		{"stat what is not there", statMissing, fs.ErrNotExist},
-		{"append to what is not there", appendMissing, fs.ErrNotExist},
-		{"rename what is not there", a.Rename("z", b, "z"), fs.ErrNotExist},
-		{"rename to what is there", a.Rename("x", b, "y"), fs.ErrExist},
-		{"remove what is not there", a.Remove("z"), fs.ErrNotExist},
-		{"make what is there", s.disk.Mkdir("/a"), fs.ErrExist},
-		{"move what is not there", s.disk.Move("/a/z", "/b/z"), fs.ErrInvalid},
+		{"open a missing directory", openMissing, fs.ErrNotExist},
+		{"create an existing file", createTwice, fs.ErrExist},
+		{"stat a missing name", statMissing, fs.ErrNotExist},
+		{"append to a missing file", appendMissing, fs.ErrNotExist},
+		{"rename a missing file", a.Rename("z", b, "z"), fs.ErrNotExist},
+		{"rename to an existing file", a.Rename("x", b, "y"), fs.ErrExist},
+		{"remove a missing file", a.Remove("z"), fs.ErrNotExist},
+		{"make an existing directory", s.disk.Mkdir("/a"), fs.ErrExist},
+		{"move a missing file", s.disk.Move("/a/z", "/b/z"), fs.ErrInvalid},
 	} {
 		if !errors.Is(test.got, test.want) {
 			t.Errorf("%s: %v, want %v", test.op, test.got, test.want)
 		}
 	}
 	if openFile == nil || a.Remove("sub") == nil || s.disk.MakeDirs("/a/x/deep") == nil {
-		t.Error("a file passes for a directory, or a directory for a file")
+		t.Error("a file is accepted as a directory, or a directory as a file")
 	}
 	if got := tree(s.disk); got != before {
 		t.Errorf("changed to %q", got)
 	}
 }
 
-// TestIdentity: a directory is the same one after a power cut.
-func TestIdentity(t *testing.T) {
+// A directory keeps its identity in a power cut.
+func TestIdentitySurvivesAPowerCut(t *testing.T) {
 	s := newScript(t, "/a")
 	before, err := s.dir("/a").ID()
 	s.must(err)
