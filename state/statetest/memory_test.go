@@ -148,8 +148,10 @@ func (m *maildrop) Commit(c state.Change) error {
 		d.facts = *c.Facts
 	}
 	for _, e := range c.Put {
-		e.Record.Delivered, e.Record.Absent = seconds(e.Record.Delivered), seconds(e.Record.Absent)
-		d.records[e.ID] = e.Record
+		r := e.Record
+		r.Delivered, r.Absent, r.Counted = seconds(r.Delivered), seconds(r.Absent), seconds(r.Counted)
+		r.Observed = r.Observed.Truncate(time.Second)
+		d.records[e.ID] = r
 		if e.Intent != nil {
 			d.intents[e.ID] = *e.Intent
 		}

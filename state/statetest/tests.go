@@ -87,9 +87,11 @@ func testRecords(f *fixture) {
 
 func testTimes(f *fixture) {
 	at := time.Unix(1_750_000_000, 999_999_999).In(time.FixedZone("", 3600))
-	f.commit(me, state.Change{Put: []state.Entry{{ID: "a", Record: state.Record{Delivered: at, Absent: at}}}})
+	r := state.Record{Delivered: at, Absent: at, Counted: at, Observed: time.Hour + time.Second - 1}
+	f.commit(me, state.Change{Put: []state.Entry{{ID: "a", Record: r}}})
 	whole := time.Unix(1_750_000_000, 0).UTC()
-	f.want(contents{me: {"a": {Record: state.Record{Delivered: whole, Absent: whole}}}})
+	r = state.Record{Delivered: whole, Absent: whole, Counted: whole, Observed: time.Hour}
+	f.want(contents{me: {"a": {Record: r}}})
 }
 
 func testOtherMaildrop(f *fixture) {
