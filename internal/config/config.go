@@ -17,20 +17,20 @@ import (
 // Config is one config.toml. Nothing in this package changes it after Load.
 //
 // The toml tags of Config and Account are the complete list of keys. The word
-// after the comma says how a text is treated: a "path" is expanded and made
-// absolute, a "template" too and may hold {account}; of an "argv" the program
-// name is expanded; a "name" may hold {account}; "words" is one or a list.
+// after the comma is what is done with a text: a "path" is expanded and made
+// absolute; so is a "template", which may contain {account}; in an "argv" the
+// program is expanded; a "name" may contain {account}; "words" are one or a list.
 type Config struct {
-	File string `toml:"-"` // path of the file, as it was given to Load
+	File string `toml:"-"` // path of the file, as given to Load
 
 	Interval        Duration `toml:"interval"`          // time between two polls of an account
 	Parallel        int      `toml:"parallel"`          // accounts polled at once
-	ParallelPerHost int      `toml:"parallel_per_host"` // of these, with one server
+	ParallelPerHost int      `toml:"parallel_per_host"` // of these, at one server
 	State           string   `toml:"state,path"`        // the state file
-	OnNewMail       []string `toml:"on_new_mail,argv"`  // run after a round that delivered something; nil = nothing
+	OnNewMail       []string `toml:"on_new_mail,argv"`  // run after a round that delivered something; nil = none
 
-	Accounts []*Account `toml:"-"` // in file order, the disabled ones too
-	Warnings []string   `toml:"-"` // what is allowed and probably not meant, one sentence each
+	Accounts []*Account `toml:"-"` // in the order of the file, disabled ones included
+	Warnings []string   `toml:"-"` // what is allowed but probably not intended, a sentence each
 }
 
 // Account is one [account.NAME] with [defaults] and the built-in defaults
@@ -40,9 +40,9 @@ type Account struct {
 	Host string `toml:"-"` // of Server: lower case, no port, no brackets
 	Port int    `toml:"-"` // of Server, or the usual one of TLS
 
-	Enabled bool   `toml:"enabled"` // false: polled by no command that does not name it
+	Enabled bool   `toml:"enabled"` // false: only commands that name the account use it
 	Server  string `toml:"server"`  // as written
-	User    string `toml:"user"`    // not empty; no CR, LF or NUL
+	User    string `toml:"user"`    // not empty, no control characters
 
 	// Where the password comes from: at most one of the four is set. With none
 	// of them it is looked up in netrc, then asked for on the terminal.
@@ -71,22 +71,22 @@ type Account struct {
 	Interval      Duration   `toml:"interval"`       // this account's, or that of Config
 	Timeout       Duration   `toml:"timeout"`        // one reply, or 1 KiB of a body
 	Deadline      Duration   `toml:"deadline"`       // one poll as a whole
-	Pipelining    Pipelining `toml:"pipelining"`     // commands sent before the last reply is there
+	Pipelining    Pipelining `toml:"pipelining"`     // whether commands are sent before the previous reply has come
 	Received      bool       `toml:"received"`       // add a Received field to each message
 	SourceAddress netip.Addr `toml:"source_address"` // local address of the connection; zero = the system's choice
 	Proxy         Proxy      `toml:"proxy"`          // SOCKS5
 }
 
-// Address is where to connect: host and port for net.Dial.
+// Address returns host and port for net.Dial.
 func (a *Account) Address() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
 
-// Options is what Load has to be told about the other parts of the program.
-// The zero value is of use.
+// Options is what Load must know about the other parts of the program. The zero
+// value is valid.
 type Options struct {
-	// CheckMDA says what is wrong with an mda command, nil if nothing: an
-	// unknown placeholder, for one. A nil CheckMDA accepts every command.
+	// CheckMDA returns what is wrong with an mda command, such as an unknown
+	// placeholder, or nil. A nil CheckMDA accepts every command.
 	CheckMDA func(argv []string) error
-	// Methods are the names that the key auth knows, in lower case. nil means
+	// Methods are the names that the key auth accepts, in lower case. nil means
 	// plain, login, user, cram-md5 and apop.
 	Methods []string
 }
@@ -98,7 +98,8 @@ func (o Options) methods() []string {
 	return []string{"plain", "login", "user", "cram-md5", "apop"}
 }
 
-// builtin returns what holds where the file says nothing.
+// builtin returns the built-in defaults, without those that depend on the
+// environment.
 func builtin() (Config, Account) {
 	return Config{
 			Interval:        Duration(5 * time.Minute),

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// maxFile is the greatest configuration that is read, in octets: some ten
-// thousands of accounts.
+// maxFile bounds a configuration, in octets. It suffices for some ten thousand
+// accounts.
 const maxFile = 16 << 20
 
 // Load reads and checks the configuration at path. An error is an Errors that
@@ -47,14 +47,14 @@ type loader struct {
 	errs    Errors
 }
 
-// add notes a problem with the key at path.
+// add records a problem of the key at path.
 func (l *loader) add(path []string, msg, hint string) {
 	e := &Error{File: l.file, Line: l.doc.line(path...), Msg: msg, Hint: hint}
 	e.Account, e.Key = splitPath(path)
 	l.errs = append(l.errs, e)
 }
 
-// addUnsafe notes that the file is no place for the passwords in it.
+// addUnsafe records that the file is no place for the passwords in it.
 func (l *loader) addUnsafe(err error) {
 	line := l.doc.line(l.secrets[0]...)
 	for _, path := range l.secrets[1:] {
@@ -70,7 +70,7 @@ func (l *loader) addUnsafe(err error) {
 	l.errs = append(l.errs, e)
 }
 
-// splitPath names the account and the key that a path in the document means.
+// splitPath splits a path in the document into account and key.
 func splitPath(path []string) (account, key string) {
 	if len(path) > 1 && path[0] == "account" {
 		account, path = path[1], path[2:]
@@ -78,7 +78,7 @@ func splitPath(path []string) (account, key string) {
 	return account, strings.Join(path, ".")
 }
 
-// load makes a Config of the text of a file. It is of use only if l.errs is empty.
+// load returns the Config that text describes. It is valid only if l.errs is empty.
 func (l *loader) load(text string) *Config {
 	c, base := builtin()
 	c.File = l.file
@@ -92,7 +92,7 @@ func (l *loader) load(text string) *Config {
 	tree := doc.tree
 	abs, err := filepath.Abs(l.file)
 	if err != nil {
-		l.add(nil, "its directory is not known: "+err.Error(), "")
+		l.add(nil, "the directory of the file is unknown: "+err.Error(), "")
 		return nil
 	}
 	l.dir = filepath.Dir(abs)
@@ -112,7 +112,7 @@ func (l *loader) load(text string) *Config {
 	return &c
 }
 
-// top reads the keys that stand before the first table.
+// top reads the keys before the first table.
 func (l *loader) top(c *Config, tree map[string]any) {
 	own := map[string]any{}
 	for k, v := range tree {

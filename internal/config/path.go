@@ -17,10 +17,10 @@ const (
 	stateName  = "state.db"
 )
 
-// DefaultPath returns where the configuration is looked for when no file is
-// named: $XDG_CONFIG_HOME/popfetch/config.toml, with ~/.config for an unset
-// variable, then /etc/popfetch/config.toml. It is the first that exists, or the
-// first if none does.
+// DefaultPath returns the configuration file to use when none is named: the first
+// that exists of $XDG_CONFIG_HOME/popfetch/config.toml, with ~/.config for an
+// unset variable, and /etc/popfetch/config.toml. If neither exists it is the
+// first.
 func DefaultPath() string {
 	var own string
 	if dir, err := xdgDir("XDG_CONFIG_HOME", ".config"); err == nil {
@@ -35,9 +35,9 @@ func DefaultPath() string {
 	return own
 }
 
-// DefaultStatePath returns the state file for a configuration without the key
-// state: state.db in systemd's $STATE_DIRECTORY, else in
-// $XDG_STATE_HOME/popfetch, with ~/.local/state for an unset variable.
+// DefaultStatePath returns the default of the key state: state.db in systemd's
+// $STATE_DIRECTORY, or else in $XDG_STATE_HOME/popfetch, with ~/.local/state for
+// an unset variable.
 func DefaultStatePath() (string, error) {
 	// systemd.exec(5): several directories are separated by colons.
 	dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
@@ -51,8 +51,9 @@ func DefaultStatePath() (string, error) {
 	return filepath.Join(dir, appDir, stateName), nil
 }
 
-// xdgDir returns the directory that a variable names, or the one below the home
-// directory. The XDG Base Directory Specification has relative ones ignored.
+// xdgDir returns the directory that a variable names, or else the directory below
+// in the home directory. A relative name is ignored, as the XDG Base Directory
+// Specification demands.
 func xdgDir(variable, below string) (string, error) {
 	if dir := os.Getenv(variable); filepath.IsAbs(dir) {
 		return dir, nil
@@ -72,13 +73,14 @@ func HomeDir() (string, error) {
 	}
 	u, err := user.Current()
 	if err != nil || !filepath.IsAbs(u.HomeDir) {
-		return "", fmt.Errorf("the home directory is not known; set HOME")
+		return "", fmt.Errorf("the home directory is unknown; set HOME")
 	}
 	return u.HomeDir, nil
 }
 
-// expandPath puts the home directory for ~ and variables for $VAR and ${VAR}; $$
-// is one $. A relative path counts from dir. The result is absolute and clean.
+// expandPath replaces ~ by the home directory, and $VAR and ${VAR} by variables of
+// the environment; $$ is a literal $. A relative path starts at dir. The result is
+// absolute and clean.
 func expandPath(path, dir string) (string, error) {
 	if path == "" {
 		return "", fmt.Errorf("the path is empty")
@@ -102,7 +104,7 @@ func expandPath(path, dir string) (string, error) {
 	}
 	path += rest
 	if !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
-		return "", fmt.Errorf("the path %s holds control characters or is not UTF-8", quote(path))
+		return "", fmt.Errorf("the path %s contains control characters or is not UTF-8", quote(path))
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
@@ -110,8 +112,8 @@ func expandPath(path, dir string) (string, error) {
 	return filepath.Clean(path), nil
 }
 
-// expandVars puts the values of variables. A variable that is unset or empty is
-// an error: it would silently make another path.
+// expandVars replaces variables by their values. An unset or empty variable is an
+// error: the path would silently be another one.
 func expandVars(s string) (string, error) {
 	var b strings.Builder
 	for {
@@ -141,8 +143,8 @@ func expandVars(s string) (string, error) {
 	}
 }
 
-// varName splits what follows a $ into the name of the variable and the rest;
-// the name is empty if there is none.
+// varName splits what follows a $ into the name of the variable and the rest. The
+// name is empty if there is none.
 func varName(s string) (name, rest string) {
 	if inner, ok := strings.CutPrefix(s, "{"); ok {
 		name, rest, ok = strings.Cut(inner, "}")
@@ -155,7 +157,7 @@ func varName(s string) (name, rest string) {
 	return s[:n], s[n:]
 }
 
-// nameLen is the length of the variable name that s begins with.
+// nameLen returns the length of the variable name at the beginning of s.
 func nameLen(s string) int {
 	for i, r := range s {
 		letter := r == '_' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
@@ -175,11 +177,11 @@ func checkTemplate(s string) error {
 			return nil
 		}
 		if word != "account" {
-			return fmt.Errorf("%s is no placeholder here, only {account} is", quote("{"+word+"}"))
+			return fmt.Errorf("%s is not a placeholder here, only {account} is", quote("{"+word+"}"))
 		}
 		rest = after
 	}
 }
 
-// fillAccount puts the account's name for {account}.
+// fillAccount replaces {account} by the name of the account.
 func fillAccount(s, name string) string { return strings.ReplaceAll(s, "{account}", name) }

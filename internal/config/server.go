@@ -35,14 +35,14 @@ func (l *loader) checkServer(s *section) {
 	}
 }
 
-// splitServer reads host, host:port, [v6] or [v6]:port. The host comes back in
+// splitServer reads host, host:port, [v6] or [v6]:port. The host is returned in
 // lower case, without brackets and final dot; the port is 0 if there is none.
 func splitServer(s string) (host string, port int, err error) {
-	if strings.Contains(s, "@") { // not repeated: a password may stand before it
-		return "", 0, fmt.Errorf("an @ in it; write the host alone, and the user as user")
+	if strings.Contains(s, "@") { // the message does not repeat s: a password may precede the @
+		return "", 0, fmt.Errorf("the server contains an @; write the host alone, and the user with the key user")
 	}
 	if scheme, _, ok := strings.Cut(s, "://"); ok {
-		return "", 0, fmt.Errorf("%s is a URL; write the host alone, and the kind of TLS as tls, not as %q", quote(s), scheme+"://")
+		return "", 0, fmt.Errorf("%s is a URL; write the host alone, and the key tls instead of %q", quote(s), scheme+"://")
 	}
 	host, portText, hasPort := s, "", false
 	if rest, ok := strings.CutPrefix(s, "["); ok {
@@ -51,15 +51,15 @@ func splitServer(s string) (host string, port int, err error) {
 			return "", 0, fmt.Errorf("%s has no closing bracket", quote(s))
 		}
 		if ip, err := netip.ParseAddr(host); err != nil || !ip.Is6() {
-			return "", 0, fmt.Errorf("%s is no IPv6 address in brackets", quote(s))
+			return "", 0, fmt.Errorf("%s is not an IPv6 address in brackets", quote(s))
 		}
 		if portText, hasPort = strings.CutPrefix(after, ":"); !hasPort && after != "" {
-			return "", 0, fmt.Errorf("%s goes on behind the bracket; a port follows a colon", quote(s))
+			return "", 0, fmt.Errorf("%s has more after the bracket; write [address]:port", quote(s))
 		}
 	} else {
 		if strings.Count(s, ":") > 1 {
 			if _, err := netip.ParseAddr(s); err == nil {
-				return "", 0, fmt.Errorf("an IPv6 address stands in brackets: %q", "["+s+"]")
+				return "", 0, fmt.Errorf("an IPv6 address needs brackets: %q", "["+s+"]")
 			}
 		}
 		host, portText, hasPort = strings.Cut(s, ":")
@@ -77,7 +77,7 @@ func splitServer(s string) (host string, port int, err error) {
 	return strings.ToLower(strings.TrimSuffix(host, ".")), port, nil
 }
 
-// checkASCIIHost is checkHost without internationalised names.
+// checkASCIIHost is checkHost for ASCII names only.
 func checkASCIIHost(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return "is not ASCII; write the form that begins with xn--"
@@ -85,7 +85,7 @@ func checkASCIIHost(s string) string {
 	return checkHost(s)
 }
 
-// checkHost says why s can be neither a host name nor an IP address.
+// checkHost returns why s is neither a host name nor an IP address, "" if it is.
 func checkHost(s string) string {
 	const not = "is not the name of a host"
 	if _, err := netip.ParseAddr(s); err == nil {

@@ -2,7 +2,7 @@ package config
 
 import "strings"
 
-// didYouMean is a question to be put behind a message, "" where no name is near.
+// didYouMean returns a question to append to a message, "" if no name is similar.
 func didYouMean(got string, names []string) string {
 	if n := Nearest(got, names); n != "" {
 		return "; did you mean \"" + n + "\"?"
@@ -10,8 +10,8 @@ func didYouMean(got string, names []string) string {
 	return ""
 }
 
-// Nearest returns the name that was probably meant by got, "" if none is near
-// enough to be of help.
+// Nearest returns the name that got is probably meant to be, "" if none is similar
+// enough.
 func Nearest(got string, names []string) string {
 	if len(got) > 64 {
 		return ""
@@ -26,8 +26,8 @@ func Nearest(got string, names []string) string {
 	return best
 }
 
-// distance counts the octets to be inserted, removed, replaced or swapped with
-// their neighbour to make b of a.
+// distance returns how many octets must be inserted, removed, replaced or swapped
+// with their neighbour to turn a into b.
 func distance(a, b string) int {
 	prev2 := make([]int, len(b)+1)
 	prev := make([]int, len(b)+1)
@@ -52,7 +52,7 @@ func distance(a, b string) int {
 	return prev[len(b)]
 }
 
-// otherName returns the key that means what other programs call by this name.
+// otherName returns the key for what other programs call got, "" if none.
 func otherName(got string) string {
 	switch strings.ToLower(strings.ReplaceAll(got, "-", "_")) {
 	case "host", "hostname", "port", "poll":
