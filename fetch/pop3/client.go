@@ -35,7 +35,7 @@ const (
 
 const (
 	defaultTimeout = 60 * time.Second
-	quitTimeout    = 10 * time.Second
+	idleQuit       = 10 * time.Second // for QUIT where nothing is marked as deleted
 )
 
 // Options are the choices of a connection. The zero value, and a nil pointer,
@@ -48,7 +48,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Timeout bounds the waiting for the connection, for one TLS handshake, for
 	// one reply as a whole, and in a listing or message for each 1024 octets as
-	// they arrive at the socket; 0 = 60 s. For QUIT it is 10 s if that is less.
+	// they arrive at the socket; 0 = 60 s. A QUIT that has nothing to delete
+	// waits for 10 s at most.
 	Timeout    time.Duration
 	Pipelining Pipelining
 	// Log gets the wire trace at LevelTrace; nil = none.
@@ -89,6 +90,7 @@ type Client struct {
 	answered  bool  // one of them has come
 	handover  bool  // the login was accepted and the next reply is one of them
 	confirmed int   // see Confirmed
+	marked    bool  // the server has taken a DELE: QUIT has something to do
 	broken    error // the first fatal error
 	closed    atomic.Bool
 }

@@ -18,7 +18,10 @@ func (c *Client) Dele(nums []int) iter.Seq2[int, error] {
 		}
 		line := func(num int) string { return "DELE " + strconv.Itoa(num) }
 		c.iterate("DELE", func() bool {
-			return c.each(nums, line, false, func(num int, _ string, err error) bool { return yield(num, err) })
+			return c.each(nums, line, false, func(num int, _ string, err error) bool {
+				c.marked = c.marked || err == nil
+				return yield(num, err)
+			})
 		})
 	}
 }

@@ -4,7 +4,8 @@ package pop3
 // TRANSACTION it enters UPDATE: nil means that the server has confirmed the
 // deletions, a *ResponseError that it kept some of the messages, every other
 // error that nobody knows. On a broken client, and inside a loop over replies,
-// nothing is sent.
+// nothing is sent. It waits for Options.Timeout, or 10 s if that is less and
+// nothing is marked as deleted.
 //
 // RFC 1939 sections 5 and 6 (QUIT)
 func (c *Client) Quit() error {
@@ -31,7 +32,11 @@ func (c *Client) sendQuit() error {
 	if err := c.enter("QUIT", Authorization, Transaction); err != nil {
 		return err
 	}
-	c.timeout = min(c.timeout, quitTimeout)
+	// A server that deletes takes its time for that. One that does not has
+	// nothing to say that would be worth a long wait.
+	if !c.marked {
+		c.timeout = min(c.timeout, idleQuit)
+	}
 	if c.state == Transaction {
 		c.state = Update
 	}
