@@ -187,7 +187,7 @@ func (l *loader) text(f field, v any) (string, error) {
 		}
 		return path, err
 	}
-	return s, nil
+	return s, checkVisible(s)
 }
 
 // argv reads a command: a program and its arguments.

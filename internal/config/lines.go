@@ -15,18 +15,25 @@ type document struct {
 
 	text string // without a byte order mark
 	meta *toml.MetaData
-	root map[string]toml.Primitive
+	root *table
+}
+
+// table is a table of the document whose values are not decoded yet.
+type table struct {
+	values map[string]toml.Primitive
+	tables map[string]*table // those of values that were looked into; nil = not a table
 }
 
 // decode parses TOML. The error is that of the library.
 func decode(text string) (*document, error) {
 	d := &document{tree: map[string]any{}, text: strings.TrimPrefix(text, "\ufeff")}
-	meta, err := toml.Decode(d.text, &d.root)
+	d.root = &table{}
+	meta, err := toml.Decode(d.text, &d.root.values)
 	if err != nil {
 		return nil, err
 	}
 	d.meta, d.keys = &meta, meta.Keys()
-	for key, value := range d.root {
+	for key, value := range d.root.values {
 		var v any
 		if err := meta.PrimitiveDecode(value, &v); err != nil {
 			return nil, err
@@ -63,9 +70,9 @@ func (d *document) line(path ...string) int {
 // The library keeps the positions of keys to itself, except in the error for a
 // value whose UnmarshalTOML fails. So exact has it fail.
 func (d *document) exact(path []string) int {
-	table := d.root
+	t := d.root
 	for i, name := range path {
-		value, ok := table[name]
+		value, ok := t.values[name]
 		if !ok {
 			return 0
 		}
@@ -77,12 +84,27 @@ func (d *document) exact(path []string) int {
 			// Position.Line would be the last line of a text of several.
 			return 1 + strings.Count(d.text[:pe.Position.Start], "\n")
 		}
-		table = nil
-		if err := d.meta.PrimitiveDecode(value, &table); err != nil {
+		if t = d.inner(t, name, value); t == nil {
 			return 0
 		}
 	}
 	return 0
+}
+
+// inner returns the table with that name in t, nil if value is something else.
+func (d *document) inner(t *table, name string, value toml.Primitive) *table {
+	if inner, ok := t.tables[name]; ok {
+		return inner
+	}
+	if t.tables == nil {
+		t.tables = map[string]*table{}
+	}
+	inner := &table{}
+	if err := d.meta.PrimitiveDecode(value, &inner.values); err != nil {
+		inner = nil
+	}
+	t.tables[name] = inner
+	return inner
 }
 
 // refuser is a value that cannot be decoded.

@@ -40,7 +40,7 @@ func Load(path string, o Options) (*Config, error) {
 // loader is the state of one Load.
 type loader struct {
 	file    string
-	dir     string // absolute, of file: relative paths start from it
+	dir     string // absolute directory of file, where relative paths start
 	opts    Options
 	doc     *document  // nil before the file is parsed
 	secrets [][]string // paths of the passwords in the file

@@ -281,3 +281,14 @@ func TestTwoServersBehindOneHost(t *testing.T) {
 		t.Errorf("got %+v, %q", c.Accounts, c.Warnings)
 	}
 }
+
+// A zero-width space comes with what is copied from a web page.
+func TestInvisibleCharacterIsRefused(t *testing.T) {
+	for _, r := range "\u00a0\u200b\u2060\ufeff\u200e\u202e\u2066" {
+		got := problems(t, "[account.work]\nuser = \"me@example.org"+string(r)+"\"\nserver = \"h\"\nmaildir = \"/m\"\n")
+		if len(got) != 1 || !strings.HasPrefix(got[0], `config.toml:2: account "work": key "user": the string contains the invisible character U+`) {
+			t.Errorf("%U: got %q", r, got)
+		}
+	}
+	mustLoad(t, "[account.work]\nuser = \"müller.名前@example.org\"\npassword = \"👨‍👩‍👧 hunter2\"\nserver = \"h\"\nmaildir = \"/m\"\n")
+}

@@ -244,6 +244,19 @@ func checkControl(what, s string) error {
 	return nil
 }
 
+// checkVisible refuses characters that nobody sees and that web pages add to what
+// is copied from them. A password may contain them, in an emoji for one.
+func checkVisible(s string) error {
+	for _, r := range s {
+		switch {
+		case r == '\u00a0', r == '\u200b', r == '\u2060', r == '\ufeff', // blanks and byte order mark
+			'\u200e' <= r && r <= '\u200f', '\u202a' <= r && r <= '\u202e', '\u2066' <= r && r <= '\u2069': // direction of writing
+			return fmt.Errorf("the string contains the invisible character %U; delete the text and type it again", r)
+		}
+	}
+	return nil
+}
+
 // quote quotes the beginning of a text from the file for a message.
 func quote(s string) string {
 	const limit = 100 // octets

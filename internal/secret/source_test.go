@@ -170,8 +170,20 @@ func TestCredential(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "mounted"), []byte("hunter2"), 0o444); err != nil { // as docker has it
 		t.Fatal(err)
 	}
+	// Kubernetes exchanges all secrets at once, by two links in the directory.
+	for name, target := range map[string]string{"pod": "..data/work", "..data": "..2026_11_26"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "..2026_11_26"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "..2026_11_26", "work"), []byte("hunter2"), 0o440); err != nil {
+		t.Fatal(err)
+	}
 	for _, x := range []struct{ dir, name, want, err string }{
-		{dir, "work", "hunter2", ""}, {dir, "mounted", "hunter2", ""}, {dir, "none", "", "no such file"}, {dir, "link", "", "escapes"}, {dir, "dir", "", "not a regular file"},
+		{dir, "work", "hunter2", ""}, {dir, "mounted", "hunter2", ""}, {dir, "pod", "hunter2", ""}, {dir, "none", "", "no such file"}, {dir, "link", "", "escapes"}, {dir, "dir", "", "not a regular file"},
 		{"", "work", "", "$CREDENTIALS_DIRECTORY is not set (systemd sets it for a unit with LoadCredential=work:/path)"},
 		{dir + "/none", "work", "", "no such file"},
 	} {

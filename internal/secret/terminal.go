@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -80,7 +81,7 @@ func (s *Source) ask(ctx context.Context, netrc string) (string, error) {
 	if kept := s.known(); kept.IsSet() { // another call has asked meanwhile
 		return kept.Reveal(), nil
 	}
-	fmt.Fprintf(t.out, "Password for account %s (%s at %s): ", s.Account, strings.Trim(fmt.Sprintf("%q", s.User), `"`), s.Host)
+	fmt.Fprintf(t.out, "Password for account %s (%s at %s): ", s.Account, strings.Map(printable, s.User), s.Host)
 	typed, err := t.readLine(ctx)
 	fmt.Fprintln(t.out)
 	switch {
@@ -94,6 +95,14 @@ func (s *Source) ask(ctx context.Context, netrc string) (string, error) {
 		s.keep(password, true)
 	}
 	return password, err
+}
+
+// printable replaces a character that a terminal might obey.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return unicode.ReplacementChar
 }
 
 // readLine reads a line without echo. When ctx ends it restores the terminal.

@@ -24,7 +24,7 @@ func TestPasswordFromTerminal(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	tty := NewTerminal(terminal, w)
-	s := &Source{Account: "work", Host: "pop.example.org", User: "me\x1b", Terminal: tty}
+	s := &Source{Account: "work", Host: "pop.example.org", User: "CORP\\me\x1b\"", Terminal: tty}
 
 	type answer struct {
 		password string
@@ -50,7 +50,7 @@ func TestPasswordFromTerminal(t *testing.T) {
 		}
 	}
 	prompt, err := bufio.NewReader(r).ReadString('\n')
-	if want := `Password for account work (me\x1b at pop.example.org): ` + "\n"; prompt != want || err != nil {
+	if want := "Password for account work (CORP\\me\ufffd\" at pop.example.org): \n"; prompt != want || err != nil {
 		t.Errorf("asked %q, %v", prompt, err)
 	}
 	if !ptytest.Echoes(t, terminal) {
