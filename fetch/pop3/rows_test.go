@@ -145,9 +145,9 @@ func TestRowN01NameThatIsNotFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNames(t, func(dnsmessage.Question) (dnsmessage.RCode, dnsmessage.ResourceBody) { return rcode, nil })
-			_, err := Dial(t.Context(), "tcp", "pop.example.org.:110", &Options{Security: ClearText, Dial: n.dial, Timeout: 20 * time.Second})
+			_, err := Dial(t.Context(), "tcp", "mail.popfetch.invalid.:110", &Options{Security: ClearText, Dial: n.dial, Timeout: 20 * time.Second})
 			var dns *net.DNSError
-			if !errors.As(err, &dns) || !strings.Contains(err.Error(), "pop.example.org") {
+			if !errors.As(err, &dns) || !strings.Contains(err.Error(), "mail.popfetch.invalid") {
 				t.Errorf("got %v", err)
 			}
 		})

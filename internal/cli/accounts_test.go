@@ -11,7 +11,7 @@ import (
 )
 
 // many is a configuration of so many accounts on one server, each with a message.
-func many(t *testing.T, accounts, parallel int) (*pop3test.Server, *resident) {
+func many(t *testing.T, accounts, parallel int) (*pop3test.Server, *userHome) {
 	t.Helper()
 	s := &pop3test.Server{Security: pop3test.ClearText, Users: make(map[string]*pop3test.User)}
 	for i := range accounts {
@@ -27,7 +27,7 @@ func many(t *testing.T, accounts, parallel int) (*pop3test.Server, *resident) {
 	for name := range s.Users {
 		fmt.Fprintf(&config, "[account.%s]\nserver = %q\nuser = %q\n", name, s.Addr(), name)
 	}
-	return s, newResident(t, config.String())
+	return s, newUserHome(t, config.String())
 }
 
 // Two thousand accounts in one run stay small, two hundred at once, and with nothing

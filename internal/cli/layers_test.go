@@ -1,14 +1,16 @@
 package cli_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// rooms says which packages of the house each package may import, and which
-// libraries live in one room only. A new arrow has to be drawn here first.
+// rooms lists which packages of the module each package may import, libraries which
+// packages may import a library. A new import has to be entered here first.
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
@@ -48,28 +50,81 @@ var (
 		"github.com/creack/pty":              {"popfetch/internal/ptytest"},
 		"net/textproto":                      {},
 		"github.com/vbauerster/mpb/v8/decor": {"popfetch/internal/cli"},
+		"github.com/mattn/go-runewidth":      {"popfetch/internal/cli"},
+	}
+	// fixtures are the packages for tests that every test may import.
+	fixtures = []string{
+		"deliver/delivertest", "fetch/pop3/pop3test", "internal/certtest", "internal/dovecottest", "internal/durable/model",
+		"internal/ptytest", "state/statetest",
+	}
+	// endToEnd lists what tests import beyond that because they put several rooms
+	// together.
+	endToEnd = map[string][]string{
+		"popfetch/fetch":           {"deliver/maildir", "deliver/mda"},
+		"popfetch/deliver/maildir": {"fetch", "fetch/plan", "fetch/pop3", "state"}, // every crash of a whole poll
 	}
 )
 
-func TestImportsRunOneWay(t *testing.T) {
-	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "popfetch/...").Output()
+// pkg is what go list tells about a package.
+type pkg struct {
+	ImportPath                         string
+	Imports, TestImports, XTestImports []string
+}
+
+func listPackages(t *testing.T) (all []pkg) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "popfetch/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	for line := range strings.Lines(string(out)) {
-		words := strings.Fields(line)
-		room, imports := words[0], words[1:]
-		allowed, known := rooms[room]
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p pkg
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for _, p := range listPackages(t) {
+		allowed, known := rooms[p.ImportPath]
 		if !known {
-			t.Errorf("package %s has no place in the table of rooms", room)
+			t.Errorf("package %s is not in the table of rooms", p.ImportPath)
 			continue
 		}
-		for _, i := range imports {
+		for _, i := range p.Imports {
 			if inner, ok := strings.CutPrefix(i, "popfetch/"); ok && !slices.Contains(allowed, inner) {
-				t.Errorf("%s must not import %s", room, i)
+				t.Errorf("%s must not import %s", p.ImportPath, i)
 			}
-			if owners, ok := libraries[i]; ok && !slices.Contains(owners, room) {
-				t.Errorf("%s must not import %s", room, i)
+			if owners, ok := libraries[i]; ok && !slices.Contains(owners, p.ImportPath) {
+				t.Errorf("%s must not import %s", p.ImportPath, i)
+			}
+		}
+	}
+}
+
+// Tests import what their package may, and fixtures; only end-to-end tests more.
+func TestImportsOfTestsRunOneWay(t *testing.T) {
+	used := make(map[string]bool)
+	for _, p := range listPackages(t) {
+		own := strings.TrimPrefix(p.ImportPath, "popfetch/")
+		for _, i := range slices.Concat(p.TestImports, p.XTestImports) {
+			inner, ok := strings.CutPrefix(i, "popfetch/")
+			if !ok || inner == own || slices.Contains(rooms[p.ImportPath], inner) || slices.Contains(fixtures, inner) {
+				continue
+			}
+			if !slices.Contains(endToEnd[p.ImportPath], inner) {
+				t.Errorf("a test of %s must not import %s", p.ImportPath, i)
+			}
+			used[p.ImportPath+" "+inner] = true
+		}
+	}
+	for room, extra := range endToEnd {
+		for _, inner := range extra {
+			if !used[room+" "+inner] {
+				t.Errorf("no test of %s imports %s: take it from the table", room, inner)
 			}
 		}
 	}

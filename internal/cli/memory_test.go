@@ -16,7 +16,7 @@ import (
 
 // peak runs popfetch, which has to end with a code, and returns the peak of its
 // resident memory in octets.
-func (r *resident) peak(code int, args string) int64 {
+func (r *userHome) peak(code int, args string) int64 {
 	r.t.Helper()
 	e := r.exits(code, "exec measured popfetch "+args)
 	var kib int64
@@ -27,12 +27,12 @@ func (r *resident) peak(code int, args string) int64 {
 }
 
 // stateFile is where the state is by default.
-func (r *resident) stateFile() string {
+func (r *userHome) stateFile() string {
 	return filepath.Join(r.dir, ".local", "state", "popfetch", "state.db")
 }
 
 // knows records all these messages as delivered.
-func (r *resident) knows(all []pop3test.Message) {
+func (r *userHome) knows(all []pop3test.Message) {
 	r.t.Helper()
 	store, err := state.File{Path: r.stateFile()}.Open()
 	if err != nil {
@@ -85,7 +85,7 @@ func TestMemoryOfAGreatMaildrop(t *testing.T) {
 				all[i] = pop3test.Message{UID: tt.uid(i), Raw: []byte("Subject: x\r\n\r\n")}
 			}
 			s := clearServer(t, all...)
-			r := newResident(t, account("work", s, ""))
+			r := newUserHome(t, account("work", s, ""))
 			var got int64
 			code := 0
 			if tt.known {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,9 +16,36 @@ import (
 // process is a program in the background of a script.
 type process struct {
 	cmd            *exec.Cmd
-	stdout, stderr bytes.Buffer // complete once done is closed
+	stdout, stderr output // complete once done is closed
 	err            error
 	done           chan struct{}
+}
+
+// output is what a process has written so far. It is safe for concurrent use.
+type output struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	changed chan struct{} // closed by the next Write; nil = nobody waits
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.changed != nil {
+		close(o.changed)
+		o.changed = nil
+	}
+	return o.text.Write(p)
+}
+
+// read returns the text, and a channel that is closed when there is more.
+func (o *output) read() ([]byte, <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.changed == nil {
+		o.changed = make(chan struct{})
+	}
+	return bytes.Clone(o.text.Bytes()), o.changed
 }
 
 func processCommands() map[string]func(*testscript.TestScript, bool, []string) {
@@ -26,6 +54,7 @@ func processCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"signal": sendSignal,
 		"hammer": hammer,
 		"exited": exited,
+		"shows":  shows,
 	}
 }
 
@@ -94,6 +123,24 @@ func hammer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// shows waits until the standard error of a process matches.
+func shows(ts *testscript.TestScript, neg bool, args []string) {
+	wants(ts, neg, args, 2, 2, "shows NAME PATTERN")
+	p, re := processOf(ts, args[0]), pattern(ts, args[1])
+	limit := time.After(patience)
+	for {
+		text, changed := p.stderr.read()
+		if re.Match(text) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-limit:
+			ts.Fatalf("standard error of %s does not match %q:\n%s", args[0], re, text)
+		}
+	}
+}
+
 func exited(ts *testscript.TestScript, neg bool, args []string) {
 	wants(ts, neg, args, 2, 2, "exited NAME CODE")
 	p := processOf(ts, args[0])
@@ -102,8 +149,10 @@ func exited(ts *testscript.TestScript, neg bool, args []string) {
 	case <-time.After(patience):
 		ts.Fatalf("%s is still running", strings.Join(p.cmd.Args, " "))
 	}
-	ts.Stdout().Write(p.stdout.Bytes())
-	ts.Stderr().Write(p.stderr.Bytes())
+	stdout, _ := p.stdout.read()
+	stderr, _ := p.stderr.read()
+	ts.Stdout().Write(stdout)
+	ts.Stderr().Write(stderr)
 	checkCode(ts, p.err, number(ts, args[1]))
 }
 

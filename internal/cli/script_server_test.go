@@ -37,6 +37,7 @@ func serverCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"addmail":   addMail,
 		"maildrop":  maildrop,
 		"awaits":    awaits,
+		"anew":      anew,
 		"commands":  commands,
 	}
 }
@@ -147,6 +148,16 @@ func commands(ts *testscript.TestScript, neg bool, args []string) {
 func awaits(ts *testscript.TestScript, neg bool, args []string) {
 	wants(ts, neg, args, 3, 3, "awaits NAME N PATTERN")
 	ts.Check(serverOf(ts, args[0]).await(number(ts, args[1]), pattern(ts, args[2])))
+}
+
+// anew waits for the sessions that run and makes awaits count from here.
+func anew(ts *testscript.TestScript, neg bool, args []string) {
+	wants(ts, neg, args, 1, 1, "anew NAME")
+	s := serverOf(ts, args[0])
+	s.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = nil
 }
 
 // note is the server's Log.

@@ -6,10 +6,12 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,16 +37,19 @@ func TestMain(m *testing.M) {
 //	addmail NAME USER MAIL                   put more messages into a maildrop
 //	maildrop NAME USER N                     N messages are left there
 //	awaits NAME N PATTERN                    wait for N lines of the dialogue that match
+//	anew NAME                                wait for the sessions that run; awaits counts from here
 //	commands NAME                            what was sent to the server, to stdout
 //	config FILE                              make FILE, with variables filled in, the configuration
 //	exits CODE PROGRAM ARG...                run a program, which has to end with CODE
 //	silent                                   the last program has written nothing at all
 //	maildir DIR N                            DIR is a Maildir with N new messages, and nothing in tmp
 //	start NAME PROGRAM ARG...                run a program in the background
+//	shows NAME PATTERN                       wait until its standard error matches
 //	signal NAME SIGNAL                       INT, TERM or HUP
 //	hammer NAME SIGNAL                       send it again and again until the program has ended
 //	exited NAME CODE                         wait for it, -1 = ended by a signal; its output becomes the last one
 func TestScripts(t *testing.T) {
+	restoreSignals()
 	commands := map[string]func(*testscript.TestScript, bool, []string){
 		"config":  config,
 		"exits":   exits,
@@ -72,6 +77,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// restoreSignals gives the programs that the test starts the usual reaction to
+// signals that this process was started with as ignored, under nohup or in the
+// background of a shell: exec(2) resets those that are caught, and no others.
+// It holds until this process ends.
+func restoreSignals() {
+	c := make(chan os.Signal, 1)
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
+		if signal.Ignored(s) {
+			signal.Notify(c, s)
+		}
+	}
+}
+
 // world is what one script has running.
 type world struct {
 	servers   map[string]*popServer
@@ -82,8 +100,10 @@ type worldKey struct{}
 
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
-// patience is how long a script waits for something that has to come.
-const patience = 20 * time.Second
+// patience is how long a test waits for something that has to come. It is long
+// enough for a machine that is busy with other tests; it passes only in a test that
+// fails.
+const patience = 2 * time.Minute
 
 // wants ends the script unless the command has so many arguments and no "!".
 func wants(ts *testscript.TestScript, neg bool, args []string, least, most int, usage string) {

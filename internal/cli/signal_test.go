@@ -14,11 +14,12 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// C18 of the fault matrix: a signal ends the program within 5 s at every stage of
-// a session with a server that has fallen silent, with the code of the signal;
-// nothing is lost by it, and nothing comes twice.
-func TestRowC18SignalAtEveryStage(t *testing.T) {
+// The server falls silent at one stage of a session, and popfetch gets a signal: it
+// ends within seconds with the code of the signal, and the next run leaves each
+// message delivered once.
+func TestSignalAtAnyStageEndsTheRunAndLosesNothing(t *testing.T) {
 	t.Parallel()
+	restoreSignals()
 	var runs []*halted
 	for stage, f := range map[string]pop3test.Fault{
 		"connect": {At: "connect"}, "greeting": {At: "greeting", After: 3}, "CAPA": {At: "CAPA", After: 3}, "login": {At: "AUTH"},
@@ -40,12 +41,12 @@ func TestRowC18SignalAtEveryStage(t *testing.T) {
 	}
 }
 
-// halted is a run of popfetch that was sent a signal at a stage of its session.
+// halted is a run of popfetch that gets a signal at one stage of its session.
 type halted struct {
 	stage  string
 	code   int // that it has to end with
 	server *pop3test.Server
-	home   *resident
+	home   *userHome
 	cmd    *exec.Cmd
 	took   time.Duration // from the signal to the end
 	ended  chan struct{}
@@ -58,7 +59,7 @@ func halt(t *testing.T, stage string, f pop3test.Fault, signal syscall.Signal, c
 	there, once := make(chan struct{}), new(sync.Once)
 	f.Do, f.Hook = pop3test.Stall, func() { once.Do(func() { close(there) }) }
 	s.SetFaults(f)
-	r := newResident(t, account("work", s, "keep = false"))
+	r := newUserHome(t, account("work", s, "keep = false"))
 	h := &halted{stage: stage, code: code, server: s, home: r, cmd: r.command("exec popfetch --once"), ended: make(chan struct{})}
 	if err := h.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -74,9 +75,9 @@ func halt(t *testing.T, stage string, f pop3test.Fault, signal syscall.Signal, c
 	return h
 }
 
-// converges wants one run without faults to leave one copy of each of n messages,
-// and none on the server.
-func (r *resident) converges(s *pop3test.Server, n int) {
+// converges fails the test unless one run without faults leaves one copy of each of
+// n messages, and none on the server.
+func (r *userHome) converges(s *pop3test.Server, n int) {
 	r.t.Helper()
 	s.SetFaults()
 	s.Wait()
@@ -87,10 +88,10 @@ func (r *resident) converges(s *pop3test.Server, n int) {
 	}
 }
 
-// C18: signals that say nothing about the mail do not end it: SIGPIPE, and SIGHUP
-// under nohup.
-func TestRowC18SignalsThatDoNotCount(t *testing.T) {
+// Among them are SIGPIPE, and SIGHUP under nohup.
+func TestSignalsThatDoNotEndTheRun(t *testing.T) {
 	t.Parallel()
+	restoreSignals()
 	for name, x := range map[string]struct {
 		shell  string
 		signal syscall.Signal
@@ -104,7 +105,7 @@ func TestRowC18SignalsThatDoNotCount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := clearServer(t, small(3)...)
-			r := newResident(t, account("work", s, "keep = false"))
+			r := newUserHome(t, account("work", s, "keep = false"))
 			cmd := r.command(x.shell)
 			var said bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &said, &said
