@@ -15,9 +15,15 @@ func (c *Client) askAhead(commands ...string) {
 	c.unclaimed = append(c.unclaimed, commands...)
 }
 
+// askedAhead reports whether the next reply that no call has come for is that to the
+// command.
+func (c *Client) askedAhead(command string) bool {
+	return len(c.unclaimed) > 0 && c.unclaimed[0] == command
+}
+
 // ask sends a command without arguments, unless askAhead has sent it.
 func (c *Client) ask(command string) {
-	if len(c.unclaimed) > 0 && c.unclaimed[0] == command {
+	if c.askedAhead(command) {
 		c.unclaimed = c.unclaimed[1:]
 		return
 	}
@@ -35,7 +41,11 @@ func (c *Client) dropAhead(command string) error {
 		if errors.As(err, &refused) {
 			continue
 		}
-		if err == nil && (dropped == "CAPA" || dropped == "LIST" || dropped == "UIDL") {
+		switch {
+		case err != nil:
+		case c.empty && (dropped == "LIST" || dropped == "UIDL"):
+			c.dotless = true
+		case dropped == "CAPA", dropped == "LIST", dropped == "UIDL":
 			_, err = c.listing(dropped, maxListingLines, func([]byte, *LineError) bool { return true })
 		}
 		if err != nil {

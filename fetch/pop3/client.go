@@ -90,6 +90,8 @@ type Client struct {
 	answered  bool  // one of them has come
 	handover  bool  // the login was accepted and the next reply is one of them
 	confirmed int   // see Confirmed
+	empty     bool  // STAT has said that there are no messages
+	dotless   bool  // the last reply may still be followed by the dot that ends a listing
 	marked    bool  // the server has taken a DELE: QUIT has something to do
 	broken    error // the first fatal error
 	closed    atomic.Bool

@@ -39,7 +39,8 @@ func (c *Client) List() iter.Seq2[ScanListing, error] {
 	}
 }
 
-// scan runs a command that answers with one line for each message.
+// scan runs a command that answers with one line for each message. After a STAT that counted none there is nothing to read but the status
+// line, see Stat.
 func scan[T any](c *Client, command string, yield func(T, error) bool, parse func(num int, rest []byte) (T, string)) {
 	var zero T
 	if err := c.enter(command, Transaction); err != nil {
@@ -47,8 +48,16 @@ func scan[T any](c *Client, command string, yield func(T, error) bool, parse fun
 		return
 	}
 	c.iterate(command, func() bool {
+		if c.empty && !c.askedAhead(command) {
+			return true
+		}
 		c.ask(command)
-		if _, err := c.status(); err != nil {
+		_, err := c.status()
+		if c.empty && c.broken == nil {
+			c.dotless = err == nil
+			return true
+		}
+		if err != nil {
 			yield(zero, err)
 			return true
 		}

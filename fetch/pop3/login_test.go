@@ -305,6 +305,7 @@ func TestExchange(t *testing.T) {
 }
 
 func isAuthError(err error) bool     { return errors.As(err, new(*AuthError)) }
+func isResponseError(err error) bool { return errors.As(err, new(*ResponseError)) }
 func isProtocolError(err error) bool { return errors.As(err, new(*ProtocolError)) }
 
 func TestTimestamp(t *testing.T) {

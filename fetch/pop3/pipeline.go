@@ -76,6 +76,9 @@ func (c *Client) flush() error {
 	if len(c.owed) == 0 {
 		// Nothing was owed, so nothing may have come: whatever is there would
 		// be taken for the reply to what is sent now.
+		if c.dotless && c.wire.head() == "." {
+			c.dotless = c.wire.skipLine() != nil
+		}
 		if c.wire.r.Buffered() > 0 {
 			return c.protocol(command, []byte(c.wire.head()), "the server sent something before it was asked")
 		}
@@ -112,7 +115,10 @@ func (c *Client) reply(limit int) (command string, line []byte, err error) {
 	command = c.owed[0]
 	c.link.whole(c.replyTime())
 	line, err = c.wire.line(limit)
-	c.handover = false
+	if c.dotless && err == nil && string(line) == "." {
+		line, err = c.wire.line(limit)
+	}
+	c.handover, c.dotless = false, false
 	if err != nil {
 		return command, nil, c.failIO(command, err)
 	}

@@ -3,7 +3,14 @@ package pop3
 import "math"
 
 // Stat asks how many messages the maildrop has and how many octets they have
-// together, as the server says. RFC 1939 section 5 (STAT)
+// together, as the server says.
+//
+// Where it says that there are none, List and Uidl yield nothing, whatever the
+// server answers to them, and are not sent: some servers refuse both for an empty
+// maildrop, or leave out the dot that ends their reply. If they have been sent
+// already (Credentials.Next), their replies are read accordingly.
+//
+// RFC 1939 section 5 (STAT)
 func (c *Client) Stat() (n int, octets int64, err error) {
 	text, err := c.simple("STAT", Transaction)
 	if err != nil {
@@ -18,5 +25,6 @@ func (c *Client) Stat() (n int, octets int64, err error) {
 	if !ok {
 		return 0, 0, c.protocol("STAT", []byte("+OK "+text), "no number of messages and octets")
 	}
+	c.empty = messages == 0
 	return int(messages), octets, nil
 }
