@@ -11,8 +11,8 @@ import (
 	"popfetch/internal/durable"
 )
 
-// missingParts returns which of cur, new and tmp the directory root lacks. It returns an
-// error if the others must not be made: root has a purpose of its own.
+// missingParts returns which of cur, new and tmp the directory root lacks. If root has other
+// entries too it is not a Maildir, and nothing must be made there: that is an error.
 func missingParts(root durable.Dir, path string) (missing []string, err error) {
 	parts := []string{"cur", "new", "tmp"}
 	for _, part := range parts {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"popfetch/deliver"
+	"popfetch/internal/spool"
 )
 
 // values are what a program learns about a message, by placeholders and environment. After
@@ -20,12 +21,12 @@ type values struct {
 	attempt                                         int
 }
 
-func newValues(m deliver.Meta, s *spool) values {
+func newValues(m deliver.Meta, s *spool.Spool) values {
 	v := values{
 		account: m.Account, user: m.User, host: m.Host, id: m.ID,
-		uid: escapeUID(m.UID), size: s.size, attempt: m.Attempt,
+		uid: escapeUID(m.UID), size: s.Size(), attempt: m.Attempt,
 	}
-	envelope := deliver.NewEnvelope(m, s.head())
+	envelope := deliver.NewEnvelope(m, s.Head())
 	v.sender, v.recipient = envelope.Sender, envelope.Recipient
 	return v
 }

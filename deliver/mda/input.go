@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"popfetch/internal/spool"
 )
 
 // input is the standard input of a program: a pipe, and what writes the message to it. The
@@ -42,40 +44,36 @@ func (s *source) Read(p []byte) (int, error) {
 // message, another process writes it, from the file of the spool. That process continues
 // if popfetch dies while the program reads: the program must not take an end of file in
 // the middle of the message for its end.
-func newInput(s *spool) (*input, error) {
+func newInput(s *spool.Spool) (*input, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	in := &input{
-		r: r, w: w, size: s.size, room: widen(w, s.size), src: &source{Reader: s.reader()},
+		r: r, w: w, size: s.Size(), room: widen(w, s.Size()), src: &source{Reader: s.Reader()},
 		ended: make(chan struct{}), broken: make(chan error, 1),
 	}
 	if in.size > in.room {
-		if in.feeder, err = feed(s, w); err != nil {
+		file, err := s.File()
+		if err == nil {
+			in.feeder, err = feed(file, w)
+		}
+		if err != nil {
 			r.Close()
 			w.Close()
 			return nil, err
 		}
-		go in.await(s.file)
+		go in.await(file)
 		return in, nil
 	}
 	go in.copy()
 	return in, nil
 }
 
-// feed starts a process that writes the spooled message to w.
-func feed(s *spool, w *os.File) (*exec.Cmd, error) {
-	if s.file == nil {
-		if err := s.toFile(); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
+// feed starts a process that writes file to w.
+func feed(file, w *os.File) (*exec.Cmd, error) {
 	cat := exec.Command("cat")
-	cat.Stdin, cat.Stdout = s.file, w
+	cat.Stdin, cat.Stdout = file, w
 	cat.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a kill of popfetch's process group does not reach it
 	closeOnExec()
 	return cat, cat.Start()
@@ -83,7 +81,7 @@ func feed(s *spool, w *os.File) (*exec.Cmd, error) {
 
 // await waits for the feeder. Until the message is written whole, our write end stays open,
 // so that the program sees no end of file.
-func (in *input) await(spool *os.File) {
+func (in *input) await(file *os.File) {
 	defer close(in.ended)
 	if err := in.feeder.Wait(); err != nil {
 		in.broken <- fmt.Errorf("cat: %w", err)
@@ -91,7 +89,7 @@ func (in *input) await(spool *os.File) {
 	}
 	// The feeder and this process share the file position.
 	var err error
-	if in.sent, err = spool.Seek(0, io.SeekCurrent); err == nil && in.sent < in.size {
+	if in.sent, err = file.Seek(0, io.SeekCurrent); err == nil && in.sent < in.size {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"popfetch/deliver"
+	"popfetch/internal/spool"
 )
 
 // deliverName is the first argument that makes the test binary deliver a message
@@ -35,7 +36,7 @@ func deliverAtGate(dir, octets string) {
 // killed while it was reading: by itself, or with its process group as a shell, a
 // terminal or a service manager does it.
 func TestKilledPopfetchDoesNotCutTheMessage(t *testing.T) {
-	for _, octets := range []int{10, 64 << 10, 200_000, maxMemory, maxMemory + 1, 5 << 20} {
+	for _, octets := range []int{10, 64 << 10, 200_000, spool.MaxMemory, spool.MaxMemory + 1, 5 << 20} {
 		t.Run(fmt.Sprintf("%d octets, the process", octets), func(t *testing.T) {
 			killAtGate(t, octets, func(popfetch int) int { return popfetch })
 		})

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/internal/spool"
 )
 
 // Kind is the Kind of this package's intents.
@@ -68,7 +69,7 @@ func (m *MDA) Close() error { return nil }
 type staged struct {
 	m     *MDA
 	meta  deliver.Meta
-	spool *spool // nil after Publish or Abort
+	spool *spool.Spool // nil after Publish or Abort
 	made  time.Time
 }
 
@@ -78,7 +79,7 @@ func (m *MDA) Stage(ctx context.Context, meta deliver.Meta, r io.Reader) (delive
 	if len(m.Argv) == 0 {
 		return nil, m.fail("run", deliver.Place, false, "", errors.New("no program"))
 	}
-	s, err := newSpool(ctx, m.Spool, deliver.NewLFReader(r))
+	s, err := spool.New(ctx, m.Spool, deliver.NewLFReader(r))
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (m *MDA) Prepare(ctx context.Context, group []deliver.Staged) []error {
 		if ctx.Err() != nil {
 			return m.interrupted(ctx)
 		}
-		return s.spool.sync()
+		return s.spool.Sync()
 	})
 }
 
@@ -168,7 +169,7 @@ func (s *staged) Intent() deliver.Intent {
 // Abort implements deliver.Staged.
 func (s *staged) Abort() error {
 	if s.spool != nil {
-		s.spool.close()
+		s.spool.Close()
 		s.spool = nil
 	}
 	return nil

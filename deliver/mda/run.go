@@ -13,13 +13,14 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/internal/durable"
+	"popfetch/internal/spool"
 )
 
 // errTimeout is the cause of the context of a run that takes longer than Timeout.
 var errTimeout = errors.New("time is up")
 
 // run runs the program argv for the message in s and waits for its end.
-func (m *MDA) run(ctx context.Context, argv, env []string, s *spool) error {
+func (m *MDA) run(ctx context.Context, argv, env []string, s *spool.Spool) error {
 	timeout := cmp.Or(m.Timeout, defaultTimeout)
 	limited, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
 	defer cancel()
@@ -50,7 +51,7 @@ func (m *MDA) run(ctx context.Context, argv, env []string, s *spool) error {
 	if err != nil {
 		return m.fail("wait for", deliver.Message, true, "", err)
 	}
-	r := result{state: cmd.ProcessState, read: in.taken(), size: s.size, out: &out}
+	r := result{state: cmd.ProcessState, read: in.taken(), size: s.Size(), out: &out}
 	m.logRun(argv[0], r)
 	switch {
 	case stopped == nil, r.state.Success() && r.read == r.size: // it ended just before it was stopped

@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"popfetch/internal/spool"
 )
 
 // widen makes the capacity of the pipe w at least size octets, if the system allows that, and
@@ -17,7 +19,7 @@ func widen(w *os.File, size int64) int64 {
 	}
 	_ = conn.Control(func(fd uintptr) {
 		room, err = unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0)
-		if err == nil && int64(room) < size && size <= maxMemory {
+		if err == nil && int64(room) < size && size <= spool.MaxMemory {
 			if wide, err := unix.FcntlInt(fd, unix.F_SETPIPE_SZ, int(size)); err == nil {
 				room = wide
 			}
