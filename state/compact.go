@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"popfetch/internal/durable"
 )
 
 // Compaction is the result of the compaction that Open may begin with, the zero value
@@ -81,7 +83,7 @@ func compactTo(temp, path string) (c Compaction, err error) {
 	if _, err := s.count(); err != nil {
 		return c, err
 	}
-	f, err := createNew(temp)
+	f, err := durable.Create(temp)
 	if err != nil {
 		return c, err
 	}

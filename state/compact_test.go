@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.etcd.io/bbolt"
+
+	"popfetch/internal/durable"
 )
 
 func TestCompactedFileHoldsTheSame(t *testing.T) {
@@ -55,7 +57,7 @@ func TestCompactedFileHoldsTheSame(t *testing.T) {
 // A compacted file is written without a sync, and synced once at the end. Here the file
 // is closed after the last write, so that this sync cannot succeed.
 func TestCompactedFileIsSyncedAfterItsLastWrite(t *testing.T) {
-	f, err := createNew(newName(newPath(t)))
+	f, err := durable.Create(newName(newPath(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,25 +5,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
+
+	"popfetch/internal/durable"
 )
 
 // newName returns a name for a file that is not whole yet. Open removes files that
 // have such a name.
 func newName(path string) string { return path + ".new-" + randomHex() }
-
-// createNew makes a file of mode 0600, whatever the umask.
-func createNew(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Chmod(0o600); err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(path))
-	}
-	return f, nil
-}
 
 // copyFile makes a copy of a file whose content is durable and whose name is not yet.
 // After an error there is no copy.
@@ -33,7 +22,7 @@ func copyFile(to, from string) error {
 		return err
 	}
 	defer src.Close()
-	dst, err := createNew(to)
+	dst, err := durable.Create(to)
 	if err != nil {
 		return err
 	}
@@ -81,14 +70,14 @@ func verifyCopy(path, id string) error {
 // beside it tells the next process to sync the directory first, see removeLeftovers.
 func replace(temp, path string) (replaced bool, err error) {
 	mark := newName(path)
-	f, err := createNew(mark)
+	f, err := durable.Create(mark)
 	if err != nil {
 		return false, err
 	}
 	if err := errors.Join(f.Close(), os.Rename(temp, path)); err != nil {
 		return false, errors.Join(err, os.Remove(mark))
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return true, err
 	}
 	_ = os.Remove(mark) // or by the next Open

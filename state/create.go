@@ -34,7 +34,7 @@ func createIfMissing(path string) error {
 		return err
 	}
 	temp := newName(path)
-	f, err := createNew(temp)
+	f, err := durable.Create(temp)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func removeLeftovers(path string) error {
 			continue
 		}
 		if !synced {
-			if err := syncDir(dir); err != nil {
+			if err := durable.SyncDir(dir); err != nil {
 				return err
 			}
 			synced = true
@@ -99,7 +99,7 @@ func moveNew(temp, path string) error {
 		_, err := replace(temp, path)
 		return err
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	return os.Remove(temp)

@@ -109,12 +109,3 @@ func checkDir(dir string) error {
 	}
 	return nil
 }
-
-// syncDir makes the entries of a directory durable.
-func syncDir(dir string) error {
-	d, err := durable.OS{}.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"popfetch/internal/durable"
 )
 
 // Restored is what Restore has done.
@@ -129,5 +131,5 @@ func keep(path string) (kept string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return kept, syncDir(filepath.Dir(path))
+	return kept, durable.SyncDir(filepath.Dir(path))
 }

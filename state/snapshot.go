@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"popfetch/internal/durable"
 )
 
 // snapshotSuffix is what the path of the snapshot has more than that of the file.
@@ -106,12 +108,12 @@ func (s *Bolt) makeSnapshot(bak string) error {
 		_ = os.Remove(temp)
 		return err
 	}
-	return syncDir(filepath.Dir(bak))
+	return durable.SyncDir(filepath.Dir(bak))
 }
 
 // copyTo writes the store as it is now to a new file.
 func (s *Bolt) copyTo(path string) error {
-	f, err := createNew(path)
+	f, err := durable.Create(path)
 	if err != nil {
 		return err
 	}
