@@ -19,7 +19,7 @@ type omission struct{ name, file, old, new string }
 
 // The files of great groups are synced together, those of small ones one by one.
 func noFileSync() omission {
-	return omission{"no file sync", "deliver/maildir/publish.go", "return s.file.Sync()", "return nil"}
+	return omission{"no file sync", "deliver/maildir/prepare.go", "return s.file.Sync()", "return nil"}
 }
 
 func noSyncFS() omission {
@@ -29,14 +29,14 @@ func noSyncFS() omission {
 
 func noDirSync() omission {
 	return omission{"no directory sync", "internal/durable/os.go",
-		"\terr := d.f.Sync()\n", "\tvar err error\n"}
+		"func (d *osDir) Sync() error { return syncEntries(d.f) }", "func (d *osDir) Sync() error { return nil }"}
 }
 
 func recordAfterRename() omission {
-	return omission{"record after rename", "fetch/settle.go",
+	return omission{"record after rename", "fetch/settle/settling.go",
 		"\tif err := s.intend(ready); err != nil {",
 		"\tif err := s.publish(ctx, ready); err != nil {\n\t\treturn err\n\t}\n\treturn s.intend(ready)\n}\n\n" +
-			"func (s *settling) replaced(ctx context.Context, ready []member, prepareErr error) error {\n" +
+			"func (s *settling) replaced(ctx context.Context, ready []Member, prepareErr error) error {\n" +
 			"\tif err := s.intend(ready); err != nil {"}
 }
 
