@@ -1,4 +1,4 @@
-# popfetch: make build test race torture fuzz lint cover bench bench-quick bench-disk microbench demo install clean
+# popfetch: make build test race torture interop fuzz lint cover bench bench-quick bench-disk microbench demo install clean
 #
 # Needs Go 1.26 or later. lint reports and changes no file; bench rewrites its table,
 # its plot and their summary in README.md.
@@ -31,7 +31,7 @@ PEERS ?= dovecot-pop3d procmail maildrop mandoc strace xfsprogs
 
 # The packages that make test runs again under the race detector: those whose tests
 # stay in one process, without the long crash tests. make race runs all of them.
-RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|torture)$$')
+RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|torture|servertest)$$')
 
 .DELETE_ON_ERROR:
 .PHONY: all build test race torture fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install clean peers
@@ -80,6 +80,12 @@ torture:
 			$(TORTURE) $$suite 2>&1 || echo "FAILED: go test $$suite"; \
 		done; \
 	} | tee "$$log" && awk -f contrib/torture.awk "$$log"
+
+# Other real POP3 servers than Dovecot: a fetch from each, and a table of the results. It
+# needs root, and keeps the unpacked Debian packages below ~/.cache. make test runs the
+# servers that start fast.
+interop:
+	cd internal/servertest && POPFETCH_INTEROP=1 $(GO) test -count=1 -timeout 15m -run Interop
 
 # Every fuzz target of every package, FUZZTIME each. go test keeps an input that fails
 # in testdata/fuzz of its package.

@@ -13,8 +13,8 @@ import (
 // A server that puts the final dot right behind the last octet of a message makes
 // one of this message, the next reply and the next message. None of that may be
 // taken for a message.
-func TestDotWithoutCRLFBeforeItGluesNoMessages(t *testing.T) {
-	eachMode(t, 4, func(t *testing.T, h *fixture) {
+func TestFaultR04DotGluedToTheLastLine(t *testing.T) {
+	eachMode(t, 4, func(t *testing.T, h *house) {
 		h.options.Timeout = brief
 		for _, at := range []string{"RETR 2", "RETR 4", "RETR"} {
 			h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: at, Do: pop3test.NoFinalCRLF})
@@ -26,13 +26,13 @@ func TestDotWithoutCRLFBeforeItGluesNoMessages(t *testing.T) {
 
 // A group that is full in the middle of the window must not be published before it
 // is known that the glued message is none.
-func TestDotWithoutCRLFBeforeItPublishesNoFullGroup(t *testing.T) {
+func TestFaultR04DotGluedInAFullGroup(t *testing.T) {
 	for group := range 4 {
-		h := newFixture(t, 6, nil)
+		h := newHouse(t, 6, nil)
 		h.options.Timeout = brief
 		h.options.Pipelining = pop3.PipelineAuto
 		h.account.Policy.Delete = true
-		h.through(hookedDestination{group: group + 1})
+		h.through(picky{group: group + 1})
 		h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR 2", Do: pop3test.NoFinalCRLF})
 		h.commands(1, []string{"DELE", "QUIT"})
 		h.converge(1, 2, 3, 4, 5, 6)
@@ -41,8 +41,8 @@ func TestDotWithoutCRLFBeforeItPublishesNoFullGroup(t *testing.T) {
 
 // The same glue where the next command is not a RETR any more: nothing of the
 // poll's end may be read as the message's.
-func TestDotWithoutCRLFBeforeItAtTheLastMessage(t *testing.T) {
-	eachMode(t, 1, func(t *testing.T, h *fixture) {
+func TestFaultR04DotGluedToTheLastMessage(t *testing.T) {
+	eachMode(t, 1, func(t *testing.T, h *house) {
 		h.options.Timeout = brief
 		h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR", Do: pop3test.NoFinalCRLF})
 		h.commands(1, []string{"DELE", "QUIT"})
@@ -52,10 +52,10 @@ func TestDotWithoutCRLFBeforeItAtTheLastMessage(t *testing.T) {
 
 // A server that does not stuff a line "." cuts the message there for a client, and
 // the rest of it is taken for replies.
-func TestUnstuffedBodyDeliversNoHalfMessage(t *testing.T) {
+func TestFaultR05BodyThatIsNotStuffed(t *testing.T) {
 	for _, n := range []string{"RETR 1", "RETR 2", "RETR 3", "RETR"} {
 		t.Run(n, func(t *testing.T) {
-			eachMode(t, 0, func(t *testing.T, h *fixture) {
+			eachMode(t, 0, func(t *testing.T, h *house) {
 				var texts []string
 				for i := range 3 {
 					s := text(i+1) + "The rest of the message.\n"
@@ -85,8 +85,8 @@ func TestUnstuffedBodyDeliversNoHalfMessage(t *testing.T) {
 
 // The rest of the body looks like the reply that is waited for: "." ends the
 // message early, and the server's real replies come one too late.
-func TestUnstuffedBodyThatLooksLikeReplies(t *testing.T) {
-	eachMode(t, 0, func(t *testing.T, h *fixture) {
+func TestFaultR05BodyThatPlaysTheServer(t *testing.T) {
+	eachMode(t, 0, func(t *testing.T, h *house) {
 		evil := "Subject: evil\n\nbefore\n.\n+OK 30 octets\nSubject: forged\n\nforged\n"
 		h.drop.Add(pop3test.Message{Raw: pop3test.Text(evil)}, message(2), message(3))
 		h.options.Timeout = brief
@@ -112,8 +112,8 @@ func TestUnstuffedBodyThatLooksLikeReplies(t *testing.T) {
 }
 
 // LF "." LF in place of CRLF "." CRLF is no end.
-func TestBareLineFeedsAroundTheDotEndNoMessage(t *testing.T) {
-	eachMode(t, 3, func(t *testing.T, h *fixture) {
+func TestFaultR06BareLineFeedsAroundTheDot(t *testing.T) {
+	eachMode(t, 3, func(t *testing.T, h *house) {
 		h.options.Timeout = brief
 		for _, at := range []string{"RETR 2", "RETR"} {
 			h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: at, Do: pop3test.BareLFDot})
@@ -124,9 +124,9 @@ func TestBareLineFeedsAroundTheDotEndNoMessage(t *testing.T) {
 }
 
 // Other line ends around the dot that end nothing either.
-func TestOtherLineEndsAroundTheDotEndNoMessage(t *testing.T) {
+func TestFaultR06DotsThatEndNothing(t *testing.T) {
 	for _, end := range []string{"\n.\r\n", "\r\n.\n", "\r\r.\r\r", "\r\n.\r", "\r.\r\n", "\r\n. \r\n", "\r\n.\x00\r\n"} {
-		eachMode(t, 3, func(t *testing.T, h *fixture) {
+		eachMode(t, 3, func(t *testing.T, h *house) {
 			h.options.Timeout = brief
 			h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR 2", Do: pop3test.Edit, Edit: func(b []byte) []byte {
 				return append(bytes.TrimSuffix(b, []byte("\r\n.\r\n")), end...)

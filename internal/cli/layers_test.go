@@ -56,7 +56,7 @@ var (
 	// fixtures are the packages for tests that every test may import.
 	fixtures = []string{
 		"deliver/delivertest", "fetch/pop3/pop3test", "internal/certtest", "internal/dovecottest", "internal/durable/model",
-		"internal/ptytest", "state/statetest",
+		"internal/ptytest", "internal/servertest", "state/statetest",
 	}
 	// endToEnd lists what tests import beyond that because they put several rooms
 	// together.

@@ -81,7 +81,7 @@ service pop3-login {
 // configure writes the configuration for ports that are free now.
 func (s *Server) configure() error {
 	const loopback = "127.0.0.1"
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		return err
 	}

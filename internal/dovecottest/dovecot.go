@@ -258,9 +258,9 @@ func (s *Server) Close() error {
 	return os.RemoveAll(s.Dir)
 }
 
-// freePorts returns ports that nobody listens on. They are below those that the system
+// FreePorts returns ports that nobody listens on. They are below those that the system
 // gives to whoever asks for any port, as other tests do by the thousand.
-func freePorts(n int) ([]string, error) {
+func FreePorts(n int) ([]string, error) {
 	const low, high = 12000, 32000
 	var ports []string
 	for range 1000 {

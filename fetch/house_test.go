@@ -23,20 +23,11 @@ import (
 	"popfetch/state"
 )
 
-// upTo is 1 to n.
-func upTo(n int) []int {
-	nums := make([]int, n)
-	for i := range nums {
-		nums[i] = i + 1
-	}
-	return nums
-}
-
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fixture is one account with all that belongs to it: a server, a state file and a
+// house is one account with all that belongs to it: a server, a state file and a
 // Maildir.
-type fixture struct {
+type house struct {
 	t       *testing.T
 	server  *pop3test.Server
 	drop    *pop3test.Maildrop
@@ -75,10 +66,10 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-// newFixture builds a house with so many messages on the server.
-func newFixture(t *testing.T, n int, change func(*pop3test.Server)) *fixture {
+// newHouse builds a house with so many messages on the server.
+func newHouse(t *testing.T, n int, change func(*pop3test.Server)) *house {
 	t.Helper()
-	h := &fixture{t: t, drop: pop3test.NewMaildrop(messages(n)...), dir: scratch(t)}
+	h := &house{t: t, drop: pop3test.NewMaildrop(messages(n)...), dir: scratch(t)}
 	h.options = pop3.Options{Security: pop3.ClearText, Timeout: 20 * time.Second, Pipelining: pop3.PipelineOff}
 	h.server = &pop3test.Server{
 		Security: pop3test.ClearText,
@@ -106,7 +97,7 @@ func without(names ...string) func(*pop3test.Server) {
 }
 
 // restart is a new process on the same files.
-func (h *fixture) restart() {
+func (h *house) restart() {
 	h.t.Helper()
 	if h.store != nil {
 		h.store.Close()
@@ -128,11 +119,11 @@ func (h *fixture) restart() {
 	}
 }
 
-func (h *fixture) dial(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+func (h *house) dial(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
 	return h.dialWith(&h.options)(ctx, how)
 }
 
-func (h *fixture) dialWith(o *pop3.Options) func(context.Context, fetch.Opening) (fetch.Session, error) {
+func (h *house) dialWith(o *pop3.Options) func(context.Context, fetch.Opening) (fetch.Session, error) {
 	return func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
 		o := *o
 		if how.Serial {
@@ -150,7 +141,7 @@ func (h *fixture) dialWith(o *pop3.Options) func(context.Context, fetch.Opening)
 	}
 }
 
-func (h *fixture) maildir(context.Context) (deliver.Destination, error) {
+func (h *house) maildir(context.Context) (deliver.Destination, error) {
 	m := &maildir.Maildir{Path: filepath.Join(h.dir, "mail"), Owner: "0123456789abcdef", Host: "here"}
 	if err := m.Open(); err != nil {
 		return nil, err
@@ -163,7 +154,7 @@ func recoverMaildir(ctx context.Context, i deliver.Intent) (deliver.Outcome, err
 }
 
 // poll polls once and waits until the server has seen the end of it.
-func (h *fixture) poll() (fetch.Report, error) {
+func (h *house) poll() (fetch.Report, error) {
 	h.t.Helper()
 	r, err := h.account.Poll(context.Background())
 	h.server.Wait()
@@ -171,7 +162,7 @@ func (h *fixture) poll() (fetch.Report, error) {
 }
 
 // mustPoll is poll where nothing may go wrong.
-func (h *fixture) mustPoll() fetch.Report {
+func (h *house) mustPoll() fetch.Report {
 	h.t.Helper()
 	r, err := h.poll()
 	if err != nil {
@@ -181,7 +172,7 @@ func (h *fixture) mustPoll() fetch.Report {
 }
 
 // mail returns what is in a part of the Maildir, in order.
-func (h *fixture) mail(part string) []string {
+func (h *house) mail(part string) []string {
 	h.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(h.dir, "mail", part))
 	if err != nil && !os.IsNotExist(err) {
@@ -200,7 +191,7 @@ func (h *fixture) mail(part string) []string {
 }
 
 // delivered wants exactly these messages in new/, and nothing in tmp/.
-func (h *fixture) delivered(nums ...int) {
+func (h *house) delivered(nums ...int) {
 	h.t.Helper()
 	var want []string
 	for _, n := range nums {
@@ -209,7 +200,7 @@ func (h *fixture) delivered(nums ...int) {
 	h.deliveredTexts(want...)
 }
 
-func (h *fixture) deliveredTexts(want ...string) {
+func (h *house) deliveredTexts(want ...string) {
 	h.t.Helper()
 	slices.Sort(want)
 	if diff := cmp.Diff(want, h.mail("new")); diff != "" {
@@ -221,7 +212,7 @@ func (h *fixture) deliveredTexts(want ...string) {
 }
 
 // onServer wants exactly these messages on the server.
-func (h *fixture) onServer(want ...string) {
+func (h *house) onServer(want ...string) {
 	h.t.Helper()
 	var got []string
 	for _, m := range h.drop.Messages() {
@@ -233,7 +224,7 @@ func (h *fixture) onServer(want ...string) {
 }
 
 // sent returns the commands of a session that begin with one of the words.
-func (h *fixture) sent(session int, words ...string) []string {
+func (h *house) sent(session int, words ...string) []string {
 	var lines []string
 	for _, line := range h.server.SessionCommands(session) {
 		verb, _, _ := strings.Cut(line, " ")
@@ -245,7 +236,7 @@ func (h *fixture) sent(session int, words ...string) []string {
 }
 
 // commands wants exactly these among the commands of a session.
-func (h *fixture) commands(session int, verbs []string, want ...string) {
+func (h *house) commands(session int, verbs []string, want ...string) {
 	h.t.Helper()
 	if diff := cmp.Diff(want, h.sent(session, verbs...)); diff != "" {
 		h.t.Errorf("session %d (-want +got):\n%s", session, diff)
@@ -255,7 +246,7 @@ func (h *fixture) commands(session int, verbs []string, want ...string) {
 var effects = []string{"LIST", "TOP", "RETR", "DELE", "QUIT"}
 
 // known returns the records of the state.
-func (h *fixture) known() records {
+func (h *house) known() records {
 	h.t.Helper()
 	known := records{}
 	err := h.account.Maildrop.Scan(func(all seq) error {
@@ -271,7 +262,7 @@ func (h *fixture) known() records {
 }
 
 // put replaces a record of the state.
-func (h *fixture) put(id string, r state.Record) {
+func (h *house) put(id string, r state.Record) {
 	h.t.Helper()
 	if err := h.account.Maildrop.Commit(state.Change{Put: []state.Entry{{ID: id, Record: r}}}); err != nil {
 		h.t.Fatal(err)
@@ -279,7 +270,7 @@ func (h *fixture) put(id string, r state.Record) {
 }
 
 // untouched wants f to change nothing in the files of the house.
-func (h *fixture) untouched(f func()) {
+func (h *house) untouched(f func()) {
 	h.t.Helper()
 	before := h.files()
 	f()
@@ -289,7 +280,7 @@ func (h *fixture) untouched(f func()) {
 }
 
 // files returns all files with their sizes, times and, for the state, octets.
-func (h *fixture) files() map[string]string {
+func (h *house) files() map[string]string {
 	h.t.Helper()
 	all := map[string]string{}
 	err := filepath.Walk(h.dir, func(path string, info os.FileInfo, err error) error {

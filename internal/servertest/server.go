@@ -1,0 +1,194 @@
+//go:build linux
+
+// Package servertest runs real POP3 servers beside Dovecot, from Debian's packages, without
+// installing them.
+//
+// The packages are unpacked below the user's cache directory, and each server runs in a
+// mount namespace in which they lie over the system's own files. That needs root.
+package servertest
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"popfetch/internal/certtest"
+	"popfetch/internal/dovecottest"
+)
+
+// Password is that of every user.
+const Password = "correct-horse"
+
+// Users are those that every server has, each with a maildrop of his own.
+func Users() []string { return []string{"anna", "bert", "carl", "dora", "emil", "fritz"} }
+
+// Software is a POP3 server that Debian has.
+type Software struct {
+	Name     string
+	Packages string // of Debian, with spaces between them
+	Quick    bool   // starts within a second or two
+	Locks    bool   // refuses a second session with a maildrop, as RFC 1939 section 4 wants
+	TOP      bool
+	STLS     bool
+	POP3S    bool
+
+	start func(*Server) error
+	put   func(s *Server, user, name string, text []byte) error
+}
+
+// Server is a running server.
+type Server struct {
+	Software
+	POP3     string // address
+	POP3S    string // "" if Software.POP3S is not set
+	CertFile string // PEM file with the certificate for localhost that it shows
+
+	*jail
+	dir     string
+	uid     int // owns all mail
+	dovecot *dovecottest.Server
+}
+
+// ErrNoPackages is in the error of Start if the packages cannot be downloaded.
+var ErrNoPackages = errors.New("the packages cannot be had")
+
+// Missing is why no server can run here, "" if they can.
+func Missing() string {
+	if os.Getuid() != 0 {
+		return "mount namespaces need root"
+	}
+	if _, err := os.Stat("/usr/bin/apt-get"); err != nil {
+		return "apt-get is needed for the packages"
+	}
+	return ""
+}
+
+// Start runs a server and returns when it answers. Close ends it.
+func (w Software) Start() (*Server, error) {
+	packages, err := unpack(strings.Fields(w.Packages)...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", w.Name, ErrNoPackages, err)
+	}
+	dir, err := os.MkdirTemp("", "server") // short, since there will be sockets in it
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Software: w, dir: dir, uid: 4190}
+	if err := s.prepare(packages); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("%s: %w", w.Name, err)
+	}
+	return s, nil
+}
+
+func (s *Server) prepare(packages string) error {
+	certificate, err := certtest.SelfSigned(certtest.Localhost())
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.Chmod(s.dir, 0o755), certtest.WriteFiles(s.dir, certificate)); err != nil {
+		return err
+	}
+	s.CertFile = filepath.Join(s.dir, certtest.CertFile)
+	ports, err := dovecottest.FreePorts(2)
+	if err != nil {
+		return err
+	}
+	s.POP3 = net.JoinHostPort("127.0.0.1", ports[0])
+	if s.Software.POP3S {
+		s.POP3S = net.JoinHostPort("127.0.0.1", ports[1])
+	}
+	if s.jail, err = newJail(s.dir, packages); err != nil {
+		return err
+	}
+	if err := s.addUsers(); err != nil {
+		return err
+	}
+	if err := s.start(s); err != nil {
+		return s.explain(err)
+	}
+	for _, addr := range []string{s.POP3, s.POP3S} {
+		if err := s.answers(addr); err != nil {
+			return s.explain(err)
+		}
+	}
+	return nil
+}
+
+// addUsers makes the users in the jail. All have the same number, which owns all mail.
+func (s *Server) addUsers() error {
+	var script strings.Builder
+	fmt.Fprintf(&script, "mkdir -p %s/home\n", s.dir)
+	for _, user := range Users() {
+		home := filepath.Join(s.dir, "home", user)
+		fmt.Fprintf(&script, "useradd --non-unique --uid %d --gid mail --home-dir %s --create-home --shell /bin/sh %s\necho %[3]s:%s | chpasswd --crypt-method SHA512\n", s.uid, home, user, Password)
+	}
+	return s.sh(script.String())
+}
+
+// answers waits until the server greets at an address, a minute at most. No daemon here
+// says when it is ready, so this has to ask again and again.
+func (s *Server) answers(addr string) error {
+	var last error
+	for end := time.Now().Add(time.Minute); addr != "" && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			last = err
+			continue
+		}
+		if addr == s.POP3S { // speaks only after the client
+			conn.Close()
+			return nil
+		}
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		conn.Close()
+		if strings.HasPrefix(line, "+OK") {
+			return nil
+		}
+		last = fmt.Errorf("the greeting is %q, %v", line, err)
+	}
+	return last
+}
+
+// explain adds to an error what the programs of the server have written.
+func (s *Server) explain(err error) error {
+	if log := s.Log(); err != nil && log != "" {
+		return fmt.Errorf("%w; it says:\n%s", err, log[max(0, len(log)-2000):])
+	}
+	return err
+}
+
+// Log is what the programs of the server have written to their output.
+func (s *Server) Log() string {
+	log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return string(log)
+}
+
+// Deliver puts a message, its lines ended by LF, into a maildrop. name has to differ from
+// those of all other messages. No session may be using the maildrop.
+func (s *Server) Deliver(user, name string, text []byte) error { return s.put(s, user, name, text) }
+
+// Close ends the server.
+func (s *Server) Close() {
+	if s.jail != nil {
+		s.jail.close()
+	}
+	if s.dovecot != nil {
+		s.dovecot.Close()
+	}
+	os.RemoveAll(s.dir)
+}
+
+// file is the path of a new file in the directory that the server shares with the test.
+func (s *Server) file(name, text string) (string, error) {
+	path := filepath.Join(s.dir, name)
+	return path, os.WriteFile(path, []byte(text), 0o644)
+}
+
+func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
