@@ -10,7 +10,7 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// many is a configuration of so many accounts on one server, each with a message.
+// many configures accounts on one server, each with one message.
 func many(t *testing.T, accounts, parallel int) (*pop3test.Server, *userHome) {
 	t.Helper()
 	s := &pop3test.Server{Security: pop3test.ClearText, Users: make(map[string]*pop3test.User)}
@@ -30,8 +30,8 @@ func many(t *testing.T, accounts, parallel int) (*pop3test.Server, *userHome) {
 	return s, newUserHome(t, config.String())
 }
 
-// Two thousand accounts in one run stay small, two hundred at once, and with nothing
-// new all at once.
+// A run of 2,000 accounts needs little memory: with 200 at once, and without new mail
+// with all at once.
 func TestTwoThousandAccounts(t *testing.T) {
 	t.Parallel()
 	const accounts, most = 2000, 150

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// poll is what arrange makes of a command line that names no command.
+// poll begins what arrange makes of a command line that names no command.
 const poll = "popfetch poll "
 
 func TestArrange(t *testing.T) {
@@ -74,7 +74,7 @@ func TestArrangeKeepsArgumentsWhole(t *testing.T) {
 	}
 }
 
-// Whatever stands before it, what is behind "--" comes out as it is, as arguments.
+// What follows "--" comes out unchanged, as arguments, whatever comes before it.
 func FuzzArrange(f *testing.F) {
 	f.Add("work", "-n", "--", "-c")
 	f.Add("config", "show", "check", "-\xff=")

@@ -4,18 +4,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptors are shared out like this: so many for the process itself (state
-// file, lock, poller, a program that is run), and so many for each poll beside
-// those of its messages (connection, name look-up, the directories of a Maildir).
 const (
-	ownDescriptors  = 24
+	// ownDescriptors is how many file descriptors the process needs for itself:
+	// state file, lock, poller, a program that it runs.
+	ownDescriptors = 24
+	// pollDescriptors is how many a poll needs in addition to those of its
+	// messages: connection, name look-up, the directories of a Maildir.
 	pollDescriptors = 8
-	// leastFiles is how many messages a poll shall be able to hold open.
-	leastFiles = 4
+	// minFiles is how many messages each poll should be able to keep open.
+	minFiles = 4
 )
 
-// descriptors is the limit on open files, which the runtime has raised as far as
-// the system lets it (getrlimit(2)).
+// descriptors returns the limit on open files (getrlimit(2)). The Go runtime has
+// raised it to the hard limit.
 func descriptors() uint64 {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -24,11 +25,11 @@ func descriptors() uint64 {
 	return uint64(limit.Cur)
 }
 
-// share says how many of the wanted polls may run at once with so many descriptors,
-// and how many files of messages each of them may keep open. Both are at least 1:
-// with too few descriptors there is an error that says so.
+// share divides limit file descriptors: it returns how many of the wanted polls may
+// run at once, and how many files of messages each of them may keep open. Both are
+// at least 1. If that is too much, opening a file fails with an error that says so.
 func share(limit uint64, wanted int) (polls, files int) {
 	free := int(min(limit, 1<<20)) - ownDescriptors
-	polls = max(1, min(wanted, free/(pollDescriptors+leastFiles)))
+	polls = max(1, min(wanted, free/(pollDescriptors+minFiles)))
 	return polls, max(1, free/polls-pollDescriptors)
 }

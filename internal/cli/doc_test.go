@@ -28,7 +28,7 @@ func readDoc(t *testing.T, name string) string {
 	return string(text)
 }
 
-// says fails the test unless doc matches the pattern.
+// says fails the test unless text, which is that of doc, matches the pattern.
 func says(t *testing.T, doc, text, pattern string) {
 	t.Helper()
 	if !regexp.MustCompile(`(?m)` + pattern).MatchString(text) {
@@ -36,7 +36,7 @@ func says(t *testing.T, doc, text, pattern string) {
 	}
 }
 
-// helpOf is what --help prints behind the words.
+// helpOf returns what --help prints for a command.
 func helpOf(t *testing.T, words ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -121,7 +121,7 @@ func TestExitCodesAreDocumented(t *testing.T) {
 	}
 }
 
-// One part of the section has all fields of an object.
+// A part of the section JSON describes one object, with all its fields.
 func TestFieldsOfJSONAreDocumented(t *testing.T) {
 	_, man, _ := strings.Cut(readDoc(t, "man/popfetch.1"), ".Sh JSON")
 	man, _, _ = strings.Cut(man, "\n.Sh ")
@@ -148,7 +148,7 @@ func TestFieldsOfJSONAreDocumented(t *testing.T) {
 	}
 }
 
-// jsonFields are the names of the fields as they are written.
+// jsonFields returns the names of the fields in JSON.
 func jsonFields(typ reflect.Type) []string {
 	var names []string
 	for f := range typ.Fields() {

@@ -79,7 +79,7 @@ func TestExitCodeOfSignals(t *testing.T) {
 		if got := exitCode(ctx, nil); got != 0 {
 			t.Errorf("%v, all done: exit code %d", signal, got)
 		}
-		// What would be wrong without the signal too is said by the code.
+		// What is wrong apart from the signal decides the code.
 		place := &deliver.Error{Err: syscall.ENOSPC}
 		if got := exitCode(ctx, errors.Join(account(context.Cause(ctx)), account(place))); got != 73 {
 			t.Errorf("%v and a full disk: exit code %d, want 73", signal, got)

@@ -35,7 +35,7 @@ func TestHintExplainsErrorsOfFiles(t *testing.T) {
 	}
 }
 
-// certificate is one of subject, issued by issuer.
+// certificate returns a certificate of subject that names issuer.
 func certificate(subject, issuer string) *x509.Certificate {
 	return &x509.Certificate{
 		RawSubject: []byte(subject), Subject: pkix.Name{CommonName: subject},
@@ -121,7 +121,7 @@ func TestHintNamesLoginMethods(t *testing.T) {
 	}
 }
 
-// Where TLS begins at once already, nobody is told to begin it at once.
+// With tls = "implicit" there is no hint to set tls = "implicit".
 func TestHintAboutSilenceKnowsHowTheConnectionBegan(t *testing.T) {
 	silence := fmt.Errorf("greeting: no whole reply within 1s: %w", os.ErrDeadlineExceeded)
 	for mode, want := range map[config.TLSMode]bool{config.TLSImplicit: false, config.TLSStart: true, config.TLSNone: true} {

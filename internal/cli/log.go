@@ -11,7 +11,7 @@ import (
 	"popfetch/fetch/pop3"
 )
 
-// level is how much is said on standard error.
+// level is the lowest level that the log shows. Quiet wins over verbose.
 func level(verbose int, quiet bool) slog.Level {
 	switch {
 	case quiet:
@@ -24,25 +24,25 @@ func level(verbose int, quiet bool) slog.Level {
 	return slog.LevelWarn
 }
 
-// newLog returns the log of a run: plain words, or JSON for programs.
+// newLog returns a log that writes to w, in plain words or as JSON.
 func newLog(w io.Writer, json bool, level slog.Level) *slog.Logger {
 	if json {
 		return slog.New(slog.NewJSONHandler(plainJSON{w}, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(&words{out: &writer{w: w}, level: level})
+	return slog.New(&words{out: &lineWriter{w: w}, level: level})
 }
 
-// words is a slog.Handler for people: one line for each event, that begins like
-// every line of popfetch and names the account before what happened.
+// words is a slog.Handler for people. It writes one line for each record, which
+// begins with "popfetch: " and the account.
 type words struct {
-	out     *writer
+	out     *lineWriter
 	level   slog.Level
 	account string
 	attrs   string
 }
 
-// writer keeps lines whole.
-type writer struct {
+// lineWriter keeps lines whole that are written concurrently.
+type lineWriter struct {
 	mu sync.Mutex
 	w  io.Writer
 }
@@ -84,11 +84,11 @@ func (h *words) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &with
 }
 
-// WithGroup is not needed: nothing in popfetch groups its attributes.
+// WithGroup ignores the group: popfetch uses none.
 func (h *words) WithGroup(string) slog.Handler { return h }
 
-// writeAttr writes one attribute, quoted where it is more than a plain word:
-// much of it comes from servers.
+// writeAttr writes one attribute. It quotes and escapes a value that is not a plain
+// ASCII word, since many values come from servers.
 func writeAttr(b *strings.Builder, a slog.Attr) {
 	value := a.Value.Resolve().String()
 	plain := value != "" && strings.IndexFunc(value, func(r rune) bool {

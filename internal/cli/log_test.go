@@ -25,7 +25,7 @@ func TestLevels(t *testing.T) {
 		{2, false, "trace debug info warn error"},
 		{3, false, "trace debug info warn error"},
 		{0, true, "error"},
-		{2, true, "error"}, // who says both wants it quiet
+		{2, true, "error"}, // quiet wins
 	} {
 		log := newLog(new(bytes.Buffer), false, level(x.verbose, x.quiet))
 		var got []string
@@ -64,7 +64,7 @@ popfetch: grouped a=1
 	}
 }
 
-// A handler that was derived does not change the one that it came from.
+// A derived handler does not change its parent.
 func TestWordsKeepTheirAttributes(t *testing.T) {
 	var b bytes.Buffer
 	log := newLog(&b, false, slog.LevelInfo)
@@ -78,7 +78,7 @@ func TestWordsKeepTheirAttributes(t *testing.T) {
 	}
 }
 
-// chunks fails the test when it is written to with less than a line.
+// chunks fails the test unless each Write is one whole line.
 type chunks struct {
 	t *testing.T
 	b bytes.Buffer

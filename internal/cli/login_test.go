@@ -17,7 +17,7 @@ import (
 )
 
 // The second poll of a run resumes the TLS session of the first (RFC 8446 section
-// 2.2), and looks at a pinned certificate no less for that.
+// 2.2), and checks a pinned certificate nevertheless.
 func TestTLSSessionIsResumed(t *testing.T) {
 	s := &pop3test.Server{
 		Security: pop3test.ImplicitTLS,

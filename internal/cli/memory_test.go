@@ -31,7 +31,7 @@ func (r *userHome) stateFile() string {
 	return filepath.Join(r.dir, ".local", "state", "popfetch", "state.db")
 }
 
-// knows records all these messages as delivered.
+// knows records all messages as delivered.
 func (r *userHome) knows(all []pop3test.Message) {
 	r.t.Helper()
 	store, err := state.File{Path: r.stateFile()}.Open()
@@ -53,10 +53,10 @@ func (r *userHome) knows(all []pop3test.Message) {
 	}
 }
 
-// The memory of a poll does not grow with what is known, but for the octets of the
-// listing itself; what is new takes little more. A server that lists as much as it
-// may, or cuts the connection each time, changes nothing of that.
-func TestMemoryOfAGreatMaildrop(t *testing.T) {
+// The memory of a poll grows only by the octets of the listing. That holds for known
+// and for new messages, for the longest listing that is accepted, and for a server
+// that cuts the connection every time.
+func TestMemoryOfALargeMaildrop(t *testing.T) {
 	t.Parallel()
 	n, most, mostNew := 100_000, int64(40<<20), int64(40<<20)
 	if os.Getenv("POPFETCH_TORTURE") == "1" {

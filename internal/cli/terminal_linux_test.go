@@ -85,14 +85,14 @@ func clearServer(t *testing.T, messages ...pop3test.Message) *pop3test.Server {
 	return s
 }
 
-// On a terminal there is progress while a message comes, and a closing line.
-func TestTerminal(t *testing.T) {
+// On a terminal there is progress while a message arrives, and a closing line.
+func TestProgressOnATerminal(t *testing.T) {
 	t.Parallel()
 	big := pop3test.Text("Subject: big\n\n" + strings.Repeat(strings.Repeat("x", 70)+"\n", 2000))
 	s := clearServer(t, pop3test.Message{Raw: big}, pop3test.Message{Raw: pop3test.Text("Subject: small\n\nHello.\n")})
 	home := watchedHome(t, s)
 
-	// A second and more: the progress is drawn several times in each.
+	// It takes more than a second, in which the progress is drawn several times.
 	s.SetFaults(pop3test.Fault{At: "RETR 1", Do: pop3test.Slow, N: 10_000, Delay: 100 * time.Millisecond})
 	screen, code := watch(t, home, "--once")
 	if code != 0 {
@@ -120,9 +120,9 @@ func TestTerminal(t *testing.T) {
 	expect(t, screen, `popfetch: work: planned plan=`, `popfetch: work: no new mail, 2 seen before\r\n$`)
 }
 
-// An error is said on a terminal as it is elsewhere, and the progress of a
+// An error is printed on a terminal as it is elsewhere, and the progress of a
 // message that was cut off does not stay.
-func TestTerminalWithTrouble(t *testing.T) {
+func TestErrorOnATerminal(t *testing.T) {
 	t.Parallel()
 	s := clearServer(t, pop3test.Message{Raw: pop3test.Text("Subject: cut\n\nHello.\n")})
 	s.SetFaults(pop3test.Fault{At: "RETR", Do: pop3test.Drop, After: 30})
@@ -200,8 +200,8 @@ func expect(t *testing.T, screen string, patterns ...string) int {
 	return end
 }
 
-// visible is what is left of a text on the screen: a line is gone when the cursor went
-// back up to it and erased what was there, and what moves the cursor shows nothing.
+// visible returns what remains of a text on the screen: it removes lines that the
+// cursor went back up to and erased, and the sequences that move the cursor.
 func visible(s string) string {
 	s = regexp.MustCompile(`[^\n]*\r?\n\x1b\[1A\x1b\[J`).ReplaceAllString(s, "")
 	return strings.TrimSpace(regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`).ReplaceAllString(s, ""))
