@@ -199,22 +199,28 @@ func (f *inspection) visit(ctx context.Context, a *config.Account, terminal *sec
 // identities finds out how the server lets messages be told apart: by unique-ids,
 // which some servers have without announcing them, or by header blocks.
 func (f *inspection) identities(client *pop3.Client) error {
+	caps := client.Capabilities()
+	if f.Messages == 0 { // some servers refuse UIDL then, so the client does not ask
+		f.UniqueIDs = caps.Has("UIDL") || !caps.Known
+		if !f.UniqueIDs && !caps.Has("TOP") {
+			return &fetch.NoUIDLError{Err: errors.New("its reply to CAPA names neither")}
+		}
+		return nil
+	}
 	var refused *pop3.ResponseError
 	for _, err := range client.Uidl() {
 		if err != nil && !errors.As(err, &refused) && !errors.As(err, new(*pop3.LineError)) {
 			return err
 		}
 	}
-	if f.UniqueIDs = refused == nil; f.UniqueIDs {
-		return nil
-	}
+	f.UniqueIDs = refused == nil
 	switch {
-	case client.Capabilities().Has("UIDL"), refused.Code == pop3.InUse, refused.Code == pop3.LoginDelay, refused.Code == pop3.SysTemp:
-		return refused // the server has unique-ids and does not tell them now
-	case client.Capabilities().Has("TOP"):
+	case f.UniqueIDs:
 		return nil
-	case f.Messages == 0:
-		return &fetch.NoUIDLError{Err: refused}
+	case caps.Has("UIDL"), refused.Code == pop3.InUse, refused.Code == pop3.LoginDelay, refused.Code == pop3.SysTemp:
+		return refused // the server has unique-ids and does not tell them now
+	case caps.Has("TOP"):
+		return nil
 	}
 	for _, err := range client.Top([]int{1}, 0) {
 		if errors.As(err, new(*pop3.ResponseError)) {
