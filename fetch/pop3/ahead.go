@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// askAhead sends commands without arguments now whose replies later calls read,
-// in this order: those of Capa, Stat, List, Uidl and Noop.
+// askAhead queues commands without arguments before the calls that read their
+// replies: Capa, Stat, List, Uidl and Noop, in the same order.
 func (c *Client) askAhead(commands ...string) {
 	for _, command := range commands {
 		c.queue(command, command, command)
@@ -15,13 +15,12 @@ func (c *Client) askAhead(commands ...string) {
 	c.unclaimed = append(c.unclaimed, commands...)
 }
 
-// askedAhead reports whether the next reply that no call has come for is that to the
-// command.
+// askedAhead reports whether the oldest unclaimed command is this one.
 func (c *Client) askedAhead(command string) bool {
 	return len(c.unclaimed) > 0 && c.unclaimed[0] == command
 }
 
-// ask sends a command without arguments, unless askAhead has sent it.
+// ask queues a command without arguments, unless askAhead has done so.
 func (c *Client) ask(command string) {
 	if c.askedAhead(command) {
 		c.unclaimed = c.unclaimed[1:]
@@ -30,8 +29,8 @@ func (c *Client) ask(command string) {
 	c.queue(command, command, command)
 }
 
-// dropAhead reads and drops the replies that no call has come for, up to that to
-// the command.
+// dropAhead reads and drops the replies to unclaimed commands, up to the one to
+// command.
 func (c *Client) dropAhead(command string) error {
 	for len(c.unclaimed) > 0 && c.unclaimed[0] != command {
 		dropped := c.unclaimed[0]
@@ -55,9 +54,9 @@ func (c *Client) dropAhead(command string) error {
 	return nil
 }
 
-// The first reply behind an accepted login comes within this time where the
-// command was sent together with the login: a few round trips, and time for
-// the server to open the maildrop.
+// A command that was sent together with the login is answered this soon after the
+// login was accepted: within some round trips, and with time for the server to
+// open the maildrop.
 const (
 	handoverTrips = 8
 	minHandover   = time.Second
@@ -65,38 +64,40 @@ const (
 )
 
 // replyTime returns how long the next reply may take as a whole. A server that
-// loses what was sent together with the login never sends the first reply
-// behind it, and nobody shall wait for the whole timeout to find that out.
+// loses what was sent together with the login never answers it; nobody shall wait
+// for the whole timeout to find that out.
 func (c *Client) replyTime() time.Duration {
 	if !c.handover {
 		return c.timeout
 	}
-	return min(c.timeout, max(minHandover, min(handoverTrips*c.trip, maxHandover)))
+	return min(c.timeout, max(minHandover, min(handoverTrips*c.roundTrip, maxHandover)))
 }
 
-// hurried says that what is queued is more than the next step of a login: from now on
-// until all of it is answered, a break is an *AheadError where there was an answer
-// already. A server that does not answer at all is not to blame for that.
-func (c *Client) hurried() { c.early, c.answered = len(c.queued), false }
+// watchAhead is called when more is queued than the next step of a login. Until all
+// of that is answered, an error that breaks the session becomes an *AheadError,
+// unless the server has answered nothing of it at all: then something else is wrong.
+func (c *Client) watchAhead() { c.aheadLeft, c.aheadAnswered = len(c.queued), false }
 
-// reckon counts an answer to what was sent in a hurry.
-func (c *Client) reckon() {
-	if c.early > 0 {
-		c.early--
-		c.answered = true
+// countReply counts a reply for watchAhead.
+func (c *Client) countReply() {
+	if c.aheadLeft > 0 {
+		c.aheadLeft--
+		c.aheadAnswered = true
 	}
 }
 
-// blame makes an *AheadError of the error that breaks the session, where it is one.
-func (c *Client) blame(err error) error {
-	if c.early > 0 && c.answered && c.ctx.Err() == nil {
+// blameAhead wraps an error that breaks the session in an *AheadError, if that may be
+// the cause.
+func (c *Client) blameAhead(err error) error {
+	if c.aheadLeft > 0 && c.aheadAnswered && c.ctx.Err() == nil {
 		return &AheadError{Err: err}
 	}
 	return err
 }
 
-// AheadError is a session that broke after the server had answered to a part of what
-// was sent with the login, and not to the rest. A patient one may do.
+// AheadError is a session that broke after the server had answered a part of what was
+// sent together with the login, and not the rest. One with Credentials.Patient may
+// succeed.
 type AheadError struct{ Err error }
 
 func (e *AheadError) Error() string {

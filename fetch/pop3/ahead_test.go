@@ -262,7 +262,7 @@ func TestTimeOfTheReplyBehindTheLogin(t *testing.T) {
 		{true, 500 * time.Millisecond, time.Second, 500 * time.Millisecond},
 		{false, time.Minute, time.Millisecond, time.Minute},
 	} {
-		c := &Client{handover: tt.handover, timeout: tt.timeout, trip: tt.trip}
+		c := &Client{handover: tt.handover, timeout: tt.timeout, roundTrip: tt.trip}
 		if got := c.replyTime(); got != tt.want {
 			t.Errorf("%+v: %v", tt, got)
 		}

@@ -17,8 +17,8 @@ func (c *Client) Apop(user, secret string) error {
 	if err := (Credentials{User: user, Password: secret}).check(); err != nil {
 		return err
 	}
-	c.wire.secrets.add(secret)
-	return c.talk(&apop{user: user, secret: secret}, false, nil, nil)
+	c.lines.secrets.add(secret)
+	return c.converse(&apop{user: user, secret: secret}, false, nil, nil)
 }
 
 // apop is the login with APOP.
@@ -34,7 +34,7 @@ func (d *apop) begin(c *Client, _ bool) (all bool, err error) {
 	sum := md5.Sum([]byte(c.timestamp + d.secret))
 	digest := hex.EncodeToString(sum[:])
 	c.queue("APOP", "APOP "+d.user+" "+digest, "APOP "+d.user+" ***")
-	c.wire.secrets.add(digest)
+	c.lines.secrets.add(digest)
 	return true, nil
 }
 

@@ -68,7 +68,7 @@ func (c *Client) Capa() (Capabilities, error) {
 			c.fail(&ProtocolError{Command: "CAPA", Line: long.Line, Reason: long.Reason})
 			return false
 		}
-		c.wire.trace("S", string(line))
+		c.lines.trace("S", string(line))
 		caps.add(string(line))
 		return true
 	})

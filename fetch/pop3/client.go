@@ -16,20 +16,21 @@ import (
 	"time"
 )
 
-// Security is how the connection is protected.
+// Security says how the connection is protected.
 type Security uint8
 
 const (
 	ImplicitTLS Security = iota // TLS from the first octet, port 995. RFC 8314 section 3.2
 	StartTLS                    // STLS before anything else, port 110. RFC 2595
-	ClearText                   // nothing: the password can be read on the way
+	ClearText                   // not at all: whoever is on the way can read along
 )
 
-// Pipelining is whether several commands may be on their way at once.
+// Pipelining says whether the client may send a command before the reply to the
+// last one has come.
 type Pipelining uint8
 
 const (
-	PipelineAuto Pipelining = iota // where the server offers PIPELINING. RFC 2449 section 6.6
+	PipelineAuto Pipelining = iota // if the server announces PIPELINING. RFC 2449 section 6.6
 	PipelineOff                    // one command at a time
 )
 
@@ -38,18 +39,18 @@ const (
 	idleQuit       = 10 * time.Second // for QUIT where nothing is marked as deleted
 )
 
-// Options are the choices of a connection. The zero value, and a nil pointer,
-// mean implicit TLS verified against the system's certificates.
+// Options configure a connection. The zero value and a nil pointer mean implicit
+// TLS, verified against the system's certificates.
 type Options struct {
 	Security Security
 	// TLS is cloned. ServerName defaults to the host dialled, MinVersion to TLS 1.2.
 	TLS *tls.Config
 	// Dial makes the connection; nil = a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Timeout bounds the waiting for the connection, for one TLS handshake, for
-	// one reply as a whole, and in a listing or message for each 1024 octets as
-	// they arrive at the socket; 0 = 60 s. A QUIT that has nothing to delete
-	// waits for 10 s at most.
+	// Timeout bounds each wait as a whole: for the connection, for a TLS
+	// handshake, for a reply; in a listing or a message, for each 1024 octets
+	// that arrive at the socket. 0 = 60 s. A QUIT that has nothing to delete
+	// waits for at most 10 s.
 	Timeout    time.Duration
 	Pipelining Pipelining
 	// Log gets the wire trace at LevelTrace; nil = none.
@@ -60,13 +61,14 @@ type Options struct {
 	Secrets []string
 }
 
-// Client is one POP3 session. It is used from one goroutine, but for Close.
+// Client is one POP3 session. It is used from one goroutine; only Close may be
+// called from another.
 type Client struct {
 	ctx     context.Context
 	opts    Options
 	host    string
 	link    *link
-	wire    wire
+	lines   lineIO
 	tls     *tls.Conn // nil = none
 	timeout time.Duration
 
@@ -76,25 +78,28 @@ type Client struct {
 	caps      Capabilities
 	offer     Offer
 
-	out       []byte   // queued commands that are not written yet
-	queued    []string // their names
-	owed      []string // commands whose replies have not been read, oldest first
-	unclaimed []string // of these, the ones that no call has come for, see askAhead
-	flights   int
-	asked     time.Time     // when the flight began whose first reply has not come, zero = it has
-	trip      time.Duration // the shortest wait for the first reply of a flight
-	during    string        // the iteration that is not over
-	draining  bool          // send nothing more before owed is empty, see Drain
+	// What is on its way.
+	out           []byte        // commands that are queued and not written yet
+	queued        []string      // their names
+	unanswered    []string      // commands that were written and not answered yet, oldest first
+	unclaimed     []string      // of both, those sent before the call that reads their reply, see askAhead
+	flights       int           // see RoundTrips
+	flightStart   time.Time     // of the flight whose first reply has not come; zero = none
+	roundTrip     time.Duration // the shortest wait for the first reply of a flight so far
+	iterating     string        // the command whose loop is running, "" = none
+	draining      bool          // send nothing before all is answered, see Drain
+	confirmed     int           // see Confirmed
+	aheadLeft     int           // replies still to come to what watchAhead watches
+	aheadAnswered bool          // one of them has come
+	handover      bool          // the login was accepted and the next reply is one of them
 
-	early     int   // replies owed to what was sent in a hurry, see hurried
-	answered  bool  // one of them has come
-	handover  bool  // the login was accepted and the next reply is one of them
-	confirmed int   // see Confirmed
-	empty     bool  // STAT has said that there are no messages
-	dotless   bool  // the last reply may still be followed by the dot that ends a listing
-	marked    bool  // the server has taken a DELE: QUIT has something to do
-	broken    error // the first fatal error
-	closed    atomic.Bool
+	// What is known of the maildrop.
+	empty    bool // STAT has said that there are no messages
+	dotless  bool // the last reply may still be followed by the dot that ends a listing
+	deleting bool // the server has accepted a DELE, so that QUIT has something to do
+
+	broken error // the first fatal error
+	closed atomic.Bool
 }
 
 // Dial connects to addr (network "tcp": host:port), reads the greeting and
@@ -102,8 +107,8 @@ type Client struct {
 // the whole session, not only Dial: when it ends, every wait ends with
 // context.Cause(ctx).
 //
-// Errors: *ResponseError for a greeting of -ERR, *TLSError, *ProtocolError, and
-// those of the network. Nothing stays open.
+// The error is a *ResponseError if the greeting is -ERR, a *TLSError, a
+// *ProtocolError, or one of the network. After an error nothing stays open.
 func Dial(ctx context.Context, network, addr string, o *Options) (*Client, error) {
 	if o == nil {
 		o = new(Options)
@@ -132,20 +137,20 @@ func Dial(ctx context.Context, network, addr string, o *Options) (*Client, error
 	return NewClient(ctx, conn, host, o)
 }
 
-// NewClient does what Dial does over a connection that is already there. host
-// names the server for TLS and in messages. conn belongs to the client from
-// now on, and is closed on error.
+// NewClient is Dial over a connection that exists already. host names the server
+// for TLS and in messages. NewClient takes ownership of conn and closes it on
+// error.
 func NewClient(ctx context.Context, conn net.Conn, host string, o *Options) (*Client, error) {
 	if o == nil {
 		o = new(Options)
 	}
 	c := &Client{ctx: ctx, opts: *o, host: host, timeout: o.timeout(), link: newLink(ctx, conn)}
-	c.wire.log = o.Log
+	c.lines.log = o.Log
 	for _, secret := range o.Secrets {
-		c.wire.secrets.add(secret)
+		c.lines.secrets.add(secret)
 	}
-	c.wire.conn = c.link
-	c.wire.r = bufio.NewReaderSize(&c.wire, bufferSize)
+	c.lines.conn = c.link
+	c.lines.r = bufio.NewReaderSize(&c.lines, bufferSize)
 	if err := c.open(); err != nil {
 		c.Close()
 		return nil, err
@@ -169,14 +174,14 @@ func (c *Client) open() error {
 	}
 	// RFC 1939 section 4: the greeting is a positive response, and may carry
 	// the timestamp of APOP (section 7).
-	c.owed = append(c.owed, "greeting")
+	c.unanswered = append(c.unanswered, "greeting")
 	text, err := c.status()
 	if err != nil {
 		return err
 	}
-	c.greeting = c.wire.secrets.conceal(text)
+	c.greeting = c.lines.secrets.conceal(text)
 	if c.opts.Security == StartTLS {
-		// What came in clear text is worth nothing, its timestamp included.
+		// Nothing that came in clear text can be trusted, the timestamp included.
 		return c.stls()
 	}
 	c.timestamp = timestamp(text)
@@ -198,15 +203,15 @@ func (c *Client) TLS() (tls.ConnectionState, bool) {
 	return c.tls.ConnectionState(), true
 }
 
-// RoundTrips counts the flights: how often something was sent while no reply
-// was owed, QUIT included. The greeting and TLS handshakes do not count.
+// RoundTrips returns how often the client has sent something while it waited for
+// no reply, QUIT included. The greeting and TLS handshakes do not count.
 func (c *Client) RoundTrips() int { return c.flights }
 
 // Octets returns how many octets of the protocol came in and went out, as
 // counted inside TLS.
-func (c *Client) Octets() (in, out int64) { return c.wire.in, c.wire.out }
+func (c *Client) Octets() (in, out int64) { return c.lines.in, c.lines.out }
 
-// Broken returns nil while the client is in step, and otherwise an error that
+// Broken returns nil while the session can go on, and otherwise an error that
 // wraps ErrBroken and the first cause.
 func (c *Client) Broken() error {
 	if c.broken == nil && !c.closed.Load() {
@@ -240,18 +245,18 @@ func (c *Client) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
-	// Not through TLS: its farewell could have to wait for the server.
+	// Below TLS: writing close_notify could block.
 	return c.link.Close()
 }
 
-// enter says whether a command may be called now. What was asked for ahead and is
-// not this command is read and dropped.
+// enter returns an error if the command may not be called now. It reads and drops
+// the replies to other commands that were sent ahead.
 func (c *Client) enter(command string, allowed ...State) error {
 	if c.closed.Load() && c.state != Update || c.broken != nil {
 		return c.brokenBy(command)
 	}
-	if c.during != "" {
-		return &StateError{Command: command, State: c.state, During: c.during}
+	if c.iterating != "" {
+		return &StateError{Command: command, State: c.state, During: c.iterating}
 	}
 	if !slices.Contains(allowed, c.state) {
 		return &StateError{Command: command, State: c.state}
@@ -259,13 +264,13 @@ func (c *Client) enter(command string, allowed ...State) error {
 	return c.dropAhead(command)
 }
 
-// fail marks the client as broken by err and returns what the caller is told.
+// fail breaks the client with err and returns the error for the caller.
 func (c *Client) fail(err error) error {
-	err = c.blame(err)
+	err = c.blameAhead(err)
 	if c.broken == nil {
 		c.broken = err
 	}
-	c.out, c.queued, c.owed, c.unclaimed = nil, nil, nil, nil
+	c.out, c.queued, c.unanswered, c.unclaimed = nil, nil, nil, nil
 	return err
 }
 
@@ -274,16 +279,16 @@ func (c *Client) failIO(command string, err error) error {
 	return c.fail(c.describe(command, err))
 }
 
-// protocol breaks the client over a line that no rule allows.
+// protocol breaks the client because of a line that POP3 does not allow.
 func (c *Client) protocol(command string, line []byte, reason string) error {
-	return c.fail(&ProtocolError{Command: command, Line: c.wire.shown(line), Reason: reason})
+	return c.fail(&ProtocolError{Command: command, Line: c.lines.shown(line), Reason: reason})
 }
 
-// describe says what an I/O error means for a command.
+// describe returns the error for the caller after an I/O error.
 func (c *Client) describe(command string, err error) error {
 	switch {
 	case errors.Is(err, errLineTooLong):
-		return &ProtocolError{Command: command, Line: c.wire.head(), Reason: "line too long"}
+		return &ProtocolError{Command: command, Line: c.lines.head(), Reason: "line too long"}
 	case c.ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", command, context.Cause(c.ctx))
 	case isTimeout(err) && c.link.bulk:

@@ -19,7 +19,7 @@ func (c *Client) Dele(nums []int) iter.Seq2[int, error] {
 		line := func(num int) string { return "DELE " + strconv.Itoa(num) }
 		c.iterate("DELE", func() bool {
 			return c.each(nums, line, false, func(num int, _ string, err error) bool {
-				c.marked = c.marked || err == nil
+				c.deleting = c.deleting || err == nil
 				return yield(num, err)
 			})
 		})

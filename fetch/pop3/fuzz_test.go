@@ -31,8 +31,8 @@ func (c *canned) Close() error                     { return nil }
 func cannedClient(in []byte) *Client {
 	c := &Client{ctx: context.Background(), host: "h", timeout: time.Hour, state: Transaction}
 	c.link = newLink(c.ctx, &canned{r: bytes.NewReader(in)})
-	c.wire.conn = c.link
-	c.wire.r = bufio.NewReaderSize(&c.wire, bufferSize)
+	c.lines.conn = c.link
+	c.lines.r = bufio.NewReaderSize(&c.lines, bufferSize)
 	return c
 }
 

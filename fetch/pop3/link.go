@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// rateOctets is what has to arrive within each timeout of a long reply.
+// rateOctets is how many octets of a long reply have to arrive within each timeout.
 const rateOctets = 1024
 
-// link is the connection below TLS. It gives each exchange a budget of waiting
-// time, over any number of reads and writes, and ends every wait when the
-// context ends. The time between two waits costs nothing, so that a caller who
-// syncs a disk between two reads is not taken for a silent server.
+// link is the connection below TLS. It bounds the time that an exchange spends
+// waiting, over any number of reads and writes, and ends every wait when the context
+// ends. The time between two waits does not count: a caller that syncs a disk
+// between two reads does not make the server look silent.
 //
 // One goroutine reads and writes; the context may end in another.
 type link struct {
@@ -21,10 +21,10 @@ type link struct {
 	ctx     context.Context
 	unwatch func() bool
 
-	budget  time.Duration // what was given
-	left    time.Duration // what is left of it
-	bulk    bool          // the budget begins anew with every rateOctets
-	arrived int           // octets since it last did
+	budget  time.Duration // how long the exchange may wait
+	left    time.Duration // what is left of that
+	bulk    bool          // the budget begins anew after each rateOctets
+	arrived int           // octets since it began
 
 	mu    sync.Mutex // orders the deadlines set here and the one of the context
 	ended bool       // the context is over: no deadline is moved any more
@@ -36,7 +36,7 @@ func newLink(ctx context.Context, conn net.Conn) *link {
 	return l
 }
 
-// end wakes whoever waits; what they get is the cause of the context's end.
+// end wakes a read or write that waits; it returns the cause of the context's end.
 func (l *link) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,13 +44,13 @@ func (l *link) end() {
 	l.Conn.SetDeadline(time.Unix(1, 0)) // any time in the past
 }
 
-// whole gives all that follows one budget, whatever arrives.
+// whole bounds all waits that follow by d together, whatever arrives.
 func (l *link) whole(d time.Duration) { l.budget, l.left, l.bulk = d, d, false }
 
-// rate gives what follows a budget that begins anew with every rateOctets.
+// rate bounds the waits that follow by d for each rateOctets that arrive.
 func (l *link) rate(d time.Duration) { l.budget, l.left, l.bulk, l.arrived = d, d, true, 0 }
 
-// arm sets a deadline, unless the context has set the last one.
+// arm sets a deadline, unless the context has ended.
 func (l *link) arm(set func(time.Time) error, now time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -87,27 +87,27 @@ func scan[T any](c *Client, command string, yield func(T, error) bool, parse fun
 // other errors have broken the client. RFC 1939 section 3
 func (c *Client) listing(command string, maxLines int, got func(line []byte, long *LineError) bool) (left bool, err error) {
 	c.link.rate(c.timeout)
-	begin, octets := c.wire.in-int64(c.wire.r.Buffered()), int64(0)
+	begin, octets := c.lines.in-int64(c.lines.r.Buffered()), int64(0)
 	for lines := 0; ; lines++ {
 		var long *LineError
-		line, err := c.wire.line(maxListing)
+		line, err := c.lines.line(maxListing)
 		if err == errLineTooLong {
-			head := c.wire.head()
+			head := c.lines.head()
 			num, _ := messageNumber([]byte(head))
 			long = &LineError{Command: command, Num: num, Line: head, Reason: "line too long"}
-			err = c.wire.skipLine()
+			err = c.lines.skipLine()
 		}
 		if err != nil {
 			return false, c.failIO(command, err)
 		}
 		if long == nil && len(line) == 1 && line[0] == '.' {
-			c.wire.traceOctets(octets)
+			c.lines.traceOctets(octets)
 			return false, nil
 		}
 		if lines >= maxLines {
 			return false, c.protocol(command, line, "more than "+strconv.Itoa(maxLines)+" lines")
 		}
-		if c.wire.in-int64(c.wire.r.Buffered())-begin > maxListingOctets {
+		if c.lines.in-int64(c.lines.r.Buffered())-begin > maxListingOctets {
 			return false, c.protocol(command, line, "more than "+strconv.Itoa(maxListingOctets)+" octets")
 		}
 		octets += int64(len(line))
@@ -118,7 +118,7 @@ func (c *Client) listing(command string, maxLines int, got func(line []byte, lon
 }
 
 func (c *Client) lineError(command string, num int, line []byte, reason string) *LineError {
-	return &LineError{Command: command, Num: num, Line: c.wire.shown(line), Reason: reason}
+	return &LineError{Command: command, Num: num, Line: c.lines.shown(line), Reason: reason}
 }
 
 // messageNumber splits a listing line behind its message number, which is 0

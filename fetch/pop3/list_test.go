@@ -105,8 +105,8 @@ func rawReply(t *testing.T, reply string, close bool) *Client {
 	t.Helper()
 	client, server := net.Pipe()
 	c := &Client{ctx: t.Context(), host: "h", timeout: defaultTimeout, link: newLink(t.Context(), client), state: Transaction}
-	c.wire.conn = c.link
-	c.wire.r = bufio.NewReaderSize(&c.wire, bufferSize)
+	c.lines.conn = c.link
+	c.lines.r = bufio.NewReaderSize(&c.lines, bufferSize)
 	done := make(chan struct{}, 1)
 	go func() {
 		defer func() { done <- struct{}{} }()

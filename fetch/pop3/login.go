@@ -61,7 +61,7 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err := cred.check(); err != nil {
 		return "", err
 	}
-	c.wire.secrets.add(cred.Password)
+	c.lines.secrets.add(cred.Password)
 	// RFC 2449 section 6.6 has PIPELINING in both states. A server that has
 	// not been visited before may announce it and still lose what arrives
 	// together with the login (Courier, Cyrus), so the first visit waits.
@@ -72,7 +72,7 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 		// In clear text the password is shown only after today's CAPA has
 		// said that the server offers nothing better.
 		if err == nil && (c.tls != nil || !showsPassword(method)) {
-			return method, c.rely(method, cred)
+			return method, c.loginAhead(method, cred)
 		}
 	}
 	if !c.caps.Asked {
@@ -88,26 +88,26 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if again {
 		next = c.afterLogin(c.caps, cred.Next)
 	}
-	if err := c.talk(c.dialogOf(method, cred, c.caps), ahead && c.Pipelined(), next, nil); err != nil {
+	if err := c.converse(c.dialogOf(method, cred, c.caps), ahead && c.Pipelined(), next, nil); err != nil {
 		return method, err
 	}
-	return method, c.follow(cred, again)
+	return method, c.afterwards(cred, again)
 }
 
 // rely logs in on the word of an earlier session: CAPA, the login and what comes next
 // share a flight. The reply to CAPA tells what holds today. No other method is tried
 // after a refusal, although it may only mean that this one has gone: nobody knows.
-func (c *Client) rely(method string, cred Credentials) error {
+func (c *Client) loginAhead(method string, cred Credentials) error {
 	known := cred.Expected.Before
 	c.askAhead("CAPA")
-	err := c.talk(c.dialogOf(method, cred, known), true, c.afterLogin(known, cred.Next), func() error {
+	err := c.converse(c.dialogOf(method, cred, known), true, c.afterLogin(known, cred.Next), func() error {
 		_, err := c.Capa()
 		return err
 	})
 	var refused *AuthError
 	switch {
 	case err == nil:
-		return c.follow(cred, true)
+		return c.afterwards(cred, true)
 	case errors.As(err, &refused) && c.caps.Known && !c.offers(method, c.caps):
 		refused.Err = fmt.Errorf("%w (the server offered this method to an earlier session and does not now; the next one asks first)", refused.Err)
 	}
@@ -126,12 +126,12 @@ type dialog interface {
 
 // talk logs in. With ahead, next goes out with the last word where d knows which that
 // is. between, if not nil, reads what was asked before the first word.
-func (c *Client) talk(d dialog, ahead bool, next []string, between func() error) error {
+func (c *Client) converse(d dialog, ahead bool, next []string, between func() error) error {
 	last := func() {
 		// Today's capabilities count as soon as they are known.
 		if ahead && (!c.caps.Asked || c.Pipelined()) {
 			c.askAhead(next...)
-			c.early += len(next)
+			c.aheadLeft += len(next)
 		}
 	}
 	all, err := d.begin(c, ahead)
@@ -142,7 +142,7 @@ func (c *Client) talk(d dialog, ahead bool, next []string, between func() error)
 		last()
 	}
 	if ahead {
-		c.hurried()
+		c.watchAhead()
 	}
 	if between != nil {
 		if err := between(); err != nil {
@@ -153,8 +153,8 @@ func (c *Client) talk(d dialog, ahead bool, next []string, between func() error)
 		return err
 	}
 	c.state = Transaction
-	c.wire.secrets.accepted()
-	c.handover = c.early > 0
+	c.lines.secrets.accepted()
+	c.handover = c.aheadLeft > 0
 	return nil
 }
 
@@ -188,10 +188,10 @@ func (c *Client) afterLogin(caps Capabilities, next []string) []string {
 // follow makes sure after the login that the capabilities are known, and that what
 // comes next is on its way where the server takes several commands at once. With ahead
 // it believes an earlier session that it does.
-func (c *Client) follow(cred Credentials, ahead bool) error {
+func (c *Client) afterwards(cred Credentials, ahead bool) error {
 	if ahead && len(c.unclaimed) == 0 && !c.complete(c.caps) && cred.Expected.After.Has("PIPELINING") {
 		c.askAhead(c.afterLogin(c.caps, cred.Next)...)
-		c.hurried()
+		c.watchAhead()
 	}
 	if err := c.askAgain(); err != nil {
 		return err
@@ -266,7 +266,7 @@ func (c *Client) offered(caps Capabilities) []string {
 		list = append(list, "USER")
 	}
 	for _, m := range caps.Params("SASL") {
-		list = append(list, "SASL "+c.wire.secrets.conceal(m))
+		list = append(list, "SASL "+c.lines.secrets.conceal(m))
 	}
 	if c.timestamp != "" {
 		list = append(list, "APOP")
@@ -282,8 +282,8 @@ func (c *Client) UserPass(user, password string) error {
 	if err := (Credentials{User: user, Password: password}).check(); err != nil {
 		return err
 	}
-	c.wire.secrets.add(password)
-	return c.talk(&userPass{user: user, password: password}, false, nil, nil)
+	c.lines.secrets.add(password)
+	return c.converse(&userPass{user: user, password: password}, false, nil, nil)
 }
 
 // userPass is the login with USER and PASS. RFC 1939 section 7

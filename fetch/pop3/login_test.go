@@ -250,7 +250,7 @@ func TestInitialResponseLength(t *testing.T) {
 			script = "S: +OK\nC: AUTH PLAIN\nS: +\nC: " + encoded + "\nS: +OK"
 		}
 		c := connect(t, script)
-		if err := c.talk(c.dialogOf("plain", Credentials{User: "u", Password: password}, c.caps), false, nil, nil); err != nil {
+		if err := c.converse(c.dialogOf("plain", Credentials{User: "u", Password: password}, c.caps), false, nil, nil); err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}

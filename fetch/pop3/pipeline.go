@@ -10,21 +10,22 @@ import (
 	"time"
 )
 
-// How many commands may be on their way at once where the server takes several
-// (RFC 2449 section 6.6, PIPELINING): firstWindow until it is known how long the
-// replies are, then so many that what is asked for takes about aheadFor to come, or
-// some round trips where those are longer. That keeps a fast and distant line busy,
-// and who stops has not to wait long for what he has asked for. Neither side can wait
-// for the other for ever: maxWindow commands fit into the smallest buffers.
+// The window is how many commands may wait for their replies at once if the server
+// announces PIPELINING (RFC 2449 section 6.6). It is firstWindow until the first
+// replies have shown how long they are. Then it covers what arrives in aheadTime, or
+// in aheadTrips round trips if that is more: enough to keep a fast and distant line
+// busy, and little enough that a stop, which waits for these replies, does not take
+// long. maxWindow commands fit into the smallest socket buffers, so that client and
+// server never both block in a write.
 const (
 	firstWindow = 32
 	minWindow   = 4
 	maxWindow   = 256
 
-	aheadFor   = time.Second
+	aheadTime  = time.Second
 	aheadTrips = 4
-	leastAhead = 1 << 20 // octets, also while the line has not shown yet what it can do
-	mostAhead  = 32 << 20
+	minAhead   = 1 << 20 // octets; the first replies tell little about the speed of the line
+	maxAhead   = 32 << 20
 )
 
 func isEnd(err error) bool {
@@ -36,13 +37,14 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// Pipelined says whether several commands may be on their way at once.
+// Pipelined reports whether the client may send a command before the reply to the
+// last one has come.
 func (c *Client) Pipelined() bool {
 	return c.opts.Pipelining == PipelineAuto && c.caps.Has("PIPELINING")
 }
 
-// window says how many commands may be on their way now, after so many replies
-// with so many octets that took so long.
+// window returns how many commands may wait for their replies, after replies with
+// that many octets took that long.
 func (c *Client) window(replies, octets int64, took time.Duration) int {
 	switch {
 	case !c.Pipelined():
@@ -50,54 +52,54 @@ func (c *Client) window(replies, octets int64, took time.Duration) int {
 	case replies == 0:
 		return firstWindow
 	}
-	ahead := int64(mostAhead)
+	ahead := int64(maxAhead)
 	if took > 0 {
-		came := float64(octets) / took.Seconds() * max(aheadFor, aheadTrips*c.trip).Seconds()
-		ahead = int64(min(max(came, leastAhead), mostAhead))
+		expected := float64(octets) / took.Seconds() * max(aheadTime, aheadTrips*c.roundTrip).Seconds()
+		ahead = int64(min(max(expected, minAhead), maxAhead))
 	}
 	return int(min(max(ahead*replies/max(octets, 1), minWindow), maxWindow))
 }
 
-// queue adds a command line (without its end) to the next write. shown is the
-// line as the trace may have it; command names it in errors.
+// queue adds a command line, without its CRLF, to the next write. command names it
+// in errors. shown is the line for the trace, with "***" in place of any secret.
 func (c *Client) queue(command, line, shown string) {
 	c.out = append(c.out, line...)
 	c.out = append(c.out, "\r\n"...)
 	c.queued = append(c.queued, command)
-	c.wire.trace("C", shown)
+	c.lines.trace("C", shown)
 }
 
-// flush writes what is queued, in one write.
+// flush writes all that is queued at once.
 func (c *Client) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
 	command := c.queued[0]
-	if len(c.owed) == 0 {
-		// Nothing was owed, so nothing may have come: whatever is there would
-		// be taken for the reply to what is sent now.
-		if c.dotless && c.wire.head() == "." {
-			c.dotless = c.wire.skipLine() != nil
+	if len(c.unanswered) == 0 {
+		// All is answered, so nothing may have arrived: it would be taken for
+		// the reply to what is sent now.
+		if c.dotless && c.lines.head() == "." {
+			c.dotless = c.lines.skipLine() != nil
 		}
-		if c.wire.r.Buffered() > 0 {
-			return c.protocol(command, []byte(c.wire.head()), "the server sent something before it was asked")
+		if c.lines.r.Buffered() > 0 {
+			return c.protocol(command, []byte(c.lines.head()), "the server sent something before it was asked")
 		}
 		c.flights++
-		c.asked = time.Now()
+		c.flightStart = time.Now()
 	}
 	c.link.whole(c.timeout)
-	if err := c.wire.write(c.out); err != nil {
+	if err := c.lines.write(c.out); err != nil {
 		return c.failIO(command, err)
 	}
 	c.out = c.out[:0]
-	c.owed = append(c.owed, c.queued...)
+	c.unanswered = append(c.unanswered, c.queued...)
 	c.queued = c.queued[:0]
 	return nil
 }
 
-// status writes what is queued and reads the status line of the oldest command
-// that waits for one: the text after +OK, or a *ResponseError. Any other error
-// has broken the client.
+// status writes what is queued and reads the status line for the oldest unanswered
+// command. It returns the text behind +OK, or a *ResponseError; every other error
+// has broken the client. RFC 1939 section 3
 func (c *Client) status() (string, error) {
 	command, line, err := c.reply(maxStatus)
 	if err != nil {
@@ -106,58 +108,58 @@ func (c *Client) status() (string, error) {
 	return c.verdict(command, line)
 }
 
-// reply reads the next line for the oldest command, which is then no longer
-// owed anything.
+// reply reads the next line for the oldest unanswered command, which counts as
+// answered then.
 func (c *Client) reply(limit int) (command string, line []byte, err error) {
 	if err := c.flush(); err != nil {
 		return "", nil, err
 	}
-	command = c.owed[0]
+	command = c.unanswered[0]
 	c.link.whole(c.replyTime())
-	line, err = c.wire.line(limit)
+	line, err = c.lines.line(limit)
 	if c.dotless && err == nil && string(line) == "." {
-		line, err = c.wire.line(limit)
+		line, err = c.lines.line(limit)
 	}
 	c.handover, c.dotless = false, false
 	if err != nil {
 		return command, nil, c.failIO(command, err)
 	}
 	c.timeTrip()
-	c.owed = append(c.owed[:0], c.owed[1:]...)
+	c.unanswered = append(c.unanswered[:0], c.unanswered[1:]...)
 	return command, line, nil
 }
 
-// timeTrip measures a round trip at the first reply of a flight. The shortest one has
-// least of the time that the server takes.
+// timeTrip measures a round trip at the first reply of a flight. The shortest one
+// contains the least of the server's own time.
 func (c *Client) timeTrip() {
-	if c.asked.IsZero() {
+	if c.flightStart.IsZero() {
 		return
 	}
-	if trip := time.Since(c.asked); c.trip == 0 || trip < c.trip {
-		c.trip = trip
+	if trip := time.Since(c.flightStart); c.roundTrip == 0 || trip < c.roundTrip {
+		c.roundTrip = trip
 	}
-	c.asked = time.Time{}
+	c.flightStart = time.Time{}
 }
 
-// verdict understands a status line. RFC 1939 section 3; the text may be
-// missing altogether.
+// verdict parses a status line, whose text may be missing. RFC 1939 section 3
 func (c *Client) verdict(command string, line []byte) (string, error) {
-	c.wire.trace("S", string(line))
+	c.lines.trace("S", string(line))
 	text, ok := indicator(line, "+OK")
 	if ok {
-		c.reckon()
+		c.countReply()
 		return text, nil
 	}
 	text, ok = indicator(line, "-ERR")
 	if !ok {
 		return "", c.protocol(command, line, "neither +OK nor -ERR")
 	}
-	c.reckon()
-	text = c.wire.shown([]byte(text))
+	c.countReply()
+	text = c.lines.shown([]byte(text))
 	return "", &ResponseError{Command: command, Code: responseCode(text), Text: text}
 }
 
-// indicator returns the text behind a status indicator.
+// indicator returns the text behind a status indicator; false if the line has
+// another one. Case does not matter.
 func indicator(line []byte, want string) (string, bool) {
 	if len(line) < len(want) || !strings.EqualFold(string(line[:len(want)]), want) {
 		return "", false
@@ -165,7 +167,7 @@ func indicator(line []byte, want string) (string, bool) {
 	return strings.TrimLeft(string(line[len(want):]), " \t"), true
 }
 
-// responseCode finds the response code at the start of a text.
+// responseCode returns the response code at the start of a text, "" if there is none.
 // RFC 2449 section 8
 func responseCode(text string) Code {
 	if !strings.HasPrefix(text, "[") {
@@ -192,16 +194,16 @@ func (c *Client) simple(command string, allowed ...State) (string, error) {
 	return c.status()
 }
 
-// errLeft is the cause where a loop was left before its end.
+// errLeft is the cause if a loop was left while replies were on their way.
 var errLeft = errors.New("the loop over its replies was left before the end")
 
-// iterate runs an iteration: body reports whether it came to its end with
-// nothing owed. Where it did not, or panicked, the client is broken.
+// iterate runs a loop over replies. body reports whether all that it sent is
+// answered; if not, or if it panics, the client is broken.
 func (c *Client) iterate(command string, body func() bool) {
-	c.during = command
+	c.iterating = command
 	ended := false
 	defer func() {
-		c.during = ""
+		c.iterating = ""
 		if !ended && c.broken == nil {
 			c.fail(fmt.Errorf("%s: %w", command, errLeft))
 		}
@@ -209,70 +211,71 @@ func (c *Client) iterate(command string, body func() bool) {
 	ended = body()
 }
 
-// Drain makes the loop that is running (Retr, Top or Dele) send nothing more
-// until all replies that are owed have come; then it goes on by itself. A caller
-// that doubts whether replies still belong to their commands calls it, and leaves
-// the loop or goes on when Owed is 0.
+// Drain makes the loop that is running (Retr, Top or Dele) send nothing more until
+// all that it has sent is answered; then it goes on by itself. A caller that doubts
+// whether the replies still belong to their commands calls it, and when Owed is 0
+// leaves the loop or goes on.
 func (c *Client) Drain() { c.draining = true }
 
-// Owed returns how many commands of the loop have been sent and not been answered
-// yet, the one whose message is being read not among them.
+// Owed returns how many commands of the loop that is running have been sent and not
+// been answered. The one whose message is being read counts as answered.
 func (c *Client) Owed() int {
 	n := 0
-	for _, command := range c.owed {
-		if command != mark {
+	for _, command := range c.unanswered {
+		if command != probe {
 			n++
 		}
 	}
 	return n
 }
 
-// Confirmed returns how many replies of the Retr that runs, or ran last, are known
-// to belong to their commands. Where commands are sent ahead, a server that
-// leaves out a reply or sends one too many shifts all that follow, and messages
-// of one size do not show it. So a NOOP goes with the commands now and then: its
-// reply has no message, and what stands behind it tells whether it was its own.
+// Confirmed returns how many replies of the Retr that runs, or ran last, are known to
+// belong to their commands. Under pipelining a server that leaves out a reply, or
+// sends one too many, shifts all replies behind it, and messages of the same size do
+// not show that. So a NOOP is sent between the commands now and then: its reply has
+// no message, and a reply that was shifted into its place would be followed by one.
 func (c *Client) Confirmed() int { return c.confirmed }
 
-// mark is the command that shows whether the server is in step.
-const mark = "NOOP"
+// probe is the command whose reply shows whether the server is in step.
+const probe = "NOOP"
 
-// Marks stand behind so many commands, or behind the last; fewer where replies
-// are long, so that little waits for one, or has to be fetched again when the
-// connection is lost.
+// A probe follows the first firstProbe commands, then at most maxProbeGap, and the
+// last one; it follows fewer if the replies to them are longer than probeOctets, so
+// that few messages wait for their confirmation and few are fetched again after a
+// lost connection.
 const (
-	firstMark  = 8
-	markEvery  = 64
-	markOctets = 2 << 20
+	firstProbe  = 8
+	maxProbeGap = 64
+	probeOctets = 2 << 20
 )
 
-// ahead is how many commands each may send ahead, and how many from mark to mark.
-func (c *Client) ahead(replies, octets int64, took time.Duration) (window, marks int) {
+// ahead returns the window, and how many commands there are between two probes; 0 =
+// none is needed.
+func (c *Client) ahead(replies, octets int64, took time.Duration) (window, gap int) {
 	window = c.window(replies, octets, took)
 	switch {
 	case window == 1:
 		return 1, 0
 	case replies == 0:
-		return window, firstMark
+		return window, firstProbe
 	}
-	return window, int(max(min(int64(window/4), markEvery, markOctets*replies/max(octets, 1)), 1))
+	return window, int(max(min(int64(window/4), maxProbeGap, probeOctets*replies/max(octets, 1)), 1))
 }
 
-// each sends "VERB n" for each number, at most a window ahead of the replies,
-// and calls got for each reply in order. got returns false where the loop was
-// left; it has then to say so to iterate too. After an error that broke the
-// client got is called once more, with it, and no more. With marks, Confirmed
-// counts.
-func (c *Client) each(nums []int, line func(num int) string, marks bool, got func(num int, text string, err error) bool) bool {
+// each sends line(num) for each number, at most a window ahead of the replies, and
+// calls got for each reply in order. got returns false to leave the loop. After an
+// error that broke the client got is called once more, with that error. each reports
+// whether all that was sent is answered. With probes it counts for Confirmed.
+func (c *Client) each(nums []int, line func(num int) string, probes bool, got func(num int, text string, err error) bool) bool {
 	before, _ := c.Octets()
 	start := time.Now()
-	next, marked, answered := 0, 0, 0
-	refused := false // the mark before
+	next, probed, answered := 0, 0, 0
+	refused := false // the last probe was
 	c.confirmed = 0
 	for i, num := range nums {
 		now, _ := c.Octets()
-		size, every := c.ahead(int64(i), now-before, time.Since(start))
-		// Half a window at a time: one write for many commands, and the server
+		size, gap := c.ahead(int64(i), now-before, time.Since(start))
+		// Half a window at a time: many commands share a write, and the server
 		// always has something to do.
 		if next == i {
 			c.draining = false
@@ -282,13 +285,13 @@ func (c *Client) each(nums []int, line func(num int) string, marks bool, got fun
 				command := line(nums[next])
 				c.queue(command, command, command)
 				last := next+1 == len(nums)
-				if marks && every > 0 && (next+1-marked >= every || last) {
-					c.queue(mark, mark, mark)
-					marked = next + 1
+				if probes && gap > 0 && (next+1-probed >= gap || last) {
+					c.queue(probe, probe, probe)
+					probed = next + 1
 				}
-				if marks && every > 0 && last {
-					// The reply to this one stands behind the other's.
-					c.queue(mark, mark, mark)
+				if probes && gap > 0 && last {
+					// Its reply shows that the one before was followed by no message.
+					c.queue(probe, probe, probe)
 				}
 			}
 		}
@@ -300,10 +303,10 @@ func (c *Client) each(nums []int, line func(num int) string, marks bool, got fun
 		if more {
 			c.confirmed = answered
 		}
-		for len(c.owed) > 0 && c.owed[0] == mark {
+		for len(c.unanswered) > 0 && c.unanswered[0] == probe {
 			was := refused
-			if refused, err = c.passMark(); err == nil && answered > 0 && refused != was {
-				err = c.protocol(mark, nil, "the server takes it one time and refuses it another")
+			if refused, err = c.readProbe(); err == nil && answered > 0 && refused != was {
+				err = c.protocol(probe, nil, "the server takes it one time and refuses it another")
 			}
 			if err != nil {
 				return more && got(num, "", err)
@@ -311,24 +314,23 @@ func (c *Client) each(nums []int, line func(num int) string, marks bool, got fun
 			answered = i + 1
 		}
 		if !more {
-			return len(c.owed) == 0
+			return len(c.unanswered) == 0
 		}
 	}
 	c.confirmed = answered
 	return true
 }
 
-// passMark reads the reply to a mark. Any reply will do, but it must be the same
-// for all: another one belongs to another command. Behind the last one there must
-// be nothing.
-func (c *Client) passMark() (refused bool, err error) {
+// readProbe reads the reply to a probe. It may be +OK or -ERR, but the same for all:
+// a different one belongs to another command. Nothing may follow the last one.
+func (c *Client) readProbe() (refused bool, err error) {
 	var no *ResponseError
 	_, err = c.status()
 	if refused = errors.As(err, &no); err != nil && !refused {
 		return false, err
 	}
-	if len(c.owed) == 0 && len(c.queued) == 0 && c.wire.r.Buffered() > 0 {
-		return refused, c.protocol(mark, []byte(c.wire.head()), "the server sent something that was not asked for")
+	if len(c.unanswered) == 0 && len(c.queued) == 0 && c.lines.r.Buffered() > 0 {
+		return refused, c.protocol(probe, []byte(c.lines.head()), "the server sent something that was not asked for")
 	}
 	return refused, nil
 }

@@ -69,8 +69,8 @@ func TestWindow(t *testing.T) {
 			defer func() { c.Close(); <-done }()
 			c.opts.Pipelining = PipelineAuto
 			c.caps.add("pipelining")
-			c.wire.conn = c.link
-			c.wire.r = bufio.NewReaderSize(&c.wire, bufferSize)
+			c.lines.conn = c.link
+			c.lines.r = bufio.NewReaderSize(&c.lines, bufferSize)
 
 			seen := 0
 			for m, err := range c.Retr(numbers(n)) {
@@ -363,7 +363,7 @@ func TestWindowFollowsTheReplies(t *testing.T) {
 		{100, 100 * mega, 0, 0, 32},
 		{1, 2 << 30, time.Second, 0, minWindow},
 	} {
-		c := &Client{trip: tt.trip}
+		c := &Client{roundTrip: tt.trip}
 		c.caps.add("PIPELINING")
 		if got := c.window(tt.replies, tt.octets, tt.took); got != tt.want {
 			t.Errorf("%+v: window %d", tt, got)
@@ -383,10 +383,10 @@ func TestRoundTripTime(t *testing.T) {
 		}
 	}), func(t *testing.T, conn net.Conn) {
 		c := login(t, conn)
-		c.trip = 0
+		c.roundTrip = 0
 		for i, want := range []time.Duration{300 * time.Millisecond, 100 * time.Millisecond, 100 * time.Millisecond} {
-			if err := c.Noop(); err != nil || c.trip != want {
-				t.Errorf("%d: %v, %v, want %v", i, c.trip, err, want)
+			if err := c.Noop(); err != nil || c.roundTrip != want {
+				t.Errorf("%d: %v, %v, want %v", i, c.roundTrip, err, want)
 			}
 		}
 	})

@@ -34,7 +34,7 @@ func (c *Client) sendQuit() error {
 	}
 	// A server that deletes takes its time for that. One that does not has
 	// nothing to say that would be worth a long wait.
-	if !c.marked {
+	if !c.deleting {
 		c.timeout = min(c.timeout, idleQuit)
 	}
 	if c.state == Transaction {

@@ -89,7 +89,7 @@ type body struct {
 
 func (c *Client) newBody(command string) *body {
 	c.link.rate(c.timeout)
-	return &body{c: c, command: command, dot: dotReader{r: c.wire.r}}
+	return &body{c: c, command: command, dot: dotReader{r: c.lines.r}}
 }
 
 // errStale: a body was kept over the step of its loop.
@@ -105,7 +105,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case err == nil:
 	case err == io.EOF:
 		b.err = err
-		b.c.wire.traceOctets(b.octets)
+		b.c.lines.traceOctets(b.octets)
 	default:
 		b.err = b.c.failIO(fmt.Sprintf("%s after %d octets of the message", b.command, b.octets), err)
 	}

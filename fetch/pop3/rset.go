@@ -3,6 +3,6 @@ package pop3
 // Rset takes back every Dele of this session. RFC 1939 section 5 (RSET)
 func (c *Client) Rset() error {
 	_, err := c.simple("RSET", Transaction)
-	c.marked = c.marked && err != nil
+	c.deleting = c.deleting && err != nil
 	return err
 }

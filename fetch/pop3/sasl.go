@@ -27,7 +27,7 @@ func (c *Client) Auth(m sasl.Client) error {
 	if err := c.enter("AUTH", Authorization); err != nil {
 		return err
 	}
-	return c.talk(&exchange{m: m}, false, nil, nil)
+	return c.converse(&exchange{m: m}, false, nil, nil)
 }
 
 // exchange is one AUTH command.
@@ -60,7 +60,7 @@ func (x *exchange) begin(c *Client, _ bool) (all bool, err error) {
 		}
 	}
 	c.queue(x.command, line, shown)
-	c.wire.secrets.add(encoded)
+	c.lines.secrets.add(encoded)
 	return x.single && x.pending == nil, nil
 }
 
@@ -75,8 +75,8 @@ func (x *exchange) end(c *Client, last func()) error {
 		if !more {
 			return x.decided(c, line)
 		}
-		c.wire.trace("S", "+ ***")
-		if len(c.owed) > 0 {
+		c.lines.trace("S", "+ ***")
+		if len(c.unanswered) > 0 {
 			return c.protocol(x.command, line, "a challenge where everything had been said")
 		}
 		answer, err := x.answer(challenge)
@@ -85,9 +85,9 @@ func (x *exchange) end(c *Client, last func()) error {
 		}
 		encoded := base64.StdEncoding.EncodeToString(answer)
 		c.queue(x.command, encoded, "***")
-		c.wire.secrets.add(encoded)
+		c.lines.secrets.add(encoded)
 		if digest, ok := x.m.(*cramMD5); ok {
-			c.wire.secrets.add(digest.sent)
+			c.lines.secrets.add(digest.sent)
 		}
 		if x.done() {
 			last()

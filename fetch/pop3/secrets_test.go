@@ -155,7 +155,7 @@ func TestOwnLinesAreMaskedWhereTheyAreSent(t *testing.T) {
 			t.Fatal(err)
 		}
 		cred := Credentials{User: "bob", Password: loginSecret}
-		if err := c.talk(c.dialogOf(method, cred, c.caps), false, nil, nil); err != nil { // Login would have made it known
+		if err := c.converse(c.dialogOf(method, cred, c.caps), false, nil, nil); err != nil { // Login would have made it known
 			t.Fatal(err)
 		}
 		shown := trace.String()
@@ -173,7 +173,7 @@ func TestOwnLinesAreMaskedWhereTheyAreSent(t *testing.T) {
 // And where it is known, the trace does not rely on that place.
 func TestTraceMasksKnownSecrets(t *testing.T) {
 	log, trace := tracer()
-	w := wire{log: log}
+	w := lineIO{log: log}
 	w.secrets.add(loginSecret)
 	w.trace("C", "PASS "+loginSecret)
 	if shown := trace.String(); strings.Contains(shown, loginSecret) || !strings.Contains(shown, "C: ***") {

@@ -24,9 +24,9 @@ func (c *Client) stls() error {
 	}
 	// Whatever follows the +OK in clear text was put there to be taken for
 	// replies that came under TLS (CVE-2021-22947 and its many relatives).
-	if c.wire.r.Buffered() > 0 {
+	if c.lines.r.Buffered() > 0 {
 		return c.fail(&TLSError{Host: c.host, Err: &ProtocolError{
-			Command: "STLS", Line: c.wire.head(), Reason: "octets in clear text after the reply; no credentials were sent"}})
+			Command: "STLS", Line: c.lines.head(), Reason: "octets in clear text after the reply; no credentials were sent"}})
 	}
 	return c.handshake()
 }
@@ -49,8 +49,8 @@ func (c *Client) handshake() error {
 		return c.fail(c.tlsError(err))
 	}
 	c.tls = conn
-	c.wire.conn = conn
-	c.wire.r.Reset(&c.wire)
+	c.lines.conn = conn
+	c.lines.r.Reset(&c.lines)
 	c.caps, c.offer = Capabilities{}, Offer{}
 	return nil
 }

@@ -15,48 +15,49 @@ import (
 // secrets replaced.
 const LevelTrace = slog.LevelDebug - 4
 
-// Limits in octets, line ends not counted. RFC 2449 section 4 allows servers
-// 512; real ones say more.
+// Limits in octets without line ends. RFC 2449 section 4 allows servers 512; real
+// ones send more.
 const (
 	bufferSize   = 32 << 10
 	maxStatus    = 2048            // greeting and status line
-	maxListing   = 8192            // line of a multi-line reply
-	maxChallenge = bufferSize - 64 // SASL challenge line: it has to fit the buffer
-	maxDiscard   = 1 << 20         // what is read of a listing line before the server is given up
-	maxShown     = 1024            // of a line in an error or in the trace
+	maxListing   = 8192            // a line of a multi-line reply
+	maxChallenge = bufferSize - 64 // a line with a SASL challenge: it has to fit the buffer
+	maxDiscard   = 1 << 20         // a listing line that is skipped because it is too long
+	maxShown     = 1024            // what an error or the trace shows of a line
 )
 
-// errLineTooLong: nothing of the line has been taken from the buffer.
+// errLineTooLong says that a line is longer than its limit. Nothing of it has been
+// taken from the buffer.
 var errLineTooLong = errors.New("line too long")
 
-// wire carries lines and counts octets, inside TLS. It does not know what the
-// lines mean.
-type wire struct {
+// lineIO reads and traces lines and counts octets, inside TLS. It does not know what
+// the lines mean.
+type lineIO struct {
 	r       *bufio.Reader
-	conn    io.ReadWriter // link or TLS over it
+	conn    io.ReadWriter // the link, or TLS over it
 	in, out int64         // octets
 	log     *slog.Logger  // nil = no trace
 	secrets secrets       // what no trace and no error may show
 }
 
 // Read counts what comes in; the buffered reader reads from here.
-func (w *wire) Read(p []byte) (int, error) {
+func (w *lineIO) Read(p []byte) (int, error) {
 	n, err := w.conn.Read(p)
 	w.in += int64(n)
 	return n, err
 }
 
-func (w *wire) write(p []byte) error {
+func (w *lineIO) write(p []byte) error {
 	n, err := w.conn.Write(p)
 	w.out += int64(n)
 	return err
 }
 
-// line returns the next line without its end, CRLF or a bare LF (lenient:
-// some servers forget the CR in replies; a message body is not read here). It
-// is valid until the next read. A line of more than limit octets is
-// errLineTooLong as soon as that is sure.
-func (w *wire) line(limit int) ([]byte, error) {
+// line returns the next line without its end, valid until the next read. The end is
+// CRLF or, because some servers forget the CR in replies, a bare LF; message bodies
+// are not read here. The error is errLineTooLong as soon as the line is known to be
+// longer than limit octets.
+func (w *lineIO) line(limit int) ([]byte, error) {
 	seen := 0
 	for {
 		buf, _ := w.r.Peek(w.r.Buffered())
@@ -79,8 +80,8 @@ func (w *wire) line(limit int) ([]byte, error) {
 	}
 }
 
-// head returns a copy of what is buffered, for an error message.
-func (w *wire) head() string {
+// head returns the first line of what is buffered, for an error message.
+func (w *lineIO) head() string {
 	buf, _ := w.r.Peek(min(w.r.Buffered(), 4*maxShown))
 	if i := bytes.IndexByte(buf, '\n'); i >= 0 {
 		buf = bytes.TrimSuffix(buf[:i], []byte{'\r'})
@@ -88,9 +89,9 @@ func (w *wire) head() string {
 	return w.shown(buf)
 }
 
-// skipLine throws away the rest of a line. After maxDiscard octets without an
-// end it gives up with errLineTooLong.
-func (w *wire) skipLine() error {
+// skipLine drops the rest of a line. After maxDiscard octets without a line end it
+// returns errLineTooLong.
+func (w *lineIO) skipLine() error {
 	for skipped := 0; skipped <= maxDiscard; {
 		buf, _ := w.r.Peek(w.r.Buffered())
 		if i := bytes.IndexByte(buf, '\n'); i >= 0 {
@@ -106,32 +107,32 @@ func (w *wire) skipLine() error {
 	return errLineTooLong
 }
 
-// tracing says whether a trace line would be seen at all.
-func (w *wire) tracing() bool {
+// tracing reports whether anybody sees the trace.
+func (w *lineIO) tracing() bool {
 	return w.log != nil && w.log.Enabled(context.Background(), LevelTrace)
 }
 
 // trace logs one line of a side, "C" or "S". The caller has put "***" where it
 // sent a secret; what gives a known secret away all the same is not shown.
-func (w *wire) trace(side, line string) {
+func (w *lineIO) trace(side, line string) {
 	if w.tracing() {
 		w.log.Log(context.Background(), LevelTrace, side+": "+escape(w.secrets.conceal(line)))
 	}
 }
 
-func (w *wire) traceOctets(n int64) {
+func (w *lineIO) traceOctets(n int64) {
 	if w.tracing() {
 		w.trace("S", "… "+strconv.FormatInt(n, 10)+" octets")
 	}
 }
 
-// escape makes one printable line of at most about maxShown characters of it.
+// escape returns s as one printable line of about maxShown characters at most.
 func escape(s string) string {
 	q := quote(s)
 	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }
 
-// quote is strconv.Quote, bounded.
+// quote is strconv.Quote of the first maxShown octets.
 func quote(s string) string {
 	if len(s) > maxShown {
 		return strconv.Quote(s[:maxShown] + "...")
@@ -139,8 +140,8 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// shown returns what an error may show of a line.
-func (w *wire) shown(line []byte) string {
+// shown returns what an error may show of a line, maxShown octets at most.
+func (w *lineIO) shown(line []byte) string {
 	s := w.secrets.conceal(string(line))
 	return s[:min(len(s), maxShown)]
 }
