@@ -157,9 +157,9 @@ func loginHint(err error) string {
 	case pop3.SysTemp:
 		return "the server has a temporary failure; the password may be right"
 	case pop3.SysPerm:
-		return "the server has a failure that its operator must fix; the password may be right"
+		return "the server refuses for good: if POP3 is switched off, switch it on in the settings of the mailbox; otherwise ask the server's operator; the password may be right"
 	}
-	return "check user and password; many providers require an app password, or POP3 to be enabled in the settings of the mailbox"
+	return "check user and password; many providers require an app password, or POP3 to be switched on in the settings of the mailbox"
 }
 
 // methodHint says which of the methods that the server offers auth could name,
