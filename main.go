@@ -5,21 +5,25 @@
 //
 //go:debug x509negativeserial=1
 
-// Popfetch fetches mail from POP3 accounts into Maildirs or hands it to a program.
+// Popfetch fetches mail from POP3 accounts and delivers it into Maildirs or to a program.
 //
-// The house, from the door inwards; imports run from left to right only:
+// The packages, from the command line inwards; imports run from left to right only:
 //
-//	internal/cli        the command line: commands, wiring, exit codes
-//	  internal/config   config.toml as validated plain data
-//	  fetch             one account's poll, the plan, the schedule of many accounts
-//	    fetch/pop3      the POP3 client
-//	    deliver         what a destination has to promise; stamps and line ends
-//	    state           what was delivered from which maildrop
-//	  deliver/maildir   mail into a Maildir
-//	  deliver/mda       mail into a program
+//	internal/cli          commands, wiring, exit codes
+//	  internal/secret     the password of an account
+//	    internal/config   config.toml as validated plain data
+//	  fetch               the schedule, one poll of an account and its sessions
+//	    fetch/settle      a group of received messages, from Stage to Publish
+//	    fetch/plan        what a poll does with each message, and why
+//	    fetch/pop3        the POP3 client
+//	    deliver           what a destination has to promise
+//	    state             what was delivered from which maildrop
+//	  deliver/maildir     delivers into a Maildir
+//	  deliver/mda         delivers to a program
+//	    internal/spool    holds a message for a destination that sends it on
+//	    internal/durable  files and directory entries that survive a power cut
 //
-// fetch/pop3/pop3test is a POP3 server for tests and demonstrations,
-// deliver/delivertest the tests that every destination passes.
+// docs/hacking.md describes the layout, and where a new feature belongs.
 package main
 
 import (

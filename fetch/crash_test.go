@@ -42,17 +42,17 @@ var crashes = []crash{
 	{name: "MDA, delete", mda: true, delete: true, errors: true},
 }
 
-// ordeal is one house that goes through several lives.
-type ordeal struct {
-	*house
+// trial is one house that goes through several lives.
+type trial struct {
+	*fixture
 	crash
 	*tap
-	box *box
+	box *fakeMDA
 }
 
-func newOrdeal(t *testing.T, c crash) *ordeal {
+func newTrial(t *testing.T, c crash) *trial {
 	t.Helper()
-	o := &ordeal{newHouse(t, inCrash, nil), c, newTap(), newBox()}
+	o := &trial{newFixture(t, inCrash, nil), c, newTap(), newFakeMDA()}
 	o.account.Policy.Delete = c.delete
 	if c.pipe {
 		o.options.Pipelining = pop3.PipelineAuto
@@ -61,7 +61,7 @@ func newOrdeal(t *testing.T, c crash) *ordeal {
 }
 
 // live polls in a new process; call at goes wrong, 0 = none.
-func (o *ordeal) live(at int, w way) (fetch.Report, error) {
+func (o *trial) live(at int, w way) (fetch.Report, error) {
 	o.t.Helper()
 	o.restart()
 	if o.mda {
@@ -79,7 +79,7 @@ func (o *ordeal) live(at int, w way) (fetch.Report, error) {
 }
 
 // check returns what is wrong at the end, after so many deaths.
-func (o *ordeal) check(deaths int) []string {
+func (o *trial) check(deaths int) []string {
 	wrong := slices.Clone(o.wrong)
 	copies := map[string]int{}
 	if o.mda {
@@ -113,7 +113,7 @@ func (o *ordeal) check(deaths int) []string {
 	if open, err := o.store.Maildrop(o.account.Key).Intents(); err != nil || len(open) > 0 {
 		wrong = append(wrong, fmt.Sprintf("%d intents are left open: %v", len(open), err))
 	}
-	left := len(o.house.drop.Messages())
+	left := len(o.fixture.drop.Messages())
 	switch {
 	case o.delete && left > 0:
 		wrong = append(wrong, fmt.Sprintf("%d messages are left on the server", left))
@@ -123,17 +123,17 @@ func (o *ordeal) check(deaths int) []string {
 	return wrong
 }
 
-// fate is where a life ends badly.
-type fate struct {
+// failurePoint is where a life ends badly.
+type failurePoint struct {
 	at  int
 	way way
 }
 
-// suffer lives through the fates and then once in peace. It returns what is
+// liveThrough lives through the fates and then once in peace. It returns what is
 // wrong after that, where it went wrong, and whether the last fate was met.
-func suffer(t *testing.T, c crash, fates ...fate) (wrong []string, where string, met bool) {
+func liveThrough(t *testing.T, c crash, fates ...failurePoint) (wrong []string, where string, met bool) {
 	t.Helper()
-	o := newOrdeal(t, c)
+	o := newTrial(t, c)
 	deaths := 0
 	for _, f := range fates {
 		_, err := o.live(f.at, f.way)
@@ -154,7 +154,7 @@ func suffer(t *testing.T, c crash, fates ...fate) (wrong []string, where string,
 
 // everywhere tries every call of a life in a number of ways until there is none
 // left, and returns how many trials went wrong.
-func everywhere(t *testing.T, c crash, try func(fate) (wrong []string, where string, met bool), all ...way) (trials, failed int) {
+func everywhere(t *testing.T, c crash, try func(failurePoint) (wrong []string, where string, met bool), all ...way) (trials, failed int) {
 	t.Helper()
 	for _, w := range all {
 		for at := 1; ; at++ {
@@ -162,7 +162,7 @@ func everywhere(t *testing.T, c crash, try func(fate) (wrong []string, where str
 			met := false
 			t.Run(fmt.Sprintf("%v-%d", w, at), func(t *testing.T) {
 				var where string
-				wrong, where, met = try(fate{at, w})
+				wrong, where, met = try(failurePoint{at, w})
 				if len(wrong) > 0 && c.outer == nil && c.drop == nil {
 					t.Errorf("%s%s", where, strings.Join(wrong, "; "))
 				}
@@ -189,7 +189,7 @@ func TestCrash(t *testing.T) {
 			if c.errors {
 				all = append(all, failBefore, failAfter, refuseOne)
 			}
-			trials, _ := everywhere(t, c, func(f fate) ([]string, string, bool) { return suffer(t, c, f) }, all...)
+			trials, _ := everywhere(t, c, func(f failurePoint) ([]string, string, bool) { return liveThrough(t, c, f) }, all...)
 			t.Logf("%d trials", trials)
 			if trials < 80 {
 				t.Errorf("only %d trials: the taps are not in place", trials)
@@ -205,47 +205,47 @@ func TestCrashInTheRecoveryFromACrash(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			for at := 1; ; at += 6 { // the first death: one in each step of a message
-				first := fate{at, dieAfter}
-				if _, _, met := suffer(t, c, first); !met {
+				first := failurePoint{at, dieAfter}
+				if _, _, met := liveThrough(t, c, first); !met {
 					break
 				}
-				everywhere(t, c, func(f fate) ([]string, string, bool) { return suffer(t, c, first, f) }, dieAfter)
+				everywhere(t, c, func(f failurePoint) ([]string, string, bool) { return liveThrough(t, c, first, f) }, dieAfter)
 			}
 		})
 	}
 }
 
-// hasty publishes what it has only to prepare.
-type hasty struct{ deliver.Destination }
+// publishesInPrepare publishes what it has only to prepare.
+type publishesInPrepare struct{ deliver.Destination }
 
-func (h hasty) Prepare(ctx context.Context, group []deliver.Staged) []error {
+func (h publishesInPrepare) Prepare(ctx context.Context, group []deliver.Staged) []error {
 	if errs := h.Destination.Prepare(ctx, group); errs != nil {
 		return errs
 	}
 	return h.Destination.Publish(ctx, group)
 }
 
-func (h hasty) Publish(context.Context, []deliver.Staged) []error { return nil }
+func (h publishesInPrepare) Publish(context.Context, []deliver.Staged) []error { return nil }
 
-// lazy prepares only when it has to publish.
-type lazy struct{ deliver.Destination }
+// preparesInPublish prepares only when it has to publish.
+type preparesInPublish struct{ deliver.Destination }
 
-func (l lazy) Prepare(context.Context, []deliver.Staged) []error { return nil }
+func (l preparesInPublish) Prepare(context.Context, []deliver.Staged) []error { return nil }
 
-func (l lazy) Publish(ctx context.Context, group []deliver.Staged) []error {
+func (l preparesInPublish) Publish(ctx context.Context, group []deliver.Staged) []error {
 	if errs := l.Destination.Prepare(ctx, group); errs != nil {
 		return errs
 	}
 	return l.Destination.Publish(ctx, group)
 }
 
-// sluggish records intents one transaction too late.
-type sluggish struct {
+// recordsOneCommitLate records intents one transaction too late.
+type recordsOneCommitLate struct {
 	state.Maildrop
 	late []state.Entry
 }
 
-func (s *sluggish) Commit(c state.Change) error {
+func (s *recordsOneCommitLate) Commit(c state.Change) error {
 	now := s.late
 	s.late = nil
 	for _, e := range c.Put {
@@ -260,22 +260,22 @@ func (s *sluggish) Commit(c state.Change) error {
 	return s.Maildrop.Commit(c)
 }
 
-// TestTheCheckersSeeWhatIsWrong holds the tests above to their word: an order that
+// TestUnsafeOrdersAreFoundByTheCrashTests holds the tests above to their word: an order that
 // is not safe must be found.
-func TestTheCheckersSeeWhatIsWrong(t *testing.T) {
+func TestUnsafeOrdersAreFoundByTheCrashTests(t *testing.T) {
 	for _, tt := range []struct {
 		crash
 		want string
 	}{
-		{crash{name: "published before it is recorded", group: 2, outer: func(d deliver.Destination) deliver.Destination { return hasty{d} }}, "repeated"},
-		{crash{name: "recorded before it is durable", group: 2, outer: func(d deliver.Destination) deliver.Destination { return lazy{d} }}, "before it is durable"},
-		{crash{name: "recorded after it is published", group: 2, drop: func(m state.Maildrop) state.Maildrop { return &sluggish{Maildrop: m} }}, "repeated"},
+		{crash{name: "published before it is recorded", group: 2, outer: func(d deliver.Destination) deliver.Destination { return publishesInPrepare{d} }}, "repeated"},
+		{crash{name: "recorded before it is durable", group: 2, outer: func(d deliver.Destination) deliver.Destination { return preparesInPublish{d} }}, "before it is durable"},
+		{crash{name: "recorded after it is published", group: 2, drop: func(m state.Maildrop) state.Maildrop { return &recordsOneCommitLate{Maildrop: m} }}, "repeated"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			seen := false
-			everywhere(t, tt.crash, func(f fate) ([]string, string, bool) {
-				wrong, where, met := suffer(t, tt.crash, f)
+			everywhere(t, tt.crash, func(f failurePoint) ([]string, string, bool) {
+				wrong, where, met := liveThrough(t, tt.crash, f)
 				seen = seen || strings.Contains(strings.Join(wrong, "; "), tt.want)
 				return wrong, where, met
 			}, dieAfter)

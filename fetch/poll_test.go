@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 func TestPollDeliversOnceAndThenWritesNothing(t *testing.T) {
 	for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 40, nil)
+			h := newFixture(t, 40, nil)
 			h.options.Pipelining = p
 			var all []int
 			for n := range 40 {
@@ -49,7 +50,7 @@ func TestPollDeliversOnceAndThenWritesNothing(t *testing.T) {
 }
 
 func TestPollTakesOneTransactionMore(t *testing.T) {
-	h := newHouse(t, 3, nil)
+	h := newFixture(t, 3, nil)
 	h.mustPoll()
 	if open, err := h.account.Maildrop.Intents(); err != nil || len(open) > 0 {
 		t.Errorf("%d intents are open after the poll: %v", len(open), err)
@@ -68,7 +69,7 @@ func TestPollKeepsOrDeletes(t *testing.T) {
 		{"delete later", plan.Policy{Delete: true, After: time.Hour}, []string{"QUIT"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHouse(t, 2, nil)
+			h := newFixture(t, 2, nil)
 			h.account.Policy = tt.policy
 			r := h.mustPoll()
 			h.delivered(1, 2)
@@ -86,7 +87,7 @@ func TestPollKeepsOrDeletes(t *testing.T) {
 }
 
 func TestPollDeletesWhatWasDeliveredLongAgo(t *testing.T) {
-	h := newHouse(t, 3, nil)
+	h := newFixture(t, 3, nil)
 	h.mustPoll()
 	old := h.known()["u2"]
 	old.Delivered = time.Now().Add(-25 * time.Hour)
@@ -101,7 +102,7 @@ func TestPollDeletesWhatWasDeliveredLongAgo(t *testing.T) {
 }
 
 func TestSwitchFromKeepToDeleteTouchesOnlyWhatWasDelivered(t *testing.T) {
-	h := newHouse(t, 3, faults(pop3test.Fault{At: "RETR 3", Do: pop3test.Err, Text: "no"}))
+	h := newFixture(t, 3, faults(pop3test.Fault{At: "RETR 3", Do: pop3test.Err, Text: "no"}))
 	h.drop.Add(pop3test.Message{UID: "big", Raw: pop3test.Text(text(4) + text(4) + text(4))})
 	h.account.Policy = plan.Policy{MaxOctets: int64(len(text(1)) * 2)}
 	h.poll()
@@ -114,7 +115,7 @@ func TestSwitchFromKeepToDeleteTouchesOnlyWhatWasDelivered(t *testing.T) {
 }
 
 func TestDeleteComesAfterTheDelivery(t *testing.T) {
-	h := newHouse(t, 3, nil)
+	h := newFixture(t, 3, nil)
 	h.account.Policy.Delete = true
 	called := false
 	h.watch(watched{dele: func(nums []int) {
@@ -136,7 +137,7 @@ func TestDeleteComesAfterTheDelivery(t *testing.T) {
 
 func TestCutInABodyIsMadeGoodByTheNextPoll(t *testing.T) {
 	for _, after := range []int64{0, 1, pop3test.AfterStatus, 40, 60} {
-		h := newHouse(t, 3, faults(pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Drop, After: after}))
+		h := newFixture(t, 3, faults(pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Drop, After: after}))
 		h.account.Policy.Delete = true
 		_, err := h.poll()
 		class(t, err, fetch.Temporary)
@@ -154,7 +155,7 @@ func TestCutInABodyIsMadeGoodByTheNextPoll(t *testing.T) {
 }
 
 func TestMessageThatCutsEveryConnectionHoldsUpNoOther(t *testing.T) {
-	h := newHouse(t, 4, faults(pop3test.Fault{At: "RETR 1", Do: pop3test.Reset, After: 30}))
+	h := newFixture(t, 4, faults(pop3test.Fault{At: "RETR 1", Do: pop3test.Reset, After: 30}))
 	h.poll()
 	h.delivered()
 	_, err := h.poll()
@@ -166,7 +167,7 @@ func TestMessageThatCutsEveryConnectionHoldsUpNoOther(t *testing.T) {
 }
 
 func TestMessageThatOutlivesTheDeadlineHoldsUpNoOther(t *testing.T) {
-	h := newHouse(t, 3, faults(pop3test.Fault{At: "RETR 1", Do: pop3test.Stall, After: 30}))
+	h := newFixture(t, 3, faults(pop3test.Fault{At: "RETR 1", Do: pop3test.Stall, After: 30}))
 	h.account.Deadline = time.Second
 	_, err := h.poll()
 	class(t, err, fetch.Temporary)
@@ -177,10 +178,10 @@ func TestMessageThatOutlivesTheDeadlineHoldsUpNoOther(t *testing.T) {
 }
 
 func TestDeadlineBetweenTwoMessagesIsAnError(t *testing.T) {
-	h := newHouse(t, 3, nil)
+	h := newFixture(t, 3, nil)
 	h.account.Deadline = 500 * time.Millisecond
 	life := make(chan context.Context, 3)
-	h.through(picky{group: 1, stage: func(ctx context.Context, _ deliver.Meta, _ io.Reader) error {
+	h.through(hookedDestination{group: 1, stage: func(ctx context.Context, _ deliver.Meta, _ io.Reader) error {
 		life <- ctx
 		return nil
 	}, publish: func([]deliver.Staged) []error {
@@ -197,7 +198,7 @@ func TestDeadlineBetweenTwoMessagesIsAnError(t *testing.T) {
 }
 
 func TestServerRefusesOneMessage(t *testing.T) {
-	h := newHouse(t, 3, faults(pop3test.Fault{At: "RETR 2", Do: pop3test.Err, Text: "it is broken"}))
+	h := newFixture(t, 3, faults(pop3test.Fault{At: "RETR 2", Do: pop3test.Err, Text: "it is broken"}))
 	h.account.Policy.Delete = true
 	for n := range plan.MaxFailures {
 		r, err := h.poll()
@@ -218,7 +219,7 @@ func TestServerRefusesOneMessage(t *testing.T) {
 }
 
 func TestRefusalForTheMomentDoesNotCount(t *testing.T) {
-	h := newHouse(t, 1, faults(pop3test.Fault{At: "RETR", Do: pop3test.Err, Text: "[SYS/TEMP] later"}))
+	h := newFixture(t, 1, faults(pop3test.Fault{At: "RETR", Do: pop3test.Err, Text: "[SYS/TEMP] later"}))
 	for range plan.MaxFailures + 1 {
 		h.poll()
 	}
@@ -228,7 +229,7 @@ func TestRefusalForTheMomentDoesNotCount(t *testing.T) {
 }
 
 func TestMaxSizeByTheListing(t *testing.T) {
-	h := newHouse(t, 2, nil)
+	h := newFixture(t, 2, nil)
 	h.drop.Add(pop3test.Message{UID: "big", Raw: pop3test.Text(text(4) + text(4) + text(4))})
 	h.account.Policy = plan.Policy{MaxOctets: int64(len(text(1)) * 2), Delete: true}
 	r := h.mustPoll()
@@ -245,7 +246,7 @@ func TestMaxSizeByTheListing(t *testing.T) {
 }
 
 func TestMaxSizeByWhatComes(t *testing.T) {
-	h := newHouse(t, 1, faults(pop3test.Fault{At: "", Do: pop3test.WrongOctets, N: 10}))
+	h := newFixture(t, 1, faults(pop3test.Fault{At: "", Do: pop3test.WrongOctets, N: 10}))
 	h.drop.Add(pop3test.Message{UID: "big", Raw: bigText(300 << 10)}, message(3))
 	h.account.Policy = plan.Policy{MaxOctets: 1000, Delete: true}
 	r, err := h.poll()
@@ -267,7 +268,7 @@ func bigText(octets int) []byte {
 }
 
 func TestMaxMessages(t *testing.T) {
-	h := newHouse(t, 5, nil)
+	h := newFixture(t, 5, nil)
 	h.account.Policy.MaxMessages = 2
 	r := h.mustPoll()
 	h.delivered(1, 2)
@@ -280,7 +281,7 @@ func TestMaxMessages(t *testing.T) {
 }
 
 func TestQuitRefused(t *testing.T) {
-	h := newHouse(t, 2, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.Err, Text: "some are left"}))
+	h := newFixture(t, 2, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.Err, Text: "some are left"}))
 	h.account.Policy.Delete = true
 	r, err := h.poll()
 	class(t, err, fetch.Temporary)
@@ -294,13 +295,13 @@ func TestQuitRefused(t *testing.T) {
 }
 
 func TestQuitRefusedWhereNothingWasDeleted(t *testing.T) {
-	h := newHouse(t, 1, faults(pop3test.Fault{At: "QUIT", Do: pop3test.Err, Text: "no"}))
+	h := newFixture(t, 1, faults(pop3test.Fault{At: "QUIT", Do: pop3test.Err, Text: "no"}))
 	h.mustPoll()
 	h.delivered(1)
 }
 
 func TestQuitWithoutAnAnswer(t *testing.T) {
-	h := newHouse(t, 2, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.Reset}))
+	h := newFixture(t, 2, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.Reset}))
 	h.account.Policy.Delete = true
 	_, err := h.poll()
 	class(t, err, fetch.Temporary)
@@ -310,7 +311,7 @@ func TestQuitWithoutAnAnswer(t *testing.T) {
 }
 
 func TestServerThatBringsDeletedMessagesBack(t *testing.T) {
-	h := newHouse(t, 3, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.SkipUpdate, N: 1}))
+	h := newFixture(t, 3, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.SkipUpdate, N: 1}))
 	h.account.Policy.Delete = true
 	h.mustPoll()
 	h.onServer("u2", "u3")
@@ -320,7 +321,7 @@ func TestServerThatBringsDeletedMessagesBack(t *testing.T) {
 }
 
 func TestDeleteRefused(t *testing.T) {
-	h := newHouse(t, 3, faults(pop3test.Fault{At: "DELE 2", Session: 1, Do: pop3test.Err, Text: "no"}))
+	h := newFixture(t, 3, faults(pop3test.Fault{At: "DELE 2", Session: 1, Do: pop3test.Err, Text: "no"}))
 	h.account.Policy.Delete = true
 	r := h.mustPoll()
 	h.onServer("u2")
@@ -333,7 +334,7 @@ func TestDeleteRefused(t *testing.T) {
 }
 
 func TestDeleteCutOff(t *testing.T) {
-	h := newHouse(t, 3, faults(pop3test.Fault{At: "DELE 2", Session: 1, Do: pop3test.Drop}))
+	h := newFixture(t, 3, faults(pop3test.Fault{At: "DELE 2", Session: 1, Do: pop3test.Drop}))
 	h.account.Policy.Delete = true
 	_, err := h.poll()
 	class(t, err, fetch.Temporary)
@@ -345,7 +346,7 @@ func TestDeleteCutOff(t *testing.T) {
 }
 
 func TestReaderTakesMailBetweenThePolls(t *testing.T) {
-	h := newHouse(t, 2, nil)
+	h := newFixture(t, 2, nil)
 	h.mustPoll()
 	if err := os.RemoveAll(filepath.Join(h.dir, "mail", "new")); err != nil {
 		t.Fatal(err)
@@ -356,7 +357,7 @@ func TestReaderTakesMailBetweenThePolls(t *testing.T) {
 }
 
 func TestLookChangesNothing(t *testing.T) {
-	h := newHouse(t, 3, nil)
+	h := newFixture(t, 3, nil)
 	h.mustPoll()
 	h.drop.Add(message(4))
 	h.account.Policy.Delete = true
@@ -375,4 +376,69 @@ func TestLookChangesNothing(t *testing.T) {
 	h.server.Wait()
 	h.commands(2, []string{"RETR", "DELE", "QUIT"}, "QUIT")
 	h.onServer("u1", "u2", "u3", "u4")
+}
+
+func TestMessagesOfAllShapes(t *testing.T) {
+	h := newFixture(t, 0, nil)
+	var want []string
+	for _, octets := range []string{
+		"", "\r\n", ".\r\n", "..\r\n.\r\n", "no header\r\n", "\r\nno header\r\n\r\nat all\r\n",
+		"A: b\r\n\r\n\x00\xff\r\rlone\nlone\r\r\n\r\n", strings.Repeat("x", 200_000) + "\r\n",
+		"From here\r\n+OK\r\n-ERR\r\n.\n\n.\n\r\n",
+	} {
+		h.drop.Add(pop3test.Message{Raw: []byte(octets)})
+		want = append(want, strings.ReplaceAll(octets, "\r\n", "\n"))
+	}
+	h.account.Policy.Delete = true
+	h.mustPoll()
+	h.deliveredTexts(want...)
+	h.onServer()
+}
+
+func TestStampStandsInFront(t *testing.T) {
+	h := newFixture(t, 1, nil)
+	var meta deliver.Meta
+	h.account.Stamp = func(m deliver.Meta) string {
+		meta = m
+		return "Received: x\n"
+	}
+	h.mustPoll()
+	h.deliveredTexts("Received: x\n" + text(1))
+	if meta.UID != "u1" || meta.Account != "test" || meta.User != "me" || meta.Attempt != 1 || len(meta.ID) != 32 || meta.Time.IsZero() {
+		t.Errorf("%+v", meta)
+	}
+}
+
+func TestLoginDelayIsReported(t *testing.T) {
+	h := newFixture(t, 0, func(s *pop3test.Server) { s.LoginDelay = 300e9 })
+	if r := h.mustPoll(); r.LoginDelay != 300e9 || r.RoundTrips == 0 {
+		t.Errorf("%+v", r)
+	}
+	_, err := h.poll()
+	class(t, err, fetch.Temporary)
+}
+
+func TestPanicBecomesAnError(t *testing.T) {
+	for name, p := range map[string]hookedDestination{
+		"Stage":   {stage: func(context.Context, deliver.Meta, io.Reader) error { panic("ouch") }},
+		"Publish": {publish: func([]deliver.Staged) []error { panic("ouch") }},
+		"Close":   {close: func() { panic("ouch") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newFixture(t, 2, nil)
+			h.account.Policy.Delete = true
+			h.through(p)
+			_, err := h.poll()
+			class(t, err, fetch.Temporary)
+			if err == nil || !strings.Contains(err.Error(), "ouch") {
+				t.Errorf("%v", err)
+			}
+			if name != "Close" {
+				h.commands(1, []string{"DELE", "QUIT"})
+			}
+			h.through(hookedDestination{})
+			h.mustPoll()
+			h.delivered(1, 2)
+		})
+	}
 }

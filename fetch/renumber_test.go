@@ -2,14 +2,18 @@ package fetch_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
 )
 
 func TestMessagesUnderNewUniqueIDsAreRecognised(t *testing.T) {
-	h := newHouse(t, 25, nil)
+	h := newFixture(t, 25, nil)
 	h.mustPoll()
 	before := h.mail("new")
 	h.server.SetFaults(pop3test.Fault{At: "", Do: pop3test.RenumberUID})
@@ -26,7 +30,7 @@ func TestMessagesUnderNewUniqueIDsAreRecognised(t *testing.T) {
 }
 
 func TestNewUniqueIDsThatCannotBeCheckedStopTheAccount(t *testing.T) {
-	h := newHouse(t, 25, without("TOP"))
+	h := newFixture(t, 25, without("TOP"))
 	h.mustPoll()
 	before := h.mail("new")
 	h.server.SetFaults(pop3test.Fault{At: "", Do: pop3test.RenumberUID})
@@ -34,6 +38,148 @@ func TestNewUniqueIDsThatCannotBeCheckedStopTheAccount(t *testing.T) {
 		_, err := h.poll()
 		var renumbered *fetch.RenumberedError
 		if !errors.As(err, &renumbered) || renumbered.Known != 25 || renumbered.Listed != 25 {
+			t.Errorf("%v", err)
+		}
+	})
+	h.deliveredTexts(before...)
+}
+
+// What popfetch has deleted itself is gone for good: as many new messages are
+// not the old ones under other ids.
+func TestOwnDeletionsAreNoRenumbering(t *testing.T) {
+	const n = 25
+	fresh := make([]pop3test.Message, n)
+	for i := range fresh {
+		fresh[i] = message(100 + i)
+	}
+	for name, empty := range map[string]func(h *fixture){
+		"delete_after": func(h *fixture) {
+			h.account.Policy = plan.Policy{Delete: true, After: time.Hour}
+			h.mustPoll()
+			for id, r := range h.known() {
+				r.Delivered = r.Delivered.Add(-2 * time.Hour)
+				h.put(id, r)
+			}
+			h.mustPoll()
+		},
+		"deleted no longer": func(h *fixture) {
+			h.account.Policy = plan.Policy{Delete: true}
+			h.mustPoll()
+			h.account.Policy = plan.Policy{}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newFixture(t, n, nil)
+			empty(h)
+			h.onServer()
+			h.drop.Add(fresh...)
+			if r := h.mustPoll(); r.Delivered != n {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// move puts the maildrop on another server, which has these messages.
+func (h *fixture) move(to ...pop3test.Message) {
+	h.t.Helper()
+	h.server.Close()
+	h.drop = pop3test.NewMaildrop(to...)
+	h.server = &pop3test.Server{
+		Security: pop3test.ClearText,
+		Users:    map[string]*pop3test.User{"me": {Password: "secret", Maildrop: h.drop}},
+		LockWait: 10 * time.Second,
+	}
+	if err := h.server.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// report is the text of a message that differs from its like only in its length.
+func report(lines int) string {
+	return "From: cron@example.org\nSubject: report\n\n" + strings.Repeat("all is well\n", lines)
+}
+
+func TestNewMessagesWithAKnownHeaderBlockAreFetched(t *testing.T) {
+	const all, replaced = 25, 3
+	h := newFixture(t, 0, nil)
+	var old, moved []pop3test.Message
+	var want []string
+	for n := range all + replaced {
+		m := pop3test.Message{UID: fmt.Sprintf("old%02d", n), Raw: pop3test.Text(report(n))}
+		if n < all {
+			old = append(old, m)
+		}
+		if n >= replaced {
+			m.UID = fmt.Sprintf("moved%02d", n)
+			moved = append(moved, m)
+		}
+		want = append(want, report(n))
+	}
+	h.drop.Add(old...)
+	h.mustPoll()
+	h.move(moved...)
+	h.account.Policy = plan.Policy{Delete: true, After: time.Nanosecond}
+	r := h.mustPoll()
+	h.deliveredTexts(want...)
+	h.onServer("moved25", "moved26", "moved27") // delivered, due at the next poll
+	if r.Delivered != replaced || r.Deleted != all-replaced {
+		t.Errorf("%+v", r)
+	}
+	h.mustPoll()
+	h.deliveredTexts(want...)
+	h.onServer()
+}
+
+// A server that is being moved shows an empty maildrop for a while.
+func TestMaildropThatWasEmptyForAWhileIsRecognised(t *testing.T) {
+	const all = 25
+	h := newFixture(t, all, nil)
+	h.mustPoll()
+	h.move()
+	h.mustPoll()
+	for id, r := range h.known() {
+		if r.Absences != 1 {
+			t.Fatalf("%s: %+v", id, r)
+		}
+	}
+	moved := messages(all)
+	for i := range moved {
+		moved[i].UID = "moved-" + moved[i].UID
+	}
+	h.move(moved...)
+	r := h.mustPoll()
+	h.delivered(upTo(all)...)
+	if r.Delivered != 0 || r.Seen != all {
+		t.Errorf("%+v", r)
+	}
+	known := h.known()
+	for id, r := range known {
+		if !r.Seen() || !r.Absent.IsZero() || !strings.HasPrefix(id, "moved-") {
+			t.Errorf("%s: %+v", id, r)
+		}
+	}
+	if len(known) != all {
+		t.Errorf("%d ids are known, want %d", len(known), all)
+	}
+	h.untouched(func() { h.mustPoll() })
+}
+
+// Too few messages of a renumbered maildrop are recognised: the others would count
+// as new mail, so the account is held and its records stay as they are.
+func TestRenumberedMaildropOfWhichHalfIsShownIsHeld(t *testing.T) {
+	h := newFixture(t, 25, nil)
+	h.mustPoll()
+	before := h.mail("new")
+	f := []pop3test.Fault{{At: "", Do: pop3test.RenumberUID}}
+	for n := range 12 {
+		f = append(f, pop3test.Fault{At: fmt.Sprintf("TOP %d 0", n+1), Do: pop3test.Err, Text: "no"})
+	}
+	h.server.SetFaults(f...)
+	h.untouched(func() {
+		_, err := h.poll()
+		var renumbered *fetch.RenumberedError
+		if !errors.As(err, &renumbered) || renumbered.Recognised != 13 {
 			t.Errorf("%v", err)
 		}
 	})

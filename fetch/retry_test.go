@@ -20,7 +20,7 @@ import (
 
 // leave leaves the nth message in a Maildir of the house as a crash in front of
 // Publish does: prepared, and with its intent recorded.
-func (h *house) leave(n int, mail string) {
+func (h *fixture) leave(n int, mail string) {
 	h.t.Helper()
 	ctx := context.Background()
 	m := &maildir.Maildir{Path: filepath.Join(h.dir, mail), Owner: "0123456789abcdef", Host: "here"}
@@ -43,9 +43,9 @@ func (h *house) leave(n int, mail string) {
 	}
 }
 
-// spoil makes a Maildir of the house one of which nothing can be said, and
+// makeUnreadable makes a Maildir of the house one of which nothing can be said, and
 // returns what mends it.
-func (h *house) spoil(mail string) (mend func()) {
+func (h *fixture) makeUnreadable(mail string) (mend func()) {
 	h.t.Helper()
 	part := filepath.Join(h.dir, mail, "cur")
 	must := func(err error) {
@@ -63,7 +63,7 @@ func (h *house) spoil(mail string) (mend func()) {
 }
 
 // remove removes a Maildir of the house.
-func (h *house) remove(mail string) {
+func (h *fixture) remove(mail string) {
 	h.t.Helper()
 	if err := os.RemoveAll(filepath.Join(h.dir, mail)); err != nil {
 		h.t.Fatal(err)
@@ -71,7 +71,7 @@ func (h *house) remove(mail string) {
 }
 
 // open wants intents of exactly these ids.
-func (h *house) open(want ...string) {
+func (h *fixture) open(want ...string) {
 	h.t.Helper()
 	all, err := h.account.Maildrop.Intents()
 	if err != nil {
@@ -92,13 +92,13 @@ func setAside() state.Record {
 
 // The user who stops `state retry` has not said that the mail is to come again.
 func TestRetryThatWasStoppedForgetsNothing(t *testing.T) {
-	for name, prepare := range map[string]func(h *house){
-		"message set aside":        func(h *house) {},
-		"delivery not finished":    func(h *house) { h.leave(1, "mail") },
-		"Maildir that is not here": func(h *house) { h.leave(1, "gone"); h.remove("gone") },
+	for name, prepare := range map[string]func(h *fixture){
+		"message set aside":        func(h *fixture) {},
+		"delivery not finished":    func(h *fixture) { h.leave(1, "mail") },
+		"Maildir that is not here": func(h *fixture) { h.leave(1, "gone"); h.remove("gone") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 3, nil)
+			h := newFixture(t, 3, nil)
 			h.put("u3", setAside())
 			prepare(h)
 			ctx, stop := context.WithCancel(context.Background())
@@ -115,7 +115,7 @@ func TestRetryThatWasStoppedForgetsNothing(t *testing.T) {
 }
 
 func TestRetryFinishesAnIntent(t *testing.T) {
-	h := newHouse(t, 2, nil)
+	h := newFixture(t, 2, nil)
 	h.leave(1, "mail")
 	if n, err := h.account.Retry(context.Background()); n != 0 || err != nil {
 		t.Errorf("%d, %v", n, err)
@@ -131,13 +131,13 @@ func TestRetryFinishesAnIntent(t *testing.T) {
 }
 
 func TestRetryForgetsOnlyIntentsWhosePlaceIsGone(t *testing.T) {
-	h := newHouse(t, 4, nil)
+	h := newFixture(t, 4, nil)
 	h.leave(1, "mail")
 	h.leave(2, "gone")
 	h.leave(3, "gone")
 	h.leave(4, "spoilt")
 	h.remove("gone")
-	mend := h.spoil("spoilt")
+	mend := h.makeUnreadable("spoilt")
 	_, err := h.account.Retry(context.Background())
 	class(t, err, fetch.Delivery)
 	h.open("u4")
@@ -156,7 +156,7 @@ func TestRetryForgetsOnlyIntentsWhosePlaceIsGone(t *testing.T) {
 }
 
 func TestRetryCountsWhatItForgets(t *testing.T) {
-	h := newHouse(t, 3, nil)
+	h := newFixture(t, 3, nil)
 	h.leave(1, "gone")
 	h.leave(2, "mail")
 	h.remove("gone")
@@ -170,7 +170,7 @@ func TestRetryCountsWhatItForgets(t *testing.T) {
 
 // A message that is too big is not held up, and `state retry` makes it no smaller.
 func TestRetryLeavesWhatIsTooBig(t *testing.T) {
-	h := newHouse(t, 2, nil)
+	h := newFixture(t, 2, nil)
 	big := message(3)
 	big.Raw = append(big.Raw, bytes.Repeat([]byte("big\r\n"), 300)...)
 	h.drop.Add(big)
@@ -193,11 +193,11 @@ func TestRetryLeavesWhatIsTooBig(t *testing.T) {
 
 // What was finished is recorded although something after it cannot be: the
 // program of an MDA would take the message once more.
-func TestFinishedIntentStayedOpenBehindOneThatIsHeld(t *testing.T) {
-	h := newHouse(t, 2, nil)
+func TestFinishedIntentIsClosedBeforeOneThatIsHeld(t *testing.T) {
+	h := newFixture(t, 2, nil)
 	h.leave(1, "mail")
 	h.leave(2, "spoilt")
-	mend := h.spoil("spoilt")
+	mend := h.makeUnreadable("spoilt")
 	r, err := h.poll()
 	class(t, err, fetch.Delivery)
 	if r.Delivered != 1 || h.server.Sessions() != 0 {
@@ -214,7 +214,7 @@ func TestFinishedIntentStayedOpenBehindOneThatIsHeld(t *testing.T) {
 
 // A message that ends every run in its middle counts as failed each time.
 func TestMessageThatEndsEveryRunIsSetAside(t *testing.T) {
-	h := newHouse(t, 2, nil)
+	h := newFixture(t, 2, nil)
 	var attempts []int
 	broken := true
 	life := func() (fetch.Report, error) {
@@ -222,7 +222,7 @@ func TestMessageThatEndsEveryRunIsSetAside(t *testing.T) {
 		h.account.Policy.Delete = true
 		h.account.Recover = func(context.Context, deliver.Intent) (deliver.Outcome, error) { return deliver.Again, nil }
 		staged := make(chan string, 2)
-		h.through(picky{group: 1, stage: func(_ context.Context, m deliver.Meta, _ io.Reader) error {
+		h.through(hookedDestination{group: 1, stage: func(_ context.Context, m deliver.Meta, _ io.Reader) error {
 			if staged <- m.UID; m.UID == "u1" {
 				attempts = append(attempts, m.Attempt)
 			}

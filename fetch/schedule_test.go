@@ -17,15 +17,15 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// crowd counts the polls that are under way.
-type crowd struct {
+// pollCounter counts the polls that are under way.
+type pollCounter struct {
 	mu    sync.Mutex
 	now   map[string]int
 	most  map[string]int
 	total int
 }
 
-func (c *crowd) add(host string, n int) {
+func (c *pollCounter) add(host string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, key := range []string{"", host} {
@@ -36,7 +36,7 @@ func (c *crowd) add(host string, n int) {
 }
 
 // visit is a login that takes a second.
-func (c *crowd) visit(host string) func(context.Context) error {
+func (c *pollCounter) visit(host string) func(context.Context) error {
 	return func(context.Context) error {
 		c.add(host, 1)
 		time.Sleep(time.Second)
@@ -58,11 +58,11 @@ func TestLimitsAreKeptAndUsed(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%d and %d", tt.parallel, tt.perHost), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := &crowd{now: map[string]int{}, most: map[string]int{}}
+				c := &pollCounter{now: map[string]int{}, most: map[string]int{}}
 				s := &fetch.Scheduler{Parallel: tt.parallel, PerHost: tt.perHost}
 				for i := range 30 {
 					host := fmt.Sprintf("host%d", i%3)
-					g := &guest{name: fmt.Sprint(i), host: host, visit: c.visit(host)}
+					g := &fakeAccount{name: fmt.Sprint(i), host: host, visit: c.visit(host)}
 					s.Accounts = append(s.Accounts, g.account())
 				}
 				done := map[string]int{}
@@ -85,11 +85,11 @@ func TestLimitsAreKeptAndUsed(t *testing.T) {
 
 func TestStalledAccountHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stalled := &guest{name: "stalled", host: "a", visit: func(ctx context.Context) error {
+		stalled := &fakeAccount{name: "stalled", host: "a", visit: func(ctx context.Context) error {
 			<-ctx.Done()
 			return context.Cause(ctx)
 		}}
-		other := &guest{name: "other", host: "a"}
+		other := &fakeAccount{name: "other", host: "a"}
 		s := &fetch.Scheduler{Accounts: []*fetch.Account{stalled.account(), other.account()}, Parallel: 2, PerHost: 2}
 		ctx, stop := context.WithTimeout(t.Context(), 30*time.Minute)
 		defer stop()
@@ -105,9 +105,9 @@ func TestStalledAccountHoldsUpNoOther(t *testing.T) {
 func TestBusyScheduleServesEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fetch.Scheduler{Parallel: 1, PerHost: 1}
-		var guests []*guest
+		var guests []*fakeAccount
 		for i := range 4 {
-			g := &guest{name: fmt.Sprint(i), visit: sleeping(2 * time.Minute)}
+			g := &fakeAccount{name: fmt.Sprint(i), visit: sleeping(2 * time.Minute)}
 			guests = append(guests, g)
 			s.Accounts = append(s.Accounts, g.account())
 		}
@@ -127,9 +127,9 @@ var errState = errors.New("no space left")
 func TestStateFailureStopsEverything(t *testing.T) {
 	for _, loop := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			bad := &guest{name: "bad", state: errState}
-			slow := &guest{name: "slow", visit: sleeping(time.Minute)}
-			later := &guest{name: "later"}
+			bad := &fakeAccount{name: "bad", state: errState}
+			slow := &fakeAccount{name: "slow", visit: sleeping(time.Minute)}
+			later := &fakeAccount{name: "later"}
 			s := &fetch.Scheduler{Accounts: []*fetch.Account{slow.account(), bad.account(), later.account()}, Parallel: 2, PerHost: 2}
 			var reports []string
 			s.Done = func(r fetch.Report) { reports = append(reports, r.Account) }
@@ -148,8 +148,8 @@ func TestStateFailureStopsEverything(t *testing.T) {
 
 func TestPanicOfOneAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bad := &guest{name: "bad", visit: func(context.Context) error { panic("ouch") }}
-		good := &guest{name: "good"}
+		bad := &fakeAccount{name: "bad", visit: func(context.Context) error { panic("ouch") }}
+		good := &fakeAccount{name: "good"}
 		s := &fetch.Scheduler{Accounts: []*fetch.Account{bad.account(), good.account()}, Parallel: 1, PerHost: 1}
 		err := s.Once(t.Context())
 		class(t, err, fetch.Temporary)
@@ -160,7 +160,7 @@ func TestPanicOfOneAccount(t *testing.T) {
 }
 
 // loop runs a guest for a while and returns the times between its polls.
-func loop(t *testing.T, g *guest, interval, whole time.Duration) []time.Duration {
+func loop(t *testing.T, g *fakeAccount, interval, whole time.Duration) []time.Duration {
 	a := g.account()
 	a.Interval = interval
 	s := &fetch.Scheduler{Accounts: []*fetch.Account{a}, Parallel: 1, PerHost: 1}
@@ -172,8 +172,8 @@ func loop(t *testing.T, g *guest, interval, whole time.Duration) []time.Duration
 	return g.gaps()
 }
 
-// near wants gaps within a tenth of these, of the last one from then on.
-func near(t *testing.T, gaps []time.Duration, want ...time.Duration) {
+// wantGaps wants gaps within a tenth of these, of the last one from then on.
+func wantGaps(t *testing.T, gaps []time.Duration, want ...time.Duration) {
 	t.Helper()
 	if len(gaps) < len(want) {
 		t.Errorf("only %d polls", len(gaps)+1)
@@ -188,8 +188,8 @@ func near(t *testing.T, gaps []time.Duration, want ...time.Duration) {
 
 func TestIntervalIsJittered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gaps := loop(t, &guest{}, 5*time.Minute, 10*time.Hour)
-		near(t, gaps, 5*time.Minute)
+		gaps := loop(t, &fakeAccount{}, 5*time.Minute, 10*time.Hour)
+		wantGaps(t, gaps, 5*time.Minute)
 		if len(slices.Compact(slices.Clone(gaps))) < len(gaps)/2 {
 			t.Errorf("no jitter: %v", gaps)
 		}
@@ -208,8 +208,8 @@ func TestBackOff(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := &guest{visit: func(context.Context) error { return tt.err }}
-				near(t, loop(t, g, 10*time.Second, 10*24*time.Hour), tt.want...)
+				g := &fakeAccount{visit: func(context.Context) error { return tt.err }}
+				wantGaps(t, loop(t, g, 10*time.Second, 10*24*time.Hour), tt.want...)
 			})
 		})
 	}
@@ -218,26 +218,26 @@ func TestBackOff(t *testing.T) {
 func TestBackOffEndsWithASuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		g := &guest{visit: func(context.Context) error {
+		g := &fakeAccount{visit: func(context.Context) error {
 			if n++; n%3 > 0 {
 				return errors.New("busy")
 			}
 			return nil
 		}}
 		gaps := loop(t, g, 10*time.Second, time.Hour)
-		near(t, gaps[:4], time.Minute, 2*time.Minute, 10*time.Second, time.Minute)
+		wantGaps(t, gaps[:4], time.Minute, 2*time.Minute, 10*time.Second, time.Minute)
 	})
 }
 
 func TestMessageThatFailsSlowsNothingDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &guest{fresh: 1, stage: func() error { return refusal(deliver.Message, true) }}
-		near(t, loop(t, g, 10*time.Second, time.Hour), 10*time.Second)
+		g := &fakeAccount{fresh: 1, stage: func() error { return refusal(deliver.Message, true) }}
+		wantGaps(t, loop(t, g, 10*time.Second, time.Hour), 10*time.Second)
 	})
 }
 
 func TestLoginDelayIsKept(t *testing.T) {
-	h := newHouse(t, 0, func(s *pop3test.Server) { s.LoginDelay = 10 * time.Minute })
+	h := newFixture(t, 0, func(s *pop3test.Server) { s.LoginDelay = 10 * time.Minute })
 	session, err := h.dial(t.Context(), fetch.Opening{})
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +245,7 @@ func TestLoginDelayIsKept(t *testing.T) {
 	caps := session.Capabilities()
 	session.Close()
 	synctest.Test(t, func(t *testing.T) {
-		for _, gap := range loop(t, &guest{caps: caps}, time.Minute, 24*time.Hour) {
+		for _, gap := range loop(t, &fakeAccount{caps: caps}, time.Minute, 24*time.Hour) {
 			if gap < 10*time.Minute {
 				t.Errorf("the next login came after %v", gap)
 			}
@@ -256,12 +256,12 @@ func TestLoginDelayIsKept(t *testing.T) {
 func TestStopWaitsForThePollsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		first := &guest{name: "first", visit: func(context.Context) error {
+		first := &fakeAccount{name: "first", visit: func(context.Context) error {
 			stop()
 			time.Sleep(time.Minute)
 			return nil
 		}}
-		second := &guest{name: "second"}
+		second := &fakeAccount{name: "second"}
 		s := &fetch.Scheduler{Accounts: []*fetch.Account{first.account(), second.account()}, Parallel: 1, PerHost: 1}
 		reports := 0
 		s.Done = func(fetch.Report) { reports++ }
@@ -279,7 +279,7 @@ func TestRoundComesOnceWhenAllIsQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fetch.Scheduler{Parallel: 3, PerHost: 3}
 		for i := range 3 {
-			g := &guest{name: fmt.Sprint(i), fresh: i, visit: sleeping(time.Duration(i) * time.Second)}
+			g := &fakeAccount{name: fmt.Sprint(i), fresh: i, visit: sleeping(time.Duration(i) * time.Second)}
 			s.Accounts = append(s.Accounts, g.account())
 		}
 		begun := time.Now()
@@ -298,7 +298,7 @@ func TestRoundComesOnceWhenAllIsQuiet(t *testing.T) {
 
 func TestNoRoundWithoutDeliveries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &fetch.Scheduler{Accounts: []*fetch.Account{(&guest{}).account()}, Parallel: 1, PerHost: 1}
+		s := &fetch.Scheduler{Accounts: []*fetch.Account{(&fakeAccount{}).account()}, Parallel: 1, PerHost: 1}
 		s.Round = func(context.Context, int) { t.Error("a round") }
 		s.Once(t.Context())
 	})
@@ -307,8 +307,8 @@ func TestNoRoundWithoutDeliveries(t *testing.T) {
 func TestOnceThatWasStoppedSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		first := &guest{name: "first", visit: func(context.Context) error { stop(); return nil }}
-		s := &fetch.Scheduler{Accounts: []*fetch.Account{first.account(), (&guest{}).account()}, Parallel: 1, PerHost: 1}
+		first := &fakeAccount{name: "first", visit: func(context.Context) error { stop(); return nil }}
+		s := &fetch.Scheduler{Accounts: []*fetch.Account{first.account(), (&fakeAccount{}).account()}, Parallel: 1, PerHost: 1}
 		class(t, s.Once(ctx), fetch.Canceled)
 	})
 }
@@ -325,7 +325,7 @@ func TestStopWaitsForTheMessageInHandButNotForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var life context.Context
-		g := &guest{fresh: 2, visit: func(ctx context.Context) error { life = ctx; return nil }}
+		g := &fakeAccount{fresh: 2, visit: func(ctx context.Context) error { life = ctx; return nil }}
 		g.body = func() io.Reader { return &atRead{endless{life}, stop} }
 		begun := time.Now()
 		_, err := g.account().Poll(ctx)
@@ -338,7 +338,7 @@ func TestStopWaitsForTheMessageInHandButNotForEver(t *testing.T) {
 
 func TestDeadlineEndsThePoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &guest{visit: func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }}
+		g := &fakeAccount{visit: func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) }}
 		for deadline, want := range map[time.Duration]time.Duration{0: time.Hour, time.Minute: time.Minute} {
 			a := g.account()
 			a.Deadline = deadline

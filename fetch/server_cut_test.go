@@ -12,8 +12,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// manner is one way to run the small session that is cut everywhere.
-type manner struct {
+// cutMode is one way to run the small session that is cut everywhere.
+type cutMode struct {
 	name       string
 	cut        pop3test.Kind
 	at         string // "" = inside TLS, if there is TLS; "TLS" = below it
@@ -23,7 +23,7 @@ type manner struct {
 	sparse     int64 // by how much rarer than usual its points are, 0 = not
 }
 
-var manners = []manner{
+var manners = []cutMode{
 	{"FIN, keep", pop3test.Drop, "", false, pop3.PipelineOff, false, 0},
 	{"FIN, delete", pop3test.Drop, "", true, pop3.PipelineOff, false, 0},
 	{"FIN, delete, pipelined", pop3test.Drop, "", true, pop3.PipelineAuto, false, 0},
@@ -42,10 +42,10 @@ const few = 7
 // score is what came out of many points.
 type score struct{ points, lost, repeated int }
 
-// TestFaultN06N07T10SessionCutAfterEveryOctet cuts a whole session behind every
+// TestSessionCutAfterAnyOctetLosesNothing cuts a whole session behind every
 // octet that the server sends, from the first of the greeting to the last of the
 // answer to QUIT; then a clean poll has to leave every message exactly once.
-func TestFaultN06N07T10SessionCutAfterEveryOctet(t *testing.T) {
+func TestSessionCutAfterAnyOctetLosesNothing(t *testing.T) {
 	var sum score
 	full := os.Getenv("POPFETCH_TORTURE") == "1"
 	for i, m := range manners {
@@ -64,14 +64,14 @@ func TestFaultN06N07T10SessionCutAfterEveryOctet(t *testing.T) {
 }
 
 // point cuts a session behind its octet at, and says whether it had so many.
-func (m manner) point(t *testing.T, at int64, sum *score) (struck bool) {
+func (m cutMode) point(t *testing.T, at int64, sum *score) (struck bool) {
 	t.Helper()
 	change := serving(pop3test.ClearText)
 	if m.tls {
 		change = serving(pop3test.ImplicitTLS)
 	}
 	failed := t.Failed()
-	h := newHouse(t, 2, change)
+	h := newFixture(t, 2, change)
 	defer h.store.Close()
 	defer h.server.Close()
 	h.options.Pipelining = m.pipelining
@@ -84,7 +84,7 @@ func (m manner) point(t *testing.T, at int64, sum *score) (struck bool) {
 	if c := fetch.Classify(err); c != fetch.OK && c != fetch.Temporary {
 		t.Errorf("class %d of %v", c, err)
 	}
-	h.wholeOnes()
+	h.onlyWholeMessages()
 	h.somewhere(1, 2)
 	r := h.converge(1, 2)
 	if r.Failed > 0 {
@@ -110,7 +110,7 @@ func (m manner) point(t *testing.T, at int64, sum *score) (struck bool) {
 }
 
 // somewhere wants each message to be on the server or in new/.
-func (h *house) somewhere(nums ...int) {
+func (h *fixture) somewhere(nums ...int) {
 	h.t.Helper()
 	stored := h.mail("new")
 	for _, n := range nums {
@@ -123,7 +123,7 @@ func (h *house) somewhere(nums ...int) {
 
 // Between the last DELE and QUIT nothing is deleted; between QUIT and its answer
 // all is. Both times the next poll brings no second copy, and no download.
-func TestFaultN07CutAroundQuit(t *testing.T) {
+func TestCutAroundQuitBringsNoSecondDownload(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"before DELE is answered": {At: "DELE 3", Do: pop3test.Drop},
 		"behind DELE":             {At: "DELE 3", Do: pop3test.Drop, After: pop3test.AfterStatus},
@@ -133,7 +133,7 @@ func TestFaultN07CutAroundQuit(t *testing.T) {
 		"QUIT never answered":     {At: "QUIT", Do: pop3test.Stall},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachMode(t, 3, func(t *testing.T, h *house) {
+			eachMode(t, 3, func(t *testing.T, h *fixture) {
 				h.options.Timeout = brief
 				r, _ := h.visitWith(fetch.Temporary, soon, f)
 				if r.Delivered != 3 || r.Deleted != 0 {
@@ -150,9 +150,9 @@ func TestFaultN07CutAroundQuit(t *testing.T) {
 
 // The answer to QUIT is there and the connection is dropped at once: that is the
 // ordinary end.
-func TestFaultN07CutBehindTheAnswerToQuit(t *testing.T) {
+func TestCutAfterTheReplyToQuitIsAnOrdinaryEnd(t *testing.T) {
 	for _, cut := range []pop3test.Kind{pop3test.Drop, pop3test.Stall} {
-		h := newHouse(t, 2, faults(pop3test.Fault{At: "QUIT", Do: cut, After: pop3test.AfterStatus}))
+		h := newFixture(t, 2, faults(pop3test.Fault{At: "QUIT", Do: cut, After: pop3test.AfterStatus}))
 		h.account.Policy.Delete = true
 		if r, err := h.visit(soon); err != nil || r.Deleted != 2 {
 			t.Errorf("%+v", r)
@@ -163,7 +163,7 @@ func TestFaultN07CutBehindTheAnswerToQuit(t *testing.T) {
 }
 
 // One octet in a segment, or in a TLS record, makes no difference.
-func TestFaultN09R03SegmentsOfEverySize(t *testing.T) {
+func TestSegmentsOfEverySizeMakeNoDifference(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		for _, size := range []int64{1, 2, 3, 5, 7, 64} {
 			t.Run(fmt.Sprintf("TLS %v, %d octets", secured, size), func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestFaultN09R03SegmentsOfEverySize(t *testing.T) {
 				if secured {
 					change = serving(pop3test.ImplicitTLS)
 				}
-				h := newHouse(t, 3, change)
+				h := newFixture(t, 3, change)
 				if secured {
 					h.secured(pop3.ImplicitTLS)
 				}
@@ -190,7 +190,7 @@ func TestFaultN09R03SegmentsOfEverySize(t *testing.T) {
 }
 
 // A connection that is not there, or goes at once.
-func TestFaultN01N02ConnectionThatIsNone(t *testing.T) {
+func TestConnectionThatIsRefusedSilentOrClosedAtOnce(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"FIN before the greeting": {At: "connect", Do: pop3test.Drop},
 		"RST before the greeting": {At: "connect", Do: pop3test.Reset},
@@ -198,7 +198,7 @@ func TestFaultN01N02ConnectionThatIsNone(t *testing.T) {
 		"silence in the greeting": {At: "greeting", Do: pop3test.Stall, After: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 2, nil)
+			h := newFixture(t, 2, nil)
 			h.options.Timeout = brief
 			start := time.Now()
 			h.visitWith(fetch.Temporary, soon, f)

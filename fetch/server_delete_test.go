@@ -9,8 +9,8 @@ import (
 
 // A DELE that is refused leaves its message, which counts as delivered, and is
 // asked again at every poll.
-func TestFaultD01DeleteAlwaysRefused(t *testing.T) {
-	eachMode(t, 4, func(t *testing.T, h *house) {
+func TestDeleteThatIsAlwaysRefusedIsTriedAtEveryPoll(t *testing.T) {
+	eachMode(t, 4, func(t *testing.T, h *fixture) {
 		for _, at := range []string{"DELE 2", "DELE", "DELE"} {
 			h.visitWith(fetch.OK, soon, pop3test.Fault{At: at, Do: pop3test.Err, Text: "it is locked"})
 			h.delivered(1, 2, 3, 4)
@@ -27,7 +27,7 @@ func TestFaultD01DeleteAlwaysRefused(t *testing.T) {
 
 // The server deletes less than was asked, says no, or says nothing: the rest is
 // deleted by the next poll, without a download.
-func TestFaultD02D03D10QuitThatDoesNotDeleteAll(t *testing.T) {
+func TestQuitThatDeletesLessThanAskedBringsNoDownload(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault pop3test.Fault
 		class fetch.Class
@@ -41,7 +41,7 @@ func TestFaultD02D03D10QuitThatDoesNotDeleteAll(t *testing.T) {
 		"no answer":         {pop3test.Fault{At: "QUIT", Do: pop3test.Stall}, fetch.Temporary},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachMode(t, 4, func(t *testing.T, h *house) {
+			eachMode(t, 4, func(t *testing.T, h *fixture) {
 				h.options.Timeout = brief
 				h.visitWith(tt.class, soon, tt.fault)
 				h.delivered(1, 2, 3, 4)
@@ -55,8 +55,8 @@ func TestFaultD02D03D10QuitThatDoesNotDeleteAll(t *testing.T) {
 
 // DELE is only ever sent for what is delivered, whatever the others in the same
 // window came to.
-func TestFaultD04D05OnlyDeliveredMessagesAreDeleted(t *testing.T) {
-	eachMode(t, 6, func(t *testing.T, h *house) {
+func TestOnlyDeliveredMessagesAreDeleted(t *testing.T) {
+	eachMode(t, 6, func(t *testing.T, h *fixture) {
 		h.visitWith(fetch.Temporary, soon,
 			pop3test.Fault{At: "RETR 2", Do: pop3test.Err, Text: "[SYS/TEMP] no"},
 			pop3test.Fault{At: "RETR 5", Do: pop3test.Err, Text: "[SYS/TEMP] no"})
@@ -68,8 +68,8 @@ func TestFaultD04D05OnlyDeliveredMessagesAreDeleted(t *testing.T) {
 
 // A unique-id that was delivered and deleted belongs to another message now, with
 // the same octets: it is not known to be delivered, so it is not deleted unseen.
-func TestFaultD09UniqueIDReusedForAMessageOfTheSameSize(t *testing.T) {
-	h := newHouse(t, 1, nil)
+func TestReusedUniqueIDOfTheSameSizeIsFetched(t *testing.T) {
+	h := newFixture(t, 1, nil)
 	h.account.Policy.Delete = true
 	h.mustPoll()
 	h.onServer()
@@ -78,5 +78,21 @@ func TestFaultD09UniqueIDReusedForAMessageOfTheSameSize(t *testing.T) {
 	h.drop.Add(other)
 	h.mustPoll()
 	h.delivered(1, 2)
+	h.onServer()
+}
+
+// A message that the server refuses to delete is not recorded as deleted: it would
+// be looked at, or fetched, as if it had come back.
+func TestRefusedDeleteIsNotRecordedAsDeleted(t *testing.T) {
+	h := newFixture(t, 3, faults(pop3test.Fault{At: "DELE 2", Session: 1, Do: pop3test.Err, Text: "no"}))
+	h.account.Policy.Delete = true
+	h.mustPoll()
+	for id, want := range map[string]bool{"u1": true, "u2": false, "u3": true} {
+		if got := h.known()[id]; got.Deleted != want || !got.Seen() {
+			t.Errorf("%s: %+v", id, got)
+		}
+	}
+	h.mustPoll()
+	h.commands(2, []string{"TOP", "RETR", "DELE"}, "DELE 1")
 	h.onServer()
 }

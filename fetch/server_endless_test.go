@@ -12,7 +12,7 @@ import (
 
 // A line without an end is given up where its limit is, at every place of a
 // session, and needs no memory.
-func TestFaultN10LineWithoutAnEnd(t *testing.T) {
+func TestEndlessLineEndsAtItsLimit(t *testing.T) {
 	at := func(point string, after int64) pop3test.Fault {
 		return pop3test.Fault{At: point, Do: pop3test.Endless, After: after, Text: strings.Repeat("x", 4096)}
 	}
@@ -36,20 +36,20 @@ func TestFaultN10LineWithoutAnEnd(t *testing.T) {
 		"CRs in the status": {At: "UIDL", Do: pop3test.Endless, Text: strings.Repeat("\r", 4096)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 3, without("SASL"))
+			h := newFixture(t, 3, without("SASL"))
 			h.account.Policy.Delete = true
-			h.light(func() { h.visitWith(fetch.Protocol, soon, f) })
+			h.growsLittle(func() { h.visitWith(fetch.Protocol, soon, f) })
 			h.converge(1, 2, 3)
 		})
 	}
 }
 
 // A challenge too: it may be long, but not for ever.
-func TestFaultN10ChallengeWithoutAnEnd(t *testing.T) {
+func TestEndlessChallengeEndsAtItsLimit(t *testing.T) {
 	for mechanism, at := range map[string]string{"CRAM-MD5": "challenge", "LOGIN": "challenge", "PLAIN": "AUTH"} {
-		h := newHouse(t, 1, func(s *pop3test.Server) { s.SASL, s.Without = []string{mechanism}, []string{"USER"} })
+		h := newFixture(t, 1, func(s *pop3test.Server) { s.SASL, s.Without = []string{mechanism}, []string{"USER"} })
 		f := pop3test.Fault{At: at, Do: pop3test.Endless, Text: "+ " + strings.Repeat("x", 4096)}
-		h.light(func() { h.visitWith(fetch.Protocol, soon, f) })
+		h.growsLittle(func() { h.visitWith(fetch.Protocol, soon, f) })
 		h.converge(1)
 	}
 }
@@ -68,7 +68,7 @@ func numbered(rest string) string {
 }
 
 // A listing without an end is given up where its limit is.
-func TestFaultN12ListingWithoutAnEnd(t *testing.T) {
+func TestEndlessListingEndsAtItsLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name, at, octets string
 		heap             uint64
@@ -85,16 +85,16 @@ func TestFaultN12ListingWithoutAnEnd(t *testing.T) {
 		{"LIST", "LIST", numbered(" 1"), mostHeap},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHouse(t, 3, nil)
+			h := newFixture(t, 3, nil)
 			f := pop3test.Fault{At: tt.at, Do: pop3test.Endless, After: pop3test.AfterStatus, Text: tt.octets}
-			h.lighter(tt.heap, func() { h.visitWith(fetch.Protocol, 30*time.Second, f) })
+			h.growsAtMost(tt.heap, func() { h.visitWith(fetch.Protocol, 30*time.Second, f) })
 			h.converge(1, 2, 3)
 		})
 	}
 }
 
 // Answers that nobody asked for, by the thousand, in place of a reply.
-func TestFaultN14EndlessContinuations(t *testing.T) {
+func TestEndlessContinuationsEndTheLogin(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"challenges for AUTH": {At: "challenge", Do: pop3test.Endless, Text: "+ \r\n"},
 		"challenges for UIDL": {At: "UIDL", Do: pop3test.Endless, Text: "+ \r\n"},
@@ -104,15 +104,15 @@ func TestFaultN14EndlessContinuations(t *testing.T) {
 		"-ERR after RETR":     {At: "RETR 2", Do: pop3test.Endless, Text: "-ERR\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachMode(t, 3, func(t *testing.T, h *house) {
+			eachMode(t, 3, func(t *testing.T, h *fixture) {
 				h.account.Deadline = time.Second
 				h.server.SetFaults(f)
-				h.light(func() {
+				h.growsLittle(func() {
 					if _, err := h.visit(soon); err == nil {
 						t.Error("no error")
 					}
 				})
-				h.wholeOnes()
+				h.onlyWholeMessages()
 				h.account.Deadline = 0
 				h.converge(1, 2, 3)
 			})
@@ -122,7 +122,7 @@ func TestFaultN14EndlessContinuations(t *testing.T) {
 
 // A message without an end is not kept in memory, be it one line, a header or
 // many short lines. With max_size the poll ends there, without it at its deadline.
-func TestFaultN11N13MessageWithoutAnEnd(t *testing.T) {
+func TestEndlessMessageTakesNoMemory(t *testing.T) {
 	kinds := map[string]string{
 		"short lines":    strings.Repeat(strings.Repeat("x", 70)+"\r\n", 64),
 		"one line":       strings.Repeat("x", 4096),
@@ -138,9 +138,9 @@ func TestFaultN11N13MessageWithoutAnEnd(t *testing.T) {
 	for name, octets := range kinds {
 		f := pop3test.Fault{At: "RETR 2", Do: pop3test.Endless, After: pop3test.AfterStatus, Text: octets}
 		t.Run(name+", max_size", func(t *testing.T) {
-			eachMode(t, 3, func(t *testing.T, h *house) {
+			eachMode(t, 3, func(t *testing.T, h *fixture) {
 				h.account.Policy.MaxOctets = 1 << 20
-				h.light(func() {
+				h.growsLittle(func() {
 					r, _ := h.visitWith(fetch.Temporary, soon, f)
 					if r.Delivered != 1 || r.Deleted != 0 || r.Octets > 2<<20 {
 						t.Errorf("%+v", r)
@@ -155,10 +155,10 @@ func TestFaultN11N13MessageWithoutAnEnd(t *testing.T) {
 			})
 		})
 		t.Run(name+", deadline", func(t *testing.T) {
-			h := newHouse(t, 3, nil)
+			h := newFixture(t, 3, nil)
 			h.account.Policy.Delete = true
 			h.account.Deadline = 300 * time.Millisecond
-			h.light(func() {
+			h.growsLittle(func() {
 				if r, _ := h.visitWith(fetch.Temporary, soon, f); r.Delivered != 1 || r.Deleted != 0 {
 					t.Errorf("%+v", r)
 				}

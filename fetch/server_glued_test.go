@@ -13,8 +13,8 @@ import (
 // A server that puts the final dot right behind the last octet of a message makes
 // one of this message, the next reply and the next message. None of that may be
 // taken for a message.
-func TestFaultR04DotGluedToTheLastLine(t *testing.T) {
-	eachMode(t, 4, func(t *testing.T, h *house) {
+func TestDotWithoutCRLFBeforeItGluesNoMessages(t *testing.T) {
+	eachMode(t, 4, func(t *testing.T, h *fixture) {
 		h.options.Timeout = brief
 		for _, at := range []string{"RETR 2", "RETR 4", "RETR"} {
 			h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: at, Do: pop3test.NoFinalCRLF})
@@ -26,13 +26,13 @@ func TestFaultR04DotGluedToTheLastLine(t *testing.T) {
 
 // A group that is full in the middle of the window must not be published before it
 // is known that the glued message is none.
-func TestFaultR04DotGluedInAFullGroup(t *testing.T) {
+func TestDotWithoutCRLFBeforeItPublishesNoFullGroup(t *testing.T) {
 	for group := range 4 {
-		h := newHouse(t, 6, nil)
+		h := newFixture(t, 6, nil)
 		h.options.Timeout = brief
 		h.options.Pipelining = pop3.PipelineAuto
 		h.account.Policy.Delete = true
-		h.through(picky{group: group + 1})
+		h.through(hookedDestination{group: group + 1})
 		h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR 2", Do: pop3test.NoFinalCRLF})
 		h.commands(1, []string{"DELE", "QUIT"})
 		h.converge(1, 2, 3, 4, 5, 6)
@@ -41,8 +41,8 @@ func TestFaultR04DotGluedInAFullGroup(t *testing.T) {
 
 // The same glue where the next command is not a RETR any more: nothing of the
 // poll's end may be read as the message's.
-func TestFaultR04DotGluedToTheLastMessage(t *testing.T) {
-	eachMode(t, 1, func(t *testing.T, h *house) {
+func TestDotWithoutCRLFBeforeItAtTheLastMessage(t *testing.T) {
+	eachMode(t, 1, func(t *testing.T, h *fixture) {
 		h.options.Timeout = brief
 		h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR", Do: pop3test.NoFinalCRLF})
 		h.commands(1, []string{"DELE", "QUIT"})
@@ -52,10 +52,10 @@ func TestFaultR04DotGluedToTheLastMessage(t *testing.T) {
 
 // A server that does not stuff a line "." cuts the message there for a client, and
 // the rest of it is taken for replies.
-func TestFaultR05BodyThatIsNotStuffed(t *testing.T) {
+func TestUnstuffedBodyDeliversNoHalfMessage(t *testing.T) {
 	for _, n := range []string{"RETR 1", "RETR 2", "RETR 3", "RETR"} {
 		t.Run(n, func(t *testing.T) {
-			eachMode(t, 0, func(t *testing.T, h *house) {
+			eachMode(t, 0, func(t *testing.T, h *fixture) {
 				var texts []string
 				for i := range 3 {
 					s := text(i+1) + "The rest of the message.\n"
@@ -85,8 +85,8 @@ func TestFaultR05BodyThatIsNotStuffed(t *testing.T) {
 
 // The rest of the body looks like the reply that is waited for: "." ends the
 // message early, and the server's real replies come one too late.
-func TestFaultR05BodyThatPlaysTheServer(t *testing.T) {
-	eachMode(t, 0, func(t *testing.T, h *house) {
+func TestUnstuffedBodyThatLooksLikeReplies(t *testing.T) {
+	eachMode(t, 0, func(t *testing.T, h *fixture) {
 		evil := "Subject: evil\n\nbefore\n.\n+OK 30 octets\nSubject: forged\n\nforged\n"
 		h.drop.Add(pop3test.Message{Raw: pop3test.Text(evil)}, message(2), message(3))
 		h.options.Timeout = brief
@@ -112,8 +112,8 @@ func TestFaultR05BodyThatPlaysTheServer(t *testing.T) {
 }
 
 // LF "." LF in place of CRLF "." CRLF is no end.
-func TestFaultR06BareLineFeedsAroundTheDot(t *testing.T) {
-	eachMode(t, 3, func(t *testing.T, h *house) {
+func TestBareLineFeedsAroundTheDotEndNoMessage(t *testing.T) {
+	eachMode(t, 3, func(t *testing.T, h *fixture) {
 		h.options.Timeout = brief
 		for _, at := range []string{"RETR 2", "RETR"} {
 			h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: at, Do: pop3test.BareLFDot})
@@ -124,9 +124,9 @@ func TestFaultR06BareLineFeedsAroundTheDot(t *testing.T) {
 }
 
 // Other line ends around the dot that end nothing either.
-func TestFaultR06DotsThatEndNothing(t *testing.T) {
+func TestOtherLineEndsAroundTheDotEndNoMessage(t *testing.T) {
 	for _, end := range []string{"\n.\r\n", "\r\n.\n", "\r\r.\r\r", "\r\n.\r", "\r.\r\n", "\r\n. \r\n", "\r\n.\x00\r\n"} {
-		eachMode(t, 3, func(t *testing.T, h *house) {
+		eachMode(t, 3, func(t *testing.T, h *fixture) {
 			h.options.Timeout = brief
 			h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR 2", Do: pop3test.Edit, Edit: func(b []byte) []byte {
 				return append(bytes.TrimSuffix(b, []byte("\r\n.\r\n")), end...)

@@ -44,11 +44,11 @@ var oddIDs = map[string]string{
 
 // Every unique-id of 1 to 8000 octets is remembered, whatever the octets are, and
 // never part of a path.
-func TestFaultU01U02U05OddUniqueIDs(t *testing.T) {
+func TestOddUniqueIDsAreRecorded(t *testing.T) {
 	for name, uid := range oddIDs {
 		for _, del := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, delete %v", name, del), func(t *testing.T) {
-				h := newHouse(t, 1, nil)
+				h := newFixture(t, 1, nil)
 				odd := message(2)
 				odd.UID = uid
 				h.drop.Add(odd, message(3))
@@ -73,9 +73,9 @@ func TestFaultU01U02U05OddUniqueIDs(t *testing.T) {
 
 // What cannot be remembered costs its message, not the account, and nothing is
 // counted as delivered.
-func TestFaultU01UniqueIDThatIsTooLong(t *testing.T) {
+func TestUniqueIDThatIsTooLongCostsItsMessageOnly(t *testing.T) {
 	for _, octets := range []int{8001, 8192, 60_000, 1 << 20} {
-		h := newHouse(t, 1, nil)
+		h := newFixture(t, 1, nil)
 		long := message(2)
 		long.UID = strings.Repeat("x", octets)
 		h.drop.Add(long, message(3))
@@ -99,7 +99,7 @@ func uidl(old, with string) pop3test.Fault {
 }
 
 // Spaces and line ends that the standard does not know.
-func TestFaultU02OddSpacing(t *testing.T) {
+func TestOddSpacingInAListing(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"several spaces": uidl(" u", "    u"),
 		"tabs":           uidl(" u", "\t \tu"),
@@ -112,7 +112,7 @@ func TestFaultU02OddSpacing(t *testing.T) {
 			if name == "before" { // the last line is "." and not a number
 				f.Edit = func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n2 "), []byte("\n  2 ")) }
 			}
-			h := newHouse(t, 3, faults(f))
+			h := newFixture(t, 3, faults(f))
 			h.mustPoll()
 			h.delivered(1, 2, 3)
 			h.account.Policy.Delete = true
@@ -123,15 +123,15 @@ func TestFaultU02OddSpacing(t *testing.T) {
 
 // Numbers that no message has. None of them is memory, a RETR or a DELE of
 // another message.
-func TestFaultU03NumbersOfNoMessage(t *testing.T) {
+func TestListedNumbersThatNoMessageCanHave(t *testing.T) {
 	for _, num := range []string{"0", "-1", "+2", "2147483648", "4294967297", "99999999999999999999", "0x2", "2.0", "２", ""} {
 		for _, at := range []string{"UIDL", "LIST"} {
 			t.Run(at+" "+num, func(t *testing.T) {
-				eachMode(t, 3, func(t *testing.T, h *house) {
+				eachMode(t, 3, func(t *testing.T, h *fixture) {
 					h.server.SetFaults(pop3test.Fault{At: at, Do: pop3test.Edit, Edit: func(b []byte) []byte {
 						return bytes.Replace(b, []byte("\n2 "), []byte("\n"+num+" "), 1)
 					}})
-					h.light(func() {
+					h.growsLittle(func() {
 						if _, err := h.visit(soon); err != nil {
 							t.Error(err)
 						}
@@ -148,10 +148,10 @@ func TestFaultU03NumbersOfNoMessage(t *testing.T) {
 }
 
 // A number that could be one but is beyond what there is costs a refused RETR.
-func TestFaultU03U04NumbersBeyondStat(t *testing.T) {
-	eachMode(t, 3, func(t *testing.T, h *house) {
+func TestListedNumberBeyondTheMaildropCostsARefusedRetr(t *testing.T) {
+	eachMode(t, 3, func(t *testing.T, h *fixture) {
 		h.server.SetFaults(uidl("\r\n.\r\n", "\r\n2147483647 far\r\n1000000 away\r\n.\r\n"))
-		h.light(func() {
+		h.growsLittle(func() {
 			r, err := h.visit(soon)
 			class(t, err, fetch.Temporary)
 			if r.Delivered != 3 || r.Failed != 2 || r.Deleted != 3 {
@@ -163,7 +163,7 @@ func TestFaultU03U04NumbersBeyondStat(t *testing.T) {
 }
 
 // UIDL, LIST and STAT disagree about how many messages there are.
-func TestFaultU04ListingsThatDisagree(t *testing.T) {
+func TestListingsThatDisagree(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault     pop3test.Fault
 		delivered int
@@ -177,13 +177,13 @@ func TestFaultU04ListingsThatDisagree(t *testing.T) {
 		"status lies":    {uidl("4 messages", "1 messages (1 octets)"), 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachMode(t, 4, func(t *testing.T, h *house) {
+			eachMode(t, 4, func(t *testing.T, h *fixture) {
 				h.server.SetFaults(tt.fault)
 				r, err := h.visit(soon)
 				if tt.delivered >= 0 && (err != nil || r.Delivered != tt.delivered) {
 					t.Errorf("%+v", r)
 				}
-				h.wholeOnes()
+				h.onlyWholeMessages()
 				h.converge(1, 2, 3, 4)
 			})
 		})
@@ -192,7 +192,7 @@ func TestFaultU04ListingsThatDisagree(t *testing.T) {
 
 // The same unique-id for two messages, in another order at the next poll, or with
 // one of them gone: no message is lost, and none is deleted on the other's record.
-func TestFaultU06TwinsChangePlaces(t *testing.T) {
+func TestTwinsThatChangePlacesAreNotDeleted(t *testing.T) {
 	short, long := message(1), message(22)
 	short.UID, long.UID = "same", "same"
 	for name, f := range map[string][]pop3test.Fault{
@@ -200,7 +200,7 @@ func TestFaultU06TwinsChangePlaces(t *testing.T) {
 		"one is gone": {uidl("1 same\r\n", "")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 0, nil)
+			h := newFixture(t, 0, nil)
 			h.drop.Add(short, long)
 			h.mustPoll()
 			h.delivered(1, 22)
@@ -223,8 +223,8 @@ func TestFaultU06TwinsChangePlaces(t *testing.T) {
 
 // All unique-ids change once and change back: with few messages they are fetched
 // again at most once, with many not at all, and never lost.
-func TestFaultU07UniqueIDsThatChangeAndChangeBack(t *testing.T) {
-	h := newHouse(t, 25, nil)
+func TestUniqueIDsThatChangeAndChangeBackLoseNothing(t *testing.T) {
+	h := newFixture(t, 25, nil)
 	h.mustPoll()
 	before := h.mail("new")
 	for _, f := range [][]pop3test.Fault{
@@ -243,7 +243,7 @@ func TestFaultU07UniqueIDsThatChangeAndChangeBack(t *testing.T) {
 }
 
 // A listing that is empty, partial or cut once makes nothing new again.
-func TestFaultU08ListingThatIsNotWhole(t *testing.T) {
+func TestIncompleteListingMakesNothingNewAgain(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"empty":        {At: "", Do: pop3test.Partial, N: 0},
 		"partial":      {At: "", Do: pop3test.Partial, N: 2},
@@ -254,7 +254,7 @@ func TestFaultU08ListingThatIsNotWhole(t *testing.T) {
 	} {
 		for _, del := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, delete %v", name, del), func(t *testing.T) {
-				h := newHouse(t, 5, nil)
+				h := newFixture(t, 5, nil)
 				h.mustPoll()
 				h.account.Policy = plan.Policy{Delete: del, After: 24 * time.Hour}
 				h.server.SetFaults(f)
@@ -276,9 +276,9 @@ func TestFaultU08ListingThatIsNotWhole(t *testing.T) {
 
 // Numbers and order change between the sessions: what is deleted is what was
 // delivered.
-func TestFaultU09OrderChangesBetweenSessions(t *testing.T) {
+func TestOrderThatChangesBetweenSessions(t *testing.T) {
 	for seed := range int64(4) {
-		h := newHouse(t, 5, nil)
+		h := newFixture(t, 5, nil)
 		h.mustPoll()
 		for _, n := range []int{6, 7} {
 			h.drop.Add(message(n))
@@ -297,11 +297,11 @@ func TestFaultU09OrderChangesBetweenSessions(t *testing.T) {
 }
 
 // The sizes of LIST are wrong in every way there is.
-func TestFaultU12SizesThatAreWrong(t *testing.T) {
+func TestWrongSizesInListAreHarmless(t *testing.T) {
 	real := fmt.Sprint(len(pop3test.Text(text(1))))
 	for _, octets := range []string{"0", "1", "999999", "9223372036854775807", "9223372036854775808", "-5", "1e3", "", real + " octets", "99999999999999999999999"} {
 		t.Run(octets, func(t *testing.T) {
-			eachMode(t, 3, func(t *testing.T, h *house) {
+			eachMode(t, 3, func(t *testing.T, h *fixture) {
 				h.account.Policy.Delete = false
 				h.server.SetFaults(pop3test.Fault{At: "LIST", Do: pop3test.Edit, Edit: func(b []byte) []byte {
 					return bytes.ReplaceAll(b, []byte(" "+real+"\r\n"), []byte(" "+octets+"\r\n"))
@@ -320,10 +320,10 @@ func TestFaultU12SizesThatAreWrong(t *testing.T) {
 }
 
 // Without CAPA, TOP or LIST the mail comes all the same.
-func TestFaultU11CommandsThatAreMissing(t *testing.T) {
+func TestServerWithoutCapaTopOrList(t *testing.T) {
 	for _, missing := range [][]string{{"CAPA"}, {"TOP"}, {"CAPA", "TOP"}, {"CAPA", "UIDL"}, {"SASL"}, {"CAPA", "SASL"}} {
 		t.Run(strings.Join(missing, ", "), func(t *testing.T) {
-			h := newHouse(t, 3, without(missing...))
+			h := newFixture(t, 3, without(missing...))
 			if r, err := h.visit(soon); err != nil || r.Delivered != 3 {
 				t.Errorf("%+v", r)
 			}
@@ -337,8 +337,8 @@ func TestFaultU11CommandsThatAreMissing(t *testing.T) {
 
 // A message that the server hides once it was retrieved is delivered once; that it
 // is not listed any more says nothing about it.
-func TestFaultU08MessagesHiddenAfterRetr(t *testing.T) {
-	eachMode(t, 4, func(t *testing.T, h *house) {
+func TestMessageThatIsHiddenAfterRetrIsDeliveredOnce(t *testing.T) {
+	eachMode(t, 4, func(t *testing.T, h *fixture) {
 		h.account.Policy.Delete = false
 		hide := pop3test.Fault{At: "", Do: pop3test.HideAfterRetr}
 		h.visitWith(fetch.Temporary, soon, hide, pop3test.Fault{At: "RETR 3", Do: pop3test.Reset, After: pop3test.AfterStatus})

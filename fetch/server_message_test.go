@@ -29,14 +29,14 @@ func bodies() []string {
 
 // Every octet arrives as it was sent, but for CRLF, whatever the message is made
 // of, and one copy of it.
-func TestFaultR01R02R08R09R10MessagesOfEveryKind(t *testing.T) {
+func TestMessagesOfEveryKindArriveUnchanged(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS ", secured), func(t *testing.T) {
 			s := pop3test.ClearText
 			if secured {
 				s = pop3test.ImplicitTLS
 			}
-			h := newHouse(t, 0, serving(s))
+			h := newFixture(t, 0, serving(s))
 			if secured {
 				h.secured(pop3.ImplicitTLS)
 			}
@@ -46,7 +46,7 @@ func TestFaultR01R02R08R09R10MessagesOfEveryKind(t *testing.T) {
 				h.drop.Add(pop3test.Message{Raw: []byte(b)})
 				want = append(want, strings.ReplaceAll(b, "\r\n", "\n"))
 			}
-			h.light(func() { h.mustPoll() })
+			h.growsLittle(func() { h.mustPoll() })
 			h.deliveredTexts(want...)
 			h.account.Policy.Delete = true
 			h.mustPoll()
@@ -58,11 +58,11 @@ func TestFaultR01R02R08R09R10MessagesOfEveryKind(t *testing.T) {
 
 // A dot line that begins in one segment and ends in the next is one all the same,
 // wherever the seam is, also between two TLS records.
-func TestFaultR03DotLinesOverSeams(t *testing.T) {
+func TestDotLineSplitBetweenSegments(t *testing.T) {
 	short := bodies()[:20]
 	for _, s := range []pop3test.Security{pop3test.ClearText, pop3test.ImplicitTLS} {
 		for size := int64(1); size <= 9; size++ {
-			h := newHouse(t, 0, serving(s))
+			h := newFixture(t, 0, serving(s))
 			if s == pop3test.ImplicitTLS {
 				h.secured(pop3.ImplicitTLS)
 			}
@@ -84,9 +84,9 @@ func TestFaultR03DotLinesOverSeams(t *testing.T) {
 
 // A message whose last line has no end is completed by the server; what arrives is
 // what the server has sent.
-func TestFaultR02MessageWithoutAFinalLineEnd(t *testing.T) {
+func TestMessageWithoutAFinalLineEnd(t *testing.T) {
 	for _, tail := range []string{"last", "last.", ".", "last\r", "last\n", "\x00"} {
-		h := newHouse(t, 0, nil)
+		h := newFixture(t, 0, nil)
 		raw := "A: b\r\n\r\n" + tail
 		h.drop.Add(pop3test.Message{Raw: []byte(raw)}, message(2))
 		h.account.Policy.Delete = true
@@ -99,7 +99,7 @@ func TestFaultR02MessageWithoutAFinalLineEnd(t *testing.T) {
 // Replies that come twice, late, in another order, unasked or not at all. Nothing
 // is deleted in such a session unless all of it was in step, no message is lost
 // and none comes twice.
-func TestFaultR07R15RepliesOutOfStep(t *testing.T) {
+func TestRepliesOutOfStepDeleteNothing(t *testing.T) {
 	retr2 := fmt.Sprintf("+OK %d octets\r\n%s.\r\n", len(pop3test.Text(text(2))), strings.ReplaceAll(string(pop3test.Text(text(2))), "\r\n.", "\r\n.."))
 	for _, at := range []string{"RETR 1", "RETR 2", "RETR 4", "DELE 1", "DELE 4", "UIDL", "LIST", "AUTH", "CAPA"} {
 		for name, f := range map[string]pop3test.Fault{
@@ -116,7 +116,7 @@ func TestFaultR07R15RepliesOutOfStep(t *testing.T) {
 			"later ones dropped":  {At: at, Do: pop3test.Forget},
 		} {
 			t.Run(at+" "+name, func(t *testing.T) {
-				eachMode(t, 0, func(t *testing.T, h *house) {
+				eachMode(t, 0, func(t *testing.T, h *fixture) {
 					want := h.addSizes(4)
 					h.options.Timeout = brief / 2
 					h.server.SetFaults(f)
@@ -136,7 +136,7 @@ func TestFaultR07R15RepliesOutOfStep(t *testing.T) {
 }
 
 // addSizes puts n messages into the maildrop, no two of one size.
-func (h *house) addSizes(n int) (texts []string) {
+func (h *fixture) addSizes(n int) (texts []string) {
 	for i := range n {
 		s := text(i+1) + strings.Repeat("x", i) + "\n"
 		texts = append(texts, s)
@@ -147,9 +147,9 @@ func (h *house) addSizes(n int) (texts []string) {
 
 // One refusal in the middle of a window costs its message only, and no reply is
 // taken for another's.
-func TestFaultR07R11RefusalInTheMiddleOfAWindow(t *testing.T) {
+func TestRefusalInAWindowCostsItsMessageOnly(t *testing.T) {
 	for _, nums := range [][]int{{1}, {3}, {6}, {1, 2}, {2, 4, 6}, {1, 2, 3, 4, 5, 6}} {
-		eachMode(t, 6, func(t *testing.T, h *house) {
+		eachMode(t, 6, func(t *testing.T, h *fixture) {
 			var refused []pop3test.Fault
 			for _, n := range nums {
 				refused = append(refused, pop3test.Fault{At: fmt.Sprintf("RETR %d", n), Do: pop3test.Err, Text: "[SYS/TEMP] not now"})
@@ -165,11 +165,11 @@ func TestFaultR07R11RefusalInTheMiddleOfAWindow(t *testing.T) {
 
 // The octets that are announced mean nothing, not even under pipelining with
 // groups that are full in the middle of a window.
-func TestFaultR13WrongOctetsAnnounced(t *testing.T) {
+func TestWrongOctetsAnnouncedAreHarmless(t *testing.T) {
 	for _, octets := range []int64{0, 1, 1 << 40, 1<<63 - 1} {
 		for _, group := range []int{1, 3, 100} {
-			eachMode(t, 5, func(t *testing.T, h *house) {
-				h.through(picky{group: group})
+			eachMode(t, 5, func(t *testing.T, h *fixture) {
+				h.through(hookedDestination{group: group})
 				h.server.SetFaults(pop3test.Fault{At: "", Do: pop3test.WrongOctets, N: octets})
 				r, err := h.visit(soon)
 				if err != nil || r.Delivered != 5 || r.Deleted != 5 {
@@ -183,9 +183,9 @@ func TestFaultR13WrongOctetsAnnounced(t *testing.T) {
 }
 
 // Announcements that are no numbers.
-func TestFaultR13AnnouncementsThatAreNone(t *testing.T) {
+func TestAnnouncedSizeThatIsNoNumber(t *testing.T) {
 	for _, status := range []string{"+OK", "+OK octets", "+OK -1 octets", "+OK 99999999999999999999 octets", "+ok 5", "+OK\t7", "+OK \xff\x00"} {
-		eachMode(t, 3, func(t *testing.T, h *house) {
+		eachMode(t, 3, func(t *testing.T, h *fixture) {
 			h.server.SetFaults(pop3test.Fault{At: "RETR", Do: pop3test.Edit, Edit: func(b []byte) []byte {
 				return append([]byte(status), b[bytes.Index(b, []byte("\r\n")):]...)
 			}})
@@ -200,12 +200,12 @@ func TestFaultR13AnnouncementsThatAreNone(t *testing.T) {
 
 // A body that is cut, in every way a connection ends, is no message; those before
 // it are delivered.
-func TestFaultR12T10BodyThatIsCut(t *testing.T) {
+func TestRetrCutInsideTheBodyDeliversNoHalfMessage(t *testing.T) {
 	for _, s := range []pop3test.Security{pop3test.ClearText, pop3test.ImplicitTLS} {
 		for _, cut := range []pop3test.Kind{pop3test.Drop, pop3test.CutTLS, pop3test.Reset, pop3test.Stall} {
 			for _, after := range []int64{pop3test.AfterStatus, 50, 80} {
 				t.Run(fmt.Sprintf("TLS %v, kind %d, %d", s, cut, after), func(t *testing.T) {
-					h := newHouse(t, 4, serving(s))
+					h := newFixture(t, 4, serving(s))
 					if s == pop3test.ImplicitTLS {
 						h.secured(pop3.ImplicitTLS)
 					}
@@ -230,7 +230,7 @@ func TestFaultR12T10BodyThatIsCut(t *testing.T) {
 // Where all messages have the same octets, no count tells a shifted reply from the
 // right one. Then only the end of the window does: a reply is missing there, or
 // one is left over.
-func TestFaultR07ShiftAmongMessagesOfOneSize(t *testing.T) {
+func TestShiftedRepliesAmongMessagesOfOneSize(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"no reply":         {At: "RETR 1", Do: pop3test.Raw},
 		"reply twice":      {At: "RETR 1", Do: pop3test.Twice},
@@ -238,11 +238,11 @@ func TestFaultR07ShiftAmongMessagesOfOneSize(t *testing.T) {
 		"-ERR for no RETR": {At: "RETR 4", Do: pop3test.Extra, Text: "-ERR\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachMode(t, 4, func(t *testing.T, h *house) {
+			eachMode(t, 4, func(t *testing.T, h *fixture) {
 				h.options.Timeout = brief
 				h.server.SetFaults(f)
 				h.visit(soon)
-				h.wholeOnes()
+				h.onlyWholeMessages()
 				h.somewhere(1, 2, 3, 4)
 				h.options.Timeout = soon
 				h.converge(1, 2, 3, 4)

@@ -17,15 +17,15 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// slug is a server whose reply to one command trickles, an octet a second. All
+// slowServer is a server whose reply to one command trickles, an octet a second. All
 // its replies take longer than a minute that way.
-type slug struct {
+type slowServer struct {
 	at     string // verb, "greeting" or "body"
 	silent bool   // nothing at all in place of the trickle
 	octets int    // of the body of message 1
 }
 
-func (s slug) serve(conn net.Conn) {
+func (s slowServer) serve(conn net.Conn) {
 	defer conn.Close()
 	r := bufio.NewReader(conn)
 	for verb, line := "greeting", ""; ; verb, _, _ = strings.Cut(strings.TrimSpace(line), " ") {
@@ -43,7 +43,7 @@ func (s slug) serve(conn net.Conn) {
 
 type part struct{ name, octets string }
 
-func (s slug) reply(verb string) []part {
+func (s slowServer) reply(verb string) []part {
 	pad := strings.Repeat("x", 100)
 	ok := part{verb, "+OK " + pad + "\r\n"}
 	first := part{"", "+OK\r\n"}
@@ -60,7 +60,7 @@ func (s slug) reply(verb string) []part {
 	return []part{ok}
 }
 
-func (s slug) send(conn net.Conn, name, octets string) bool {
+func (s slowServer) send(conn net.Conn, name, octets string) bool {
 	switch {
 	case name == s.at && s.silent:
 		io.Copy(io.Discard, conn)
@@ -78,22 +78,22 @@ func (s slug) send(conn net.Conn, name, octets string) bool {
 	return true
 }
 
-// crawl polls a slug in a bubble: the clock is the bubble's.
-func crawl(t *testing.T, s slug, deadline time.Duration, check func(a *fetch.Account, r fetch.Report, err error, took time.Duration)) {
+// pollSlowly polls a slug in a bubble: the clock is the bubble's.
+func pollSlowly(t *testing.T, s slowServer, deadline time.Duration, check func(a *fetch.Account, r fetch.Report, err error, took time.Duration)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		done := make(chan struct{})
-		notes := &notebook{records: records{}}
+		notes := &fakeMaildrop{records: records{}}
 		a := &fetch.Account{
 			Name: "test", Key: "k", Maildrop: notes, Policy: plan.Policy{Delete: true}, Deadline: deadline,
-			Destination: (&house{dir: scratch(t)}).maildir,
+			Destination: (&fixture{dir: scratch(t)}).maildir,
 			Open: func(ctx context.Context, _ fetch.Opening) (fetch.Session, error) {
-				near, far := net.Pipe()
+				wantGaps, far := net.Pipe()
 				go func() {
 					defer close(done)
 					s.serve(far)
 				}()
-				c, err := pop3.NewClient(ctx, near, "h", &pop3.Options{Security: pop3.ClearText, Timeout: time.Minute})
+				c, err := pop3.NewClient(ctx, wantGaps, "h", &pop3.Options{Security: pop3.ClearText, Timeout: time.Minute})
 				if err != nil {
 					return nil, err
 				}
@@ -113,14 +113,14 @@ func crawl(t *testing.T, s slug, deadline time.Duration, check func(a *fetch.Acc
 
 // One octet a second keeps no phase of a session going, nor does silence: the
 // timeout is that of the whole reply, in a listing and a body of 1024 octets.
-func TestFaultN02N03N04OneOctetASecond(t *testing.T) {
+func TestOneOctetASecondEndsAtTheTimeout(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		for phase, most := range map[string]time.Duration{
 			"greeting": time.Minute, "CAPA": time.Minute, "USER": time.Minute, "PASS": time.Minute, "UIDL": time.Minute,
 			"LIST": time.Minute, "RETR": time.Minute, "body": time.Minute, "DELE": time.Minute, "QUIT": time.Minute,
 		} {
 			t.Run(fmt.Sprintf("%s, silent %v", phase, silent), func(t *testing.T) {
-				crawl(t, slug{at: phase, silent: silent, octets: 10 << 20}.shorter(phase), 0, func(a *fetch.Account, r fetch.Report, err error, took time.Duration) {
+				pollSlowly(t, slowServer{at: phase, silent: silent, octets: 10 << 20}.shorter(phase), 0, func(a *fetch.Account, r fetch.Report, err error, took time.Duration) {
 					class(t, err, fetch.Temporary)
 					if took < most || took > most+time.Second {
 						t.Errorf("it took %v, want %v", took, most)
@@ -139,7 +139,7 @@ func TestFaultN02N03N04OneOctetASecond(t *testing.T) {
 }
 
 // shorter makes the bodies small where they do not trickle.
-func (s slug) shorter(phase string) slug {
+func (s slowServer) shorter(phase string) slowServer {
 	if phase != "body" {
 		s.octets = 100
 	}
@@ -148,14 +148,14 @@ func (s slug) shorter(phase string) slug {
 
 // A body that comes just fast enough is taken for as long as the deadline of the
 // poll allows, and not longer.
-func TestFaultN04DeadlineEndsABodyThatIsJustFastEnough(t *testing.T) {
-	s := slug{at: "none", octets: 100}
-	crawl(t, s, 10*time.Minute, func(_ *fetch.Account, r fetch.Report, err error, took time.Duration) {
+func TestBodyThatIsJustFastEnoughEndsAtTheDeadline(t *testing.T) {
+	s := slowServer{at: "none", octets: 100}
+	pollSlowly(t, s, 10*time.Minute, func(_ *fetch.Account, r fetch.Report, err error, took time.Duration) {
 		if err != nil || r.Delivered != 2 || took != 0 {
 			t.Errorf("%+v after %v", r, took)
 		}
 	})
-	h := newHouse(t, 2, nil)
+	h := newFixture(t, 2, nil)
 	h.account.Deadline = time.Second
 	line := strings.Repeat("x", 78) + "\r\n"
 	start := time.Now()
@@ -169,7 +169,7 @@ func TestFaultN04DeadlineEndsABodyThatIsJustFastEnough(t *testing.T) {
 }
 
 // Nobody speaks inside the TLS handshake, or an octet now and then.
-func TestFaultN05T14HandshakeThatTakesForEver(t *testing.T) {
+func TestEndlessTLSHandshakeEndsAtTheTimeout(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"nothing":            {At: "TLS", Do: pop3test.Stall},
 		"a part":             {At: "TLS", Do: pop3test.Stall, After: 200},
@@ -178,7 +178,7 @@ func TestFaultN05T14HandshakeThatTakesForEver(t *testing.T) {
 	} {
 		for _, s := range []pop3test.Security{pop3test.ImplicitTLS, pop3test.StartTLS} {
 			t.Run(fmt.Sprint(name, " ", s), func(t *testing.T) {
-				h := newHouse(t, 2, serving(s))
+				h := newFixture(t, 2, serving(s))
 				h.secured(map[pop3test.Security]pop3.Security{pop3test.ImplicitTLS: pop3.ImplicitTLS, pop3test.StartTLS: pop3.StartTLS}[s])
 				h.options.Timeout = brief
 				h.visitWith(fetch.Temporary, soon, f)
@@ -190,7 +190,7 @@ func TestFaultN05T14HandshakeThatTakesForEver(t *testing.T) {
 }
 
 // A server that is silent or endless holds up its own account only.
-func TestFaultN02N13OtherAccountsGoOn(t *testing.T) {
+func TestSilentServerHoldsUpItsOwnAccountOnly(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"silent":          {At: "connect", Do: pop3test.Stall},
 		"silent in UIDL":  {At: "UIDL", Do: pop3test.Stall, After: 10},
@@ -200,7 +200,7 @@ func TestFaultN02N13OtherAccountsGoOn(t *testing.T) {
 		"reset in a body": {At: "RETR", Do: pop3test.Reset, After: 40},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bad, good := newHouse(t, 2, faults(f)), newHouse(t, 3, nil)
+			bad, good := newFixture(t, 2, faults(f)), newFixture(t, 3, nil)
 			bad.account.Name, good.account.Name = "bad", "good"
 			bad.account.Deadline = 500 * time.Millisecond
 			bad.account.Policy.Delete, good.account.Policy.Delete = true, true
@@ -215,7 +215,7 @@ func TestFaultN02N13OtherAccountsGoOn(t *testing.T) {
 			good.delivered(1, 2, 3)
 			good.onServer()
 			bad.server.Wait()
-			bad.wholeOnes()
+			bad.onlyWholeMessages()
 			bad.account.Deadline = 0
 			bad.converge(1, 2)
 		})

@@ -13,8 +13,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// noLogin wants that no session has been sent a user or a secret.
-func (h *house) noLogin() {
+// noCredentialsSent wants that no session has been sent a user or a secret.
+func (h *fixture) noCredentialsSent() {
 	h.t.Helper()
 	for _, line := range h.server.Commands() {
 		verb, _, _ := strings.Cut(line, " ")
@@ -26,7 +26,7 @@ func (h *house) noLogin() {
 
 // What comes behind the answer to STLS, or in its place, ends the session before
 // any credentials.
-func TestFaultT01T02T03T04T07StartTLSThatIsTamperedWith(t *testing.T) {
+func TestTamperedStartTLSSendsNoCredentials(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*pop3test.Server)
 		faults []pop3test.Fault
@@ -43,7 +43,7 @@ func TestFaultT01T02T03T04T07StartTLSThatIsTamperedWith(t *testing.T) {
 		"T04 clear text after +OK": {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Raw, Text: "+OK\r\n+OK not TLS\r\n"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 3, func(s *pop3test.Server) {
+			h := newFixture(t, 3, func(s *pop3test.Server) {
 				s.Security = pop3test.StartTLS
 				if tt.change != nil {
 					tt.change(s)
@@ -51,7 +51,7 @@ func TestFaultT01T02T03T04T07StartTLSThatIsTamperedWith(t *testing.T) {
 			})
 			h.secured(pop3.StartTLS)
 			h.visitWith(fetch.Protocol, soon, tt.faults...)
-			h.noLogin()
+			h.noCredentialsSent()
 			h.delivered()
 			if tt.change == nil {
 				h.converge(1, 2, 3)
@@ -62,14 +62,14 @@ func TestFaultT01T02T03T04T07StartTLSThatIsTamperedWith(t *testing.T) {
 
 // Only what CAPA says inside TLS counts; without it, what every server takes is
 // tried, inside TLS.
-func TestFaultT03T05CapabilitiesAroundTLS(t *testing.T) {
+func TestOnlyCapabilitiesInsideTLSCount(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"refused": {At: "CAPA", Do: pop3test.Err, Text: "no"},
 		"empty":   {At: "CAPA", Do: pop3test.Raw, Text: "+OK\r\n.\r\n"},
 		"no SASL": {At: "CAPA", Do: pop3test.Raw, Text: "+OK\r\nUIDL\r\nUSER\r\n.\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 3, func(s *pop3test.Server) { s.Security = pop3test.StartTLS })
+			h := newFixture(t, 3, func(s *pop3test.Server) { s.Security = pop3test.StartTLS })
 			h.secured(pop3.StartTLS)
 			h.visitWith(fetch.OK, soon, f)
 			h.delivered(1, 2, 3)
@@ -80,18 +80,18 @@ func TestFaultT03T05CapabilitiesAroundTLS(t *testing.T) {
 			h.converge(1, 2, 3)
 		})
 	}
-	h := newHouse(t, 3, serving(pop3test.StartTLS))
+	h := newFixture(t, 3, serving(pop3test.StartTLS))
 	h.secured(pop3.StartTLS)
 	h.options.Timeout = brief
 	h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "CAPA", Do: pop3test.Stall, After: pop3test.AfterStatus})
-	h.noLogin()
+	h.noCredentialsSent()
 	h.options.Timeout = soon
 	h.converge(1, 2, 3)
 }
 
 // A certificate that is not to be trusted ends the session before any credentials,
 // whatever the way to TLS.
-func TestFaultT08T09Certificates(t *testing.T) {
+func TestUntrustedCertificateSendsNoCredentials(t *testing.T) {
 	for name, change := range map[string]func(c *tls.Config){
 		"T08 unknown CA":      func(c *tls.Config) { c.RootCAs = x509.NewCertPool() },
 		"T08 wrong name":      func(c *tls.Config) { c.ServerName = "pop.example.org" },
@@ -101,11 +101,11 @@ func TestFaultT08T09Certificates(t *testing.T) {
 	} {
 		for s, mine := range map[pop3test.Security]pop3.Security{pop3test.ImplicitTLS: pop3.ImplicitTLS, pop3test.StartTLS: pop3.StartTLS} {
 			t.Run(fmt.Sprint(name, " ", s), func(t *testing.T) {
-				h := newHouse(t, 2, serving(s))
+				h := newFixture(t, 2, serving(s))
 				h.secured(mine)
 				change(h.options.TLS)
 				h.visitWith(fetch.Protocol, soon)
-				h.noLogin()
+				h.noCredentialsSent()
 				h.delivered()
 				h.secured(mine)
 				h.converge(1, 2)
@@ -115,7 +115,7 @@ func TestFaultT08T09Certificates(t *testing.T) {
 }
 
 // A login that fails says whether the credentials are wrong or the moment is.
-func TestFaultT15T16RefusedLogins(t *testing.T) {
+func TestRefusedLoginIsAWrongPasswordOrABusyServer(t *testing.T) {
 	for text, want := range map[string]fetch.Class{
 		"[AUTH] no":               fetch.Auth,
 		"no":                      fetch.Auth,
@@ -133,7 +133,7 @@ func TestFaultT15T16RefusedLogins(t *testing.T) {
 	} {
 		for _, at := range []string{"PASS", "AUTH"} {
 			t.Run(fmt.Sprintf("%s %.30s", at, text), func(t *testing.T) {
-				h := newHouse(t, 2, func(s *pop3test.Server) {
+				h := newFixture(t, 2, func(s *pop3test.Server) {
 					if at == "PASS" {
 						s.Without = []string{"SASL"}
 					}
@@ -153,17 +153,17 @@ func TestFaultT15T16RefusedLogins(t *testing.T) {
 }
 
 // A greeting of -ERR is the server's way to say that it is busy.
-func TestFaultT16RefusedGreeting(t *testing.T) {
+func TestRefusedGreetingIsTemporary(t *testing.T) {
 	for _, text := range []string{"", "too many connections", "[IN-USE] wait", "[SYS/TEMP] down"} {
-		h := newHouse(t, 2, nil)
+		h := newFixture(t, 2, nil)
 		h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "greeting", Do: pop3test.Err, Text: text})
-		h.noLogin()
+		h.noCredentialsSent()
 		h.converge(1, 2)
 	}
 }
 
 // Challenges that make no sense end the login; they are answered once at most.
-func TestFaultT12ChallengesThatMakeNoSense(t *testing.T) {
+func TestSenselessChallengesEndTheLogin(t *testing.T) {
 	for name, text := range map[string]string{
 		"no base64":      "+ ***\r\n",
 		"no plus":        "challenge\r\n",
@@ -175,7 +175,7 @@ func TestFaultT12ChallengesThatMakeNoSense(t *testing.T) {
 	} {
 		for _, mechanism := range []string{"CRAM-MD5", "LOGIN"} {
 			t.Run(mechanism+" "+name, func(t *testing.T) {
-				h := newHouse(t, 2, func(s *pop3test.Server) { s.SASL, s.Without = []string{mechanism}, []string{"USER"} })
+				h := newFixture(t, 2, func(s *pop3test.Server) { s.SASL, s.Without = []string{mechanism}, []string{"USER"} })
 				h.options.Timeout = brief
 				h.server.SetFaults(pop3test.Fault{At: "challenge", Do: pop3test.Raw, Text: text})
 				_, err := h.visit(soon)

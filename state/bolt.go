@@ -56,7 +56,7 @@ var (
 func (s *Bolt) open(wait time.Duration) error {
 	if !s.readOnly {
 		if err := createIfMissing(s.path); err != nil {
-			return fmt.Errorf("state file %s: make it: %w", s.path, err)
+			return fmt.Errorf("state file %s: create: %w", s.path, err)
 		}
 	}
 	f, err := s.openChecked()

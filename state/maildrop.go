@@ -54,7 +54,7 @@ func (m *maildrop) unreadable(what string, id []byte, err error) error {
 // checkTally compares what was read with what was recorded.
 func (m *maildrop) checkTally(what string, have, want tally) error {
 	if have != want {
-		return m.damaged(fmt.Sprintf("%d %s where %d were recorded, or not the same", have.count, what, want.count))
+		return m.damaged(fmt.Sprintf("%d %s, not the %d that were recorded", have.count, what, want.count))
 	}
 	return nil
 }

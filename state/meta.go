@@ -102,7 +102,7 @@ func (s *Bolt) keys(tx *bbolt.Tx) ([]string, error) {
 		have.add(seal(k, nil))
 	}
 	if have != want {
-		return nil, damaged(s.path, fmt.Sprintf("%d maildrops where %d were recorded, or not the same", have.count, want.count))
+		return nil, damaged(s.path, fmt.Sprintf("%d maildrops, not the %d that were recorded", have.count, want.count))
 	}
 	return keys, nil
 }

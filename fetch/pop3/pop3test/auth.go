@@ -75,9 +75,12 @@ func (s *session) login(name string, right func(*User) bool) reply {
 		return s.no("LOGIN-DELAY", "maildrop was visited a moment ago")
 	}
 	s.maildrop = u.Maildrop
-	s.view = newView(messages, s.whole)
+	h := s.server.Habits
+	s.view = newView(h.arrive(u.Maildrop, messages))
+	h.show(s.view, u.Maildrop, s.num)
+	s.view = renumber(distort(s.view, s.whole))
 	s.state = transaction
-	if s.server.Habits.DropBehindLogin {
+	if h.DropBehindLogin {
 		s.in.Discard(s.in.Buffered())
 	}
 	return ok("%d messages", len(s.view))

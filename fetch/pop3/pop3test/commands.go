@@ -47,7 +47,7 @@ func (s *session) serve(line string) error {
 	s.server.note(s.num, masked(verb, line))
 	s.now = s.strike(strings.TrimSpace(verb + " " + arg))
 	if f, ok := find(s.now, Err); ok {
-		return s.send(s.refusal(f, verb == "QUIT"))
+		return s.send(s.refusal(f, verb == "QUIT" || verb == "RETR" && s.server.Habits.CloseAfterRefusedRetr))
 	}
 	c, ok := s.lookup(verb)
 	switch {
@@ -102,6 +102,9 @@ func (s *session) listing(arg string, show func(entry) string) reply {
 		}
 		return s.no("", "no such message")
 	}
+	if len(entries) == 0 && s.server.Habits.Empty != EmptyWithDot {
+		return s.server.Habits.Empty.listing(ok("no messages"))
+	}
 	r := ok("%d messages", len(entries))
 	r.body = func(w io.Writer) error {
 		for _, e := range entries {
@@ -126,7 +129,12 @@ func (s *session) stat(string) reply {
 
 // RFC 1939 section 5 (LIST)
 func (s *session) list(arg string) reply {
-	return s.listing(arg, func(e entry) string { return strconv.FormatInt(e.octets, 10) })
+	return s.listing(arg, func(e entry) string {
+		if s.server.Habits.NoOctets {
+			return "?"
+		}
+		return strconv.FormatInt(e.octets, 10)
+	})
 }
 
 // RFC 1939 section 7 (UIDL)
@@ -150,11 +158,13 @@ func (s *session) message(arg string) *entry {
 func (s *session) retr(arg string) reply {
 	e := s.message(arg)
 	if e == nil {
-		return s.no("", "no such message")
+		r := s.no("", "no such message")
+		r.end = s.server.Habits.CloseAfterRefusedRetr
+		return r
 	}
 	_, hide := s.has(HideAfterRetr)
 	s.maildrop.retrieve(e.msg, hide)
-	octets := e.octets
+	octets := e.announced
 	if f, ok := find(s.now, WrongOctets); ok {
 		octets = f.N
 	}
@@ -178,7 +188,7 @@ func (s *session) top(arg string) reply {
 		return s.no("", "no such message")
 	}
 	r := ok("top of message follows")
-	r.body = func(w io.Writer) error { return copyTop(w, e.msg.reader(), lines) }
+	r.body = func(w io.Writer) error { return copyTop(w, s.server.Habits.topReader(e.msg), lines) }
 	return r
 }
 
@@ -215,6 +225,9 @@ func (s *session) quit(string) reply {
 		if e.deleted && len(gone) < most {
 			gone[e.msg] = true
 		}
+	}
+	if s.maildrop != nil {
+		s.server.Habits.depart(s.view, s.maildrop)
 	}
 	s.leave(gone)
 	r := ok("bye")

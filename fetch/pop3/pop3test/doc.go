@@ -4,7 +4,8 @@
 // Server is a complete one: the session states, the exclusive lock and the UPDATE
 // of RFC 1939, CAPA (RFC 2449), STLS (RFC 2595), response codes (RFC 3206) and
 // AUTH (RFC 5034), over implicit TLS, STLS or clear text. What no real server does
-// on demand is a Fault: it names a point of a session and what goes wrong there.
+// on demand is a Fault: it names a point of a session and what goes wrong there. What servers of some
+// kind do all the time, and others do not, is in Habits.
 //
 //	s := &pop3test.Server{
 //		Security: pop3test.ClearText,

@@ -54,8 +54,10 @@ func (m *Message) reader() io.Reader {
 // while sessions are open: a session sees what was there at its login.
 type Maildrop struct {
 	mu        sync.Mutex
-	messages  []*Message // one address for each message, even if all else is equal
-	hidden    map[*Message]bool
+	messages  []*Message        // one address for each message, even if all else is equal
+	hidden    map[*Message]bool // from later sessions, by HideAfterRetr
+	listed    map[*Message]bool // some session has seen it
+	read      map[*Message]bool // some session has retrieved it
 	made      int
 	retrieved map[string]int
 	deleted   map[string]int
@@ -68,6 +70,8 @@ type Maildrop struct {
 func NewMaildrop(messages ...Message) *Maildrop {
 	m := &Maildrop{
 		hidden:    make(map[*Message]bool),
+		listed:    make(map[*Message]bool),
+		read:      make(map[*Message]bool),
 		retrieved: make(map[string]int),
 		deleted:   make(map[string]int),
 	}
@@ -173,10 +177,10 @@ func (m *Maildrop) release(gone map[*Message]bool) {
 	m.messages = slices.DeleteFunc(m.messages, func(msg *Message) bool {
 		if gone[msg] {
 			m.deleted[msg.UID]++
-			delete(m.hidden, msg)
 		}
 		return gone[msg]
 	})
+	m.forget(gone)
 	close(m.holder)
 	m.holder = nil
 }
@@ -186,6 +190,7 @@ func (m *Maildrop) retrieve(msg *Message, hide bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.retrieved[msg.UID]++
+	m.read[msg] = true
 	if hide {
 		m.hidden[msg] = true
 	}

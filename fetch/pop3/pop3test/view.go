@@ -7,21 +7,25 @@ import (
 
 // entry is a message as a session sees it.
 type entry struct {
-	num     int
-	uid     string
-	octets  int64    // as announced
-	msg     *Message // nil = it does not exist
-	deleted bool
+	num       int
+	uid       string
+	octets    int64    // as LIST and STAT announce them
+	announced int64    // as RETR announces them
+	msg       *Message // nil = it does not exist
+	deleted   bool
 }
 
-// newView numbers the messages of a session. The faults are those of the whole
-// session.
-func newView(messages []*Message, faults []Fault) []entry {
+// newView numbers the messages of a session.
+func newView(messages []*Message) []entry {
 	view := make([]entry, len(messages))
 	for i, m := range messages {
-		view[i] = entry{num: i + 1, uid: m.UID, octets: m.size(), msg: m}
+		view[i] = entry{num: i + 1, uid: m.UID, octets: m.size(), announced: m.size(), msg: m}
 	}
-	view = distort(view, faults)
+	return view
+}
+
+// renumber numbers what faults of the whole session have left of a view.
+func renumber(view []entry) []entry {
 	for i := range view {
 		view[i].num = i + 1
 	}
@@ -45,7 +49,7 @@ func (f Fault) distort(view []entry) []entry {
 		order.Shuffle(len(view), func(i, j int) { view[i], view[j] = view[j], view[i] })
 	case WrongOctets:
 		for i := range view {
-			view[i].octets = f.N
+			view[i].octets, view[i].announced = f.N, f.N
 		}
 	case DuplicateUID:
 		for i := range view {

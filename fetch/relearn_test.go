@@ -13,7 +13,7 @@ import (
 
 // One copy in the Maildir cannot stand for two messages, of which one is
 // recorded already.
-func TestTwinOfARecordedMessageWasLearnedThoughNeverDelivered(t *testing.T) {
+func TestOneCopyInTheMaildirStandsForOneMessage(t *testing.T) {
 	one, err := fetch.Recognise(bytes.NewReader(pop3test.Text(text(1))))
 	if err != nil {
 		t.Fatal(err)
@@ -21,7 +21,7 @@ func TestTwinOfARecordedMessageWasLearnedThoughNeverDelivered(t *testing.T) {
 	one.Time = time.Now()
 	for copies, want := range map[int]int{1: 0, 2: 1} {
 		t.Run(fmt.Sprint("copies ", copies), func(t *testing.T) {
-			h := newHouse(t, 1, nil)
+			h := newFixture(t, 1, nil)
 			twin := message(1)
 			twin.UID = "twin"
 			h.drop.Add(twin)

@@ -39,8 +39,8 @@ func (c *chance) n(n int) int {
 	return c.r.IntN(n)
 }
 
-// dawdle lets other goroutines go first now and then.
-func (c *chance) dawdle() {
+// yieldSometimes lets other goroutines go first now and then.
+func (c *chance) yieldSometimes() {
 	if c.hit(.3) {
 		for range c.n(2000) {
 			runtime.Gosched()
@@ -48,16 +48,16 @@ func (c *chance) dawdle() {
 	}
 }
 
-// shaky is a maildrop of the state whose disk may break; what was being written then is
+// flakyMaildrop is a maildrop of the state whose disk may break; what was being written then is
 // kept or not.
-type shaky struct {
+type flakyMaildrop struct {
 	state.Maildrop
 	*chance
 	mu     sync.Mutex
 	broken bool
 }
 
-func (s *shaky) Commit(change state.Change) error {
+func (s *flakyMaildrop) Commit(change state.Change) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -72,18 +72,18 @@ func (s *shaky) Commit(change state.Change) error {
 	return errDisk
 }
 
-// rough is a destination of which every call may fail, refuse or panic, before or after
+// flakyDestination is a destination of which every call may fail, refuse or panic, before or after
 // its effect.
-type rough struct {
+type flakyDestination struct {
 	deliver.Destination
 	*chance
 	group int
 }
 
-func (d rough) Group() int { return d.group }
+func (d flakyDestination) Group() int { return d.group }
 
-func (d rough) Stage(ctx context.Context, m deliver.Meta, r io.Reader) (deliver.Staged, error) {
-	switch d.dawdle(); {
+func (d flakyDestination) Stage(ctx context.Context, m deliver.Meta, r io.Reader) (deliver.Staged, error) {
+	switch d.yieldSometimes(); {
 	case d.hit(.01):
 		return nil, refusal(deliver.Message, true)
 	case d.hit(.005):
@@ -94,8 +94,8 @@ func (d rough) Stage(ctx context.Context, m deliver.Meta, r io.Reader) (deliver.
 	return d.Destination.Stage(ctx, m, r)
 }
 
-func (d rough) Prepare(ctx context.Context, group []deliver.Staged) []error {
-	switch d.dawdle(); {
+func (d flakyDestination) Prepare(ctx context.Context, group []deliver.Staged) []error {
+	switch d.yieldSometimes(); {
 	case d.hit(.02):
 		panic("in Prepare")
 	case d.hit(.03):
@@ -109,8 +109,8 @@ func (d rough) Prepare(ctx context.Context, group []deliver.Staged) []error {
 	return errs
 }
 
-func (d rough) Publish(ctx context.Context, group []deliver.Staged) []error {
-	switch d.dawdle(); {
+func (d flakyDestination) Publish(ctx context.Context, group []deliver.Staged) []error {
+	switch d.yieldSometimes(); {
 	case d.hit(.02):
 		panic("before Publish")
 	case d.hit(.03):
@@ -138,7 +138,7 @@ func TestEverythingGoesWrongAtRandom(t *testing.T) {
 func stress(t *testing.T, seed uint64) {
 	const messages, lives, bad = 40, 40, 25
 	c := &chance{r: rand.New(rand.NewPCG(seed, 1))}
-	h := newHouse(t, messages, func(s *pop3test.Server) { s.LockWait = 5 * time.Second })
+	h := newFixture(t, messages, func(s *pop3test.Server) { s.LockWait = 5 * time.Second })
 	h.account.Policy.Delete = seed%2 == 0
 	group := 1 + c.n(5)
 	for life := range lives {
@@ -148,13 +148,13 @@ func stress(t *testing.T, seed uint64) {
 		}
 		h.restart()
 		if seed%3 != 0 {
-			h.withBoth()
+			h.allowFallback()
 		}
 		h.account.Destination = func(ctx context.Context) (deliver.Destination, error) {
 			d, err := h.maildir(ctx)
-			return rough{d, c, group}, err
+			return flakyDestination{d, c, group}, err
 		}
-		h.account.Maildrop = &shaky{Maildrop: h.account.Maildrop, chance: c}
+		h.account.Maildrop = &flakyMaildrop{Maildrop: h.account.Maildrop, chance: c}
 		h.server.SetFaults(c.faults(messages)...)
 		h.account.Deadline = 0
 		if c.hit(.1) {

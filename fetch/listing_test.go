@@ -2,47 +2,17 @@ package fetch_test
 
 import (
 	"bytes"
-	"errors"
 	"strings"
 	"testing"
 
-	"popfetch/deliver"
 	"popfetch/fetch"
-	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
 )
-
-func TestTwoMessagesWithOneUniqueID(t *testing.T) {
-	h := newHouse(t, 0, nil)
-	one, two, three := message(1), message(2), message(3)
-	one.UID, two.UID = "same", "same"
-	h.drop.Add(one, two, three)
-	h.mustPoll()
-	h.delivered(1, 2, 3)
-	h.mustPoll()
-	h.delivered(1, 2, 3)
-	// Whose record is whose nobody knows: neither is deleted on an old one.
-	h.account.Policy.Delete = true
-	h.mustPoll()
-	h.onServer("same", "same")
-	h.delivered(1, 2, 3)
-}
-
-func TestTwoMessagesWithOneUniqueIDAreDeletedOnceDelivered(t *testing.T) {
-	h := newHouse(t, 0, nil)
-	one, two := message(1), message(2)
-	one.UID, two.UID = "same", "same"
-	h.drop.Add(one, two)
-	h.account.Policy.Delete = true
-	h.mustPoll()
-	h.delivered(1, 2)
-	h.onServer()
-}
 
 func TestServerWithoutUIDL(t *testing.T) {
 	for name, missing := range map[string][]string{"UIDL": {"UIDL"}, "UIDL and PIPELINING": {"UIDL", "PIPELINING"}} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 3, without(missing...))
+			h := newFixture(t, 3, without(missing...))
 			h.drop.Add(message(1)) // a twin: the same octets
 			h.mustPoll()
 			h.delivered(1, 2, 3, 1)
@@ -58,7 +28,7 @@ func TestServerWithoutUIDL(t *testing.T) {
 }
 
 func TestServerWithoutUIDLAndTOP(t *testing.T) {
-	h := newHouse(t, 2, without("UIDL", "TOP"))
+	h := newFixture(t, 2, without("UIDL", "TOP"))
 	_, err := h.poll()
 	class(t, err, fetch.Protocol)
 	if err == nil || !strings.Contains(err.Error(), "neither unique-ids (UIDL) nor TOP") {
@@ -68,7 +38,7 @@ func TestServerWithoutUIDLAndTOP(t *testing.T) {
 }
 
 func TestServerThatRefusesOneTOPLosesOneMessage(t *testing.T) {
-	h := newHouse(t, 3, func(s *pop3test.Server) {
+	h := newFixture(t, 3, func(s *pop3test.Server) {
 		s.Without = []string{"UIDL"}
 		s.Faults = []pop3test.Fault{{At: "TOP 2 0", Session: 1, Do: pop3test.Err, Text: "gone"}}
 	})
@@ -90,7 +60,7 @@ func TestRefusedUIDLIsNotALackOfUniqueIDs(t *testing.T) {
 		"not announced":  without("CAPA"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 3, func(s *pop3test.Server) {
+			h := newFixture(t, 3, func(s *pop3test.Server) {
 				change(s)
 				s.Faults = []pop3test.Fault{{At: "UIDL", Session: 2, Do: pop3test.Err, Text: "internal error"}}
 			})
@@ -114,7 +84,7 @@ func TestUIDLRefusedAtTheFirstPoll(t *testing.T) {
 		"with a code": {[]string{"CAPA"}, "[SYS/TEMP] later"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 3, func(s *pop3test.Server) {
+			h := newFixture(t, 3, func(s *pop3test.Server) {
 				s.Without = tt.without
 				s.Faults = []pop3test.Fault{{At: "UIDL", Session: 1, Do: pop3test.Err, Text: tt.text}}
 			})
@@ -125,53 +95,6 @@ func TestUIDLRefusedAtTheFirstPoll(t *testing.T) {
 			h.delivered(1, 2, 3)
 		})
 	}
-}
-
-func TestUniqueIDOfAnotherMessage(t *testing.T) {
-	h := newHouse(t, 1, nil)
-	h.mustPoll()
-	h.account.Policy.Delete = true
-	h.mustPoll()
-	h.onServer()
-	other := message(22)
-	other.UID = "u1"
-	h.drop.Add(other)
-	h.account.Policy.Delete = true
-	h.mustPoll()
-	h.delivered(1, 22)
-	h.onServer()
-}
-
-func TestOtherOctetsForTheSameMessage(t *testing.T) {
-	h := newHouse(t, 2, nil)
-	h.mustPoll()
-	h.server.SetFaults(pop3test.Fault{At: "LIST", Do: pop3test.WrongOctets, N: 1024})
-	h.account.Policy.Delete = true
-	r := h.mustPoll()
-	if r.Delivered != 0 || r.Seen != 2 {
-		t.Errorf("%+v", r)
-	}
-	h.commands(2, []string{"TOP", "RETR", "DELE"}, "TOP 1 0", "TOP 2 0")
-	h.mustPoll()
-	h.onServer()
-	h.delivered(1, 2)
-}
-
-func TestUniqueIDOfAMessageThatIsTooBig(t *testing.T) {
-	h := newHouse(t, 1, nil)
-	h.mustPoll()
-	h.account.Policy = plan.Policy{Delete: true}
-	h.mustPoll()
-	h.drop.Add(pop3test.Message{UID: "u1", Raw: bigText(9000)}, message(2))
-	h.account.Policy.MaxOctets = 1000
-	r := h.mustPoll()
-	h.delivered(1, 2)
-	h.onServer("u1")
-	if r.Skipped != 1 {
-		t.Errorf("%+v", r)
-	}
-	h.mustPoll()
-	h.onServer("u1")
 }
 
 func TestLineOfTheListingThatMakesNoSense(t *testing.T) {
@@ -186,7 +109,7 @@ func TestLineOfTheListingThatMakesNoSense(t *testing.T) {
 		"number twice": "1 u2\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 3, nil)
+			h := newFixture(t, 3, nil)
 			h.server.SetFaults(pop3test.Fault{At: "UIDL", Do: pop3test.Edit, Edit: func(reply []byte) []byte {
 				return bytes.Replace(reply, []byte("2 u2\r\n"), []byte(line), 1)
 			}})
@@ -204,7 +127,7 @@ func TestLineOfTheListingThatMakesNoSense(t *testing.T) {
 
 // An id may be in the line that could not be read: its absence says nothing.
 func TestListingWithAHoleAgesNothing(t *testing.T) {
-	h := newHouse(t, 3, nil)
+	h := newFixture(t, 3, nil)
 	h.mustPoll()
 	h.server.SetFaults(pop3test.Fault{At: "UIDL", Do: pop3test.Edit, Edit: func(reply []byte) []byte {
 		return bytes.Replace(reply, []byte("2 u2\r\n"), []byte("2 \r\n"), 1)
@@ -213,7 +136,7 @@ func TestListingWithAHoleAgesNothing(t *testing.T) {
 }
 
 func TestAbsentIDsAreMarkedAndComeBack(t *testing.T) {
-	h := newHouse(t, 3, nil)
+	h := newFixture(t, 3, nil)
 	h.mustPoll()
 	h.server.SetFaults(pop3test.Fault{At: "", Do: pop3test.Partial, N: 1})
 	h.mustPoll()
@@ -237,7 +160,7 @@ func TestOddListings(t *testing.T) {
 		"octets that are not": {At: "LIST", Do: pop3test.Edit, Edit: func(b []byte) []byte { return bytes.Replace(b, []byte("2 "), []byte("2 x"), 1) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 4, faults(f))
+			h := newFixture(t, 4, faults(f))
 			r := h.mustPoll()
 			h.delivered(1, 2, 3, 4)
 			if r.Skipped != 0 {
@@ -249,8 +172,8 @@ func TestOddListings(t *testing.T) {
 	}
 }
 
-func TestGhostsCostOnlyThemselves(t *testing.T) {
-	h := newHouse(t, 2, faults(pop3test.Fault{At: "UIDL", Do: pop3test.Ghosts, N: 2}))
+func TestListedMessagesThatDoNotExistCostThemselvesOnly(t *testing.T) {
+	h := newFixture(t, 2, faults(pop3test.Fault{At: "UIDL", Do: pop3test.Ghosts, N: 2}))
 	h.account.Policy.Delete = true
 	r, err := h.poll()
 	if err == nil || r.Failed != 2 || r.Deleted != 2 {
@@ -258,55 +181,4 @@ func TestGhostsCostOnlyThemselves(t *testing.T) {
 	}
 	h.delivered(1, 2)
 	h.onServer()
-}
-
-func TestMessagesOfAllShapes(t *testing.T) {
-	h := newHouse(t, 0, nil)
-	var want []string
-	for _, octets := range []string{
-		"", "\r\n", ".\r\n", "..\r\n.\r\n", "no header\r\n", "\r\nno header\r\n\r\nat all\r\n",
-		"A: b\r\n\r\n\x00\xff\r\rlone\nlone\r\r\n\r\n", strings.Repeat("x", 200_000) + "\r\n",
-		"From here\r\n+OK\r\n-ERR\r\n.\n\n.\n\r\n",
-	} {
-		h.drop.Add(pop3test.Message{Raw: []byte(octets)})
-		want = append(want, strings.ReplaceAll(octets, "\r\n", "\n"))
-	}
-	h.account.Policy.Delete = true
-	h.mustPoll()
-	h.deliveredTexts(want...)
-	h.onServer()
-}
-
-func TestStampStandsInFront(t *testing.T) {
-	h := newHouse(t, 1, nil)
-	var meta deliver.Meta
-	h.account.Stamp = func(m deliver.Meta) string {
-		meta = m
-		return "Received: x\n"
-	}
-	h.mustPoll()
-	h.deliveredTexts("Received: x\n" + text(1))
-	if meta.UID != "u1" || meta.Account != "test" || meta.User != "me" || meta.Attempt != 1 || len(meta.ID) != 32 || meta.Time.IsZero() {
-		t.Errorf("%+v", meta)
-	}
-}
-
-func TestLoginDelayIsReported(t *testing.T) {
-	h := newHouse(t, 0, func(s *pop3test.Server) { s.LoginDelay = 300e9 })
-	if r := h.mustPoll(); r.LoginDelay != 300e9 || r.RoundTrips == 0 {
-		t.Errorf("%+v", r)
-	}
-	_, err := h.poll()
-	class(t, err, fetch.Temporary)
-}
-
-func TestServerThatIsNotThere(t *testing.T) {
-	h := newHouse(t, 1, nil)
-	h.server.Close()
-	_, err := h.poll()
-	class(t, err, fetch.Temporary)
-	var account *fetch.AccountError
-	if !errors.As(err, &account) || account.Account != "test" || !strings.HasPrefix(err.Error(), `account "test": `) {
-		t.Errorf("%v", err)
-	}
 }

@@ -12,9 +12,20 @@ import (
 	"popfetch/fetch"
 )
 
+func TestServerThatIsNotThere(t *testing.T) {
+	h := newFixture(t, 1, nil)
+	h.server.Close()
+	_, err := h.poll()
+	class(t, err, fetch.Temporary)
+	var account *fetch.AccountError
+	if !errors.As(err, &account) || account.Account != "test" || !strings.HasPrefix(err.Error(), `account "test": `) {
+		t.Errorf("%v", err)
+	}
+}
+
 // N01 of the fault matrix: a server that cannot be reached is a temporary error
 // of its account that names the server; the other account is polled.
-func TestRowN01ServerThatCannotBeReached(t *testing.T) {
+func TestUnreachableServerFailsItsOwnAccountOnly(t *testing.T) {
 	for name, cause := range map[string]error{
 		"name not found":  &net.DNSError{Err: "no such host", Name: "pop.example.org", IsNotFound: true},
 		"SERVFAIL":        &net.DNSError{Err: "server misbehaving", Name: "pop.example.org", IsTemporary: true},
@@ -27,7 +38,7 @@ func TestRowN01ServerThatCannotBeReached(t *testing.T) {
 		"something other": errors.New("who knows"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			bad, good := newHouse(t, 2, nil), newHouse(t, 2, nil)
+			bad, good := newFixture(t, 2, nil), newFixture(t, 2, nil)
 			bad.options.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, cause }
 			var reports []fetch.Report
 			s := &fetch.Scheduler{Accounts: []*fetch.Account{bad.account, good.account}, Parallel: 1, PerHost: 1,

@@ -45,7 +45,7 @@ func (w watched) Dele(nums []int) iter.Seq2[int, error] {
 }
 
 // watch puts w around the sessions of the account.
-func (h *house) watch(w watched) {
+func (h *fixture) watch(w watched) {
 	open := h.account.Open
 	h.account.Open = func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
 		s, err := open(ctx, how)
@@ -71,9 +71,9 @@ func (a *atRead) Read(p []byte) (int, error) {
 	return a.r.Read(p)
 }
 
-// picky is a destination with a will of its own. A function that is nil leaves
+// hookedDestination is a destination with a will of its own. A function that is nil leaves
 // things to the destination below.
-type picky struct {
+type hookedDestination struct {
 	deliver.Destination
 	group   int
 	stage   func(ctx context.Context, m deliver.Meta, r io.Reader) error
@@ -82,14 +82,14 @@ type picky struct {
 	close   func()
 }
 
-func (p picky) Group() int {
+func (p hookedDestination) Group() int {
 	if p.group > 0 {
 		return p.group
 	}
 	return p.Destination.Group()
 }
 
-func (p picky) Stage(ctx context.Context, m deliver.Meta, r io.Reader) (deliver.Staged, error) {
+func (p hookedDestination) Stage(ctx context.Context, m deliver.Meta, r io.Reader) (deliver.Staged, error) {
 	if p.stage != nil {
 		if err := p.stage(ctx, m, r); err != nil {
 			return nil, err
@@ -98,7 +98,7 @@ func (p picky) Stage(ctx context.Context, m deliver.Meta, r io.Reader) (deliver.
 	return p.Destination.Stage(ctx, m, r)
 }
 
-func (p picky) Prepare(ctx context.Context, group []deliver.Staged) []error {
+func (p hookedDestination) Prepare(ctx context.Context, group []deliver.Staged) []error {
 	if p.prepare != nil {
 		if errs := p.prepare(group); errs != nil {
 			return errs
@@ -107,7 +107,7 @@ func (p picky) Prepare(ctx context.Context, group []deliver.Staged) []error {
 	return p.Destination.Prepare(ctx, group)
 }
 
-func (p picky) Publish(ctx context.Context, group []deliver.Staged) []error {
+func (p hookedDestination) Publish(ctx context.Context, group []deliver.Staged) []error {
 	if p.publish != nil {
 		if errs := p.publish(group); errs != nil {
 			return errs
@@ -116,7 +116,7 @@ func (p picky) Publish(ctx context.Context, group []deliver.Staged) []error {
 	return p.Destination.Publish(ctx, group)
 }
 
-func (p picky) Close() error {
+func (p hookedDestination) Close() error {
 	if p.close != nil {
 		p.close()
 	}
@@ -124,7 +124,7 @@ func (p picky) Close() error {
 }
 
 // through leads the mail of the account through p.
-func (h *house) through(p picky) {
+func (h *fixture) through(p hookedDestination) {
 	h.account.Destination = func(ctx context.Context) (deliver.Destination, error) {
 		d, err := h.maildir(ctx)
 		if err != nil {
@@ -135,8 +135,8 @@ func (h *house) through(p picky) {
 	}
 }
 
-// forgetful is a maildrop of the state whose disk is broken.
-type forgetful struct {
+// failingMaildrop is a maildrop of the state whose disk is broken.
+type failingMaildrop struct {
 	state.Maildrop
 	commits int // so many go well
 	err     error
@@ -146,21 +146,21 @@ type forgetful struct {
 
 var errDisk = errors.New("input/output error")
 
-func (f *forgetful) Scan(fn func(seq) error) error {
+func (f *failingMaildrop) Scan(fn func(seq) error) error {
 	if f.scan != nil {
 		return f.scan
 	}
 	return f.Maildrop.Scan(fn)
 }
 
-func (f *forgetful) Intents() ([]state.OpenIntent, error) {
+func (f *failingMaildrop) Intents() ([]state.OpenIntent, error) {
 	if f.intents != nil {
 		return nil, f.intents
 	}
 	return f.Maildrop.Intents()
 }
 
-func (f *forgetful) Commit(c state.Change) error {
+func (f *failingMaildrop) Commit(c state.Change) error {
 	if c.Empty() || f.err == nil {
 		return f.Maildrop.Commit(c)
 	}

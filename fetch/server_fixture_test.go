@@ -24,7 +24,7 @@ const soon = 15 * time.Second
 const brief = 200 * time.Millisecond
 
 // visit polls once, within a bounded time, and wants no descriptor left open.
-func (h *house) visit(most time.Duration) (fetch.Report, error) {
+func (h *fixture) visit(most time.Duration) (fetch.Report, error) {
 	h.t.Helper()
 	before, start := descriptors(h.t), time.Now()
 	r, err := h.poll()
@@ -49,7 +49,7 @@ func descriptors(t *testing.T) int {
 
 // visitWith polls under faults and wants an error of a class, and nothing in new/
 // but whole messages, none twice.
-func (h *house) visitWith(want fetch.Class, most time.Duration, f ...pop3test.Fault) (fetch.Report, error) {
+func (h *fixture) visitWith(want fetch.Class, most time.Duration, f ...pop3test.Fault) (fetch.Report, error) {
 	h.t.Helper()
 	h.server.SetFaults(f...)
 	r, err := h.visit(most)
@@ -57,13 +57,13 @@ func (h *house) visitWith(want fetch.Class, most time.Duration, f ...pop3test.Fa
 		want = fetch.Protocol // a server out of step is silent, or says what makes no sense
 	}
 	class(h.t, err, want)
-	h.wholeOnes()
+	h.onlyWholeMessages()
 	return r, err
 }
 
-// wholeOnes wants every file in new/ to be one of the messages that the server has
+// onlyWholeMessages wants every file in new/ to be one of the messages that the server has
 // or had, and no message to be there twice.
-func (h *house) wholeOnes() {
+func (h *fixture) onlyWholeMessages() {
 	h.t.Helper()
 	seen := map[string]bool{}
 	for _, got := range h.mail("new") {
@@ -81,7 +81,7 @@ func (h *house) wholeOnes() {
 	}
 }
 
-func (h *house) texts(n int) []string {
+func (h *fixture) texts(n int) []string {
 	all := make([]string, n)
 	for i := range all {
 		all[i] = text(i + 1)
@@ -91,7 +91,7 @@ func (h *house) texts(n int) []string {
 
 // converge takes the faults away and wants one clean poll to leave exactly one
 // copy of each message in new/, and in delete mode none on the server.
-func (h *house) converge(nums ...int) fetch.Report {
+func (h *fixture) converge(nums ...int) fetch.Report {
 	h.t.Helper()
 	h.server.SetFaults()
 	r, err := h.visit(soon)
@@ -109,10 +109,10 @@ func (h *house) converge(nums ...int) fetch.Report {
 var modes = map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto}
 
 // eachMode runs test with a house of n messages that deletes what it delivers.
-func eachMode(t *testing.T, n int, test func(t *testing.T, h *house)) {
+func eachMode(t *testing.T, n int, test func(t *testing.T, h *fixture)) {
 	for name, p := range modes {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, n, nil)
+			h := newFixture(t, n, nil)
 			h.options.Pipelining = p
 			h.account.Policy.Delete = true
 			test(t, h)
@@ -121,7 +121,7 @@ func eachMode(t *testing.T, n int, test func(t *testing.T, h *house)) {
 }
 
 // secured makes the account use TLS as the server has it.
-func (h *house) secured(s pop3.Security) {
+func (h *fixture) secured(s pop3.Security) {
 	h.options.Security = s
 	h.options.TLS = &tls.Config{RootCAs: h.server.CA()}
 }
@@ -130,25 +130,25 @@ func serving(s pop3test.Security) func(*pop3test.Server) {
 	return func(srv *pop3test.Server) { srv.Security = s }
 }
 
-// weighed is a connection that watches the heap: every so many octets it notes
+// heapWatcher is a connection that watches the heap: every so many octets it notes
 // how big it is.
-type weighed struct {
+type heapWatcher struct {
 	net.Conn
 	base  uint64
 	since int
 	peak  *atomic.Uint64
 }
 
-func (w *weighed) Read(p []byte) (int, error) {
+func (w *heapWatcher) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if w.since += n; w.since >= 1<<20 || err != nil {
 		w.since = 0
-		w.weigh()
+		w.noteHeap()
 	}
 	return n, err
 }
 
-func (w *weighed) weigh() {
+func (w *heapWatcher) noteHeap() {
 	if now := heap(); now > w.base && now-w.base > w.peak.Load() {
 		w.peak.Store(now - w.base)
 	}
@@ -163,15 +163,15 @@ func heap() uint64 {
 // mostHeap is by how many octets the heap may grow, whatever the server does.
 const mostHeap = 32 << 20
 
-// light wants what f does not to make the heap grow by more than mostHeap, as far
+// growsLittle wants what f does not to make the heap grow by more than mostHeap, as far
 // as it can be seen at the connections of the account.
-func (h *house) light(f func()) {
+func (h *fixture) growsLittle(f func()) {
 	h.t.Helper()
-	h.lighter(mostHeap, f)
+	h.growsAtMost(mostHeap, f)
 }
 
-// lighter is light with another limit.
-func (h *house) lighter(most uint64, f func()) {
+// growsAtMost is light with another limit.
+func (h *fixture) growsAtMost(most uint64, f func()) {
 	h.t.Helper()
 	runtime.GC()
 	var peak atomic.Uint64
@@ -181,7 +181,7 @@ func (h *house) lighter(most uint64, f func()) {
 		if err != nil {
 			return nil, err
 		}
-		return &weighed{Conn: conn, base: base, peak: &peak}, nil
+		return &heapWatcher{Conn: conn, base: base, peak: &peak}, nil
 	}
 	f()
 	h.options.Dial = nil

@@ -14,15 +14,15 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// patience is how long a test waits for what has to come.
-const patience = 20 * time.Second
+// waitLimit is how long a test waits for what has to come.
+const waitLimit = 20 * time.Second
 
-// reach waits until c is closed.
-func reach(t *testing.T, c <-chan struct{}, what string) {
+// waitFor waits until c is closed.
+func waitFor(t *testing.T, c <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Errorf("%s did not happen", what)
 	}
 }
@@ -30,22 +30,22 @@ func reach(t *testing.T, c <-chan struct{}, what string) {
 // While the disk works for one group the next one is received, and while a group
 // is received the disk works for the one before.
 func TestReceivingAndSettlingOverlap(t *testing.T) {
-	h := newHouse(t, 6, nil)
+	h := newFixture(t, 6, nil)
 	received, prepared := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	h.through(picky{
+	h.through(hookedDestination{
 		group: 2,
 		stage: func(_ context.Context, m deliver.Meta, _ io.Reader) error {
 			switch m.UID {
 			case "u3":
 				close(received)
 			case "u4": // the group before is made durable while this one is on its way
-				reach(t, prepared, "Prepare beside Stage")
+				waitFor(t, prepared, "Prepare beside Stage")
 			}
 			return nil
 		},
 		prepare: func([]deliver.Staged) []error {
-			reach(t, received, "Stage beside Prepare")
+			waitFor(t, received, "Stage beside Prepare")
 			once.Do(func() { close(prepared) })
 			return nil
 		},
@@ -57,10 +57,10 @@ func TestReceivingAndSettlingOverlap(t *testing.T) {
 // Two groups are never settled at once, and no more than one waits: a slow disk
 // does not fill the memory.
 func TestOneGroupAtATime(t *testing.T) {
-	h := newHouse(t, 12, nil)
+	h := newFixture(t, 12, nil)
 	var mu sync.Mutex
 	staged, settled, busy := 0, 0, false
-	h.through(picky{
+	h.through(hookedDestination{
 		group: 2,
 		stage: func(context.Context, deliver.Meta, io.Reader) error {
 			mu.Lock()
@@ -96,13 +96,13 @@ func TestOneGroupAtATime(t *testing.T) {
 // What was received does not wait for a message that comes slowly.
 func TestMailDoesNotWaitForASlowMessage(t *testing.T) {
 	t.Parallel() // it waits for some seconds
-	h := newHouse(t, 1, nil)
+	h := newFixture(t, 1, nil)
 	body := strings.Repeat(strings.Repeat("x", 70)+"\n", 20)
 	h.drop.Add(pop3test.Message{UID: "slow", Raw: pop3test.Text("From: a@b\n\n" + body)})
 	h.server.SetFaults(pop3test.Fault{At: "RETR 2", Do: pop3test.Slow, N: 100, Delay: 400 * time.Millisecond})
 	published := make(chan struct{})
 	var once sync.Once
-	h.through(picky{group: 100, publish: func(g []deliver.Staged) []error {
+	h.through(hookedDestination{group: 100, publish: func(g []deliver.Staged) []error {
 		once.Do(func() {
 			if len(g) == 1 {
 				close(published)
@@ -111,15 +111,15 @@ func TestMailDoesNotWaitForASlowMessage(t *testing.T) {
 		return nil
 	}})
 	h.mustPoll()
-	reach(t, published, "the first message alone")
+	waitFor(t, published, "the first message alone")
 }
 
 // A panic in the goroutine that settles is a defect of this account alone, and
 // nothing is deleted on its word.
 func TestPanicWhileAGroupIsSettled(t *testing.T) {
-	h := newHouse(t, 3, nil)
+	h := newFixture(t, 3, nil)
 	h.account.Policy.Delete = true
-	h.through(picky{group: 1, publish: func([]deliver.Staged) []error { panic("a defect") }})
+	h.through(hookedDestination{group: 1, publish: func([]deliver.Staged) []error { panic("a defect") }})
 	r, err := h.poll()
 	if err == nil || !strings.Contains(fmt.Sprint(err), "a defect") || r.Deleted != 0 {
 		t.Errorf("%+v", r)

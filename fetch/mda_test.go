@@ -16,7 +16,7 @@ import (
 
 // into leads the mail of the account through p into a box, of which nobody knows
 // after a crash what it has taken.
-func (h *house) into(b *box, p picky) {
+func (h *fixture) into(b *fakeMDA, p hookedDestination) {
 	p.Destination = b
 	h.account.Destination = func(context.Context) (deliver.Destination, error) { return p, nil }
 	h.account.Recover = func(ctx context.Context, i deliver.Intent) (deliver.Outcome, error) {
@@ -27,15 +27,15 @@ func (h *house) into(b *box, p picky) {
 // Messages whose octets are not those announced wait until nothing is owed any
 // more. All that had waited then went to the program as one group, whose intents
 // a crash left open together.
-func TestCrashUnderDoubtRepeatedAWholeGroup(t *testing.T) {
+func TestCrashAfterDoubtRepeatsOneMessageOnly(t *testing.T) {
 	const all, most = 12, 5
 	for _, step := range []string{"Stage", "Prepare", "before Publish", "after Publish", "none"} {
 		t.Run(step, func(t *testing.T) {
-			h := newHouse(t, all, nil)
+			h := newFixture(t, all, nil)
 			h.options.Pipelining = pop3.PipelineAuto
 			h.account.Policy.Delete = true
 			h.server.SetFaults(pop3test.Fault{At: "", Do: pop3test.WrongOctets, N: 1 << 20})
-			b := newBox()
+			b := newFakeMDA()
 			calls := 0
 			dies := func(at string) {
 				if at != step {
@@ -45,7 +45,7 @@ func TestCrashUnderDoubtRepeatedAWholeGroup(t *testing.T) {
 					panic("the process ends here")
 				}
 			}
-			h.into(b, picky{
+			h.into(b, hookedDestination{
 				stage: func(context.Context, deliver.Meta, io.Reader) error { dies("Stage"); return nil },
 				prepare: func(g []deliver.Staged) []error {
 					if len(g) != 1 {
@@ -69,7 +69,7 @@ func TestCrashUnderDoubtRepeatedAWholeGroup(t *testing.T) {
 			}
 			h.restart()
 			h.account.Policy.Delete = true
-			h.into(b, picky{})
+			h.into(b, hookedDestination{})
 			h.mustPoll()
 			extra := -all
 			for n := range all {
@@ -91,10 +91,10 @@ func TestCrashUnderDoubtRepeatedAWholeGroup(t *testing.T) {
 }
 
 // What the program has taken is recorded before the next message is waited for.
-func TestCrashBetweenTwoMessagesRepeatedTheFirst(t *testing.T) {
-	h := newHouse(t, 3, nil)
-	b := newBox()
-	h.into(b, picky{stage: func(_ context.Context, m deliver.Meta, _ io.Reader) error {
+func TestCrashBetweenTwoMessagesRepeatsNone(t *testing.T) {
+	h := newFixture(t, 3, nil)
+	b := newFakeMDA()
+	h.into(b, hookedDestination{stage: func(_ context.Context, m deliver.Meta, _ io.Reader) error {
 		if m.UID == "u2" {
 			panic("the process ends here")
 		}
@@ -103,7 +103,7 @@ func TestCrashBetweenTwoMessagesRepeatedTheFirst(t *testing.T) {
 	h.poll()
 	h.open()
 	h.restart()
-	h.into(b, picky{})
+	h.into(b, hookedDestination{})
 	h.mustPoll()
 	for n := range 3 {
 		if got := b.taken[text(n+1)]; got != 1 {
@@ -114,7 +114,7 @@ func TestCrashBetweenTwoMessagesRepeatedTheFirst(t *testing.T) {
 
 // A destination that puts off one message after the other hardly takes the next
 // one: to fetch them all at each poll is for nothing.
-func TestWholeMaildropWasFetchedOnlyToBePutOff(t *testing.T) {
+func TestMessagesPutOffInARowEndThePoll(t *testing.T) {
 	const all = 12
 	for name, tt := range map[string]struct {
 		puts  func(nth int) bool
@@ -127,10 +127,10 @@ func TestWholeMaildropWasFetchedOnlyToBePutOff(t *testing.T) {
 		"none, but the place": {nil, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, all, nil)
+			h := newFixture(t, all, nil)
 			h.account.Policy.Delete = true
 			nth, refused := 0, 0
-			h.through(picky{group: 1, publish: func(g []deliver.Staged) []error {
+			h.through(hookedDestination{group: 1, publish: func(g []deliver.Staged) []error {
 				nth++
 				switch {
 				case tt.puts == nil:
@@ -159,10 +159,52 @@ func TestWholeMaildropWasFetchedOnlyToBePutOff(t *testing.T) {
 					t.Errorf("%s: %+v", id, r)
 				}
 			}
-			h.through(picky{})
+			h.through(hookedDestination{})
 			h.mustPoll()
 			h.delivered(upTo(all)...)
 			h.onServer()
 		})
 	}
 }
+
+// fakeMDA is an MDA that counts what it is given: Group 1, and no memory of it after a
+// crash.
+type fakeMDA struct {
+	taken map[string]int
+	ids   map[string]string // delivery ids
+	other bool              // a repeat had another delivery id
+}
+
+func newFakeMDA() *fakeMDA { return &fakeMDA{taken: map[string]int{}, ids: map[string]string{}} }
+
+type mdaMessage struct{ text, id string }
+
+func (b *fakeMDA) Group() int { return 1 }
+
+func (b *fakeMDA) Recoverable() bool { return false }
+
+func (b *fakeMDA) Stage(_ context.Context, m deliver.Meta, r io.Reader) (deliver.Staged, error) {
+	octets, err := io.ReadAll(deliver.NewLFReader(r))
+	if err != nil {
+		return nil, err
+	}
+	return mdaMessage{string(octets), m.ID}, nil
+}
+
+func (b *fakeMDA) Prepare(context.Context, []deliver.Staged) []error { return nil }
+
+func (b *fakeMDA) Publish(_ context.Context, group []deliver.Staged) []error {
+	for _, s := range group {
+		m := s.(mdaMessage)
+		b.taken[m.text]++
+		b.other = b.other || b.ids[m.text] != "" && b.ids[m.text] != m.id
+		b.ids[m.text] = m.id
+	}
+	return nil
+}
+
+func (b *fakeMDA) Close() error { return nil }
+
+func (s mdaMessage) Intent() deliver.Intent { return deliver.Intent{Kind: mda.Kind, Note: s.id} }
+
+func (s mdaMessage) Abort() error { return nil }

@@ -23,11 +23,20 @@ import (
 	"popfetch/state"
 )
 
+// upTo is 1 to n.
+func upTo(n int) []int {
+	nums := make([]int, n)
+	for i := range nums {
+		nums[i] = i + 1
+	}
+	return nums
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// house is one account with all that belongs to it: a server, a state file and a
+// fixture is one account with all that belongs to it: a server, a state file and a
 // Maildir.
-type house struct {
+type fixture struct {
 	t       *testing.T
 	server  *pop3test.Server
 	drop    *pop3test.Maildrop
@@ -66,10 +75,10 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-// newHouse builds a house with so many messages on the server.
-func newHouse(t *testing.T, n int, change func(*pop3test.Server)) *house {
+// newFixture builds a house with so many messages on the server.
+func newFixture(t *testing.T, n int, change func(*pop3test.Server)) *fixture {
 	t.Helper()
-	h := &house{t: t, drop: pop3test.NewMaildrop(messages(n)...), dir: scratch(t)}
+	h := &fixture{t: t, drop: pop3test.NewMaildrop(messages(n)...), dir: scratch(t)}
 	h.options = pop3.Options{Security: pop3.ClearText, Timeout: 20 * time.Second, Pipelining: pop3.PipelineOff}
 	h.server = &pop3test.Server{
 		Security: pop3test.ClearText,
@@ -97,7 +106,7 @@ func without(names ...string) func(*pop3test.Server) {
 }
 
 // restart is a new process on the same files.
-func (h *house) restart() {
+func (h *fixture) restart() {
 	h.t.Helper()
 	if h.store != nil {
 		h.store.Close()
@@ -119,11 +128,11 @@ func (h *house) restart() {
 	}
 }
 
-func (h *house) dial(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+func (h *fixture) dial(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
 	return h.dialWith(&h.options)(ctx, how)
 }
 
-func (h *house) dialWith(o *pop3.Options) func(context.Context, fetch.Opening) (fetch.Session, error) {
+func (h *fixture) dialWith(o *pop3.Options) func(context.Context, fetch.Opening) (fetch.Session, error) {
 	return func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
 		o := *o
 		if how.Serial {
@@ -141,7 +150,7 @@ func (h *house) dialWith(o *pop3.Options) func(context.Context, fetch.Opening) (
 	}
 }
 
-func (h *house) maildir(context.Context) (deliver.Destination, error) {
+func (h *fixture) maildir(context.Context) (deliver.Destination, error) {
 	m := &maildir.Maildir{Path: filepath.Join(h.dir, "mail"), Owner: "0123456789abcdef", Host: "here"}
 	if err := m.Open(); err != nil {
 		return nil, err
@@ -154,7 +163,7 @@ func recoverMaildir(ctx context.Context, i deliver.Intent) (deliver.Outcome, err
 }
 
 // poll polls once and waits until the server has seen the end of it.
-func (h *house) poll() (fetch.Report, error) {
+func (h *fixture) poll() (fetch.Report, error) {
 	h.t.Helper()
 	r, err := h.account.Poll(context.Background())
 	h.server.Wait()
@@ -162,7 +171,7 @@ func (h *house) poll() (fetch.Report, error) {
 }
 
 // mustPoll is poll where nothing may go wrong.
-func (h *house) mustPoll() fetch.Report {
+func (h *fixture) mustPoll() fetch.Report {
 	h.t.Helper()
 	r, err := h.poll()
 	if err != nil {
@@ -172,7 +181,7 @@ func (h *house) mustPoll() fetch.Report {
 }
 
 // mail returns what is in a part of the Maildir, in order.
-func (h *house) mail(part string) []string {
+func (h *fixture) mail(part string) []string {
 	h.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(h.dir, "mail", part))
 	if err != nil && !os.IsNotExist(err) {
@@ -191,7 +200,7 @@ func (h *house) mail(part string) []string {
 }
 
 // delivered wants exactly these messages in new/, and nothing in tmp/.
-func (h *house) delivered(nums ...int) {
+func (h *fixture) delivered(nums ...int) {
 	h.t.Helper()
 	var want []string
 	for _, n := range nums {
@@ -200,7 +209,7 @@ func (h *house) delivered(nums ...int) {
 	h.deliveredTexts(want...)
 }
 
-func (h *house) deliveredTexts(want ...string) {
+func (h *fixture) deliveredTexts(want ...string) {
 	h.t.Helper()
 	slices.Sort(want)
 	if diff := cmp.Diff(want, h.mail("new")); diff != "" {
@@ -212,7 +221,7 @@ func (h *house) deliveredTexts(want ...string) {
 }
 
 // onServer wants exactly these messages on the server.
-func (h *house) onServer(want ...string) {
+func (h *fixture) onServer(want ...string) {
 	h.t.Helper()
 	var got []string
 	for _, m := range h.drop.Messages() {
@@ -224,7 +233,7 @@ func (h *house) onServer(want ...string) {
 }
 
 // sent returns the commands of a session that begin with one of the words.
-func (h *house) sent(session int, words ...string) []string {
+func (h *fixture) sent(session int, words ...string) []string {
 	var lines []string
 	for _, line := range h.server.SessionCommands(session) {
 		verb, _, _ := strings.Cut(line, " ")
@@ -236,7 +245,7 @@ func (h *house) sent(session int, words ...string) []string {
 }
 
 // commands wants exactly these among the commands of a session.
-func (h *house) commands(session int, verbs []string, want ...string) {
+func (h *fixture) commands(session int, verbs []string, want ...string) {
 	h.t.Helper()
 	if diff := cmp.Diff(want, h.sent(session, verbs...)); diff != "" {
 		h.t.Errorf("session %d (-want +got):\n%s", session, diff)
@@ -246,7 +255,7 @@ func (h *house) commands(session int, verbs []string, want ...string) {
 var effects = []string{"LIST", "TOP", "RETR", "DELE", "QUIT"}
 
 // known returns the records of the state.
-func (h *house) known() records {
+func (h *fixture) known() records {
 	h.t.Helper()
 	known := records{}
 	err := h.account.Maildrop.Scan(func(all seq) error {
@@ -262,7 +271,7 @@ func (h *house) known() records {
 }
 
 // put replaces a record of the state.
-func (h *house) put(id string, r state.Record) {
+func (h *fixture) put(id string, r state.Record) {
 	h.t.Helper()
 	if err := h.account.Maildrop.Commit(state.Change{Put: []state.Entry{{ID: id, Record: r}}}); err != nil {
 		h.t.Fatal(err)
@@ -270,7 +279,7 @@ func (h *house) put(id string, r state.Record) {
 }
 
 // untouched wants f to change nothing in the files of the house.
-func (h *house) untouched(f func()) {
+func (h *fixture) untouched(f func()) {
 	h.t.Helper()
 	before := h.files()
 	f()
@@ -280,7 +289,7 @@ func (h *house) untouched(f func()) {
 }
 
 // files returns all files with their sizes, times and, for the state, octets.
-func (h *house) files() map[string]string {
+func (h *fixture) files() map[string]string {
 	h.t.Helper()
 	all := map[string]string{}
 	err := filepath.Walk(h.dir, func(path string, info os.FileInfo, err error) error {

@@ -50,7 +50,7 @@ func TestFlightsOfAPoll(t *testing.T) {
 		"one by one":         {serial, plan.Policy{}, nil, []visit{{3, 8, 2}, {0, 4, 0}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 0, func(s *pop3test.Server) {
+			h := newFixture(t, 0, func(s *pop3test.Server) {
 				s.Security = pop3test.ImplicitTLS
 				if tt.server != nil {
 					tt.server(s)
@@ -90,7 +90,7 @@ func TestFirstVisitSendsNothingBehindTheLogin(t *testing.T) {
 		"TLS":           {pop3test.ImplicitTLS, pop3.ImplicitTLS},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, 2, func(s *pop3test.Server) {
+			h := newFixture(t, 2, func(s *pop3test.Server) {
 				s.Security, s.Habits.DropBehindLogin = security.server, true
 			})
 			h.secured(security.client)
@@ -108,7 +108,7 @@ func TestFirstVisitSendsNothingBehindTheLogin(t *testing.T) {
 // A later visit to such a server finds out within seconds, makes a second session, and
 // the next visits know.
 func TestServerThatLosesWhatComesWithTheLogin(t *testing.T) {
-	h := newHouse(t, 2, func(s *pop3test.Server) {
+	h := newFixture(t, 2, func(s *pop3test.Server) {
 		s.Security, s.Habits.DropBehindLogin = pop3test.ImplicitTLS, true
 	})
 	h.secured(pop3.ImplicitTLS)
@@ -137,7 +137,7 @@ func TestServerThatLosesWhatComesWithTheLogin(t *testing.T) {
 
 // A refused login makes the next one ask what the server offers.
 func TestRefusedLoginReliesOnNothingNext(t *testing.T) {
-	h := newHouse(t, 2, serving(pop3test.ImplicitTLS))
+	h := newFixture(t, 2, serving(pop3test.ImplicitTLS))
 	h.secured(pop3.ImplicitTLS)
 	h.ahead()
 	h.mustPoll()
@@ -155,7 +155,7 @@ func TestRefusedLoginReliesOnNothingNext(t *testing.T) {
 
 // What was learned over TLS is no word about a connection without.
 func TestWhatIsKnownIsOfOneProtocol(t *testing.T) {
-	h := newHouse(t, 2, serving(pop3test.ImplicitTLS))
+	h := newFixture(t, 2, serving(pop3test.ImplicitTLS))
 	h.secured(pop3.ImplicitTLS)
 	h.ahead()
 	h.mustPoll()
@@ -173,7 +173,7 @@ func TestEndlessCapabilitiesAreNotRemembered(t *testing.T) {
 	long := func(reply []byte) []byte {
 		return bytes.Replace(reply, []byte("SASL "), []byte("SASL "+strings.Repeat("X-"+strings.Repeat("x", 98)+" ", 30)), 1)
 	}
-	h := newHouse(t, 2, faults(pop3test.Fault{At: "CAPA", Do: pop3test.Edit, Edit: long}))
+	h := newFixture(t, 2, faults(pop3test.Fault{At: "CAPA", Do: pop3test.Edit, Edit: long}))
 	h.ahead()
 	for range 2 {
 		h.mustPoll()
@@ -185,9 +185,9 @@ func TestEndlessCapabilitiesAreNotRemembered(t *testing.T) {
 }
 
 // known is a house whose server has been visited, with its newest message new.
-func visited(t *testing.T, change func(*pop3test.Server)) *house {
+func visited(t *testing.T, change func(*pop3test.Server)) *fixture {
 	t.Helper()
-	h := newHouse(t, 2, func(s *pop3test.Server) {
+	h := newFixture(t, 2, func(s *pop3test.Server) {
 		s.Security = pop3test.ImplicitTLS
 		if change != nil {
 			change(s)
@@ -295,7 +295,7 @@ func TestCapabilitiesThatAreAllToldLate(t *testing.T) {
 // A maildrop without messages needs no sizes, whatever the server says when it is asked
 // for them.
 func TestListRefusedWhereNothingIs(t *testing.T) {
-	h := newHouse(t, 0, faults(pop3test.Fault{At: "LIST", Do: pop3test.Err, Text: "no messages"}))
+	h := newFixture(t, 0, faults(pop3test.Fault{At: "LIST", Do: pop3test.Err, Text: "no messages"}))
 	h.ahead()
 	for range 2 {
 		h.mustPoll()
@@ -305,7 +305,7 @@ func TestListRefusedWhereNothingIs(t *testing.T) {
 // Who only looks waits until the server has ended the session: the next command comes
 // at once.
 func TestLookFreesTheMaildrop(t *testing.T) {
-	h := newHouse(t, 1, func(s *pop3test.Server) { s.LockWait = -1 })
+	h := newFixture(t, 1, func(s *pop3test.Server) { s.LockWait = -1 })
 	h.options.Pipelining = pop3.PipelineAuto
 	for range 20 {
 		err := h.account.Look(t.Context(), func(fetch.Session, *plan.Listing, plan.Plan) error { return nil })

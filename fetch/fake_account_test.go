@@ -18,8 +18,8 @@ import (
 	"popfetch/state"
 )
 
-// guest is an account of the scheduler whose server is a function.
-type guest struct {
+// fakeAccount is an account of the scheduler whose server is a function.
+type fakeAccount struct {
 	name string
 	host string
 	// visit is the login: it takes as long as it likes.
@@ -34,17 +34,17 @@ type guest struct {
 	polls []time.Time
 }
 
-func (g *guest) account() *fetch.Account {
+func (g *fakeAccount) account() *fetch.Account {
 	return &fetch.Account{
 		Name: g.name, Host: g.host, Key: g.name, Interval: time.Minute,
-		Open: g.open, Maildrop: &notebook{records: records{}, err: g.state},
+		Open: g.open, Maildrop: &fakeMaildrop{records: records{}, err: g.state},
 		Destination: func(context.Context) (deliver.Destination, error) {
-			return picky{Destination: newBox(), stage: g.staged}, nil
+			return hookedDestination{Destination: newFakeMDA(), stage: g.staged}, nil
 		},
 	}
 }
 
-func (g *guest) open(ctx context.Context, _ fetch.Opening) (fetch.Session, error) {
+func (g *fakeAccount) open(ctx context.Context, _ fetch.Opening) (fetch.Session, error) {
 	g.mu.Lock()
 	g.polls = append(g.polls, time.Now())
 	n := len(g.polls)
@@ -54,11 +54,11 @@ func (g *guest) open(ctx context.Context, _ fetch.Opening) (fetch.Session, error
 			return nil, err
 		}
 	}
-	return &calm{guest: g, visit: n}, nil
+	return &fakeSession{fakeAccount: g, visit: n}, nil
 }
 
 // gaps are the times between the polls.
-func (g *guest) gaps() []time.Duration {
+func (g *fakeAccount) gaps() []time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var all []time.Duration
@@ -76,15 +76,15 @@ func sleeping(d time.Duration) func(context.Context) error {
 	}
 }
 
-// calm is the session of a guest, where all goes well.
-type calm struct {
-	*guest
+// fakeSession is the session of a guest, where all goes well.
+type fakeSession struct {
+	*fakeAccount
 	visit int
 }
 
-func (c *calm) Capabilities() pop3.Capabilities { return c.caps }
+func (c *fakeSession) Capabilities() pop3.Capabilities { return c.caps }
 
-func (c *calm) Uidl() iter.Seq2[pop3.UniqueID, error] {
+func (c *fakeSession) Uidl() iter.Seq2[pop3.UniqueID, error] {
 	return func(yield func(pop3.UniqueID, error) bool) {
 		for i := range c.fresh {
 			if !yield(pop3.UniqueID{Num: i + 1, ID: fmt.Appendf(nil, "%d-%d", c.visit, i)}, nil) {
@@ -94,13 +94,13 @@ func (c *calm) Uidl() iter.Seq2[pop3.UniqueID, error] {
 	}
 }
 
-func (c *calm) List() iter.Seq2[pop3.ScanListing, error] {
+func (c *fakeSession) List() iter.Seq2[pop3.ScanListing, error] {
 	return func(func(pop3.ScanListing, error) bool) {}
 }
 
-func (c *calm) Top([]int, int) iter.Seq2[*pop3.Message, error] { return c.Retr(nil) }
+func (c *fakeSession) Top([]int, int) iter.Seq2[*pop3.Message, error] { return c.Retr(nil) }
 
-func (c *calm) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
+func (c *fakeSession) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 	return func(yield func(*pop3.Message, error) bool) {
 		for _, num := range nums {
 			m := &pop3.Message{Num: num, Body: strings.NewReader("A: b\r\n\r\n")}
@@ -114,19 +114,31 @@ func (c *calm) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 	}
 }
 
-func (c *calm) Dele([]int) iter.Seq2[int, error] { return func(func(int, error) bool) {} }
-func (c *calm) Pipelined() bool                  { return false }
-func (c *calm) Drain()                           {}
-func (c *calm) Confirmed() int                   { return 0 }
-func (c *calm) Owed() int                        { return 0 }
-func (c *calm) Offer() pop3.Offer                { return pop3.Offer{} }
-func (c *calm) Bye() error                       { return nil }
-func (c *calm) Noop() error                      { return nil }
-func (c *calm) Broken() error                    { return nil }
-func (c *calm) SurplusReply(int, []byte) error   { return nil }
-func (c *calm) Quit() error                      { return nil }
-func (c *calm) Close() error                     { return nil }
-func (c *calm) RoundTrips() int                  { return 1 }
+func (c *fakeSession) Dele([]int) iter.Seq2[int, error] { return func(func(int, error) bool) {} }
+
+func (c *fakeSession) Pipelined() bool { return false }
+
+func (c *fakeSession) Drain() {}
+
+func (c *fakeSession) Confirmed() int { return 0 }
+
+func (c *fakeSession) Owed() int { return 0 }
+
+func (c *fakeSession) Offer() pop3.Offer { return pop3.Offer{} }
+
+func (c *fakeSession) Bye() error { return nil }
+
+func (c *fakeSession) Noop() error { return nil }
+
+func (c *fakeSession) Broken() error { return nil }
+
+func (c *fakeSession) SurplusReply(int, []byte) error { return nil }
+
+func (c *fakeSession) Quit() error { return nil }
+
+func (c *fakeSession) Close() error { return nil }
+
+func (c *fakeSession) RoundTrips() int { return 1 }
 
 // records is what the state has of a maildrop, by id.
 type records map[string]state.Record
@@ -144,23 +156,28 @@ func (r records) sorted(yield func([]byte, state.Record) bool) {
 	clear(buf)
 }
 
-// notebook is a maildrop of the state that lives in memory.
-type notebook struct {
+// fakeMaildrop is a maildrop of the state that lives in memory.
+type fakeMaildrop struct {
 	records records
 	err     error
 }
 
-func (n *notebook) Scan(fn func(seq) error) error { return errors.Join(n.err, fn(n.records.sorted)) }
-func (n *notebook) Facts() (state.Facts, error)   { return state.Facts{}, n.err }
+func (n *fakeMaildrop) Scan(fn func(seq) error) error {
+	return errors.Join(n.err, fn(n.records.sorted))
+}
 
-func (n *notebook) Intents() ([]state.OpenIntent, error) { return nil, n.err }
-func (n *notebook) Commit(c state.Change) error {
+func (n *fakeMaildrop) Facts() (state.Facts, error) { return state.Facts{}, n.err }
+
+func (n *fakeMaildrop) Intents() ([]state.OpenIntent, error) { return nil, n.err }
+
+func (n *fakeMaildrop) Commit(c state.Change) error {
 	for _, e := range c.Put {
 		n.records[e.ID] = e.Record
 	}
 	return n.err
 }
-func (g *guest) staged(context.Context, deliver.Meta, io.Reader) error {
+
+func (g *fakeAccount) staged(context.Context, deliver.Meta, io.Reader) error {
 	if g.stage == nil {
 		return nil
 	}

@@ -1,0 +1,200 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// stray puts a line in front of a reply, so that the session is lost there.
+func stray(at string, session int) pop3test.Fault {
+	return pop3test.Fault{At: at, Session: session, Do: pop3test.Edit, Edit: func(reply []byte) []byte {
+		return append([]byte("garbage\r\n"), reply...)
+	}}
+}
+
+// ahead sends commands ahead, and deletes what it delivers.
+func (h *fixture) ahead() {
+	h.options.Pipelining = pop3.PipelineAuto
+	h.options.Timeout = time.Second
+	h.account.Policy.Delete = true
+}
+
+// A reply too many moves the last message to where the replies to the marks are
+// read. Its first line is one; the rest of it is still on its way then.
+func TestSurplusReplyWithALateTailDeliversNothing(t *testing.T) {
+	h := newFixture(t, 6, faults(
+		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
+		pop3test.Fault{At: "RETR 6", Session: 1, Do: pop3test.Slow, N: int64(len("+OK 73 octets\r\n")), Delay: 20 * time.Millisecond},
+	))
+	h.ahead()
+	r, err := h.poll()
+	class(t, err, fetch.Protocol)
+	if r.Delivered != 0 || r.Deleted != 0 {
+		t.Errorf("%+v", r)
+	}
+	h.delivered()
+	h.converge(1, 2, 3, 4, 5, 6)
+}
+
+// Without the reply to RETR 2 that to the mark is taken for the last message,
+// whose body is cut off by the end of the connection: not every end of the
+// connection leaves what came before it as it was.
+func TestMissingReplyBeforeTheConnectionEndsIsNoticed(t *testing.T) {
+	h := newFixture(t, 5, faults(
+		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Raw, Text: ""},
+		pop3test.Fault{At: "NOOP", Session: 1, Do: pop3test.Extra, Text: "x"},
+		pop3test.Fault{At: "NOOP", Session: 1, Do: pop3test.Drop, After: int64(len("+OK done\r\n"))},
+	))
+	h.ahead()
+	h.allowFallback()
+	if r := h.mustPoll(); r.Delivered != 5 || r.Deleted != 5 {
+		t.Errorf("%+v", r)
+	}
+	if got := h.server.Sessions(); got != 2 {
+		t.Errorf("%d sessions, want 2", got)
+	}
+	h.delivered(1, 2, 3, 4, 5)
+	h.onServer()
+}
+
+// A reply too many before a mark, and the message there is refused: the refusal
+// is read as the reply to the mark, which proves nothing.
+func TestRefusalInPlaceOfTheReplyToAMarkConfirmsNothing(t *testing.T) {
+	h := newFixture(t, 9, faults(
+		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
+		pop3test.Fault{At: "RETR 8", Session: 1, Do: pop3test.Err, Text: "[SYS/TEMP] later"},
+	))
+	h.ahead()
+	r, err := h.poll()
+	class(t, err, fetch.Protocol)
+	if r.Delivered != 0 || r.Deleted != 0 {
+		t.Errorf("%+v", r)
+	}
+	h.delivered()
+	h.converge(1, 2, 3, 4, 5, 6, 7, 8, 9)
+}
+
+// The same at the last message: the reply to the last mark is then left over.
+func TestRefusalInPlaceOfTheReplyToTheLastMarkConfirmsNothing(t *testing.T) {
+	h := newFixture(t, 6, faults(
+		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
+		pop3test.Fault{At: "RETR 6", Session: 1, Do: pop3test.Err, Text: "[SYS/TEMP] later"},
+		pop3test.Fault{At: "NOOP", Session: 1, Do: pop3test.Slow, Delay: 20 * time.Millisecond},
+	))
+	h.ahead()
+	_, err := h.poll()
+	class(t, err, fetch.Protocol)
+	h.delivered()
+	h.converge(1, 2, 3, 4, 5, 6)
+}
+
+// Any reply to NOOP shows that the server is in step, that it does not know the
+// command too.
+func TestRefusedNOOPConfirmsThatTheSessionIsInStep(t *testing.T) {
+	for name, p := range modes {
+		t.Run(name, func(t *testing.T) {
+			h := newFixture(t, 3, faults(
+				pop3test.Fault{At: "RETR", Do: pop3test.WrongOctets, N: 7},
+				pop3test.Fault{At: "NOOP", Do: pop3test.Err, Text: "unknown command"},
+			))
+			h.ahead()
+			h.options.Pipelining = p
+			if r := h.mustPoll(); r.Delivered != 3 || r.Deleted != 3 {
+				t.Errorf("%+v", r)
+			}
+			h.delivered(1, 2, 3)
+			h.onServer()
+			if got := h.sent(1, "NOOP"); len(got) == 0 {
+				t.Error("there was no NOOP")
+			}
+		})
+	}
+}
+
+// When the server gets out of step behind a message that is not as it was
+// announced, that message is to be asked for last the next time, not the first
+// one that had to be given up with it.
+func TestDoubtfulMessageIsTakenLastNextTime(t *testing.T) {
+	h := newFixture(t, 6, faults(
+		pop3test.Fault{At: "RETR 3", Do: pop3test.WrongOctets, N: 7},
+		stray("RETR 5", 0),
+	))
+	h.ahead()
+	_, err := h.poll()
+	class(t, err, fetch.Protocol)
+	h.delivered()
+	var blamed []string
+	for id, r := range h.known() {
+		if r.Seen() || r.Reason == "" {
+			t.Errorf("%s: %+v", id, r)
+		}
+		blamed = append(blamed, id)
+	}
+	if slices.Sort(blamed); !slices.Equal(blamed, []string{"u3", "u5"}) {
+		t.Errorf("blamed are %q", blamed)
+	}
+	if got := h.known()["u3"].Reason; !strings.Contains(got, "announced, but 73") {
+		t.Errorf("reason %q", got)
+	}
+	h.converge(1, 2, 3, 4, 5, 6)
+}
+
+// A message has another size than announced and the user stops popfetch; the reply
+// to the NOOP that is to show whether the session is in step makes no sense.
+func TestGarbageAfterAMessageOfTheWrongSizeDeliversNothing(t *testing.T) {
+	h := newFixture(t, 3, faults(
+		pop3test.Fault{At: "", Session: 1, Do: pop3test.WrongOctets, N: 10},
+		pop3test.Fault{At: "NOOP", Session: 1, Do: pop3test.Raw, Text: "garbage\r\n"},
+	))
+	h.account.Policy.Delete = true
+	ctx, stop := context.WithCancel(t.Context())
+	h.watch(watched{body: func(_ int, r io.Reader) io.Reader { return &atRead{r, stop} }})
+	if _, err := h.account.Poll(ctx); err == nil {
+		t.Error("no error")
+	}
+	h.server.Wait()
+	h.delivered()
+	h.commands(1, []string{"RETR", "NOOP", "DELE", "QUIT"}, "RETR 1", "NOOP")
+	h.server.SetFaults()
+	h.mustPoll()
+	h.delivered(1, 2, 3)
+}
+
+// Neither LIST nor the reply to RETR tells the size, and an unstuffed dot line ends
+// the message early: nothing shows that it is half a message but what follows.
+func TestHalfAMessageOfUnknownSizeIsNotDelivered(t *testing.T) {
+	h := newFixture(t, 1, faults(
+		pop3test.Fault{At: "LIST", Do: pop3test.Raw, Text: "+OK\r\n.\r\n"},
+		pop3test.Fault{At: "RETR 1", Session: 1, Do: pop3test.Edit, Edit: func(reply []byte) []byte {
+			_, message, _ := bytes.Cut(reply, []byte("\r\n"))
+			head, body, _ := bytes.Cut(message, []byte("\r\n\r\n"))
+			return join("+OK\r\n", head, "\r\n\r\n.\r\n", body)
+		}},
+	))
+	h.account.Policy.Delete = true
+	_, err := h.poll()
+	class(t, err, fetch.Protocol)
+	h.delivered()
+	h.commands(1, []string{"DELE", "QUIT"})
+	h.mustPoll()
+	h.delivered(1)
+}
+
+// join joins strings and octets.
+func join(parts ...any) []byte {
+	var all []byte
+	for _, part := range parts {
+		all = fmt.Appendf(all, "%s", part)
+	}
+	return all
+}

@@ -1,0 +1,73 @@
+package fetch_test
+
+import (
+	"testing"
+
+	"popfetch/fetch/pop3/pop3test"
+)
+
+func TestTwoMessagesWithOneUniqueID(t *testing.T) {
+	h := newFixture(t, 0, nil)
+	one, two, three := message(1), message(2), message(3)
+	one.UID, two.UID = "same", "same"
+	h.drop.Add(one, two, three)
+	h.mustPoll()
+	h.delivered(1, 2, 3)
+	h.mustPoll()
+	h.delivered(1, 2, 3)
+	// Whose record is whose nobody knows: neither is deleted on an old one.
+	h.account.Policy.Delete = true
+	h.mustPoll()
+	h.onServer("same", "same")
+	h.delivered(1, 2, 3)
+}
+
+func TestTwoMessagesWithOneUniqueIDAreDeletedOnceDelivered(t *testing.T) {
+	h := newFixture(t, 0, nil)
+	one, two := message(1), message(2)
+	one.UID, two.UID = "same", "same"
+	h.drop.Add(one, two)
+	h.account.Policy.Delete = true
+	h.mustPoll()
+	h.delivered(1, 2)
+	h.onServer()
+}
+
+// Of two messages with one unique-id the first goes, and the other is then listed
+// in its place. A poll that finds nothing to do must not forget the other's record.
+func TestTwinIsNotFetchedAgainAfterAnIdlePoll(t *testing.T) {
+	const a, b = "Subject: a\n\nA\n", "Subject: b\n\nB is longer\n"
+	for name, idle := range map[string]int{"at once": 0, "after an idle poll": 1, "after three": 3} {
+		t.Run(name, func(t *testing.T) {
+			left := pop3test.Message{UID: "x", Raw: pop3test.Text(b)}
+			h := newFixture(t, 0, nil)
+			h.drop.Add(pop3test.Message{UID: "x", Raw: pop3test.Text(a)}, left)
+			h.mustPoll()
+			h.move(left)
+			for range idle {
+				h.mustPoll()
+			}
+			h.drop.Add(message(1))
+			if r := h.mustPoll(); r.Delivered != 1 {
+				t.Errorf("%+v", r)
+			}
+			h.deliveredTexts(a, b, text(1))
+		})
+	}
+}
+
+// Two messages share a unique-id and come back after QUIT: which record is whose is
+// not sure any more, so a later session deletes neither.
+func TestTwinsThatComeBackAreNotDeletedByALaterSession(t *testing.T) {
+	one, two := message(1), message(22)
+	one.UID, two.UID = "same", "same"
+	h := newFixture(t, 0, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.SkipUpdate, N: 0}))
+	h.account.Policy.Delete = true
+	h.drop.Add(one, two)
+	h.mustPoll()
+	h.onServer("same", "same")
+	h.mustPoll()
+	h.onServer("same", "same")
+	h.commands(2, []string{"RETR", "DELE"})
+	h.delivered(1, 22)
+}
