@@ -15,7 +15,7 @@ import (
 	"popfetch/state"
 )
 
-// way is what happens at the boundary call that a tap is set to.
+// way is what happens at the call that a tap lets go wrong.
 type way uint8
 
 const (
@@ -31,8 +31,8 @@ func (w way) String() string {
 	return [...]string{"die before", "die after", "fail before", "fail after", "refuse"}[w]
 }
 
-// tap counts the calls over the boundaries of a poll, over several lives of the
-// process, and makes one of them go wrong. It also watches the order of safety.
+// tap sits at the boundaries of a poll, through several lives of the process. It
+// counts the calls, lets one of them go wrong, and checks the order of safety.
 type tap struct {
 	at  int // the call that goes wrong in this life, from 1; 0 = none
 	way way
@@ -43,8 +43,8 @@ type tap struct {
 	dead  bool
 	cut   func() // ends the connection
 
-	// What follows is of one goroutine at a time: nobody sends DELE while a group
-	// is settled.
+	// One goroutine at a time uses the rest: no DELE is sent while a group is
+	// settled.
 	uids      map[int]string  // of this session
 	prepared  map[string]bool // notes of the intents that are durable
 	recorded  map[string]bool // unique-ids with a recorded intent
@@ -54,7 +54,7 @@ type tap struct {
 	wrong     []string // breaches of the order of safety
 }
 
-// death is what a process that ends looks like from inside.
+// death is the panic value that stands for the end of the process.
 type death struct{}
 
 var errInjected = errors.New("injected")
@@ -79,14 +79,14 @@ func (t *tap) die() {
 	panic(death{})
 }
 
-// isDead says whether the process has ended: nothing has an effect any more.
+// isDead reports whether the process has ended: no call has an effect any more.
 func (t *tap) isDead() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.dead
 }
 
-// count counts a call and says whether it is the one that goes wrong.
+// count counts a call and reports whether it is the one that goes wrong.
 func (t *tap) count(name string) (hit bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,7 +100,7 @@ func (t *tap) count(name string) (hit bool) {
 	return hit
 }
 
-// connected notes how the connection is ended.
+// connected sets how the connection is cut.
 func (t *tap) connected(cut func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -111,8 +111,8 @@ func (t *tap) breach(format string, args ...any) {
 	t.wrong = append(t.wrong, fmt.Sprintf(format, args...))
 }
 
-// do makes one call over a boundary. An error of f is the caller's affair; do
-// returns the injected one.
+// do makes one call over a boundary and returns the injected error only; the
+// caller handles an error of f.
 func (t *tap) do(name string, f func()) error {
 	hit := t.count(name)
 	switch {
@@ -131,7 +131,7 @@ func (t *tap) do(name string, f func()) error {
 	return nil
 }
 
-// fault is an injected error as a destination would report it.
+// fault returns an injected error as a destination would report it.
 func (t *tap) fault(err error) error {
 	if err == nil {
 		return nil
@@ -143,7 +143,7 @@ func (t *tap) fault(err error) error {
 	return &deliver.Error{Op: "do", Path: "mail", Scope: scope, Temporary: true, Err: err}
 }
 
-// install puts the tap around all that an account talks to.
+// install puts the tap around everything that an account calls.
 func (t *tap) install(a *fetch.Account, outer func(deliver.Destination) deliver.Destination, group int) {
 	open, destination, rec := a.Open, a.Destination, a.Recover
 	a.Open = func(ctx context.Context, how fetch.Opening) (s fetch.Session, err error) {
@@ -209,7 +209,7 @@ func (s *tappedSession) Broken() error {
 	return s.Session.Broken()
 }
 
-// steps taps an iteration: its begin, each reply, and what comes after it.
+// steps taps an iteration: its begin and each reply.
 func steps[T any](s *tappedSession, name string, zero T, inner iter.Seq2[T, error], see func(T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if err := s.t.do(name, func() {}); err != nil {
@@ -287,7 +287,7 @@ type noBody struct{}
 
 func (noBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// tappedBody is a body behind a tap: a call for the octets, one for the end.
+// tappedBody is a body behind a tap: each read is a call.
 type tappedBody struct {
 	io.Reader
 	s *tappedSession
@@ -315,7 +315,7 @@ func (d *tappedDestination) Group() int {
 	return d.Destination.Group()
 }
 
-// tappedStaged tells the tap whose intent is whose.
+// tappedStaged tells the tap which intent belongs to which message.
 type tappedStaged struct {
 	deliver.Staged
 	uid string
@@ -392,8 +392,8 @@ func (d *tappedDestination) Publish(ctx context.Context, group []deliver.Staged)
 	return errs
 }
 
-// tappedMaildrop is a maildrop of the state behind a tap. After an error it is
-// out of order, as the contract has it.
+// tappedMaildrop is a state.Maildrop behind a tap. After an error every call
+// fails, as the contract says.
 type tappedMaildrop struct {
 	state.Maildrop
 	t      *tap
@@ -443,7 +443,7 @@ func (m *tappedMaildrop) Commit(c state.Change) error {
 	})
 }
 
-// forget notes whose intents were closed without a delivery.
+// forget notes which intents were closed without a delivery.
 func (m *tappedMaildrop) forget(c state.Change) {
 	for _, e := range c.Put {
 		if e.Intent == nil && !e.Record.Seen() && slices.Contains(c.Done, e.ID) {

@@ -17,11 +17,11 @@ const (
 	OK        Class = iota
 	Canceled        // the user stopped popfetch
 	Temporary       // worth another try as it is: network, busy server, anything unknown
-	Config          // a setting of the account is of no use until somebody changes it
+	Config          // a setting of the account cannot work until somebody changes it
 	Protocol        // the server breaks the protocol, or there is no TLS
 	Auth            // the server refused the credentials
 	Delivery        // the destination does not take mail
-	Lost            // what was delivered for this account is not on record any more: it alone is held
+	Lost            // the record of what was delivered for this account is lost: it alone is held
 	State           // what was delivered cannot be recorded: nothing may go on
 )
 

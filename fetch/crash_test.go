@@ -16,10 +16,10 @@ import (
 	"popfetch/state"
 )
 
-// inCrash is how many messages the server has in these tests.
+// inCrash is how many messages the server has in the crash tests.
 const inCrash = 5
 
-// crash is a kind of account that has to survive.
+// crash is a kind of account that has to survive a crash.
 type crash struct {
 	name   string
 	delete bool
@@ -42,7 +42,7 @@ var crashes = []crash{
 	{name: "MDA, delete", mda: true, delete: true, errors: true},
 }
 
-// trial is one house that goes through several lives.
+// trial is one fixture that goes through several lives of the process.
 type trial struct {
 	*fixture
 	crash
@@ -60,7 +60,7 @@ func newTrial(t *testing.T, c crash) *trial {
 	return o
 }
 
-// live polls in a new process; call at goes wrong, 0 = none.
+// live polls in a new process. The call with number at goes wrong, 0 = none.
 func (o *trial) live(at int, w way) (fetch.Report, error) {
 	o.t.Helper()
 	o.restart()
@@ -78,7 +78,7 @@ func (o *trial) live(at int, w way) (fetch.Report, error) {
 	return o.poll()
 }
 
-// check returns what is wrong at the end, after so many deaths.
+// check returns what is wrong at the end, given how often the process died.
 func (o *trial) check(deaths int) []string {
 	wrong := slices.Clone(o.wrong)
 	copies := map[string]int{}
@@ -123,14 +123,15 @@ func (o *trial) check(deaths int) []string {
 	return wrong
 }
 
-// failurePoint is where a life ends badly.
+// failurePoint is the call at which a life goes wrong, and how.
 type failurePoint struct {
 	at  int
 	way way
 }
 
-// liveThrough lives through the fates and then once in peace. It returns what is
-// wrong after that, where it went wrong, and whether the last fate was met.
+// liveThrough runs one life for each failure point and then one without. It
+// returns what is wrong after that, at which call the last failure was, and
+// whether that call was reached.
 func liveThrough(t *testing.T, c crash, fates ...failurePoint) (wrong []string, where string, met bool) {
 	t.Helper()
 	o := newTrial(t, c)
@@ -152,8 +153,8 @@ func liveThrough(t *testing.T, c crash, fates ...failurePoint) (wrong []string, 
 	return append(wrong, o.check(deaths)...), where, met
 }
 
-// everywhere tries every call of a life in a number of ways until there is none
-// left, and returns how many trials went wrong.
+// everywhere lets every call of a life go wrong in a number of ways. It returns
+// how many trials there were and how many of them failed.
 func everywhere(t *testing.T, c crash, try func(failurePoint) (wrong []string, where string, met bool), all ...way) (trials, failed int) {
 	t.Helper()
 	for _, w := range all {
@@ -179,8 +180,8 @@ func everywhere(t *testing.T, c crash, try func(failurePoint) (wrong []string, w
 	return trials, failed
 }
 
-// TestCrash is promise 1 and 2: the process ends, or a call fails, at every call
-// that a poll makes over its boundaries.
+// The process dies, or a call fails, at every call that a poll makes over its
+// boundaries: no message is lost and none comes twice.
 func TestCrash(t *testing.T) {
 	for _, c := range crashes {
 		t.Run(c.name, func(t *testing.T) {
@@ -198,8 +199,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestCrashInTheRecoveryFromACrash dies all over a poll, and again at every call of
-// the life after that.
+// The process dies at any call of a poll, and again at any call of the next life.
 func TestCrashInTheRecoveryFromACrash(t *testing.T) {
 	for _, c := range []crash{crashes[2], crashes[6]} {
 		t.Run(c.name, func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestCrashInTheRecoveryFromACrash(t *testing.T) {
 	}
 }
 
-// publishesInPrepare publishes what it has only to prepare.
+// publishesInPrepare publishes too early.
 type publishesInPrepare struct{ deliver.Destination }
 
 func (h publishesInPrepare) Prepare(ctx context.Context, group []deliver.Staged) []error {
@@ -227,7 +227,7 @@ func (h publishesInPrepare) Prepare(ctx context.Context, group []deliver.Staged)
 
 func (h publishesInPrepare) Publish(context.Context, []deliver.Staged) []error { return nil }
 
-// preparesInPublish prepares only when it has to publish.
+// preparesInPublish makes messages durable too late.
 type preparesInPublish struct{ deliver.Destination }
 
 func (l preparesInPublish) Prepare(context.Context, []deliver.Staged) []error { return nil }
@@ -239,7 +239,7 @@ func (l preparesInPublish) Publish(ctx context.Context, group []deliver.Staged) 
 	return l.Destination.Publish(ctx, group)
 }
 
-// recordsOneCommitLate records intents one transaction too late.
+// recordsOneCommitLate records each intent one transaction too late.
 type recordsOneCommitLate struct {
 	state.Maildrop
 	late []state.Entry
@@ -260,8 +260,7 @@ func (s *recordsOneCommitLate) Commit(c state.Change) error {
 	return s.Maildrop.Commit(c)
 }
 
-// TestUnsafeOrdersAreFoundByTheCrashTests holds the tests above to their word: an order that
-// is not safe must be found.
+// The tests above must find an order of steps that is not safe.
 func TestUnsafeOrdersAreFoundByTheCrashTests(t *testing.T) {
 	for _, tt := range []struct {
 		crash

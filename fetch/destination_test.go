@@ -67,7 +67,7 @@ func TestDestinationRefusesOneMessageOfAGroup(t *testing.T) {
 	}
 }
 
-// refusesSecond refuses the second message of a group at one step.
+// refusesSecond refuses the second message of a group in one step.
 type refusesSecond struct {
 	deliver.Destination
 	step string
@@ -154,8 +154,8 @@ func TestPlaceThatFailsAtPublish(t *testing.T) {
 	}
 }
 
-// Recover takes a file that is gone for a delivered one, so the intent must be
-// closed before anything else can happen.
+// Recovery takes a missing file for a delivered message, so the intent must be
+// closed before anything else happens.
 func TestStagedMessageThatIsGoneIsFetchedAgain(t *testing.T) {
 	h := newFixture(t, 2, nil)
 	h.account.Policy.Delete = true
@@ -179,7 +179,7 @@ func TestStagedMessageThatIsGoneIsFetchedAgain(t *testing.T) {
 	h.onServer()
 }
 
-// refusingMDA refuses everything and counts what is given up.
+// refusingMDA refuses every message and counts the aborted ones.
 type refusingMDA struct {
 	*fakeMDA
 	aborted atomic.Int32

@@ -47,8 +47,8 @@ func (e *StateError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *StateError) Unwrap() error { return e.Err }
 
-// ConfigError is a setting that is of no use as it is: the file or program that
-// it names is missing, for example.
+// ConfigError is a setting that cannot work until somebody changes it: it names a
+// file or program that is missing, for example.
 type ConfigError struct{ Err error }
 
 func (e *ConfigError) Error() string { return e.Err.Error() }
@@ -56,8 +56,8 @@ func (e *ConfigError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
-// LostError is an account for which mail was delivered that is not on record any
-// more. Polling it would deliver that mail again; the other accounts go on.
+// LostError is an account whose record of delivered mail is lost. Polling it would
+// deliver that mail again, so this account is held; the others go on.
 type LostError struct{ Err error }
 
 func (e *LostError) Error() string { return e.Err.Error() }

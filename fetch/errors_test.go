@@ -68,7 +68,7 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// The gravest class decides, in this order.
+// The gravest class decides. This is the order.
 func TestClassesAscend(t *testing.T) {
 	order := []fetch.Class{fetch.OK, fetch.Canceled, fetch.Temporary, fetch.Protocol, fetch.Auth, fetch.Delivery, fetch.State}
 	for i := 1; i < len(order); i++ {

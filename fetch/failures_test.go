@@ -9,8 +9,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// A session that is cut enters no UPDATE state: as long as one message cuts every
-// session, no other can be deleted.
+// A session that is cut never enters the UPDATE state. As long as one message
+// cuts every session, no message can be deleted.
 func TestMessageThatCutsEveryConnectionIsSetAside(t *testing.T) {
 	for name, both := range map[string]bool{"one by one": false, "pipelined": true} {
 		t.Run(name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestMessageThatCutsEveryConnectionIsSetAside(t *testing.T) {
 			if got := h.known()["u2"]; got.Seen() || got.Failures != plan.MaxFailures || got.Reason == "" {
 				t.Errorf("%+v", got)
 			}
-			// The first cut may be anybody's.
+			// The first cut may have any cause.
 			if got := h.drop.Retrieved("u2"); got != plan.MaxFailures+1 {
 				t.Errorf("retrieved %d times, want %d", got, plan.MaxFailures+1)
 			}

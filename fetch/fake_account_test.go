@@ -18,11 +18,11 @@ import (
 	"popfetch/state"
 )
 
-// fakeAccount is an account of the scheduler whose server is a function.
+// fakeAccount is an account for the scheduler whose server is a function.
 type fakeAccount struct {
 	name string
 	host string
-	// visit is the login: it takes as long as it likes.
+	// visit is called for each login and may take any time.
 	visit func(ctx context.Context) error
 	fresh int // new messages at every poll
 	caps  pop3.Capabilities
@@ -57,7 +57,7 @@ func (g *fakeAccount) open(ctx context.Context, _ fetch.Opening) (fetch.Session,
 	return &fakeSession{fakeAccount: g, visit: n}, nil
 }
 
-// gaps are the times between the polls.
+// gaps returns the times between the polls.
 func (g *fakeAccount) gaps() []time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -68,7 +68,7 @@ func (g *fakeAccount) gaps() []time.Duration {
 	return all
 }
 
-// sleeping is a visit that takes d.
+// sleeping returns a visit that takes d.
 func sleeping(d time.Duration) func(context.Context) error {
 	return func(context.Context) error {
 		time.Sleep(d)
@@ -76,7 +76,7 @@ func sleeping(d time.Duration) func(context.Context) error {
 	}
 }
 
-// fakeSession is the session of a guest, where all goes well.
+// fakeSession is the session of a fakeAccount. Nothing fails in it.
 type fakeSession struct {
 	*fakeAccount
 	visit int
@@ -156,7 +156,7 @@ func (r records) sorted(yield func([]byte, state.Record) bool) {
 	clear(buf)
 }
 
-// fakeMaildrop is a maildrop of the state that lives in memory.
+// fakeMaildrop is a state.Maildrop in memory.
 type fakeMaildrop struct {
 	records records
 	err     error

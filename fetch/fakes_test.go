@@ -12,10 +12,10 @@ import (
 	"popfetch/state"
 )
 
-// seq is what Scan shows.
+// seq is the argument of Scan's callback.
 type seq = iter.Seq2[[]byte, state.Record]
 
-// watched is a session that says what is done with it.
+// watched is a session with hooks.
 type watched struct {
 	fetch.Session
 	body func(num int, r io.Reader) io.Reader // of a message, nil = as it is
@@ -44,7 +44,7 @@ func (w watched) Dele(nums []int) iter.Seq2[int, error] {
 	return w.Session.Dele(nums)
 }
 
-// watch puts w around the sessions of the account.
+// watch puts the hooks of w into the sessions of the account.
 func (h *fixture) watch(w watched) {
 	open := h.account.Open
 	h.account.Open = func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
@@ -57,7 +57,7 @@ func (h *fixture) watch(w watched) {
 	}
 }
 
-// atRead calls f before the first octet of a message is read.
+// atRead calls f before the first read.
 type atRead struct {
 	r io.Reader
 	f func()
@@ -71,8 +71,8 @@ func (a *atRead) Read(p []byte) (int, error) {
 	return a.r.Read(p)
 }
 
-// hookedDestination is a destination with a will of its own. A function that is nil leaves
-// things to the destination below.
+// hookedDestination is a destination with hooks. A nil hook changes nothing; an
+// error of a hook replaces the call.
 type hookedDestination struct {
 	deliver.Destination
 	group   int
@@ -123,7 +123,7 @@ func (p hookedDestination) Close() error {
 	return p.Destination.Close()
 }
 
-// through leads the mail of the account through p.
+// through delivers the mail of the account through p.
 func (h *fixture) through(p hookedDestination) {
 	h.account.Destination = func(ctx context.Context) (deliver.Destination, error) {
 		d, err := h.maildir(ctx)
@@ -135,7 +135,7 @@ func (h *fixture) through(p hookedDestination) {
 	}
 }
 
-// failingMaildrop is a maildrop of the state whose disk is broken.
+// failingMaildrop is a state.Maildrop whose disk is broken.
 type failingMaildrop struct {
 	state.Maildrop
 	commits int // so many go well
@@ -171,12 +171,12 @@ func (f *failingMaildrop) Commit(c state.Change) error {
 	return f.Maildrop.Commit(c)
 }
 
-// refusal is how a destination says no.
+// refusal returns the error of a destination that refuses.
 func refusal(scope deliver.Scope, temporary bool) error {
 	return &deliver.Error{Op: "write", Path: "mail", Scope: scope, Temporary: temporary, Err: errors.New("no space left on device")}
 }
 
-// each is the same error for every message of a group.
+// each returns the same error for every message of a group.
 func each(group []deliver.Staged, err error) []error {
 	errs := make([]error, len(group))
 	for i := range errs {

@@ -23,7 +23,7 @@ import (
 	"popfetch/state"
 )
 
-// upTo is 1 to n.
+// upTo returns 1 to n.
 func upTo(n int) []int {
 	nums := make([]int, n)
 	for i := range nums {
@@ -34,8 +34,7 @@ func upTo(n int) []int {
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fixture is one account with all that belongs to it: a server, a state file and a
-// Maildir.
+// fixture is one account with its server, state file and Maildir.
 type fixture struct {
 	t       *testing.T
 	server  *pop3test.Server
@@ -46,7 +45,7 @@ type fixture struct {
 	options pop3.Options
 }
 
-// text is the nth message as it is stored.
+// text returns the nth message as a Maildir stores it.
 func text(n int) string {
 	return fmt.Sprintf("From: sender%d@example.org\nSubject: message %d\n\n.This is message %d.\n.\n", n, n, n)
 }
@@ -63,8 +62,8 @@ func messages(n int) []pop3test.Message {
 	return all
 }
 
-// scratch returns a directory that goes with the test, in memory where there is
-// one: it is the order of the calls that counts here, not the disk.
+// scratch returns a directory that is removed after the test, in memory if
+// possible: these tests are about the order of calls, not about the disk.
 func scratch(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "popfetch-test-")
@@ -75,7 +74,7 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
-// newFixture builds a house with so many messages on the server.
+// newFixture returns a fixture with n messages on the server.
 func newFixture(t *testing.T, n int, change func(*pop3test.Server)) *fixture {
 	t.Helper()
 	h := &fixture{t: t, drop: pop3test.NewMaildrop(messages(n)...), dir: scratch(t)}
@@ -105,7 +104,7 @@ func without(names ...string) func(*pop3test.Server) {
 	return func(s *pop3test.Server) { s.Without = names }
 }
 
-// restart is a new process on the same files.
+// restart stands for a new process on the same files.
 func (h *fixture) restart() {
 	h.t.Helper()
 	if h.store != nil {
@@ -162,7 +161,7 @@ func recoverMaildir(ctx context.Context, i deliver.Intent) (deliver.Outcome, err
 	return maildir.Recover(ctx, i, time.Now())
 }
 
-// poll polls once and waits until the server has seen the end of it.
+// poll polls once and waits until the server has ended the session.
 func (h *fixture) poll() (fetch.Report, error) {
 	h.t.Helper()
 	r, err := h.account.Poll(context.Background())
@@ -170,7 +169,7 @@ func (h *fixture) poll() (fetch.Report, error) {
 	return r, err
 }
 
-// mustPoll is poll where nothing may go wrong.
+// mustPoll is poll without an error.
 func (h *fixture) mustPoll() fetch.Report {
 	h.t.Helper()
 	r, err := h.poll()
@@ -180,7 +179,7 @@ func (h *fixture) mustPoll() fetch.Report {
 	return r
 }
 
-// mail returns what is in a part of the Maildir, in order.
+// mail returns the messages in a directory of the Maildir, sorted.
 func (h *fixture) mail(part string) []string {
 	h.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(h.dir, "mail", part))
@@ -244,7 +243,8 @@ func (h *fixture) sent(session int, words ...string) []string {
 	return lines
 }
 
-// commands wants exactly these among the commands of a session.
+// commands wants exactly these commands among those of a session that begin with
+// one of the verbs.
 func (h *fixture) commands(session int, verbs []string, want ...string) {
 	h.t.Helper()
 	if diff := cmp.Diff(want, h.sent(session, verbs...)); diff != "" {
@@ -288,7 +288,8 @@ func (h *fixture) untouched(f func()) {
 	}
 }
 
-// files returns all files with their sizes, times and, for the state, octets.
+// files describes all files: their modes, sizes and times, or the octets of the
+// state file.
 func (h *fixture) files() map[string]string {
 	h.t.Helper()
 	all := map[string]string{}

@@ -15,7 +15,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// stray puts a line in front of a reply, so that the session is lost there.
+// stray is a fault that puts a line in front of a reply, so that the session gets
+// out of step there.
 func stray(at string, session int) pop3test.Fault {
 	return pop3test.Fault{At: at, Session: session, Do: pop3test.Edit, Edit: func(reply []byte) []byte {
 		return append([]byte("garbage\r\n"), reply...)
@@ -29,8 +30,8 @@ func (h *fixture) ahead() {
 	h.account.Policy.Delete = true
 }
 
-// A reply too many moves the last message to where the replies to the marks are
-// read. Its first line is one; the rest of it is still on its way then.
+// After a surplus reply the last message is read where the replies to the marks
+// are due. Its first line passes for one, while the rest has not arrived yet.
 func TestSurplusReplyWithALateTailDeliversNothing(t *testing.T) {
 	h := newFixture(t, 6, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
@@ -46,9 +47,9 @@ func TestSurplusReplyWithALateTailDeliversNothing(t *testing.T) {
 	h.converge(1, 2, 3, 4, 5, 6)
 }
 
-// Without the reply to RETR 2 that to the mark is taken for the last message,
-// whose body is cut off by the end of the connection: not every end of the
-// connection leaves what came before it as it was.
+// The reply to RETR 2 is missing, so the reply to the mark is taken for that to
+// the last RETR, and the connection ends where its body is due. This end of a
+// connection says that messages before it are doubtful.
 func TestMissingReplyBeforeTheConnectionEndsIsNoticed(t *testing.T) {
 	h := newFixture(t, 5, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Raw, Text: ""},
@@ -67,8 +68,8 @@ func TestMissingReplyBeforeTheConnectionEndsIsNoticed(t *testing.T) {
 	h.onServer()
 }
 
-// A reply too many before a mark, and the message there is refused: the refusal
-// is read as the reply to the mark, which proves nothing.
+// There is a surplus reply before a mark, and the message there is refused: the
+// refusal is read as the reply to the mark, which confirms nothing.
 func TestRefusalInPlaceOfTheReplyToAMarkConfirmsNothing(t *testing.T) {
 	h := newFixture(t, 9, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
@@ -84,7 +85,7 @@ func TestRefusalInPlaceOfTheReplyToAMarkConfirmsNothing(t *testing.T) {
 	h.converge(1, 2, 3, 4, 5, 6, 7, 8, 9)
 }
 
-// The same at the last message: the reply to the last mark is then left over.
+// The same at the last message: the reply to the last mark is left over then.
 func TestRefusalInPlaceOfTheReplyToTheLastMarkConfirmsNothing(t *testing.T) {
 	h := newFixture(t, 6, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
@@ -98,8 +99,7 @@ func TestRefusalInPlaceOfTheReplyToTheLastMarkConfirmsNothing(t *testing.T) {
 	h.converge(1, 2, 3, 4, 5, 6)
 }
 
-// Any reply to NOOP shows that the server is in step, that it does not know the
-// command too.
+// Any reply to NOOP shows that the server is in step, even a refusal.
 func TestRefusedNOOPConfirmsThatTheSessionIsInStep(t *testing.T) {
 	for name, p := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -121,9 +121,8 @@ func TestRefusedNOOPConfirmsThatTheSessionIsInStep(t *testing.T) {
 	}
 }
 
-// When the server gets out of step behind a message that is not as it was
-// announced, that message is to be asked for last the next time, not the first
-// one that had to be given up with it.
+// If the server gets out of step after a message of the wrong size, the next poll
+// takes that message last, not the first one that was given up with it.
 func TestDoubtfulMessageIsTakenLastNextTime(t *testing.T) {
 	h := newFixture(t, 6, faults(
 		pop3test.Fault{At: "RETR 3", Do: pop3test.WrongOctets, N: 7},

@@ -49,7 +49,7 @@ func newLifetime(outer context.Context, deadline time.Duration) *lifetime {
 // hold grants the grace from now on.
 func (l *lifetime) hold() { l.holding.Store(true) }
 
-// reason returns why no further message is to be begun, nil while one may be.
+// reason returns why no further message may be begun, nil while one may.
 func (l *lifetime) reason() error {
 	if l.outer.Err() != nil {
 		return context.Cause(l.outer)
@@ -57,7 +57,7 @@ func (l *lifetime) reason() error {
 	return context.Cause(l)
 }
 
-// end frees everything; both contexts end.
+// end ends both contexts and frees what they hold.
 func (l *lifetime) end() {
 	l.unhook()
 	l.timer.Stop()

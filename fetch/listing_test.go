@@ -51,8 +51,8 @@ func TestServerThatRefusesOneTOPLosesOneMessage(t *testing.T) {
 	h.delivered(1, 2, 3)
 }
 
-// A server that has unique-ids and does not give them now must not make all mail
-// new again.
+// If a server that has unique-ids does not give them now, no mail may become new
+// again.
 func TestRefusedUIDLIsNotALackOfUniqueIDs(t *testing.T) {
 	for name, change := range map[string]func(*pop3test.Server){
 		"announced":      func(*pop3test.Server) {},
@@ -74,7 +74,7 @@ func TestRefusedUIDLIsNotALackOfUniqueIDs(t *testing.T) {
 	}
 }
 
-// At the first poll there is no record yet that could tell.
+// At the first poll there is no record yet that shows it.
 func TestUIDLRefusedAtTheFirstPoll(t *testing.T) {
 	for name, tt := range map[string]struct {
 		without []string
@@ -125,7 +125,7 @@ func TestLineOfTheListingThatMakesNoSense(t *testing.T) {
 	}
 }
 
-// An id may be in the line that could not be read: its absence says nothing.
+// An id may be in the line that could not be read, so nothing counts as absent.
 func TestListingWithAHoleAgesNothing(t *testing.T) {
 	h := newFixture(t, 3, nil)
 	h.mustPoll()

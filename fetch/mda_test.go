@@ -14,8 +14,7 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// into leads the mail of the account through p into a box, of which nobody knows
-// after a crash what it has taken.
+// into delivers the mail of the account through p to the fake MDA.
 func (h *fixture) into(b *fakeMDA, p hookedDestination) {
 	p.Destination = b
 	h.account.Destination = func(context.Context) (deliver.Destination, error) { return p, nil }
@@ -24,9 +23,8 @@ func (h *fixture) into(b *fakeMDA, p hookedDestination) {
 	}
 }
 
-// Messages whose octets are not those announced wait until nothing is owed any
-// more. All that had waited then went to the program as one group, whose intents
-// a crash left open together.
+// Messages of the wrong size wait until no reply is due. Then they must go to the
+// program one by one: a crash may leave one intent open, not those of all.
 func TestCrashAfterDoubtRepeatsOneMessageOnly(t *testing.T) {
 	const all, most = 12, 5
 	for _, step := range []string{"Stage", "Prepare", "before Publish", "after Publish", "none"} {
@@ -90,7 +88,8 @@ func TestCrashAfterDoubtRepeatsOneMessageOnly(t *testing.T) {
 	}
 }
 
-// What the program has taken is recorded before the next message is waited for.
+// That the program has taken a message is recorded before the next one is
+// received.
 func TestCrashBetweenTwoMessagesRepeatsNone(t *testing.T) {
 	h := newFixture(t, 3, nil)
 	b := newFakeMDA()
@@ -112,8 +111,8 @@ func TestCrashBetweenTwoMessagesRepeatsNone(t *testing.T) {
 	}
 }
 
-// A destination that puts off one message after the other hardly takes the next
-// one: to fetch them all at each poll is for nothing.
+// A destination that puts off several messages in a row will hardly take the next
+// one: the poll ends instead of downloading all of them.
 func TestMessagesPutOffInARowEndThePoll(t *testing.T) {
 	const all = 12
 	for name, tt := range map[string]struct {
@@ -167,8 +166,8 @@ func TestMessagesPutOffInARowEndThePoll(t *testing.T) {
 	}
 }
 
-// fakeMDA is an MDA that counts what it is given: Group 1, and no memory of it after a
-// crash.
+// fakeMDA is a destination like an MDA: it counts the messages it takes, has
+// groups of 1, and cannot tell after a crash what it has taken.
 type fakeMDA struct {
 	taken map[string]int
 	ids   map[string]string // delivery ids

@@ -14,10 +14,10 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// waitLimit is how long a test waits for what has to come.
+// waitLimit is how long a test waits for an event.
 const waitLimit = 20 * time.Second
 
-// waitFor waits until c is closed.
+// waitFor waits until c is closed, at most waitLimit.
 func waitFor(t *testing.T, c <-chan struct{}, what string) {
 	t.Helper()
 	select {
@@ -27,8 +27,8 @@ func waitFor(t *testing.T, c <-chan struct{}, what string) {
 	}
 }
 
-// While the disk works for one group the next one is received, and while a group
-// is received the disk works for the one before.
+// A group is received while the one before is made durable, and the other way
+// round.
 func TestReceivingAndSettlingOverlap(t *testing.T) {
 	h := newFixture(t, 6, nil)
 	received, prepared := make(chan struct{}), make(chan struct{})
@@ -54,7 +54,7 @@ func TestReceivingAndSettlingOverlap(t *testing.T) {
 	h.delivered(1, 2, 3, 4, 5, 6)
 }
 
-// Two groups are never settled at once, and no more than one waits: a slow disk
+// Only one group is settled at a time and only one waits, so that a slow disk
 // does not fill the memory.
 func TestOneGroupAtATime(t *testing.T) {
 	h := newFixture(t, 12, nil)
@@ -93,7 +93,7 @@ func TestOneGroupAtATime(t *testing.T) {
 	}
 }
 
-// What was received does not wait for a message that comes slowly.
+// Received messages do not wait for one that comes slowly.
 func TestMailDoesNotWaitForASlowMessage(t *testing.T) {
 	t.Parallel() // it waits for some seconds
 	h := newFixture(t, 1, nil)
@@ -114,8 +114,8 @@ func TestMailDoesNotWaitForASlowMessage(t *testing.T) {
 	waitFor(t, published, "the first message alone")
 }
 
-// A panic in the goroutine that settles is a defect of this account alone, and
-// nothing is deleted on its word.
+// A panic in the goroutine that settles fails this account only, and nothing is
+// deleted.
 func TestPanicWhileAGroupIsSettled(t *testing.T) {
 	h := newFixture(t, 3, nil)
 	h.account.Policy.Delete = true

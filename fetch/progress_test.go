@@ -8,7 +8,7 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// progress notes what it is told.
+// progress records its calls.
 type progress struct{ calls []string }
 
 func (p *progress) Start(messages int, octets int64) {

@@ -17,15 +17,15 @@ import (
 	"popfetch/state"
 )
 
-// chance decides what goes wrong, the same way for one seed as far as the goroutines
-// allow. It may be used from several of them.
+// chance decides what goes wrong, reproducibly for one seed as far as the
+// goroutines allow. Several goroutines may use it.
 type chance struct {
 	mu  sync.Mutex
 	r   *rand.Rand
 	off bool // nothing goes wrong any more
 }
 
-// hit says yes with a probability.
+// hit returns true with probability p, and never once chance is off.
 func (c *chance) hit(p float64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,7 +39,7 @@ func (c *chance) n(n int) int {
 	return c.r.IntN(n)
 }
 
-// yieldSometimes lets other goroutines go first now and then.
+// yieldSometimes lets other goroutines run first now and then.
 func (c *chance) yieldSometimes() {
 	if c.hit(.3) {
 		for range c.n(2000) {
@@ -48,8 +48,8 @@ func (c *chance) yieldSometimes() {
 	}
 }
 
-// flakyMaildrop is a maildrop of the state whose disk may break; what was being written then is
-// kept or not.
+// flakyMaildrop is a state.Maildrop whose disk may break. The change that is
+// being written then is stored or not.
 type flakyMaildrop struct {
 	state.Maildrop
 	*chance
@@ -72,8 +72,8 @@ func (s *flakyMaildrop) Commit(change state.Change) error {
 	return errDisk
 }
 
-// flakyDestination is a destination of which every call may fail, refuse or panic, before or after
-// its effect.
+// flakyDestination is a destination whose calls may fail, refuse or panic, before
+// or after their effect.
 type flakyDestination struct {
 	deliver.Destination
 	*chance
@@ -123,8 +123,8 @@ func (d flakyDestination) Publish(ctx context.Context, group []deliver.Staged) [
 	return errs
 }
 
-// Whatever goes wrong on both sides of the poll at once, and in whatever order: once
-// all is well again every message has come, and none twice.
+// Server, destination and state fail at random. Once they work again, every
+// message has arrived, and none twice.
 func TestEverythingGoesWrongAtRandom(t *testing.T) {
 	seeds := 6
 	if os.Getenv("POPFETCH_TORTURE") == "1" {
@@ -170,7 +170,7 @@ func stress(t *testing.T, seed uint64) {
 		if life == lives-1 && err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}
-		// What is gone from the server has been delivered.
+		// A message that is gone from the server was delivered.
 		have := h.mail("new")
 		if len(slices.Compact(slices.Clone(have))) != len(have) {
 			t.Fatalf("seed %d, life %d: a message came twice", seed, life)
@@ -188,7 +188,7 @@ func stress(t *testing.T, seed uint64) {
 	h.delivered(all...)
 }
 
-// faults are those of the server in one life.
+// faults returns faults of the server for one life.
 func (c *chance) faults(messages int) (f []pop3test.Fault) {
 	kinds := []pop3test.Kind{pop3test.Drop, pop3test.Reset, pop3test.Twice, pop3test.Stall}
 	if c.hit(.5) {

@@ -11,8 +11,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// One copy in the Maildir cannot stand for two messages, of which one is
-// recorded already.
+// One copy in the Maildir cannot stand for two messages: one of them is recorded
+// already.
 func TestOneCopyInTheMaildirStandsForOneMessage(t *testing.T) {
 	one, err := fetch.Recognise(bytes.NewReader(pop3test.Text(text(1))))
 	if err != nil {

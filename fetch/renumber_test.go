@@ -44,8 +44,8 @@ func TestNewUniqueIDsThatCannotBeCheckedStopTheAccount(t *testing.T) {
 	h.deliveredTexts(before...)
 }
 
-// What popfetch has deleted itself is gone for good: as many new messages are
-// not the old ones under other ids.
+// Messages that popfetch deleted itself are gone: as many new ones are not the
+// old ones under other ids.
 func TestOwnDeletionsAreNoRenumbering(t *testing.T) {
 	const n = 25
 	fresh := make([]pop3test.Message, n)
@@ -80,7 +80,7 @@ func TestOwnDeletionsAreNoRenumbering(t *testing.T) {
 	}
 }
 
-// move puts the maildrop on another server, which has these messages.
+// move puts these messages on another server, with other unique-ids.
 func (h *fixture) move(to ...pop3test.Message) {
 	h.t.Helper()
 	h.server.Close()
@@ -95,7 +95,7 @@ func (h *fixture) move(to ...pop3test.Message) {
 	}
 }
 
-// report is the text of a message that differs from its like only in its length.
+// report is a message that differs from others of its kind only in its length.
 func report(lines int) string {
 	return "From: cron@example.org\nSubject: report\n\n" + strings.Repeat("all is well\n", lines)
 }
@@ -131,7 +131,7 @@ func TestNewMessagesWithAKnownHeaderBlockAreFetched(t *testing.T) {
 	h.onServer()
 }
 
-// A server that is being moved shows an empty maildrop for a while.
+// A server that is being moved lists nothing for a while.
 func TestMaildropThatWasEmptyForAWhileIsRecognised(t *testing.T) {
 	const all = 25
 	h := newFixture(t, all, nil)

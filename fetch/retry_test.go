@@ -18,8 +18,8 @@ import (
 	"popfetch/state"
 )
 
-// leave leaves the nth message in a Maildir of the house as a crash in front of
-// Publish does: prepared, and with its intent recorded.
+// leave leaves the nth message in a Maildir as a crash before Publish does:
+// prepared, with its intent recorded.
 func (h *fixture) leave(n int, mail string) {
 	h.t.Helper()
 	ctx := context.Background()
@@ -43,8 +43,8 @@ func (h *fixture) leave(n int, mail string) {
 	}
 }
 
-// makeUnreadable makes a Maildir of the house one of which nothing can be said, and
-// returns what mends it.
+// makeUnreadable makes a Maildir one that recovery cannot read, and returns the
+// function that undoes it.
 func (h *fixture) makeUnreadable(mail string) (mend func()) {
 	h.t.Helper()
 	part := filepath.Join(h.dir, mail, "cur")
@@ -62,7 +62,7 @@ func (h *fixture) makeUnreadable(mail string) (mend func()) {
 	}
 }
 
-// remove removes a Maildir of the house.
+// remove removes a Maildir.
 func (h *fixture) remove(mail string) {
 	h.t.Helper()
 	if err := os.RemoveAll(filepath.Join(h.dir, mail)); err != nil {
@@ -90,7 +90,7 @@ func setAside() state.Record {
 	return state.Record{Octets: 100, Failures: plan.MaxFailures, Reason: "it is broken"}
 }
 
-// The user who stops `state retry` has not said that the mail is to come again.
+// A user who stops `state retry` has not asked to fetch the mail again.
 func TestRetryThatWasStoppedForgetsNothing(t *testing.T) {
 	for name, prepare := range map[string]func(h *fixture){
 		"message set aside":        func(h *fixture) {},
@@ -168,7 +168,7 @@ func TestRetryCountsWhatItForgets(t *testing.T) {
 	h.delivered(1, 2, 3)
 }
 
-// A message that is too big is not held up, and `state retry` makes it no smaller.
+// `state retry` leaves a message alone that is too big: it is not set aside.
 func TestRetryLeavesWhatIsTooBig(t *testing.T) {
 	h := newFixture(t, 2, nil)
 	big := message(3)
@@ -191,8 +191,8 @@ func TestRetryLeavesWhatIsTooBig(t *testing.T) {
 	h.onServer("u1", "u2", "u3")
 }
 
-// What was finished is recorded although something after it cannot be: the
-// program of an MDA would take the message once more.
+// A finished intent is recorded although a later one cannot be finished:
+// otherwise an MDA would get the message again.
 func TestFinishedIntentIsClosedBeforeOneThatIsHeld(t *testing.T) {
 	h := newFixture(t, 2, nil)
 	h.leave(1, "mail")
@@ -212,7 +212,7 @@ func TestFinishedIntentIsClosedBeforeOneThatIsHeld(t *testing.T) {
 	h.open()
 }
 
-// A message that ends every run in its middle counts as failed each time.
+// Each run that ends during a message counts as a failure of that message.
 func TestMessageThatEndsEveryRunIsSetAside(t *testing.T) {
 	h := newFixture(t, 2, nil)
 	var attempts []int

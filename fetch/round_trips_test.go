@@ -13,7 +13,7 @@ import (
 	"popfetch/state"
 )
 
-// commits counts the changes that are written.
+// commits counts the transactions that change something.
 type commits struct {
 	state.Maildrop
 	n int
@@ -26,8 +26,8 @@ func (c *commits) Commit(change state.Change) error {
 	return c.Maildrop.Commit(change)
 }
 
-// So many flights and state transactions a poll costs, and no more: these are the
-// figures that no noisy machine can blur.
+// The round trips and state transactions of a poll: figures that do not depend on
+// the speed of the machine.
 func TestFlightsOfAPoll(t *testing.T) {
 	const prompt, serial = pop3.PipelineAuto, pop3.PipelineOff
 	type visit struct{ fresh, flights, commits int }
@@ -39,7 +39,7 @@ func TestFlightsOfAPoll(t *testing.T) {
 	}{
 		// CAPA; login; UIDL, LIST; RETR; QUIT. Then: CAPA, login, UIDL; (LIST; RETR;) QUIT.
 		"kept": {prompt, plan.Policy{}, nil, []visit{{20, 5, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
-		// As above, with LIST always, and DELE.
+		// As above, with LIST each time, and DELE.
 		"deleted": {prompt, plan.Policy{Delete: true}, nil, []visit{{20, 6, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
 		// What the first visit learns is stored.
 		"nothing there": {prompt, plan.Policy{}, nil, []visit{{0, 4, 1}, {0, 2, 0}}},
@@ -78,8 +78,8 @@ func TestFlightsOfAPoll(t *testing.T) {
 	}
 }
 
-// A server that loses what is sent together with the login is not sent anything at
-// the first visit, which takes one session.
+// The first visit sends nothing behind the login, so a server that would lose it
+// needs one session only.
 func TestFirstVisitSendsNothingBehindTheLogin(t *testing.T) {
 	for name, security := range map[string]struct {
 		server pop3test.Security
@@ -105,8 +105,8 @@ func TestFirstVisitSendsNothingBehindTheLogin(t *testing.T) {
 	}
 }
 
-// A later visit to such a server finds out within seconds, makes a second session, and
-// the next visits know.
+// A later visit notices within seconds that such a server lost something and
+// makes a second session. The visits after that know it.
 func TestServerThatLosesWhatComesWithTheLogin(t *testing.T) {
 	h := newFixture(t, 2, func(s *pop3test.Server) {
 		s.Security, s.Habits.DropBehindLogin = pop3test.ImplicitTLS, true
@@ -135,7 +135,7 @@ func TestServerThatLosesWhatComesWithTheLogin(t *testing.T) {
 	}
 }
 
-// A refused login makes the next one ask what the server offers.
+// After a refused login the next one asks for the capabilities again.
 func TestRefusedLoginReliesOnNothingNext(t *testing.T) {
 	h := newFixture(t, 2, serving(pop3test.ImplicitTLS))
 	h.secured(pop3.ImplicitTLS)
@@ -153,7 +153,7 @@ func TestRefusedLoginReliesOnNothingNext(t *testing.T) {
 	}
 }
 
-// What was learned over TLS is no word about a connection without.
+// Capabilities learned over TLS do not count for a connection without TLS.
 func TestWhatIsKnownIsOfOneProtocol(t *testing.T) {
 	h := newFixture(t, 2, serving(pop3test.ImplicitTLS))
 	h.secured(pop3.ImplicitTLS)
@@ -168,7 +168,7 @@ func TestWhatIsKnownIsOfOneProtocol(t *testing.T) {
 	}
 }
 
-// A server cannot fill the state file with what it says of itself.
+// A server cannot fill the state file with its capabilities.
 func TestEndlessCapabilitiesAreNotRemembered(t *testing.T) {
 	long := func(reply []byte) []byte {
 		return bytes.Replace(reply, []byte("SASL "), []byte("SASL "+strings.Repeat("X-"+strings.Repeat("x", 98)+" ", 30)), 1)
@@ -184,7 +184,7 @@ func TestEndlessCapabilitiesAreNotRemembered(t *testing.T) {
 	h.delivered(1, 2)
 }
 
-// known is a house whose server has been visited, with its newest message new.
+// visited is a fixture whose server has been visited and has a new message since.
 func visited(t *testing.T, change func(*pop3test.Server)) *fixture {
 	t.Helper()
 	h := newFixture(t, 2, func(s *pop3test.Server) {
@@ -201,8 +201,9 @@ func visited(t *testing.T, change func(*pop3test.Server)) *fixture {
 	return h
 }
 
-// Where the second session is refused, which it may be right behind the first, the
-// next poll is patient all the same, and both reasons are told.
+// If the server refuses the second session, perhaps because it comes so soon
+// after the first, the next poll still waits for the reply to the login, and the
+// error has both reasons.
 func TestSecondSessionThatIsRefused(t *testing.T) {
 	h := visited(t, nil)
 	first := h.server.Sessions()
@@ -224,7 +225,7 @@ func TestSecondSessionThatIsRefused(t *testing.T) {
 	h.delivered(1, 2, 3)
 }
 
-// A server that is silent, or a line that is cut, is no reason for a second session.
+// A silent server or a cut connection is no reason for a second session.
 func TestSilentServerIsVisitedOnce(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"silent":             {At: "CAPA", Do: pop3test.Stall},
@@ -248,7 +249,7 @@ func TestSilentServerIsVisitedOnce(t *testing.T) {
 	}
 }
 
-// A refusal of the moment forgets nothing, and costs no transaction.
+// A temporary refusal forgets nothing and costs no transaction.
 func TestMaildropInUseForgetsNothing(t *testing.T) {
 	h := visited(t, nil)
 	count := &commits{Maildrop: h.account.Maildrop}
@@ -262,8 +263,8 @@ func TestMaildropInUseForgetsNothing(t *testing.T) {
 	}
 }
 
-// A server that told PIPELINING after the login and has been replaced by one that
-// loses what comes with CAPA is noticed too.
+// popfetch also notices when a server that offered PIPELINING after the login is
+// replaced by one that loses what comes with CAPA.
 func TestPipeliningThatIsWithdrawn(t *testing.T) {
 	h := visited(t, func(s *pop3test.Server) { s.LateCapa = []string{"TOP", "PIPELINING"} })
 	h.server.SetFaults(
@@ -278,8 +279,8 @@ func TestPipeliningThatIsWithdrawn(t *testing.T) {
 	}
 }
 
-// What a server has to say that tells nothing is not noted at each poll, and it is
-// asked again after the login each time.
+// Capabilities that allow nothing are not recorded at each poll; the server is
+// asked again after each login.
 func TestCapabilitiesThatAreAllToldLate(t *testing.T) {
 	h := visited(t, func(s *pop3test.Server) { s.LateCapa = []string{"PIPELINING", "SASL", "TOP", "UIDL", "USER"} })
 	h.mustPoll()
@@ -292,8 +293,7 @@ func TestCapabilitiesThatAreAllToldLate(t *testing.T) {
 	}
 }
 
-// A maildrop without messages needs no sizes, whatever the server says when it is asked
-// for them.
+// An empty maildrop needs no sizes, so a refused LIST does not matter.
 func TestListRefusedWhereNothingIs(t *testing.T) {
 	h := newFixture(t, 0, faults(pop3test.Fault{At: "LIST", Do: pop3test.Err, Text: "no messages"}))
 	h.ahead()
@@ -302,8 +302,8 @@ func TestListRefusedWhereNothingIs(t *testing.T) {
 	}
 }
 
-// Who only looks waits until the server has ended the session: the next command comes
-// at once.
+// Look waits until the server has ended the session, because another command may
+// follow at once.
 func TestLookFreesTheMaildrop(t *testing.T) {
 	h := newFixture(t, 1, func(s *pop3test.Server) { s.LockWait = -1 })
 	h.options.Pipelining = pop3.PipelineAuto

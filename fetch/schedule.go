@@ -16,8 +16,8 @@ type Scheduler struct {
 	PerHost  int // of these, to one host, at least 1
 	// Done is called after each poll, one call at a time.
 	Done func(Report)
-	// Round is called when polls have delivered something and none is under
-	// way. It holds up no poll; there is one call at a time. nil = nobody asks.
+	// Round is called when polls have delivered something and no poll is under way.
+	// Polls go on meanwhile; there is one call at a time. nil = not called.
 	Round func(ctx context.Context, delivered int)
 	Log   *slog.Logger
 }
@@ -27,12 +27,12 @@ type slot struct {
 	*Account
 	due      time.Time // zero: not again
 	running  bool
-	failures int // polls in a row that ended badly for the account as a whole
+	failures int // polls in a row that failed for the account as a whole
 }
 
-// Once polls each account once and returns their errors joined. After the state
-// has failed, or ctx has ended, accounts that have not begun are left out; for
-// these the cause of ctx is among the errors.
+// Once polls each account once and returns their errors joined. No poll begins after
+// the state has failed or ctx has ended; if ctx left accounts out, its cause is among
+// the errors.
 func (s *Scheduler) Once(ctx context.Context) error {
 	r := s.start(ctx)
 	r.wait()
@@ -45,9 +45,9 @@ func (s *Scheduler) Once(ctx context.Context) error {
 	return errors.Join(r.errs...)
 }
 
-// Loop polls each account at its interval until ctx ends, and then returns nil
-// when the polls under way have ended. It returns before only when the state has
-// failed, for without memory everything would be delivered twice.
+// Loop polls each account at its interval until ctx ends, waits for the polls under
+// way, and returns nil. It returns earlier, with an error, only if the state has
+// failed: without records everything would be delivered twice.
 func (s *Scheduler) Loop(ctx context.Context) error {
 	r := s.start(ctx)
 	r.again = true
@@ -55,19 +55,19 @@ func (s *Scheduler) Loop(ctx context.Context) error {
 	return r.failed
 }
 
-// next says when an account is polled again.
+// next returns when an account is polled again.
 func next(sl *slot, rep Report) time.Time {
 	wait := jitter(max(sl.Interval, backoff(Classify(rep.Err), sl.failures)))
 	return time.Now().Add(max(wait, rep.LoginDelay))
 }
 
-// jitter spreads the polls of many accounts: plus or minus a tenth.
+// jitter spreads the polls of many accounts: it varies d by up to a tenth.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }
 
-// backoff is how long to wait at least after so many failures in a row. A wrong
-// password is not tried often: servers lock accounts for that.
+// backoff returns the shortest wait after a number of failures in a row. It is long
+// for a refused password, because servers lock accounts after some attempts.
 func backoff(c Class, failures int) time.Duration {
 	first, most := time.Minute, time.Hour
 	if c == Auth {
@@ -88,11 +88,11 @@ type run struct {
 	perHost   map[string]int
 	running   int
 	results   chan result
-	delivered int           // since Round was called last
+	delivered int           // messages since Round was last called
 	rounding  bool          // Round has not returned
-	rounded   chan struct{} // it has
+	rounded   chan struct{} // receives when Round returns
 	errs      []error       // of accounts that are not polled again
-	failed    error         // of the state: nothing more is started
+	failed    error         // the state failed: no poll begins any more
 }
 
 type result struct {
@@ -109,8 +109,8 @@ func (s *Scheduler) start(ctx context.Context) *run {
 	return r
 }
 
-// wait starts what is due and waits for what comes first, until nothing is under
-// way and nothing will be due.
+// wait starts the polls that are due and waits for the next event, until no poll is
+// under way and none will be due.
 func (r *run) wait() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -141,11 +141,11 @@ func (r *run) wait() {
 	}
 }
 
-// idle says that nothing more is to be started.
+// idle reports that no poll begins any more.
 func (r *run) idle() bool { return r.failed != nil || r.ctx.Err() != nil }
 
-// launch starts every account that is due and has room, who waits longest
-// first, and returns when the next one will be due, zero if none will.
+// launch polls every account that is due, within the limits, the one that has waited
+// longest first. It returns when the next account will be due, zero if none will.
 func (r *run) launch() (wake time.Time) {
 	if r.idle() {
 		return time.Time{}
@@ -191,7 +191,7 @@ func (r *run) finished(res result) {
 	}
 }
 
-// round calls Round if it is time for it.
+// round calls Round if no poll is under way and something was delivered.
 func (r *run) round() {
 	if r.Round == nil || r.rounding || r.running > 0 || r.delivered == 0 {
 		return
@@ -205,7 +205,7 @@ func (r *run) round() {
 	}()
 }
 
-// reschedule says when the account is polled again, if it is.
+// reschedule sets when the account is polled again, if it is.
 func (r *run) reschedule(sl *slot, report Report) {
 	if !r.again {
 		sl.due = time.Time{}

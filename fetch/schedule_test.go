@@ -17,7 +17,7 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// pollCounter counts the polls that are under way.
+// pollCounter counts the polls that are under way, in total and for each host.
 type pollCounter struct {
 	mu    sync.Mutex
 	now   map[string]int
@@ -159,7 +159,7 @@ func TestPanicOfOneAccount(t *testing.T) {
 	})
 }
 
-// loop runs a guest for a while and returns the times between its polls.
+// loop polls an account for a while and returns the times between its polls.
 func loop(t *testing.T, g *fakeAccount, interval, whole time.Duration) []time.Duration {
 	a := g.account()
 	a.Interval = interval
@@ -172,7 +172,8 @@ func loop(t *testing.T, g *fakeAccount, interval, whole time.Duration) []time.Du
 	return g.gaps()
 }
 
-// wantGaps wants gaps within a tenth of these, of the last one from then on.
+// wantGaps wants gaps within a tenth of these; the last one holds for all further
+// gaps.
 func wantGaps(t *testing.T, gaps []time.Duration, want ...time.Duration) {
 	t.Helper()
 	if len(gaps) < len(want) {
@@ -313,7 +314,7 @@ func TestOnceThatWasStoppedSaysSo(t *testing.T) {
 	})
 }
 
-// endless is a message that comes for as long as ctx goes on.
+// endless is a message that does not end before ctx does.
 type endless struct{ ctx context.Context }
 
 func (e endless) Read([]byte) (int, error) {

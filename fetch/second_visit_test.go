@@ -14,7 +14,7 @@ import (
 	"popfetch/state"
 )
 
-// closeWatcher is a session that says when it is closed.
+// closeWatcher is a session that tells when it is closed.
 type closeWatcher struct {
 	fetch.Session
 	closed *bool
@@ -25,8 +25,8 @@ func (p closeWatcher) Close() error {
 	return p.Session.Close()
 }
 
-// A maildrop is locked while a session lasts (RFC 1939 section 4), and this
-// server refuses the second one at once.
+// A session locks the maildrop (RFC 1939 section 4), and this server refuses a
+// second session at once.
 func TestSecondVisitWaitsForTheEndOfTheFirst(t *testing.T) {
 	h := newFixture(t, 6, faults(stray("RETR 3", 1)))
 	h.server.LockWait = -1
@@ -51,8 +51,8 @@ func TestSecondVisitWaitsForTheEndOfTheFirst(t *testing.T) {
 	h.onServer()
 }
 
-// What the first visit could not fetch and the second could is delivered, and
-// nothing went wrong with it.
+// A message that the first visit could not fetch and the second one did is
+// delivered; nothing of the first visit is reported.
 func TestRefusalOfTheFirstVisitIsForgottenAfterACleanSecondOne(t *testing.T) {
 	h := newFixture(t, 6, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Err, Text: "busy"},
@@ -103,7 +103,7 @@ func TestUnreadableLineOfTheSecondListingIsCounted(t *testing.T) {
 	h.delivered(1, 2, 3, 4, 6)
 }
 
-// max_messages is for the poll, not for each of its visits.
+// max_messages holds for the poll, not for each of its visits.
 func TestMaxMessagesHoldsForBothVisitsTogether(t *testing.T) {
 	h := newFixture(t, 9, faults(pop3test.Fault{At: "RETR 3", Session: 1, Do: pop3test.Drop}))
 	h.account.Policy.MaxMessages = 3
@@ -119,8 +119,8 @@ func TestMaxMessagesHoldsForBothVisitsTogether(t *testing.T) {
 	h.delivered(1, 2, 3, 4, 5, 6, 7, 8, 9)
 }
 
-// Messages whose intents are open count as seen, so a second visit would delete
-// them although nobody knows yet that they are delivered.
+// Messages with open intents count as seen. A second visit must not delete them:
+// it is not known yet that they are delivered.
 func TestSecondVisitDeletesNothingUnpublished(t *testing.T) {
 	h := newFixture(t, 5, faults(pop3test.Fault{At: "RETR 4", Session: 1, Do: pop3test.Drop, After: 40}))
 	h.account.Policy.Delete = true
@@ -143,8 +143,8 @@ func TestSecondVisitDeletesNothingUnpublished(t *testing.T) {
 	h.onServer()
 }
 
-// The second visit begins with a transaction: one that fails is a failure of the
-// state and not of the network.
+// The second visit begins with a transaction. If it fails, that is a failure of
+// the state and not of the network.
 func TestStateThatFailsBeforeTheSecondVisitIsReported(t *testing.T) {
 	h := newFixture(t, 5, faults(pop3test.Fault{At: "RETR 4", Session: 1, Do: pop3test.Drop, After: 40}))
 	h.account.Policy.Delete = true
@@ -162,8 +162,8 @@ func TestStateThatFailsBeforeTheSecondVisitIsReported(t *testing.T) {
 	h.onServer()
 }
 
-// allowFallback lets the account choose between sessions with and without commands
-// sent ahead.
+// allowFallback lets the account make a second visit that sends one command at a
+// time.
 func (h *fixture) allowFallback() {
 	ahead := h.options
 	ahead.Pipelining = pop3.PipelineAuto
@@ -171,8 +171,8 @@ func (h *fixture) allowFallback() {
 	h.account.Fallback = true
 }
 
-// A server that cannot take commands ahead is noticed, the poll is finished
-// without, and the server is remembered.
+// popfetch notices a server that cannot take commands ahead, finishes the poll
+// without, and remembers the server.
 func TestServerThatBreaksOnPipelining(t *testing.T) {
 	h := newFixture(t, 6, faults(
 		pop3test.Fault{At: "RETR 3", Session: 1, Do: pop3test.NoFinalCRLF},
@@ -206,7 +206,7 @@ func TestServerThatBreaksOnPipelining(t *testing.T) {
 	}
 }
 
-// Where the second visit fails too it was the network: nothing is noted.
+// If the second visit fails too, it was the network, and nothing is recorded.
 func TestCutConnectionSaysNothingAboutPipelining(t *testing.T) {
 	h := newFixture(t, 3, faults(pop3test.Fault{At: "RETR 2", Do: pop3test.Drop, After: 40}))
 	h.allowFallback()

@@ -12,7 +12,7 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// cutMode is one way to run the small session that is cut everywhere.
+// cutMode is one way to run the small session that is cut at every octet.
 type cutMode struct {
 	name       string
 	cut        pop3test.Kind
@@ -36,15 +36,15 @@ var manners = []cutMode{
 	{"RST below TLS, keep", pop3test.Reset, "TLS", false, pop3.PipelineOff, true, 7},
 }
 
-// few are the octets between two points of the sample.
+// few is the distance in octets between two points of the sample.
 const few = 7
 
-// score is what came out of many points.
+// score sums up the results of many points.
 type score struct{ points, lost, repeated int }
 
-// TestSessionCutAfterAnyOctetLosesNothing cuts a whole session behind every
-// octet that the server sends, from the first of the greeting to the last of the
-// answer to QUIT; then a clean poll has to leave every message exactly once.
+// A whole session is cut after every octet that the server sends, from the
+// greeting to the reply to QUIT. A clean poll afterwards must leave every message
+// exactly once.
 func TestSessionCutAfterAnyOctetLosesNothing(t *testing.T) {
 	var sum score
 	full := os.Getenv("POPFETCH_TORTURE") == "1"
@@ -63,7 +63,8 @@ func TestSessionCutAfterAnyOctetLosesNothing(t *testing.T) {
 	}
 }
 
-// point cuts a session behind its octet at, and says whether it had so many.
+// point cuts a session after an octet, and reports whether the session had that
+// many.
 func (m cutMode) point(t *testing.T, at int64, sum *score) (struck bool) {
 	t.Helper()
 	change := serving(pop3test.ClearText)
@@ -109,7 +110,7 @@ func (m cutMode) point(t *testing.T, at int64, sum *score) (struck bool) {
 	return struck
 }
 
-// somewhere wants each message to be on the server or in new/.
+// somewhere wants each message on the server or in new/.
 func (h *fixture) somewhere(nums ...int) {
 	h.t.Helper()
 	stored := h.mail("new")
@@ -121,8 +122,9 @@ func (h *fixture) somewhere(nums ...int) {
 	}
 }
 
-// Between the last DELE and QUIT nothing is deleted; between QUIT and its answer
-// all is. Both times the next poll brings no second copy, and no download.
+// A cut between the last DELE and QUIT deletes nothing, one between QUIT and its
+// reply everything. In both cases the next poll brings no second copy and no
+// download.
 func TestCutAroundQuitBringsNoSecondDownload(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"before DELE is answered": {At: "DELE 3", Do: pop3test.Drop},
@@ -148,7 +150,7 @@ func TestCutAroundQuitBringsNoSecondDownload(t *testing.T) {
 	}
 }
 
-// The answer to QUIT is there and the connection is dropped at once: that is the
+// The server drops the connection right after its reply to QUIT: that is the
 // ordinary end.
 func TestCutAfterTheReplyToQuitIsAnOrdinaryEnd(t *testing.T) {
 	for _, cut := range []pop3test.Kind{pop3test.Drop, pop3test.Stall} {
@@ -162,7 +164,7 @@ func TestCutAfterTheReplyToQuitIsAnOrdinaryEnd(t *testing.T) {
 	}
 }
 
-// One octet in a segment, or in a TLS record, makes no difference.
+// Segments or TLS records of one octet make no difference.
 func TestSegmentsOfEverySizeMakeNoDifference(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		for _, size := range []int64{1, 2, 3, 5, 7, 64} {
@@ -189,7 +191,7 @@ func TestSegmentsOfEverySizeMakeNoDifference(t *testing.T) {
 	}
 }
 
-// A connection that is not there, or goes at once.
+// A connection that is refused, silent, or closed at once.
 func TestConnectionThatIsRefusedSilentOrClosedAtOnce(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"FIN before the greeting": {At: "connect", Do: pop3test.Drop},

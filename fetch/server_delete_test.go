@@ -7,8 +7,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// A DELE that is refused leaves its message, which counts as delivered, and is
-// asked again at every poll.
+// A message whose DELE is refused stays, counts as delivered, and is asked for
+// again at every poll.
 func TestDeleteThatIsAlwaysRefusedIsTriedAtEveryPoll(t *testing.T) {
 	eachMode(t, 4, func(t *testing.T, h *fixture) {
 		for _, at := range []string{"DELE 2", "DELE", "DELE"} {
@@ -25,8 +25,8 @@ func TestDeleteThatIsAlwaysRefusedIsTriedAtEveryPoll(t *testing.T) {
 	})
 }
 
-// The server deletes less than was asked, says no, or says nothing: the rest is
-// deleted by the next poll, without a download.
+// The server deletes less than it was asked, refuses, or does not answer: the
+// next poll deletes the rest, without a download.
 func TestQuitThatDeletesLessThanAskedBringsNoDownload(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fault pop3test.Fault
@@ -53,8 +53,8 @@ func TestQuitThatDeletesLessThanAskedBringsNoDownload(t *testing.T) {
 	}
 }
 
-// DELE is only ever sent for what is delivered, whatever the others in the same
-// window came to.
+// DELE is sent for delivered messages only, whatever happens to others in the
+// same window.
 func TestOnlyDeliveredMessagesAreDeleted(t *testing.T) {
 	eachMode(t, 6, func(t *testing.T, h *fixture) {
 		h.visitWith(fetch.Temporary, soon,
@@ -66,8 +66,8 @@ func TestOnlyDeliveredMessagesAreDeleted(t *testing.T) {
 	})
 }
 
-// A unique-id that was delivered and deleted belongs to another message now, with
-// the same octets: it is not known to be delivered, so it is not deleted unseen.
+// The unique-id of a deleted message now belongs to another message of the same
+// size. That one was not delivered, so it must not be deleted unseen.
 func TestReusedUniqueIDOfTheSameSizeIsFetched(t *testing.T) {
 	h := newFixture(t, 1, nil)
 	h.account.Policy.Delete = true

@@ -10,8 +10,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// A line without an end is given up where its limit is, at every place of a
-// session, and needs no memory.
+// An endless line is given up at its limit, wherever it comes in a session, and
+// takes no memory.
 func TestEndlessLineEndsAtItsLimit(t *testing.T) {
 	at := func(point string, after int64) pop3test.Fault {
 		return pop3test.Fault{At: point, Do: pop3test.Endless, After: after, Text: strings.Repeat("x", 4096)}
@@ -44,7 +44,7 @@ func TestEndlessLineEndsAtItsLimit(t *testing.T) {
 	}
 }
 
-// A challenge too: it may be long, but not for ever.
+// A challenge may be long, but not endless.
 func TestEndlessChallengeEndsAtItsLimit(t *testing.T) {
 	for mechanism, at := range map[string]string{"CRAM-MD5": "challenge", "LOGIN": "challenge", "PLAIN": "AUTH"} {
 		h := newFixture(t, 1, func(s *pop3test.Server) { s.SASL, s.Without = []string{mechanism}, []string{"USER"} })
@@ -54,11 +54,11 @@ func TestEndlessChallengeEndsAtItsLimit(t *testing.T) {
 	}
 }
 
-// mostListing is by how many octets the heap may grow for a listing, which is kept
-// as a whole: its 64 MiB, and as much again that the garbage collector leaves.
+// mostListing is how many octets the heap may grow for a listing, which is kept
+// as a whole: its 64 MiB, and as much again for the garbage collector.
 const mostListing = 128 << 20
 
-// numbered is a hundred lines for Endless, each with a number of its own.
+// numbered returns a hundred lines for Endless, each with its own number.
 func numbered(rest string) string {
 	var b strings.Builder
 	for i := range 100 {
@@ -67,7 +67,7 @@ func numbered(rest string) string {
 	return b.String()
 }
 
-// A listing without an end is given up where its limit is.
+// An endless listing is given up at its limit.
 func TestEndlessListingEndsAtItsLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name, at, octets string
@@ -93,7 +93,7 @@ func TestEndlessListingEndsAtItsLimit(t *testing.T) {
 	}
 }
 
-// Answers that nobody asked for, by the thousand, in place of a reply.
+// Thousands of unasked continuations in place of a reply.
 func TestEndlessContinuationsEndTheLogin(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"challenges for AUTH": {At: "challenge", Do: pop3test.Endless, Text: "+ \r\n"},
@@ -120,8 +120,8 @@ func TestEndlessContinuationsEndTheLogin(t *testing.T) {
 	}
 }
 
-// A message without an end is not kept in memory, be it one line, a header or
-// many short lines. With max_size the poll ends there, without it at its deadline.
+// An endless message takes no memory, whether it is one line, a header or many
+// short lines. The poll ends at max_size if there is one, else at its deadline.
 func TestEndlessMessageTakesNoMemory(t *testing.T) {
 	kinds := map[string]string{
 		"short lines":    strings.Repeat(strings.Repeat("x", 70)+"\r\n", 64),
@@ -146,7 +146,7 @@ func TestEndlessMessageTakesNoMemory(t *testing.T) {
 						t.Errorf("%+v", r)
 					}
 				})
-				// It is remembered as too big; the others are fetched.
+				// It is recorded as too big; the others are fetched.
 				h.visit(soon)
 				h.delivered(1, 3)
 				h.onServer("u2")

@@ -16,14 +16,14 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// soon is a generous bound for a poll that has nothing to wait for, on a machine
-// that has other things to do.
+// soon is a generous limit for a poll that has nothing to wait for, on a busy
+// machine.
 const soon = 15 * time.Second
 
-// brief is the timeout of one reply where a server is made to be silent.
+// brief is the timeout of one reply in tests with a silent server.
 const brief = 200 * time.Millisecond
 
-// visit polls once, within a bounded time, and wants no descriptor left open.
+// visit polls once within a time and wants no file descriptor left open.
 func (h *fixture) visit(most time.Duration) (fetch.Report, error) {
 	h.t.Helper()
 	before, start := descriptors(h.t), time.Now()
@@ -37,7 +37,7 @@ func (h *fixture) visit(most time.Duration) (fetch.Report, error) {
 	return r, err
 }
 
-// descriptors counts what this process has open.
+// descriptors counts the open file descriptors of this process.
 func descriptors(t *testing.T) int {
 	t.Helper()
 	open, err := os.ReadDir("/proc/self/fd")
@@ -47,8 +47,8 @@ func descriptors(t *testing.T) int {
 	return len(open)
 }
 
-// visitWith polls under faults and wants an error of a class, and nothing in new/
-// but whole messages, none twice.
+// visitWith polls under faults. It wants an error of a class, and only whole
+// messages in new/, none twice.
 func (h *fixture) visitWith(want fetch.Class, most time.Duration, f ...pop3test.Fault) (fetch.Report, error) {
 	h.t.Helper()
 	h.server.SetFaults(f...)
@@ -89,8 +89,8 @@ func (h *fixture) texts(n int) []string {
 	return all
 }
 
-// converge takes the faults away and wants one clean poll to leave exactly one
-// copy of each message in new/, and in delete mode none on the server.
+// converge removes the faults and polls once: new/ must then have exactly one
+// copy of each message, and in delete mode the server none.
 func (h *fixture) converge(nums ...int) fetch.Report {
 	h.t.Helper()
 	h.server.SetFaults()
@@ -105,10 +105,11 @@ func (h *fixture) converge(nums ...int) fetch.Report {
 	return r
 }
 
-// modes are the ways to ask for messages.
+// modes are one by one and pipelined.
 var modes = map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto}
 
-// eachMode runs test with a house of n messages that deletes what it delivers.
+// eachMode runs a test in each mode with a fixture of n messages that deletes
+// what it delivers.
 func eachMode(t *testing.T, n int, test func(t *testing.T, h *fixture)) {
 	for name, p := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +121,7 @@ func eachMode(t *testing.T, n int, test func(t *testing.T, h *fixture)) {
 	}
 }
 
-// secured makes the account use TLS as the server has it.
+// secured makes the account use the TLS mode of the server.
 func (h *fixture) secured(s pop3.Security) {
 	h.options.Security = s
 	h.options.TLS = &tls.Config{RootCAs: h.server.CA()}
@@ -130,8 +131,7 @@ func serving(s pop3test.Security) func(*pop3test.Server) {
 	return func(srv *pop3test.Server) { srv.Security = s }
 }
 
-// heapWatcher is a connection that watches the heap: every so many octets it notes
-// how big it is.
+// heapWatcher is a connection that measures the heap every few octets.
 type heapWatcher struct {
 	net.Conn
 	base  uint64
@@ -160,17 +160,17 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// mostHeap is by how many octets the heap may grow, whatever the server does.
+// mostHeap is how many octets the heap may grow, whatever the server does.
 const mostHeap = 32 << 20
 
-// growsLittle wants what f does not to make the heap grow by more than mostHeap, as far
-// as it can be seen at the connections of the account.
+// growsLittle wants the heap to grow by no more than mostHeap during f, measured
+// at the connections of the account.
 func (h *fixture) growsLittle(f func()) {
 	h.t.Helper()
 	h.growsAtMost(mostHeap, f)
 }
 
-// growsAtMost is light with another limit.
+// growsAtMost is growsLittle with another limit.
 func (h *fixture) growsAtMost(most uint64, f func()) {
 	h.t.Helper()
 	runtime.GC()

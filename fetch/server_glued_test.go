@@ -10,9 +10,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// A server that puts the final dot right behind the last octet of a message makes
-// one of this message, the next reply and the next message. None of that may be
-// taken for a message.
+// A server that leaves out the CRLF before the final dot turns this message, the
+// next reply and the next message into one. None of that may be delivered.
 func TestDotWithoutCRLFBeforeItGluesNoMessages(t *testing.T) {
 	eachMode(t, 4, func(t *testing.T, h *fixture) {
 		h.options.Timeout = brief
@@ -24,8 +23,8 @@ func TestDotWithoutCRLFBeforeItGluesNoMessages(t *testing.T) {
 	})
 }
 
-// A group that is full in the middle of the window must not be published before it
-// is known that the glued message is none.
+// A group that is full in the middle of the window must not be published while a
+// glued message may be in it.
 func TestDotWithoutCRLFBeforeItPublishesNoFullGroup(t *testing.T) {
 	for group := range 4 {
 		h := newFixture(t, 6, nil)
@@ -39,8 +38,8 @@ func TestDotWithoutCRLFBeforeItPublishesNoFullGroup(t *testing.T) {
 	}
 }
 
-// The same glue where the next command is not a RETR any more: nothing of the
-// poll's end may be read as the message's.
+// The same fault at the last message: replies at the end of the session must not
+// become part of the message.
 func TestDotWithoutCRLFBeforeItAtTheLastMessage(t *testing.T) {
 	eachMode(t, 1, func(t *testing.T, h *fixture) {
 		h.options.Timeout = brief
@@ -50,8 +49,8 @@ func TestDotWithoutCRLFBeforeItAtTheLastMessage(t *testing.T) {
 	})
 }
 
-// A server that does not stuff a line "." cuts the message there for a client, and
-// the rest of it is taken for replies.
+// A server that does not stuff a line "." ends the message there, and the rest of
+// it is read as replies.
 func TestUnstuffedBodyDeliversNoHalfMessage(t *testing.T) {
 	for _, n := range []string{"RETR 1", "RETR 2", "RETR 3", "RETR"} {
 		t.Run(n, func(t *testing.T) {
@@ -83,8 +82,8 @@ func TestUnstuffedBodyDeliversNoHalfMessage(t *testing.T) {
 	}
 }
 
-// The rest of the body looks like the reply that is waited for: "." ends the
-// message early, and the server's real replies come one too late.
+// The unstuffed dot ends the message early, and the rest of the body looks like
+// the expected replies, so that the real ones come one too late.
 func TestUnstuffedBodyThatLooksLikeReplies(t *testing.T) {
 	eachMode(t, 0, func(t *testing.T, h *fixture) {
 		evil := "Subject: evil\n\nbefore\n.\n+OK 30 octets\nSubject: forged\n\nforged\n"
@@ -111,7 +110,7 @@ func TestUnstuffedBodyThatLooksLikeReplies(t *testing.T) {
 	})
 }
 
-// LF "." LF in place of CRLF "." CRLF is no end.
+// LF "." LF does not end a message.
 func TestBareLineFeedsAroundTheDotEndNoMessage(t *testing.T) {
 	eachMode(t, 3, func(t *testing.T, h *fixture) {
 		h.options.Timeout = brief
@@ -123,7 +122,7 @@ func TestBareLineFeedsAroundTheDotEndNoMessage(t *testing.T) {
 	})
 }
 
-// Other line ends around the dot that end nothing either.
+// Other line ends around the dot do not end a message either.
 func TestOtherLineEndsAroundTheDotEndNoMessage(t *testing.T) {
 	for _, end := range []string{"\n.\r\n", "\r\n.\n", "\r\r.\r\r", "\r\n.\r", "\r.\r\n", "\r\n. \r\n", "\r\n.\x00\r\n"} {
 		eachMode(t, 3, func(t *testing.T, h *fixture) {

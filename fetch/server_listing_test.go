@@ -14,7 +14,7 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// oddIDs are unique-ids that the standard does not allow and servers send.
+// oddIDs are unique-ids that RFC 1939 does not allow but servers send.
 var oddIDs = map[string]string{
 	"71 octets":            strings.Repeat("a", 71),
 	"512 octets":           strings.Repeat("b", 512),
@@ -42,8 +42,8 @@ var oddIDs = map[string]string{
 	"one octet":            "x",
 }
 
-// Every unique-id of 1 to 8000 octets is remembered, whatever the octets are, and
-// never part of a path.
+// Every unique-id of 1 to 8000 octets is recorded, whatever its octets are, and
+// is never part of a path.
 func TestOddUniqueIDsAreRecorded(t *testing.T) {
 	for name, uid := range oddIDs {
 		for _, del := range []bool{false, true} {
@@ -71,8 +71,8 @@ func TestOddUniqueIDsAreRecorded(t *testing.T) {
 	}
 }
 
-// What cannot be remembered costs its message, not the account, and nothing is
-// counted as delivered.
+// A unique-id that cannot be recorded costs its message, not the account, and
+// nothing counts as delivered.
 func TestUniqueIDThatIsTooLongCostsItsMessageOnly(t *testing.T) {
 	for _, octets := range []int{8001, 8192, 60_000, 1 << 20} {
 		h := newFixture(t, 1, nil)
@@ -91,14 +91,14 @@ func TestUniqueIDThatIsTooLongCostsItsMessageOnly(t *testing.T) {
 	}
 }
 
-// uidl replaces the octets old in the answer to UIDL.
+// uidl is a fault that replaces octets in the reply to UIDL.
 func uidl(old, with string) pop3test.Fault {
 	return pop3test.Fault{At: "UIDL", Do: pop3test.Edit, Edit: func(b []byte) []byte {
 		return bytes.ReplaceAll(b, []byte(old), []byte(with))
 	}}
 }
 
-// Spaces and line ends that the standard does not know.
+// Spaces and line ends that RFC 1939 does not allow.
 func TestOddSpacingInAListing(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"several spaces": uidl(" u", "    u"),
@@ -121,8 +121,8 @@ func TestOddSpacingInAListing(t *testing.T) {
 	}
 }
 
-// Numbers that no message has. None of them is memory, a RETR or a DELE of
-// another message.
+// Numbers that no message can have: they take no memory, and cause no RETR or
+// DELE of another message.
 func TestListedNumbersThatNoMessageCanHave(t *testing.T) {
 	for _, num := range []string{"0", "-1", "+2", "2147483648", "4294967297", "99999999999999999999", "0x2", "2.0", "２", ""} {
 		for _, at := range []string{"UIDL", "LIST"} {
@@ -147,7 +147,7 @@ func TestListedNumbersThatNoMessageCanHave(t *testing.T) {
 	}
 }
 
-// A number that could be one but is beyond what there is costs a refused RETR.
+// A possible number beyond the end of the maildrop costs one refused RETR.
 func TestListedNumberBeyondTheMaildropCostsARefusedRetr(t *testing.T) {
 	eachMode(t, 3, func(t *testing.T, h *fixture) {
 		h.server.SetFaults(uidl("\r\n.\r\n", "\r\n2147483647 far\r\n1000000 away\r\n.\r\n"))
@@ -190,8 +190,8 @@ func TestListingsThatDisagree(t *testing.T) {
 	}
 }
 
-// The same unique-id for two messages, in another order at the next poll, or with
-// one of them gone: no message is lost, and none is deleted on the other's record.
+// Two messages share a unique-id and change their order, or one of them goes: no
+// message is lost, and none is deleted on the other's record.
 func TestTwinsThatChangePlacesAreNotDeleted(t *testing.T) {
 	short, long := message(1), message(22)
 	short.UID, long.UID = "same", "same"
@@ -221,8 +221,8 @@ func TestTwinsThatChangePlacesAreNotDeleted(t *testing.T) {
 	}
 }
 
-// All unique-ids change once and change back: with few messages they are fetched
-// again at most once, with many not at all, and never lost.
+// All unique-ids change once and change back: few messages are fetched again at
+// most once, many not at all, and none is lost.
 func TestUniqueIDsThatChangeAndChangeBackLoseNothing(t *testing.T) {
 	h := newFixture(t, 25, nil)
 	h.mustPoll()
@@ -242,7 +242,7 @@ func TestUniqueIDsThatChangeAndChangeBackLoseNothing(t *testing.T) {
 	h.onServer()
 }
 
-// A listing that is empty, partial or cut once makes nothing new again.
+// An empty, partial or cut listing makes no message new again.
 func TestIncompleteListingMakesNothingNewAgain(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"empty":        {At: "", Do: pop3test.Partial, N: 0},
@@ -274,8 +274,7 @@ func TestIncompleteListingMakesNothingNewAgain(t *testing.T) {
 	}
 }
 
-// Numbers and order change between the sessions: what is deleted is what was
-// delivered.
+// Numbers and order change between sessions: only delivered messages are deleted.
 func TestOrderThatChangesBetweenSessions(t *testing.T) {
 	for seed := range int64(4) {
 		h := newFixture(t, 5, nil)
@@ -296,7 +295,7 @@ func TestOrderThatChangesBetweenSessions(t *testing.T) {
 	}
 }
 
-// The sizes of LIST are wrong in every way there is.
+// LIST announces wrong sizes of every kind.
 func TestWrongSizesInListAreHarmless(t *testing.T) {
 	real := fmt.Sprint(len(pop3test.Text(text(1))))
 	for _, octets := range []string{"0", "1", "999999", "9223372036854775807", "9223372036854775808", "-5", "1e3", "", real + " octets", "99999999999999999999999"} {
@@ -309,7 +308,7 @@ func TestWrongSizesInListAreHarmless(t *testing.T) {
 				if r, err := h.visit(soon); err != nil || r.Delivered != 3 {
 					t.Errorf("%+v", r)
 				}
-				// Another size for a delivered message is no reason to fetch it.
+				// Another size alone is no reason to fetch a delivered message.
 				h.drop.Add(message(4))
 				h.converge(1, 2, 3, 4)
 				h.account.Policy.Delete = true
@@ -319,7 +318,7 @@ func TestWrongSizesInListAreHarmless(t *testing.T) {
 	}
 }
 
-// Without CAPA, TOP or LIST the mail comes all the same.
+// Mail arrives although CAPA, TOP or LIST is missing.
 func TestServerWithoutCapaTopOrList(t *testing.T) {
 	for _, missing := range [][]string{{"CAPA"}, {"TOP"}, {"CAPA", "TOP"}, {"CAPA", "UIDL"}, {"SASL"}, {"CAPA", "SASL"}} {
 		t.Run(strings.Join(missing, ", "), func(t *testing.T) {
@@ -335,8 +334,8 @@ func TestServerWithoutCapaTopOrList(t *testing.T) {
 	}
 }
 
-// A message that the server hides once it was retrieved is delivered once; that it
-// is not listed any more says nothing about it.
+// A server that hides a message after RETR: it is delivered once, and that it is
+// not listed any more changes nothing.
 func TestMessageThatIsHiddenAfterRetrIsDeliveredOnce(t *testing.T) {
 	eachMode(t, 4, func(t *testing.T, h *fixture) {
 		h.account.Policy.Delete = false

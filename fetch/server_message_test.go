@@ -12,7 +12,7 @@ import (
 )
 
 // bodies are messages that a careless reader of dots, line ends or headers would
-// store in another form.
+// change.
 func bodies() []string {
 	return []string{
 		".\r\n", "..\r\n", ".x\r\n", "...\r\n", ".\r\n.\r\n.\r\n", "A: b\r\n\r\n.\r\n", "A: b\r\n\r\nx\r\n.\r\n..\r\n.y\r\n",
@@ -27,8 +27,7 @@ func bodies() []string {
 	}
 }
 
-// Every octet arrives as it was sent, but for CRLF, whatever the message is made
-// of, and one copy of it.
+// Every octet of any message arrives as it was sent, except for CRLF, and once.
 func TestMessagesOfEveryKindArriveUnchanged(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS ", secured), func(t *testing.T) {
@@ -56,8 +55,8 @@ func TestMessagesOfEveryKindArriveUnchanged(t *testing.T) {
 	}
 }
 
-// A dot line that begins in one segment and ends in the next is one all the same,
-// wherever the seam is, also between two TLS records.
+// A dot line is recognised wherever it is split between two segments or TLS
+// records.
 func TestDotLineSplitBetweenSegments(t *testing.T) {
 	short := bodies()[:20]
 	for _, s := range []pop3test.Security{pop3test.ClearText, pop3test.ImplicitTLS} {
@@ -82,8 +81,7 @@ func TestDotLineSplitBetweenSegments(t *testing.T) {
 	}
 }
 
-// A message whose last line has no end is completed by the server; what arrives is
-// what the server has sent.
+// The server completes a last line that has no end; what arrives is what it sent.
 func TestMessageWithoutAFinalLineEnd(t *testing.T) {
 	for _, tail := range []string{"last", "last.", ".", "last\r", "last\n", "\x00"} {
 		h := newFixture(t, 0, nil)
@@ -96,8 +94,8 @@ func TestMessageWithoutAFinalLineEnd(t *testing.T) {
 	}
 }
 
-// Replies that come twice, late, in another order, unasked or not at all. Nothing
-// is deleted in such a session unless all of it was in step, no message is lost
+// Replies come twice, late, in another order, unasked or not at all. Such a
+// session deletes nothing unless it was in step throughout, no message is lost
 // and none comes twice.
 func TestRepliesOutOfStepDeleteNothing(t *testing.T) {
 	retr2 := fmt.Sprintf("+OK %d octets\r\n%s.\r\n", len(pop3test.Text(text(2))), strings.ReplaceAll(string(pop3test.Text(text(2))), "\r\n.", "\r\n.."))
@@ -135,7 +133,7 @@ func TestRepliesOutOfStepDeleteNothing(t *testing.T) {
 	}
 }
 
-// addSizes puts n messages into the maildrop, no two of one size.
+// addSizes adds n messages, no two of one size.
 func (h *fixture) addSizes(n int) (texts []string) {
 	for i := range n {
 		s := text(i+1) + strings.Repeat("x", i) + "\n"
@@ -145,8 +143,8 @@ func (h *fixture) addSizes(n int) (texts []string) {
 	return texts
 }
 
-// One refusal in the middle of a window costs its message only, and no reply is
-// taken for another's.
+// A refusal in the middle of a window costs its message only, and every reply
+// still belongs to its command.
 func TestRefusalInAWindowCostsItsMessageOnly(t *testing.T) {
 	for _, nums := range [][]int{{1}, {3}, {6}, {1, 2}, {2, 4, 6}, {1, 2, 3, 4, 5, 6}} {
 		eachMode(t, 6, func(t *testing.T, h *fixture) {
@@ -163,8 +161,8 @@ func TestRefusalInAWindowCostsItsMessageOnly(t *testing.T) {
 	}
 }
 
-// The octets that are announced mean nothing, not even under pipelining with
-// groups that are full in the middle of a window.
+// Wrong announced sizes are harmless, even under pipelining with groups that are
+// full in the middle of a window.
 func TestWrongOctetsAnnouncedAreHarmless(t *testing.T) {
 	for _, octets := range []int64{0, 1, 1 << 40, 1<<63 - 1} {
 		for _, group := range []int{1, 3, 100} {
@@ -182,7 +180,7 @@ func TestWrongOctetsAnnouncedAreHarmless(t *testing.T) {
 	}
 }
 
-// Announcements that are no numbers.
+// The reply to RETR has no number, or a senseless one.
 func TestAnnouncedSizeThatIsNoNumber(t *testing.T) {
 	for _, status := range []string{"+OK", "+OK octets", "+OK -1 octets", "+OK 99999999999999999999 octets", "+ok 5", "+OK\t7", "+OK \xff\x00"} {
 		eachMode(t, 3, func(t *testing.T, h *fixture) {
@@ -198,8 +196,8 @@ func TestAnnouncedSizeThatIsNoNumber(t *testing.T) {
 	}
 }
 
-// A body that is cut, in every way a connection ends, is no message; those before
-// it are delivered.
+// A body that is cut, however the connection ends, is not delivered; the messages
+// before it are.
 func TestRetrCutInsideTheBodyDeliversNoHalfMessage(t *testing.T) {
 	for _, s := range []pop3test.Security{pop3test.ClearText, pop3test.ImplicitTLS} {
 		for _, cut := range []pop3test.Kind{pop3test.Drop, pop3test.CutTLS, pop3test.Reset, pop3test.Stall} {
@@ -227,9 +225,8 @@ func TestRetrCutInsideTheBodyDeliversNoHalfMessage(t *testing.T) {
 	}
 }
 
-// Where all messages have the same octets, no count tells a shifted reply from the
-// right one. Then only the end of the window does: a reply is missing there, or
-// one is left over.
+// If all messages have one size, only the end of the window shows that replies
+// are shifted: one is missing there, or one is left over.
 func TestShiftedRepliesAmongMessagesOfOneSize(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"no reply":         {At: "RETR 1", Do: pop3test.Raw},

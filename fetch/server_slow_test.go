@@ -17,8 +17,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// slowServer is a server whose reply to one command trickles, an octet a second. All
-// its replies take longer than a minute that way.
+// slowServer sends its reply to one command at an octet a second, which takes
+// longer than a minute.
 type slowServer struct {
 	at     string // verb, "greeting" or "body"
 	silent bool   // nothing at all in place of the trickle
@@ -78,7 +78,7 @@ func (s slowServer) send(conn net.Conn, name, octets string) bool {
 	return true
 }
 
-// pollSlowly polls a slug in a bubble: the clock is the bubble's.
+// pollSlowly polls a slowServer in a synctest bubble, with the bubble's clock.
 func pollSlowly(t *testing.T, s slowServer, deadline time.Duration, check func(a *fetch.Account, r fetch.Report, err error, took time.Duration)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -138,7 +138,7 @@ func TestOneOctetASecondEndsAtTheTimeout(t *testing.T) {
 	}
 }
 
-// shorter makes the bodies small where they do not trickle.
+// shorter makes the bodies small unless they are what comes slowly.
 func (s slowServer) shorter(phase string) slowServer {
 	if phase != "body" {
 		s.octets = 100
@@ -146,8 +146,8 @@ func (s slowServer) shorter(phase string) slowServer {
 	return s
 }
 
-// A body that comes just fast enough is taken for as long as the deadline of the
-// poll allows, and not longer.
+// A body that comes just fast enough is received until the deadline of the poll,
+// and no longer.
 func TestBodyThatIsJustFastEnoughEndsAtTheDeadline(t *testing.T) {
 	s := slowServer{at: "none", octets: 100}
 	pollSlowly(t, s, 10*time.Minute, func(_ *fetch.Account, r fetch.Report, err error, took time.Duration) {
@@ -168,7 +168,7 @@ func TestBodyThatIsJustFastEnoughEndsAtTheDeadline(t *testing.T) {
 	h.converge(1, 2)
 }
 
-// Nobody speaks inside the TLS handshake, or an octet now and then.
+// The server is silent during the TLS handshake, or sends an octet now and then.
 func TestEndlessTLSHandshakeEndsAtTheTimeout(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"nothing":            {At: "TLS", Do: pop3test.Stall},
@@ -189,7 +189,7 @@ func TestEndlessTLSHandshakeEndsAtTheTimeout(t *testing.T) {
 	}
 }
 
-// A server that is silent or endless holds up its own account only.
+// A server that is silent or sends without end holds up its own account only.
 func TestSilentServerHoldsUpItsOwnAccountOnly(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"silent":          {At: "connect", Do: pop3test.Stall},

@@ -13,7 +13,7 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// noCredentialsSent wants that no session has been sent a user or a secret.
+// noCredentialsSent wants no user and no secret in any session.
 func (h *fixture) noCredentialsSent() {
 	h.t.Helper()
 	for _, line := range h.server.Commands() {
@@ -24,8 +24,8 @@ func (h *fixture) noCredentialsSent() {
 	}
 }
 
-// What comes behind the answer to STLS, or in its place, ends the session before
-// any credentials.
+// Octets behind the reply to STLS, or another reply in its place, end the session
+// before any credentials.
 func TestTamperedStartTLSSendsNoCredentials(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*pop3test.Server)
@@ -60,8 +60,8 @@ func TestTamperedStartTLSSendsNoCredentials(t *testing.T) {
 	}
 }
 
-// Only what CAPA says inside TLS counts; without it, what every server takes is
-// tried, inside TLS.
+// Only the capabilities told inside TLS count. Without any, the methods that
+// every server takes are tried, inside TLS.
 func TestOnlyCapabilitiesInsideTLSCount(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"refused": {At: "CAPA", Do: pop3test.Err, Text: "no"},
@@ -89,8 +89,8 @@ func TestOnlyCapabilitiesInsideTLSCount(t *testing.T) {
 	h.converge(1, 2, 3)
 }
 
-// A certificate that is not to be trusted ends the session before any credentials,
-// whatever the way to TLS.
+// An untrusted certificate ends the session before any credentials, with implicit
+// TLS and with STLS.
 func TestUntrustedCertificateSendsNoCredentials(t *testing.T) {
 	for name, change := range map[string]func(c *tls.Config){
 		"T08 unknown CA":      func(c *tls.Config) { c.RootCAs = x509.NewCertPool() },
@@ -114,7 +114,7 @@ func TestUntrustedCertificateSendsNoCredentials(t *testing.T) {
 	}
 }
 
-// A login that fails says whether the credentials are wrong or the moment is.
+// A refused login tells whether the credentials are wrong or the server is busy.
 func TestRefusedLoginIsAWrongPasswordOrABusyServer(t *testing.T) {
 	for text, want := range map[string]fetch.Class{
 		"[AUTH] no":               fetch.Auth,
@@ -152,7 +152,7 @@ func TestRefusedLoginIsAWrongPasswordOrABusyServer(t *testing.T) {
 	}
 }
 
-// A greeting of -ERR is the server's way to say that it is busy.
+// A greeting with -ERR says that the server is busy.
 func TestRefusedGreetingIsTemporary(t *testing.T) {
 	for _, text := range []string{"", "too many connections", "[IN-USE] wait", "[SYS/TEMP] down"} {
 		h := newFixture(t, 2, nil)
@@ -162,7 +162,7 @@ func TestRefusedGreetingIsTemporary(t *testing.T) {
 	}
 }
 
-// Challenges that make no sense end the login; they are answered once at most.
+// Senseless challenges end the login after one answer at most.
 func TestSenselessChallengesEndTheLogin(t *testing.T) {
 	for name, text := range map[string]string{
 		"no base64":      "+ ***\r\n",

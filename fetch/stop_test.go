@@ -13,8 +13,8 @@ import (
 )
 
 func TestStopFinishesTheMessageInHand(t *testing.T) {
-	// What has been asked for is received and delivered too, so that the
-	// deletions can be done.
+	// Messages that were asked for are still received and delivered, so that the
+	// session stays in step and can delete.
 	const window, all = 1 + 256, 270
 	for name, tt := range map[string]struct {
 		pipelining pop3.Pipelining

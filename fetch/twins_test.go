@@ -15,7 +15,8 @@ func TestTwoMessagesWithOneUniqueID(t *testing.T) {
 	h.delivered(1, 2, 3)
 	h.mustPoll()
 	h.delivered(1, 2, 3)
-	// Whose record is whose nobody knows: neither is deleted on an old one.
+	// It is not known which record belongs to which message, so neither is
+	// deleted in a later session.
 	h.account.Policy.Delete = true
 	h.mustPoll()
 	h.onServer("same", "same")
@@ -33,8 +34,8 @@ func TestTwoMessagesWithOneUniqueIDAreDeletedOnceDelivered(t *testing.T) {
 	h.onServer()
 }
 
-// Of two messages with one unique-id the first goes, and the other is then listed
-// in its place. A poll that finds nothing to do must not forget the other's record.
+// Of two messages with one unique-id the first one goes, and the other is listed
+// in its place. A poll that finds nothing to do must keep the other's record.
 func TestTwinIsNotFetchedAgainAfterAnIdlePoll(t *testing.T) {
 	const a, b = "Subject: a\n\nA\n", "Subject: b\n\nB is longer\n"
 	for name, idle := range map[string]int{"at once": 0, "after an idle poll": 1, "after three": 3} {

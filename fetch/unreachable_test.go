@@ -23,8 +23,8 @@ func TestServerThatIsNotThere(t *testing.T) {
 	}
 }
 
-// N01 of the fault matrix: a server that cannot be reached is a temporary error
-// of its account that names the server; the other account is polled.
+// A server that cannot be reached is a temporary error of its account, which
+// names the server; the other account is polled.
 func TestUnreachableServerFailsItsOwnAccountOnly(t *testing.T) {
 	for name, cause := range map[string]error{
 		"name not found":  &net.DNSError{Err: "no such host", Name: "pop.example.org", IsNotFound: true},

@@ -56,7 +56,7 @@ func TestUniqueIDOfAMessageThatIsTooBig(t *testing.T) {
 	h.onServer("u1")
 }
 
-// Machines send mail whose header blocks are all alike.
+// Machines send mail with equal header blocks.
 func TestReusedUniqueIDWithTheSameHeaderIsFetched(t *testing.T) {
 	const first = "From: nas\nSubject: alarm\n\ndisk 1 failed\n"
 	const second = "From: nas\nSubject: alarm\n\ndisk 2 failed too, replace it now\n"
@@ -73,8 +73,8 @@ func TestReusedUniqueIDWithTheSameHeaderIsFetched(t *testing.T) {
 	h.onServer()
 }
 
-// Without TOP a message that comes back must be retrieved to be recognised, but
-// not be delivered.
+// Without TOP a message that comes back is retrieved to be recognised, but not
+// delivered again.
 func TestReturnedMessageIsNotDeliveredAgainWithoutTOP(t *testing.T) {
 	h := newFixture(t, 2, func(s *pop3test.Server) {
 		s.Without = []string{"TOP"}
@@ -92,8 +92,8 @@ func TestReturnedMessageIsNotDeliveredAgainWithoutTOP(t *testing.T) {
 	h.converge(1, 2) // the last poll has recorded that they are still there
 }
 
-// Only a header block that was seen to be another one makes a message of another
-// size a new message.
+// Another size alone does not make another message: only another header block
+// does.
 func TestOtherSizeIsNotFetchedWhenTopIsRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*pop3test.Server)
@@ -123,7 +123,7 @@ func TestOtherSizeIsNotFetchedWhenTopIsRefused(t *testing.T) {
 	}
 }
 
-// What another fetcher has recorded comes without a digest.
+// Records that were imported from another fetcher have no digest.
 func TestRecordWithoutADigestIsNotFetchedAgain(t *testing.T) {
 	h := newFixture(t, 2, nil)
 	h.put("u1", state.Record{Delivered: time.Now(), Octets: 1})
