@@ -95,6 +95,14 @@ func (c *Client) blameAhead(err error) error {
 	return err
 }
 
+// notTheReply breaks the session over a line that belongs to the reply to another command
+// than the one that was sent with the login: the server still owes the reply to that one.
+func (c *Client) notTheReply(command string, line []byte) error {
+	c.aheadLeft++
+	c.aheadAnswered = true
+	return c.protocol(command, line, "no line of a listing")
+}
+
 // AheadError is a session that broke after the server had answered a part of what was
 // sent together with the login, and not the rest. One with Credentials.Patient may
 // succeed.

@@ -251,6 +251,29 @@ func TestListingsLostBehindTheLoginCostSeconds(t *testing.T) {
 	}
 }
 
+// A reply to another command in place of the listing that was sent with the login is no
+// listing without messages: all mail would stay on the server, unsaid.
+func TestAnotherReplyInPlaceOfTheListingBehindTheLogin(t *testing.T) {
+	known := Offer{Before: ParseCapabilities(everything)}
+	capa := offering(everything...)
+	// Cyrus 3.6 over TLS: UIDL and LIST are lost, CAPA is answered twice.
+	c, err := relying(t, known, "plain", "S: +OK hi\nC: CAPA\n"+authPlain+sentListings+capa+"S: +OK\n"+capa)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []error
+	for _, err := range c.Uidl() {
+		got = append(got, err)
+	}
+	var lost *AheadError
+	if len(got) != 1 || !errors.As(got[0], &lost) {
+		t.Errorf("got %v", got)
+	}
+	if c.Quit() == nil {
+		t.Error("QUIT on a session that is out of step")
+	}
+}
+
 func TestTimeOfTheReplyBehindTheLogin(t *testing.T) {
 	for _, tt := range []struct {
 		handover            bool

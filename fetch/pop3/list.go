@@ -52,6 +52,7 @@ func scan[T any](c *Client, command string, yield func(T, error) bool, parse fun
 			return true
 		}
 		c.ask(command)
+		withLogin := c.handover
 		_, err := c.status()
 		if c.empty && c.broken == nil {
 			c.dotless = err == nil
@@ -66,6 +67,11 @@ func scan[T any](c *Client, command string, yield func(T, error) bool, parse fun
 				return yield(zero, bad)
 			}
 			num, rest := messageNumber(line)
+			if num == 0 && withLogin {
+				// Cyrus loses what comes with AUTH and answers the CAPA before it again.
+				yield(zero, c.notTheReply(command, line))
+				return false
+			}
 			if num == 0 {
 				return yield(zero, c.lineError(command, 0, line, "no message number"))
 			}
