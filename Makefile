@@ -1,7 +1,7 @@
 # popfetch: make build test race torture interop fuzz lint cover bench bench-quick bench-disk microbench demo install clean
 #
-# Needs Go 1.26 or later. lint reports and changes no file; bench rewrites its table,
-# its plot and their summary in README.md.
+# Needs Go 1.26 or later. lint reports and changes no file; bench rewrites its table
+# and the summary in README.md.
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -132,8 +132,8 @@ cover:
 	$(GO) test -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
 	@$(GO) tool cover -func=cover.out | tail -n 1
 
-# popfetch and its peers fetch from one Dovecot, in one run, as root: a table and a plot
-# in bench/, and their summary in README.md. It takes about 20 minutes and 15 GiB in
+# popfetch and its peers fetch from one Dovecot, in one run, as root: a table in
+# bench/, and its summary in README.md. It takes about 20 minutes and 15 GiB in
 # /var/tmp. bench-quick takes about a minute and only prints its table.
 BENCH_PEERS = dovecot-pop3d mpop fdm getmail6 fetchmail procmail strace iproute2
 

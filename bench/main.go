@@ -8,8 +8,8 @@
 //	go run ./bench -disk DIR
 //	go run ./bench -readme README.md
 //
-// The first prints a table and writes it to DIR/table.md, with a plot in DIR/plot.svg and
-// the figures of both in DIR/report.json. It needs Dovecot 2.3 with POP3, and root for
+// The first prints a table and writes it to DIR/table.md, and its figures to
+// DIR/report.json. It needs Dovecot 2.3 with POP3, and root for
 // the distance between server and clients. Peers that are not installed are left out. The
 // second compares ways to make mail durable, and writes bench/disk.md. The third
 // writes the summary of bench/report.json into a page.
@@ -71,7 +71,7 @@ func start(args []string) error {
 // options are those of the command line.
 type options struct {
 	quick  bool
-	out    string // where tables and plot go
+	out    string // where the table and its figures go
 	dir    string // where maildrops and Maildirs go meanwhile
 	runs   int
 	only   string // part of the names of the scenarios to play
@@ -88,7 +88,7 @@ func parse(args []string) (options, error) {
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&o.quick, "quick", false, "three scenarios, about a minute")
-	flags.StringVar(&o.out, "out", "bench", "`directory` for tables, plot and figures")
+	flags.StringVar(&o.out, "out", "bench", "`directory` for the table and its figures")
 	flags.StringVar(&o.dir, "dir", "/var/tmp", "`directory` on a disk for mail, meanwhile; 15 GiB")
 	flags.IntVar(&o.runs, "runs", 3, "runs of everybody in each scenario")
 	flags.StringVar(&o.only, "only", "", "only scenarios with this `text` in their names")
@@ -175,7 +175,8 @@ func (r report) failures() error {
 	return errors.Join(errs...)
 }
 
-// write writes figures, table and plot into the directory out, and the table to standard output.
+// write writes the figures and the table into the directory out, and the table to standard
+// output.
 func (r report) write(out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
@@ -185,6 +186,5 @@ func (r report) write(out string) error {
 	return errors.Join(
 		r.save(filepath.Join(out, "report.json")),
 		os.WriteFile(filepath.Join(out, "table.md"), []byte(table), 0o644),
-		os.WriteFile(filepath.Join(out, "plot.svg"), []byte(r.plot()), 0o644),
 	)
 }

@@ -18,7 +18,7 @@ const (
 	subject    = "popfetch"
 )
 
-// report is what a run of the benchmark has found out. Tables and plot are made from it.
+// report is what a run of the benchmark has found out. The table is made from it.
 type report struct {
 	About   []string // where and with what it ran
 	Results []result

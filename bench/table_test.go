@@ -3,9 +3,6 @@
 package main
 
 import (
-	"encoding/xml"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -93,48 +90,6 @@ func TestTableIsRectangular(t *testing.T) {
 	}
 }
 
-// TestPlotIsXML reads the plot as a browser would, and counts its marks.
-func TestPlotIsXML(t *testing.T) {
-	for _, r := range []report{played(), {}} {
-		d := xml.NewDecoder(strings.NewReader(r.plot()))
-		marks, names := 0, 0
-		for {
-			token, err := d.Token()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			must(t, err)
-			switch x := token.(type) {
-			case xml.StartElement:
-				if x.Name.Local == "title" {
-					marks++
-				}
-			case xml.CharData:
-				names += strings.Count(string(x), "nothing <new> & so on")
-			}
-		}
-		want, named := len(plotMarks())+1, 0 // the legend
-		if r.Results != nil {
-			want, named = want+4+2+2, 1
-		}
-		if marks != want || names != named {
-			t.Errorf("%d marks and %d names, want %d and %d", marks, names, want, named)
-		}
-	}
-}
-
-func TestPlotMarksEverybody(t *testing.T) {
-	there, missing := peers()
-	if len(missing) > 0 {
-		t.Logf("not installed: %q", missing)
-	}
-	for _, x := range there {
-		if !slices.ContainsFunc(plotMarks(), func(m plotMark) bool { return m.name == x.name() }) {
-			t.Errorf("the plot has no mark for %s", x.name())
-		}
-	}
-}
-
 func TestReportIsRead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	must(t, played().save(file))
@@ -165,7 +120,7 @@ func TestReadmeKeepsWhatIsAround(t *testing.T) {
 	}
 }
 
-// TestPagesAgree: README.md, table and plot are what the figures beside them give.
+// README.md and the table show the figures beside them.
 func TestPagesAgree(t *testing.T) {
 	r, err := readReport("report.json")
 	must(t, err)
@@ -176,12 +131,10 @@ func TestPagesAgree(t *testing.T) {
 	if updated != string(readme) {
 		t.Error("README.md has another summary: go run ./bench -readme README.md")
 	}
-	for file, want := range map[string]string{"table.md": r.table(), "plot.svg": r.plot()} {
-		got, err := os.ReadFile(file)
-		must(t, err)
-		if string(got) != want {
-			t.Errorf("%s is not what report.json gives", file)
-		}
+	table, err := os.ReadFile("table.md")
+	must(t, err)
+	if string(table) != r.table() {
+		t.Error("table.md is not what report.json gives")
 	}
 }
 
