@@ -10,9 +10,10 @@ import (
 // is sent in their place. A server may repeat them in any reply, whole or cut,
 // in another case, in base64 or in hex.
 type secrets struct {
-	strict  runs // until the login is accepted: these texts are about the login
-	relaxed runs // afterwards
-	relax   bool
+	known []string
+	relax bool  // the login is accepted: texts are not about it any more
+	trace bool  // every line is shown, so that the runs are worth their memory
+	kept  *runs // of runs, nil = not made or not up to date
 }
 
 // secretRun is how many octets of a secret in a row give it away.
@@ -21,28 +22,41 @@ const secretRun = 6
 // add hides a secret. Until the login is accepted a short one is hidden too, even
 // if ordinary words are hidden with it; afterwards only one of 4 octets or more.
 func (s *secrets) add(secret string) {
-	n := len(secret)
-	if n == 0 {
-		return
-	}
-	// Of 7 octets and fewer, 6 in a row are too many: two are held back.
-	s.strict.add(secret, min(n, max(3, min(n-2, secretRun))))
-	if n >= 4 {
-		s.relaxed.add(secret, min(n, secretRun))
+	if secret != "" {
+		s.known, s.kept = append(s.known, secret), nil
 	}
 }
 
+// runs returns what must not be in a text. It is kept only for a trace: it takes many
+// times the memory of the secrets, and a session without a trace shows few texts.
+func (s *secrets) runs() *runs {
+	if s.kept != nil {
+		return s.kept
+	}
+	r := &runs{}
+	for _, secret := range s.known {
+		n := len(secret)
+		switch {
+		case !s.relax:
+			// Of 7 octets and fewer, 6 in a row are too many: two are held back.
+			r.add(secret, min(n, max(3, min(n-2, secretRun))))
+		case n >= 4:
+			r.add(secret, min(n, secretRun))
+		}
+	}
+	if s.trace {
+		s.kept = r
+	}
+	return r
+}
+
 // accepted says that the login is over.
-func (s *secrets) accepted() { s.relax = true }
+func (s *secrets) accepted() { s.relax, s.kept = true, nil }
 
 // conceal returns text as it may be shown: with "***" for all behind the status
 // indicator and the response code if it gives a secret away.
 func (s *secrets) conceal(text string) string {
-	known := &s.strict
-	if s.relax {
-		known = &s.relaxed
-	}
-	if !known.in(text) {
+	if !s.runs().in(text) {
 		return text
 	}
 	kept := ""
