@@ -88,7 +88,7 @@ func FuzzSize(f *testing.F) {
 	})
 }
 
-func TestErrorsUnwrap(t *testing.T) {
+func TestFirstOfSeveralErrorsIsFound(t *testing.T) {
 	_, errs := load("x = 1")
 	var e *Error
 	if !errors.As(errs, &e) || e.Line != 1 {

@@ -55,7 +55,7 @@ func problems(t testing.TB, text string) []string {
 	return strings.Split(strings.ReplaceAll(err.Error(), filepath.Dir(path)+"/", ""), "\n")
 }
 
-func TestDefaults(t *testing.T) {
+func TestUnsetKeysHaveTheirDefaults(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", "/var/state")
 	t.Setenv("STATE_DIRECTORY", "")
 	c := mustLoad(t, minimal)
@@ -80,7 +80,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestEveryKey(t *testing.T) {
+func TestEveryKeyIsRead(t *testing.T) {
 	t.Setenv("HOME", "/home/me")
 	t.Setenv("MAILROOT", "/srv/mail")
 	c := mustLoad(t, `
@@ -142,7 +142,7 @@ proxy = "socks5://localhost:1080"
 	}
 }
 
-func TestAccountsInFileOrder(t *testing.T) {
+func TestAccountsKeepTheOrderOfTheFile(t *testing.T) {
 	var text strings.Builder
 	want := []string{"zoe", "b.c", "me@example.org", "a", "M"}
 	for _, n := range want {
@@ -157,7 +157,7 @@ func TestAccountsInFileOrder(t *testing.T) {
 	}
 }
 
-func TestDefaultsAndOverrides(t *testing.T) {
+func TestAccountOverridesDefaults(t *testing.T) {
 	t.Setenv("HOME", "/home/me")
 	c := mustLoad(t, `
 interval = "7m"
@@ -201,7 +201,7 @@ tls = "none"
 	}
 }
 
-func TestWarnings(t *testing.T) {
+func TestUnintendedSettingIsWarnedOf(t *testing.T) {
 	for name, x := range map[string]struct{ keys, want string }{
 		"clear text":       {`tls = "none"`, "clear text"},
 		"timeout":          {"timeout = \"2m\"\ndeadline = \"1m\"", "timeout 2m is longer than deadline 1m"},
@@ -228,7 +228,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-func TestOptions(t *testing.T) {
+func TestMDAAndMethodsAreCheckedByTheirRooms(t *testing.T) {
 	path := write(t, "config.toml", "[account.a]\nserver = \"h\"\nuser = \"u\"\nmda = [\"x\", \"{who}\"]\nauth = \"scram\"\n")
 	var seen []string
 	o := Options{Methods: []string{"scram"}, CheckMDA: func(argv []string) error { seen = argv; return nil }}
@@ -244,7 +244,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestMissingFile(t *testing.T) {
+func TestMissingFileNamesTheExample(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.toml")
 	_, err := Load(path, Options{})
 	var e *Error

@@ -56,7 +56,7 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 }
 
 // The directory that counts is that of the file, not only that of a link to it.
-func TestConfigBehindALink(t *testing.T) {
+func TestConfigBehindALinkIntoAnUnsafeDirectory(t *testing.T) {
 	target := write(t, "real.toml", account(`password = "hunter2"`))
 	chmod(t, filepath.Dir(target), 0o777)
 	link := filepath.Join(filepath.Dir(write(t, "x", "")), "config.toml")
@@ -68,7 +68,7 @@ func TestConfigBehindALink(t *testing.T) {
 	}
 }
 
-func TestConfigThatIsNoRegularFile(t *testing.T) {
+func TestConfigThatIsNotARegularFile(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestConfigThatIsNoRegularFile(t *testing.T) {
 
 func itoa(fd uintptr) string { return strconv.Itoa(int(fd)) }
 
-func TestFileTooLong(t *testing.T) {
+func TestFileAboveTheLimitIsRefused(t *testing.T) {
 	path := write(t, "x", strings.Repeat("x", 1025))
 	if _, _, err := ReadFile(path, 1024); err == nil || !strings.Contains(err.Error(), "longer than 1KiB") {
 		t.Errorf("got %v", err)
@@ -105,7 +105,7 @@ func TestFileTooLong(t *testing.T) {
 	}
 }
 
-func TestTrustedOwner(t *testing.T) {
+func TestFileOfAnotherUserIsNotTrusted(t *testing.T) {
 	for _, x := range []struct {
 		owner, uid int
 		want       bool

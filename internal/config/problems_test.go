@@ -11,7 +11,7 @@ func account(keys string) string {
 	return "[account.work]\nserver = \"pop.example.org\"\nuser = \"me\"\nmaildir = \"/mail\"\n" + keys
 }
 
-func TestProblems(t *testing.T) {
+func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 	for _, x := range []struct {
 		name, text string
 		want       []string // the lines of the error, or their beginnings
@@ -130,7 +130,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-func TestAccountNames(t *testing.T) {
+func TestAccountNameThatIsNoPathIsRefused(t *testing.T) {
 	for _, name := range []string{"", "-x", ".hidden", "..", "a/b", "a*", "a b", "ä", "a\x01", strings.Repeat("a", 65), "{account}"} {
 		text := strings.ReplaceAll(account(""), "account.work", "account."+quoteTOML(name))
 		got := problems(t, text)
@@ -143,7 +143,7 @@ func TestAccountNames(t *testing.T) {
 	}
 }
 
-func TestServers(t *testing.T) {
+func TestServerIsHostWithOrWithoutPort(t *testing.T) {
 	for _, x := range []struct {
 		server, host string
 		port         int
@@ -180,7 +180,7 @@ func TestServers(t *testing.T) {
 	}
 }
 
-func TestProxies(t *testing.T) {
+func TestProxyThatIsNotSOCKS5IsRefused(t *testing.T) {
 	for _, bad := range []any{"localhost:1080", "http://h:1", "socks5://h", "socks5://:1", "socks5://h:0", "socks5://h:1/x", "socks5://u:hunter2@h:1", "socks5://u:hunter2@h:1%zz", 3} {
 		var p Proxy
 		if err := p.UnmarshalTOML(bad); err == nil || strings.Contains(err.Error(), "hunter2") {
@@ -198,7 +198,7 @@ func TestServerHidesAPassword(t *testing.T) {
 }
 
 // A library that recurses for each bracket must not exhaust the stack.
-func TestDeepNesting(t *testing.T) {
+func TestDeepNestingDoesNotExhaustTheStack(t *testing.T) {
 	for _, unit := range []string{"[", "{a=", "[{a="} {
 		got := problems(t, account("\nx = "+strings.Repeat(unit, 1<<16)))
 		if len(got) != 1 || got[0] != "config.toml:6: not TOML: lists and tables are nested too deeply" {
@@ -255,7 +255,7 @@ func TestBackslashInDoubleQuotesIsRefused(t *testing.T) {
 	}
 }
 
-func TestMethodNamesInUpperCase(t *testing.T) {
+func TestMethodInUpperCaseIsAccepted(t *testing.T) {
 	if c := mustLoad(t, account(`auth = ["CRAM-MD5", "Plain"]`)); !slices.Equal(c.Accounts[0].Auth, []string{"cram-md5", "plain"}) {
 		t.Errorf("got %q", c.Accounts[0].Auth)
 	}
@@ -265,7 +265,7 @@ func TestMethodNamesInUpperCase(t *testing.T) {
 }
 
 // Two servers behind one host differ in the port alone: the message shows a way.
-func TestTwoServersBehindOneHost(t *testing.T) {
+func TestTwoServersBehindOneHostGetAWay(t *testing.T) {
 	text := "[defaults]\nuser = \"info\"\ntls = \"none\"\nmaildir = \"/m/{account}\"\n[account.a]\nserver = \"HOST:1110\"\n[account.b]\nserver = \"HOST:2110\"\n"
 	for host, want := range map[string]string{
 		"localhost":    "tell the two apart by address: 127.0.0.1, 127.0.0.2 and so on are all this machine",

@@ -21,7 +21,7 @@ func show(t *testing.T, c *Config) string {
 }
 
 // What Show writes is a configuration that shows the same.
-func TestShowIsRead(t *testing.T) {
+func TestShownConfigurationIsReadBack(t *testing.T) {
 	t.Setenv("ODD", `/a "b\ $c`)
 	c := mustLoad(t, `
 on_new_mail = ["$ODD/x", "$HOME\t\u007f\\\""]

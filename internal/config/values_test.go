@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestDuration(t *testing.T) {
+func TestDurationWithoutUnitIsRefused(t *testing.T) {
 	for s, want := range map[string]struct {
 		d    time.Duration
 		text string
@@ -35,7 +35,7 @@ func TestDuration(t *testing.T) {
 	}
 }
 
-func TestSize(t *testing.T) {
+func TestSizeWithoutUnitIsRefused(t *testing.T) {
 	for s, want := range map[string]Size{
 		"50MiB": 50 << 20, "10MB": 1e7, "512B": 512, "1 kb": 1000, "3gib": 3 << 30, "2GB": 2e9, "7KiB": 7 << 10, "0B": 0,
 	} {
@@ -62,7 +62,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-func TestKeep(t *testing.T) {
+func TestKeepIsBooleanOrDuration(t *testing.T) {
 	for _, x := range []struct {
 		v    any
 		want Keep
@@ -77,7 +77,7 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
+func TestMisspeltNameIsRecognised(t *testing.T) {
 	known := []string{"server", "user", "keep", "mda", "max_size", "tls"}
 	for got, want := range map[string]string{
 		"sevrer": "server", "users": "user", "kepe": "keep", "max-size": "max_size", "MaxSize": "max_size", "tsl": "tls",
@@ -90,7 +90,7 @@ func TestNearest(t *testing.T) {
 }
 
 // Names that other fetchers use lead to keys that exist.
-func TestOtherNames(t *testing.T) {
+func TestNamesOfOtherFetchersLeadToKeys(t *testing.T) {
 	for _, name := range strings.Fields(`host port username passwordeval ssl tls_trust_file sslfingerprint path command
 		delete_after max_message_size fetchlimit`) {
 		if key := otherName(name); !slices.Contains(names(fieldsOf(reflect.TypeFor[Account]())), key) {
@@ -99,7 +99,7 @@ func TestOtherNames(t *testing.T) {
 	}
 }
 
-func TestExpandPath(t *testing.T) {
+func TestPathsAreExpanded(t *testing.T) {
 	t.Setenv("HOME", "/home/me")
 	t.Setenv("DIR", "/srv/$HOME")
 	t.Setenv("EMPTY", "")
@@ -122,7 +122,7 @@ func TestExpandPath(t *testing.T) {
 	}
 }
 
-func TestStandardPaths(t *testing.T) {
+func TestDefaultPathsFollowTheEnvironment(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	for _, x := range []struct{ config, state, service, wantConfig, wantState string }{
@@ -144,7 +144,7 @@ func TestStandardPaths(t *testing.T) {
 }
 
 // A service may have no HOME.
-func TestHomeFromUserDatabase(t *testing.T) {
+func TestHomeIsFoundWithoutHOME(t *testing.T) {
 	u, err := user.Current()
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNetrc(t *testing.T) {
+func TestNetrcEntryOfHostAndUser(t *testing.T) {
 	for name, x := range map[string]struct{ text, want string }{
 		"lines":                  {"machine h\n login u\n password p\n", "p"},
 		"host in another case":   {"machine H login u password p", "p"},

@@ -34,7 +34,7 @@ func chmod(t testing.TB, path string, mode os.FileMode) {
 	}
 }
 
-func TestPasswordFile(t *testing.T) {
+func TestPasswordIsTheFirstLineOfItsFile(t *testing.T) {
 	for _, x := range []struct {
 		name, text string
 		mode       os.FileMode
@@ -86,7 +86,7 @@ func checkPassword(t *testing.T, got string, err error, want, wantErr string) {
 	}
 }
 
-func TestPasswordCommand(t *testing.T) {
+func TestPasswordIsTheFirstLineOfOutput(t *testing.T) {
 	for _, x := range []struct {
 		name      string
 		argv      []string
@@ -158,7 +158,7 @@ func TestPasswordCommandIsKilledWithItsChildren(t *testing.T) {
 	}
 }
 
-func TestCredential(t *testing.T) {
+func TestCredentialOfSystemdAndContainers(t *testing.T) {
 	dir := filepath.Dir(write(t, "work", "hunter2\n"))
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func TestCredential(t *testing.T) {
 	}
 }
 
-func TestPasswordFromNetrc(t *testing.T) {
+func TestNetrcIsReadWithoutAnotherSource(t *testing.T) {
 	netrc := write(t, ".netrc", "machine pop.example.org login me password hunter2\nmachine bad login me password \"a\nb\"")
 	s := &Source{Account: "work", Host: "pop.example.org", User: "me"}
 	t.Setenv("NETRC", "")
@@ -277,7 +277,7 @@ func TestFailedPasswordCommandIsNotRemembered(t *testing.T) {
 	}
 }
 
-func TestSourceOfAccount(t *testing.T) {
+func TestSourceIsNamedWithoutThePassword(t *testing.T) {
 	for want, a := range map[string]config.Account{
 		"password":              {PasswordText: config.NewSecret("hunter2")},
 		"password_file /x":      {PasswordFile: "/x"},
