@@ -278,7 +278,7 @@ func (h *fixture) put(id string, r state.Record) {
 	}
 }
 
-// untouched wants f to change nothing in the files of the house.
+// untouched wants f to change no file of the fixture.
 func (h *fixture) untouched(f func()) {
 	h.t.Helper()
 	before := h.files()

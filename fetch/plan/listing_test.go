@@ -22,7 +22,8 @@ type line struct {
 	uid string
 }
 
-// listingOf is what a poll makes of UIDL, and the numbers that were listed twice.
+// listingOf builds a listing as a poll does from UIDL, and returns the numbers
+// that were listed twice.
 func listingOf(lines []line) (l *Listing, twice []int) {
 	l = new(Listing)
 	for _, u := range lines {
@@ -33,7 +34,7 @@ func listingOf(lines []line) (l *Listing, twice []int) {
 	return l, twice
 }
 
-// naiveListing is the same, written down without thought for memory.
+// naiveListing does the same without care for memory.
 func naiveListing(lines []line, sizes map[int]int64) (all []Listed, twice []int) {
 	first := make(map[int]bool)
 	count, nth := make(map[string]int), make(map[string]int)
@@ -60,8 +61,8 @@ func naiveListing(lines []line, sizes map[int]int64) (all []Listed, twice []int)
 	return all, twice
 }
 
-// randomLines are n lines as no good server sends them: numbers and unique-ids come
-// in any order, and some more than once.
+// randomLines returns n lines of a bad server: numbers and unique-ids in any
+// order, some more than once.
 func randomLines(r *rand.Rand, n int) []line {
 	lines := make([]line, n)
 	kinds := 1 + r.IntN(2*n+2)
@@ -75,7 +76,7 @@ func randomLines(r *rand.Rand, n int) []line {
 	return lines
 }
 
-func TestListingIsTheNaiveOne(t *testing.T) {
+func TestListingEqualsTheNaiveOne(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 0))
 	for _, n := range []int{0, 1, 2, 3, 10, 30, 100, blockLen - 1, blockLen, blockLen + 1, 3 * blockLen} {
 		for range 10 {
@@ -109,7 +110,8 @@ func TestListingIsTheNaiveOne(t *testing.T) {
 	}
 }
 
-// Ten copies: the tenth stands before the second in byte order, as in the state file.
+// With ten or more copies the tenth sorts before the second, as in the state
+// file.
 func TestTwinsAreFoundAmongTheRecords(t *testing.T) {
 	const copies = 25
 	lines := []line{{1, "a"}, {2, "samf"}, {3, "samf\x01"}}
@@ -134,7 +136,7 @@ func TestTwinsAreFoundAmongTheRecords(t *testing.T) {
 	}
 }
 
-// In the usual case, sizes in the order of the listing, nothing is looked up.
+// Sizes in the order of the listing, the usual case, need no lookup.
 func TestSizesInTheOrderOfTheListingAreNotLookedUp(t *testing.T) {
 	lines := []line{{3, "c"}, {1, "a"}, {2, "b"}}
 	for name, tt := range map[string]struct {
@@ -162,9 +164,9 @@ func TestSizesInTheOrderOfTheListingAreNotLookedUp(t *testing.T) {
 	}
 }
 
-// maildrop is a listing of n messages with unique-ids of 24 octets and, all of them
-// delivered, what is known of it. Where not sorted, the listing has an order of its
-// own.
+// maildrop returns a listing of n messages with unique-ids of 24 octets, and
+// records that say that all were delivered. Unless sorted, the listing has
+// another order.
 func maildrop(n int, sorted bool) (list func() *Listing, known iter.Seq2[[]byte, state.Record]) {
 	const odd = 1_000_003 // a prime: i*odd mod n is another order
 	id := func(b []byte, i int) []byte {
@@ -198,7 +200,7 @@ func maildrop(n int, sorted bool) (list func() *Listing, known iter.Seq2[[]byte,
 	return list, known
 }
 
-// What is known and stays as it is costs no allocation, be it a hundred times as much.
+// Records that stay as they are cost no allocation, however many there are.
 func TestPlanKeepsNothingOfWhatIsKnown(t *testing.T) {
 	allocations := func(n int) float64 {
 		list, known := maildrop(n, true)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestPlanIsTheNaiveOne(t *testing.T) {
+func TestPlanEqualsTheNaiveOne(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{1})
 	for range 200 {
 		octets := make([]byte, random.Uint64()%100)

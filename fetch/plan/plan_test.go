@@ -17,14 +17,14 @@ import (
 
 const day = 24 * time.Hour
 
-// noon is the time of all plans.
+// noon is the time at which all plans are made.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// records is what is known of a maildrop.
+// records is what is recorded of a maildrop, by id.
 type records map[string]state.Record
 
-// sorted yields the records as state.Maildrop.Scan does: who keeps an id without
-// copying it keeps the next one.
+// sorted yields the records as state.Maildrop.Scan does: in byte order, in a
+// buffer that the next record overwrites.
 func (r records) sorted(yield func([]byte, state.Record) bool) {
 	var buf []byte
 	for _, id := range slices.Sorted(maps.Keys(r)) {
@@ -36,7 +36,8 @@ func (r records) sorted(yield func([]byte, state.Record) bool) {
 	clear(buf)
 }
 
-// store keeps what a todo wants to be kept, as a poll would that retrieved nothing.
+// store applies what a plan wants to be recorded, as a poll does that retrieves
+// nothing.
 func (r records) store(p plan.Plan) {
 	for _, e := range p.Aged {
 		r[e.ID] = e.Record
@@ -48,7 +49,7 @@ func (r records) store(p plan.Plan) {
 
 var _ iter.Seq2[[]byte, state.Record] = records(nil).sorted
 
-// list numbers messages without sizes.
+// list returns a listing of these ids, without sizes.
 func list(ids ...string) *plan.Listing {
 	listing := new(plan.Listing)
 	for i, id := range ids {
@@ -65,7 +66,7 @@ func listing(messages ...plan.Listed) *plan.Listing {
 	return l
 }
 
-// listed is the other way round.
+// listed returns the messages of a listing.
 func listed(l *plan.Listing) []plan.Listed {
 	var all []plan.Listed
 	for _, m := range l.All() {
@@ -159,7 +160,7 @@ func TestPlanDefersBeyondMaxMessages(t *testing.T) {
 	}
 }
 
-func TestPlanDoesNotCareForNumbersAndOrder(t *testing.T) {
+func TestPlanIgnoresNumbersAndOrder(t *testing.T) {
 	known := records{"a": seen(day), "b": seen(day), "c": seen(day)}
 	before := []plan.Listed{
 		{Num: 4, ID: "c", Octets: -1}, {Num: 2, ID: "new", Octets: -1}, {Num: 1, ID: "a", Octets: -1}, {Num: 3, ID: "b", Octets: -1},
@@ -263,19 +264,19 @@ func TestPlanString(t *testing.T) {
 	}
 }
 
-// naivePlan is a todo with the lists that a plan.Plan makes when they are asked for.
+// naivePlan is a plan whose Items are lists.
 type naivePlan struct {
 	plan.Plan
 	Retrieve, Verify, Delete, TooBig, SetAside []plan.Item
 }
 
-// spread makes these lists.
+// spread makes a naivePlan of a plan.
 func spread(p plan.Plan) naivePlan {
 	all := func(items plan.Items) []plan.Item { return slices.Collect(items.All()) }
 	return naivePlan{p, all(p.Retrieve), all(p.Verify), all(p.Delete), all(p.TooBig), all(p.SetAside)}
 }
 
-// naive is what NewPlan promises, written down without thought for speed.
+// naive does what New promises, without care for speed.
 func naive(listing []plan.Listed, known records, p plan.Policy, now time.Time) naivePlan {
 	todo := naivePlan{Plan: plan.Plan{Verdicts: make([]plan.Verdict, len(listing))}}
 	listed := map[string]bool{}
@@ -363,7 +364,7 @@ func naiveAbsences(todo *plan.Plan, listed map[string]bool, known records, now t
 	}
 }
 
-// scenario makes a listing and records out of octets, three for each id.
+// scenario makes a listing and records from octets, three for each id.
 func scenario(octets []byte) (listing []plan.Listed, known records, p plan.Policy) {
 	at := func(i int) int {
 		if i < len(octets) {

@@ -10,7 +10,7 @@ import (
 	"popfetch/state"
 )
 
-// Where two rules fit one message, the safer one decides.
+// If two rules fit a message, the safer one decides.
 func TestVerdictWhenTwoRulesFit(t *testing.T) {
 	remove := plan.Policy{Delete: true}
 	small := plan.Policy{MaxOctets: 50}

@@ -17,9 +17,9 @@ import (
 	"popfetch/state"
 )
 
-// record notes in order what the steps of the order of safety do. publish and
-// commit, unless nil, say how they fail; commit gets the number of the transaction,
-// from 1.
+// record is a destination and a maildrop that records the order of their calls.
+// prepare and publish are their errors; commit, unless nil, gets the number of
+// the transaction, from 1, and returns its error.
 type record struct {
 	calls       []string
 	group       int
@@ -79,8 +79,8 @@ type staged struct{ r *record }
 func (s staged) Intent() deliver.Intent { return deliver.Intent{Kind: "test"} }
 func (s staged) Abort() error           { s.r.note("abort"); return nil }
 
-// deliverAll settles n messages and commits once more, as a poll does. The
-// error is the first one.
+// deliverAll settles n messages and commits once more, as a poll does. It returns
+// the first error.
 func (r *record) deliverAll(n int) (*settle.Settler, error) {
 	ledger := settle.NewLedger(r, slog.New(slog.DiscardHandler))
 	s := settle.New(ledger, settle.Options{
@@ -102,14 +102,14 @@ func (r *record) deliverAll(n int) (*settle.Settler, error) {
 var (
 	refused = &deliver.Error{Op: "write", Path: "mail", Scope: deliver.Message, Err: errors.New("no")}
 	full    = &deliver.Error{Op: "write", Path: "mail", Scope: deliver.Place, Err: errors.New("no space")}
-	broken  = errors.New("input/output error")
+	errDisk = errors.New("input/output error")
 )
 
 func TestOrderOfSafety(t *testing.T) {
 	failAt := func(n int) func(int) error {
 		return func(i int) error {
 			if i == n {
-				return broken
+				return errDisk
 			}
 			return nil
 		}
@@ -144,7 +144,7 @@ func TestOrderOfSafety(t *testing.T) {
 		"intents that are not recorded": {
 			record: record{group: 2, recoverable: true, commit: failAt(1)},
 			want:   []string{"prepare 2", "commit 2 intents, 0 done", "abort"}, // the third message alone
-			err:    broken,
+			err:    errDisk,
 		},
 		"messages that are refused": {
 			record: record{group: 3, recoverable: true, publish: refused},
@@ -154,7 +154,7 @@ func TestOrderOfSafety(t *testing.T) {
 		"messages that are refused, and not recorded": {
 			record: record{group: 3, recoverable: true, publish: refused, commit: failAt(2)},
 			want:   []string{"prepare 3", "commit 3 intents, 0 done", "publish 3", "commit 0 intents, 3 done"},
-			err:    broken,
+			err:    errDisk,
 			failed: 3,
 		},
 		"a place that is full": {
@@ -176,7 +176,7 @@ func TestOrderOfSafety(t *testing.T) {
 			if len(s.Removable) != tt.removable || s.Failed() != tt.failed || s.Delivered() != tt.removable {
 				t.Errorf("%d removable, %d failed, %d delivered", len(s.Removable), s.Failed(), s.Delivered())
 			}
-			if s.Unsure() != errors.Is(err, broken) {
+			if s.Unsure() != errors.Is(err, errDisk) {
 				t.Errorf("unsure %v after %v", s.Unsure(), err)
 			}
 		})
