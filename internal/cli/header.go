@@ -21,8 +21,12 @@ type header struct {
 	Subject string `json:"subject"`
 }
 
-// maxHeader is how many octets of a header block are read.
-const maxHeader = 64 << 10
+const (
+	// maxHeader is how many octets of a header block are read.
+	maxHeader = 64 << 10
+	// maxField is how many octets of a field are shown.
+	maxField = 1 << 10
+)
 
 // readHeader reads the first From, Date and Subject of a header block. A line
 // that is no field costs that line only: net/mail.ReadMessage would refuse the
@@ -51,7 +55,7 @@ func readHeader(r io.Reader) header {
 	}
 	return header{
 		From:    decodeWords(fields["from"]),
-		Date:    strings.TrimSpace(fields["date"]),
+		Date:    shorten(strings.TrimSpace(fields["date"])),
 		Subject: decodeWords(fields["subject"]),
 	}
 }
@@ -68,9 +72,17 @@ func decodeWords(field string) string {
 		return e.NewDecoder().Reader(input), nil
 	}}
 	if text, err := d.DecodeHeader(field); err == nil {
-		return text
+		field = text
 	}
-	return field
+	return shorten(field)
+}
+
+// shorten cuts a field after maxField octets, and marks that.
+func shorten(field string) string {
+	if len(field) <= maxField {
+		return field
+	}
+	return strings.ToValidUTF8(field[:maxField], "") + "…"
 }
 
 // charsetEncoding finds a charset by the names that browsers know, among them

@@ -26,7 +26,9 @@ func TestHeaderShowsText(t *testing.T) {
 		"Subject: first\nSubject: second\n continued":               {Subject: "first"},
 		"From: =?utf-8?Q?J=C3=BCrgen?= <j@example.org>\n\nFrom: no": {From: "Jürgen <j@example.org>"},
 		"": {},
-		"Subject: " + strings.Repeat("x", 2*maxHeader): {Subject: strings.Repeat("x", maxHeader-len("Subject: "))},
+		"Subject: " + strings.Repeat("x", 2*maxHeader):    {Subject: strings.Repeat("x", maxField) + "…"},
+		"Subject: x" + strings.Repeat("é", maxField):      {Subject: "x" + strings.Repeat("é", maxField/2-1) + "…"},
+		strings.Repeat("x", 2*maxHeader) + "\nSubject: x": {},
 	} {
 		if got := readHeader(strings.NewReader(strings.ReplaceAll(block, "\n", "\r\n"))); got != want {
 			t.Errorf("%.100q: %.200q, want %.200q", block, got, want)
