@@ -274,6 +274,31 @@ func TestAnotherReplyInPlaceOfTheListingBehindTheLogin(t *testing.T) {
 	}
 }
 
+// The same where the server must accept USER before it sees PASS, and one command only
+// comes next.
+func TestOneListingLostBehindPASS(t *testing.T) {
+	bare := []string{"UIDL", "TOP", "PIPELINING"}
+	a := newAuthority(t)
+	cert := issueFor(t, a, "pop.example.org")
+	c, err := secure(t, &Options{TLS: &tls.Config{RootCAs: a.Pool()}}, &tls.Config{Certificates: []tls.Certificate{cert}}, "",
+		"S: +OK\nC: CAPA\nC: USER u\n"+offering(bare...)+"S: +OK\nC: PASS secret\nC: UIDL\nS: +OK\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Login(Credentials{User: "u", Password: "secret", Methods: []string{"user"},
+		Expected: Offer{Before: ParseCapabilities(bare)}, Next: []string{"UIDL"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for _, listed := range c.Uidl() {
+		err = listed
+	}
+	if took := time.Since(start); !errors.As(err, new(*AheadError)) || took > 20*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+}
+
 func TestTimeOfTheReplyBehindTheLogin(t *testing.T) {
 	for _, tt := range []struct {
 		handover            bool

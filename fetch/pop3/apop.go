@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Apop logs in with APOP. It is refused if the greeting has no proper
-// timestamp, and after STLS, where the timestamp came in clear text; then
-// nothing is sent. Errors are those of Login. RFC 1939 section 7 (APOP)
+// Apop logs in with APOP. If the greeting has no proper timestamp, or if it came in
+// clear text before STLS, Apop sends nothing and returns an *AuthError. Its errors
+// are those of Login. RFC 1939 section 7 (APOP)
 func (c *Client) Apop(user, secret string) error {
 	if err := c.enter("APOP", Authorization); err != nil {
 		return err
@@ -43,9 +43,9 @@ func (d *apop) end(c *Client, _ func()) error {
 	return refusedLogin("apop", d.user, err)
 }
 
-// timestamp finds the timestamp in a greeting, with its angle brackets. It has
-// to be a msg-id of printable ASCII: other octets are what the attack on APOP's
-// MD5 needs (CVE-2007-1558).
+// timestamp returns the timestamp in a greeting, with its angle brackets, or "". It
+// has to be a msg-id of printable ASCII: the attack on APOP's MD5 needs other octets
+// (CVE-2007-1558).
 func timestamp(greeting string) string {
 	start := strings.IndexByte(greeting, '<')
 	if start < 0 {

@@ -8,11 +8,11 @@ import (
 
 const maxCapabilities = 100 // lines
 
-// Capabilities is what a server says that it can do. RFC 2449 section 5. The
-// zero value is that of a server that knows no CAPA, or was not asked yet.
+// Capabilities is what a server announces in its reply to CAPA. The zero value is
+// that of a server that does not know CAPA or was not asked. RFC 2449 section 5
 type Capabilities struct {
-	Asked bool // the server has answered CAPA in some way
-	Known bool // with a list
+	Asked bool // the server has answered CAPA
+	Known bool // with a list, not with -ERR
 	list  []capability
 }
 
@@ -21,17 +21,17 @@ type capability struct {
 	params []string
 }
 
-// Offer is what a server offers before the login and after it.
+// Offer is what a server announces before the login and after it.
 type Offer struct {
 	Before Capabilities
-	After  Capabilities // the zero value where Before had all that counts, so that nobody has asked
+	After  Capabilities // the zero value if Before has all that matters: then Login does not ask again
 }
 
 // pipelining reports whether PIPELINING was announced at all.
 func (o Offer) pipelining() bool { return o.Before.Has("PIPELINING") || o.After.Has("PIPELINING") }
 
-// ParseCapabilities understands lines as Lines returns them. Without any it is
-// the zero value.
+// ParseCapabilities is the inverse of Lines. Without any line it returns the zero
+// value.
 func ParseCapabilities(lines []string) Capabilities {
 	c := Capabilities{Asked: len(lines) > 0, Known: len(lines) > 0}
 	for _, line := range lines {
@@ -79,8 +79,8 @@ func (c *Client) Capa() (Capabilities, error) {
 	return caps, nil
 }
 
-// Essentials returns the lines of those capabilities that Login and what comes after it
-// go by: what is worth remembering of a server for the next session.
+// Essentials returns the lines of the capabilities that matter to this package: those
+// worth remembering for Credentials.Expected.
 func (c Capabilities) Essentials() (lines []string) {
 	for _, line := range c.Lines() {
 		name, _, _ := strings.Cut(line, " ")
@@ -100,8 +100,8 @@ func (c *Client) learn(caps Capabilities) {
 	}
 }
 
-// Offer returns what this session has learned of the server, for Credentials of
-// the next one.
+// Offer returns what the server has announced in this session, for
+// Credentials.Expected of the next one.
 func (c *Client) Offer() Offer { return c.offer }
 
 // Capabilities returns what the last Capa said; the zero value before it, and
@@ -133,7 +133,7 @@ func (c Capabilities) find(name string) (capability, bool) {
 	return capability{}, false
 }
 
-// Has says whether a capability is offered. Case does not matter.
+// Has reports whether a capability is announced. Case does not matter.
 func (c Capabilities) Has(name string) bool {
 	_, ok := c.find(name)
 	return ok
@@ -154,7 +154,7 @@ func (c Capabilities) Names() []string {
 	return names
 }
 
-// sasl says whether a SASL mechanism is offered. RFC 5034 section 3
+// sasl reports whether a SASL mechanism is announced. RFC 5034 section 3
 func (c Capabilities) sasl(mechanism string) bool {
 	e, _ := c.find("SASL")
 	return slices.ContainsFunc(e.params, func(p string) bool { return strings.EqualFold(p, mechanism) })

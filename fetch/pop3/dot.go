@@ -6,39 +6,38 @@ import (
 	"io"
 )
 
-// dotReader reads a multi-line reply to its end and takes the byte-stuffing
-// away. RFC 1939 section 3.
+// dotReader reads a multi-line reply to its end and undoes the byte-stuffing.
+// RFC 1939 section 3
 //
-// The end is CRLF "." CRLF and nothing else, or "." CRLF at the very start. A
-// bare LF, a bare CR, a NUL and a line of any length are content like any
-// other: who ended a body at LF "." LF could be made to take the text of a mail
-// for the server's replies.
+// Only CRLF "." CRLF ends it, or "." CRLF at the very start. A bare LF, a bare CR, a
+// NUL and a line of any length are content: a reader that ended at LF "." LF would
+// take the rest of a crafted message for replies of the server.
 type dotReader struct {
 	r    *bufio.Reader
 	last tail
 	err  error // io.EOF after the end
 }
 
-// tail is what the octets before the next one were.
+// tail says which octets came before the next one.
 type tail uint8
 
 const (
-	lineStart  tail = iota // nothing yet, or CRLF: a dot means something here
-	afterCR                // CR, in a line
+	lineStart  tail = iota // none, or CRLF: a dot is special here
+	afterCR                // CR
 	insideLine             // anything else
 )
 
 var stuffed = []byte("\r\n.")
 
-// Read returns content as it came, unstuffed. A connection that ends inside is
-// io.ErrUnexpectedEOF.
+// Read returns the content, unstuffed and otherwise unchanged. The error is io.EOF
+// behind the end and io.ErrUnexpectedEOF if the connection ends before it.
 func (d *dotReader) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) && d.err == nil {
 		buf, _ := d.r.Peek(d.r.Buffered())
 		if len(buf) == 0 || d.last == lineStart && buf[0] == '.' && !decided(buf) {
 			if n > 0 {
-				break // what there is first; the rest may have to be waited for
+				break // return what there is; the rest may take time to arrive
 			}
 			d.fill(len(buf) + 1)
 			continue
@@ -55,13 +54,13 @@ func (d *dotReader) Read(p []byte) (int, error) {
 	return 0, d.err
 }
 
-// decided says whether what follows a dot at the start of a line is known well
-// enough to tell the end from a stuffed line.
+// decided reports whether enough is known of what follows a dot at the start of a line
+// to tell the end from a stuffed line.
 func decided(buf []byte) bool {
 	return len(buf) >= 3 || len(buf) == 2 && buf[1] != '\r'
 }
 
-// dot takes a dot at the start of a line away, with the CRLF if this is the end.
+// dot discards a dot at the start of a line, with the CRLF if it is the end.
 func (d *dotReader) dot(buf []byte) {
 	if buf[1] == '\r' && len(buf) > 2 && buf[2] == '\n' {
 		d.r.Discard(3)
@@ -72,7 +71,7 @@ func (d *dotReader) dot(buf []byte) {
 	d.last = insideLine
 }
 
-// copy moves content up to the next dot that starts a line.
+// copy moves content to p, up to the next dot that starts a line.
 func (d *dotReader) copy(p, buf []byte) int {
 	n := min(len(p), len(buf))
 	switch i := -1; {

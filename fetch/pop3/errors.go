@@ -7,12 +7,12 @@ import (
 )
 
 var (
-	// ErrBroken: the client lost its place in the dialogue, or the connection
-	// is gone. The error that wraps it wraps the first cause too. Nothing more
-	// is sent; only Close is left.
+	// ErrBroken says that an earlier error has broken the client: it is out of
+	// step with the server, or the connection is gone. The error that wraps it
+	// wraps that cause too. Nothing was sent; only Close may follow.
 	ErrBroken = errors.New("connection out of step")
-	// ErrState: the command is not allowed now. Nothing was sent and the
-	// client is as it was. Every *StateError is one.
+	// ErrState says that the command is not allowed now. Nothing was sent, and the
+	// session goes on. Every *StateError is ErrState.
 	ErrState = errors.New("command not allowed now")
 )
 
@@ -25,7 +25,7 @@ const (
 	InUse      Code = "IN-USE"      // RFC 2449 section 8.1.1: another session holds the maildrop
 	LoginDelay Code = "LOGIN-DELAY" // RFC 2449 section 8.1.2: too soon after the last login
 	AuthCode   Code = "AUTH"        // RFC 3206 section 5: the credentials are wrong
-	SysTemp    Code = "SYS/TEMP"    // RFC 3206 section 4: the server has a problem that passes
+	SysTemp    Code = "SYS/TEMP"    // RFC 3206 section 4: the server has a temporary problem
 	SysPerm    Code = "SYS/PERM"    // RFC 3206 section 4: the server has a problem that somebody must fix
 )
 
@@ -33,7 +33,9 @@ const (
 type ResponseError struct {
 	Command string // the command that was refused, without any secret: "RETR 12", "PASS"; "greeting" for the greeting
 	Code    Code   // "" if there was none
-	Text    string // what followed "-ERR ", with the code, as it came: callers escape it
+	// Text is what followed "-ERR ", with the code; "***" stands behind the code if
+	// the text gives a secret away. It may hold any octets: callers escape it.
+	Text string
 }
 
 func (e *ResponseError) Error() string {
@@ -44,10 +46,9 @@ func (e *ResponseError) Error() string {
 	return fmt.Sprintf("%s: server said %s", e.Command, quote(reply))
 }
 
-// AuthError is a login that did not happen because the server refused it
-// (then Err is a *ResponseError) or because no login was possible with what
-// the caller gave and the server offers. The client is still in step, in
-// state AUTHORIZATION.
+// AuthError is a login that the server refused (then Err is a *ResponseError), or
+// that is not possible with the credentials and what the server offers. The client is
+// still in step, in state AUTHORIZATION.
 type AuthError struct {
 	Method string // "plain", "user", …; "" if none was chosen
 	User   string // "" after Auth, which does not know it
@@ -83,11 +84,10 @@ func (e *MethodError) Error() string {
 	return fmt.Sprintf("the server offers none of the methods that may be used (%s); it offers %s", strings.Join(e.Allowed, ", "), offered)
 }
 
-// ProtocolError is a reply that no rule of POP3 allows. The client is broken
-// afterwards.
+// ProtocolError is a reply that POP3 does not allow. It has broken the client.
 type ProtocolError struct {
 	Command string // the command that was being answered
-	Line    string // what came, at most 1024 octets of it
+	Line    string // what the server sent, at most 1024 octets of it
 	Reason  string // what is wrong with it
 }
 
@@ -102,8 +102,8 @@ func (e *ProtocolError) Error() string {
 // of that line, not the listing: the iteration goes on.
 type LineError struct {
 	Command string // "LIST" or "UIDL"
-	Num     int    // the message, 0 if the line does not say
-	Line    string // what came, at most 1024 octets of it
+	Num     int    // of the message; 0 = the line has none
+	Line    string // what the server sent, at most 1024 octets of it
 	Reason  string // what is wrong with it
 }
 
@@ -111,9 +111,9 @@ func (e *LineError) Error() string {
 	return fmt.Sprintf("%s: %s: server said %s", e.Command, e.Reason, quote(e.Line))
 }
 
-// TLSError is a connection that could not be secured: no STLS, a certificate
-// that does not verify, no common version. No credentials were sent. Timeouts,
-// a lost connection and the end of the context come as what they are.
+// TLSError is a connection that cannot be secured: no STLS, a certificate that does
+// not verify, no common version. No credentials were sent. A timeout, a lost
+// connection and the end of the context are no TLSError.
 type TLSError struct {
 	Host string
 	Err  error
@@ -130,12 +130,12 @@ func (e *TLSError) Unwrap() error { return e.Err }
 type StateError struct {
 	Command string
 	State   State  // the state that the client is in
-	During  string // the iteration that is not over, or ""
+	During  string // the command whose loop is running, "" = none
 }
 
 func (e *StateError) Error() string {
 	if e.During != "" {
-		return fmt.Sprintf("%s: not allowed before the iteration over %s is over", e.Command, e.During)
+		return fmt.Sprintf("%s: not allowed inside a loop over %s", e.Command, e.During)
 	}
 	return fmt.Sprintf("%s: not allowed in state %s", e.Command, e.State)
 }

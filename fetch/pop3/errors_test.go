@@ -25,7 +25,7 @@ func TestErrorTexts(t *testing.T) {
 		{&LineError{Command: "UIDL", Line: "2\x1b", Reason: "no unique-id"}, `UIDL: no unique-id: server said "2\x1b"`},
 		{&TLSError{Host: "h", Err: io.EOF}, `secure the connection to h: EOF`},
 		{&StateError{Command: "RETR", State: Authorization}, `RETR: not allowed in state AUTHORIZATION`},
-		{&StateError{Command: "DELE", State: Transaction, During: "RETR"}, `DELE: not allowed before the iteration over RETR is over`},
+		{&StateError{Command: "DELE", State: Transaction, During: "RETR"}, `DELE: not allowed inside a loop over RETR`},
 		{&brokenError{command: "QUIT", cause: io.EOF}, `QUIT: not sent, connection out of step after: EOF`},
 	} {
 		if got := tt.err.Error(); got != tt.want {

@@ -7,22 +7,22 @@ import (
 	"strconv"
 )
 
-// What a listing may have. It is kept as a whole, so that this is what a server
-// without an end can make a client keep.
+// The bounds of a listing. Callers keep it as a whole, so that they bound what an
+// endless one costs too.
 const (
 	maxListingLines  = 1_000_000
 	maxListingOctets = 64 << 20
 )
 
-// ScanListing is one line of the answer to LIST.
+// ScanListing is one line of the reply to LIST. RFC 1939 section 5
 type ScanListing struct {
 	Num    int
 	Octets int64 // as the server says, which may be wrong
 }
 
-// List asks for the scan listing of the maildrop. A *LineError is one line that
-// cannot be used, and the iteration goes on; a *ResponseError ends it, and so
-// does every other error, which has broken the client.
+// List asks for the scan listing of the maildrop. It yields a *LineError for a line
+// that cannot be used, and goes on. A *ResponseError ends the loop, and so does every
+// other error, which has broken the client.
 //
 // RFC 1939 section 5 (LIST)
 func (c *Client) List() iter.Seq2[ScanListing, error] {
@@ -39,8 +39,8 @@ func (c *Client) List() iter.Seq2[ScanListing, error] {
 	}
 }
 
-// scan runs a command that answers with one line for each message. After a STAT that counted none there is nothing to read but the status
-// line, see Stat.
+// scan runs a command whose reply has one line for each message. After a STAT that
+// counted none the status line is the whole reply, see Stat.
 func scan[T any](c *Client, command string, yield func(T, error) bool, parse func(num int, rest []byte) (T, string)) {
 	var zero T
 	if err := c.enter(command, Transaction); err != nil {
@@ -88,9 +88,9 @@ func scan[T any](c *Client, command string, yield func(T, error) bool, parse fun
 	})
 }
 
-// listing reads a multi-line reply line by line, unstuffed, and calls got for
-// each; line is valid during the call. It says whether got returned false;
-// other errors have broken the client. RFC 1939 section 3
+// listing reads a multi-line reply line by line, unstuffed, and calls got for each
+// line, which is valid during the call. left reports that got returned false. Every
+// other error has broken the client. RFC 1939 section 3
 func (c *Client) listing(command string, maxLines int, got func(line []byte, long *LineError) bool) (left bool, err error) {
 	c.link.rate(c.timeout)
 	begin, octets := c.lines.in-int64(c.lines.r.Buffered()), int64(0)
@@ -127,9 +127,8 @@ func (c *Client) lineError(command string, num int, line []byte, reason string) 
 	return &LineError{Command: command, Num: num, Line: c.lines.shown(line), Reason: reason}
 }
 
-// messageNumber splits a listing line behind its message number, which is 0
-// where there is none that could be one. Any run of blanks separates
-// (Maillennium sends several).
+// messageNumber splits a listing line behind its message number, which is 0 if the
+// line has none. Any number of blanks may follow it (Maillennium sends several).
 func messageNumber(line []byte) (int, []byte) {
 	word, rest := cutBlank(bytes.TrimLeft(line, " \t"))
 	num, ok := parseNumber(word, math.MaxInt32)

@@ -13,31 +13,30 @@ import (
 // Credentials are what a login needs.
 type Credentials struct {
 	User, Password string
-	// Methods are the methods that may be used, see Methods: the first that
-	// the server offers is. nil leaves the choice to the client, which never
-	// takes APOP.
+	// Methods names the methods that may be used, see Methods. Login takes the
+	// first that the server offers. nil leaves the choice to the client, which
+	// never takes APOP.
 	Methods []string
-	// Expected is what Offer has told of an earlier session with the server in
-	// the same way, with TLS or without. Where the server took several commands
-	// at once, CAPA, the login and Next then go out in one flight, and the reply
-	// to CAPA shows whether it is still so.
+	// Expected is what Client.Offer returned in an earlier session with the
+	// server over the same kind of connection. If the server announced PIPELINING
+	// then, CAPA, the login and Next go out in one flight, and the reply to CAPA
+	// shows whether that still holds.
 	Expected Offer
-	// Next are the commands that are called right after the login, in this
-	// order: STAT, LIST and UIDL may stand here. They are sent in one flight
-	// where the server announces PIPELINING: together with the login where
-	// Expected says that it did so before, else once the login is accepted.
+	// Next names the commands that the caller calls right after the login, in
+	// this order: STAT, LIST and UIDL are possible. They share a flight if the
+	// server announces PIPELINING; it is that of the login if Expected has
+	// PIPELINING too, and the one after it otherwise.
 	Next []string
-	// Patient sends nothing together with the login or before it is accepted,
-	// whatever Expected says.
+	// Patient waits for each reply up to the login's, whatever Expected has.
 	Patient bool
 }
 
 // Methods returns the names of all login methods.
 func Methods() []string { return []string{"plain", "user", "login", "cram-md5", "apop"} }
 
-// automatic is the order where the user has chosen none. Where others can
-// listen, what does not show the password comes first. APOP is not in it: its
-// MD5 can be attacked (CVE-2007-1558).
+// automatic returns the methods to try if the user has named none. Where others can
+// read along, the one that does not show the password comes first. APOP is not among
+// them, because its use of MD5 can be attacked (CVE-2007-1558).
 func automatic(private bool) []string {
 	if private {
 		return []string{"plain", "user", "login", "cram-md5"}
@@ -47,13 +46,13 @@ func automatic(private bool) []string {
 
 // Login enters TRANSACTION and returns the method used. It asks for the
 // capabilities if they are not known, takes the first method that the server
-// offers, and tries no other after a refusal, since some servers lock accounts
-// after a few. Where UIDL, TOP or PIPELINING was not announced it asks again
-// after the login.
+// offers, and tries no other after a refusal: some servers lock an account after
+// a few. If UIDL, TOP or PIPELINING is not announced, it asks once more after the
+// login.
 //
-// An *AuthError leaves the client in state AUTHORIZATION. Nothing is sent for a
-// user or password that holds CR, LF or NUL. An *AheadError, from here or from the
-// first calls after it, is a session that broke where a patient one might not.
+// An *AuthError leaves the client in state AUTHORIZATION. A user or password with CR,
+// LF or NUL is an *AuthError too, and nothing is sent. An *AheadError, from Login or
+// from the first calls after it, means that a session with Patient may succeed.
 func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err := c.enter("log in", Authorization); err != nil {
 		return "", err
@@ -94,9 +93,10 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	return method, c.afterwards(cred, again)
 }
 
-// rely logs in on the word of an earlier session: CAPA, the login and what comes next
-// share a flight. The reply to CAPA tells what holds today. No other method is tried
-// after a refusal, although it may only mean that this one has gone: nobody knows.
+// loginAhead sends CAPA, the login and what comes next in one flight, as an earlier
+// session has shown that it can be done; the reply to CAPA shows what holds today.
+// After a refusal it tries no other method, even if CAPA no longer has this one: it may
+// have been the password that was refused.
 func (c *Client) loginAhead(method string, cred Credentials) error {
 	known := cred.Expected.Before
 	c.askAhead("CAPA")
@@ -116,22 +116,23 @@ func (c *Client) loginAhead(method string, cred Credentials) error {
 
 // dialog is the login by one method, in two halves.
 type dialog interface {
-	// begin queues the first word, with ahead also what can be said before the
-	// answer to it. It returns whether that is all there is to say.
+	// begin queues the first line, with ahead also those that need no reply to it.
+	// It reports whether that is all that the client has to send.
 	begin(c *Client, ahead bool) (all bool, err error)
-	// end reads the answers and says the rest. Where it knows which word is the
-	// last one, it calls last when that is queued and not answered yet.
+	// end reads the replies and sends the rest. If it knows that a line is the last
+	// one, it calls last once that line is queued.
 	end(c *Client, last func()) error
 }
 
-// talk logs in. With ahead, next goes out with the last word where d knows which that
-// is. between, if not nil, reads what was asked before the first word.
+// converse logs in. With ahead, the commands in next go out with the last line of the
+// login, if d knows which one that is. between, if not nil, reads the replies to what
+// was queued before the login.
 func (c *Client) converse(d dialog, ahead bool, next []string, between func() error) error {
 	last := func() {
 		// Today's capabilities count as soon as they are known.
 		if ahead && (!c.caps.Asked || c.Pipelined()) {
 			c.askAhead(next...)
-			c.aheadLeft += len(next)
+			c.aheadLeft = len(c.queued)
 		}
 	}
 	all, err := d.begin(c, ahead)
@@ -154,14 +155,14 @@ func (c *Client) converse(d dialog, ahead bool, next []string, between func() er
 	}
 	c.state = Transaction
 	c.lines.secrets.accepted()
-	c.handover = c.aheadLeft > 0
+	c.handover = len(c.unclaimed) > 0
 	return nil
 }
 
 // showsPassword reports whether a method sends the password itself.
 func showsPassword(method string) bool { return method != "cram-md5" && method != "apop" }
 
-// dialogOf returns the login by a method that choose has chosen.
+// dialogOf returns the dialog of a method that choose has returned.
 func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) dialog {
 	switch method {
 	case "user":
@@ -176,8 +177,8 @@ func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) di
 	return &exchange{m: sasl.NewPlainClient("", cred.User, cred.Password), single: true, user: cred.User}
 }
 
-// afterLogin is what is asked after a login: CAPA where it has more to tell then, and
-// next.
+// afterLogin returns the commands to send after the login: CAPA unless caps is complete,
+// and next.
 func (c *Client) afterLogin(caps Capabilities, next []string) []string {
 	if c.complete(caps) {
 		return next
@@ -185,9 +186,9 @@ func (c *Client) afterLogin(caps Capabilities, next []string) []string {
 	return append([]string{"CAPA"}, next...)
 }
 
-// follow makes sure after the login that the capabilities are known, and that what
-// comes next is on its way where the server takes several commands at once. With ahead
-// it believes an earlier session that it does.
+// afterwards learns the capabilities after the login, if it has to, and sends what comes
+// next if the server announces PIPELINING. With ahead it sends both at once if the
+// server did so in an earlier session.
 func (c *Client) afterwards(cred Credentials, ahead bool) error {
 	if ahead && len(c.unclaimed) == 0 && !c.complete(c.caps) && cred.Expected.After.Has("PIPELINING") {
 		c.askAhead(c.afterLogin(c.caps, cred.Next)...)
@@ -202,8 +203,8 @@ func (c *Client) afterwards(cred Credentials, ahead bool) error {
 	return nil
 }
 
-// askAgain asks for the capabilities after the login, where some servers first
-// tell them all.
+// askAgain asks for the capabilities after the login: some servers announce all of them
+// only then.
 func (c *Client) askAgain() error {
 	before := c.caps
 	if c.complete(before) || !before.Known {
@@ -211,17 +212,17 @@ func (c *Client) askAgain() error {
 	}
 	after, err := c.Capa()
 	if err == nil && !after.Known {
-		c.caps = before // asked in the wrong state, for this server
+		c.caps = before // the server knows CAPA before the login alone
 	}
 	return err
 }
 
-// complete says whether capabilities have all that counts after the login.
+// complete reports whether caps has all that matters after the login.
 func (c *Client) complete(caps Capabilities) bool {
 	return caps.Has("UIDL") && caps.Has("TOP") && (caps.Has("PIPELINING") || c.opts.Pipelining == PipelineOff)
 }
 
-// choose picks the method from what is offered.
+// choose returns the first method that may be used and that the server offers.
 func (c *Client) choose(methods []string, caps Capabilities) (string, error) {
 	names := automatic(c.tls != nil)
 	if methods != nil {
@@ -238,7 +239,7 @@ func (c *Client) choose(methods []string, caps Capabilities) (string, error) {
 	if i := slices.IndexFunc(names, func(m string) bool { return c.offers(m, caps) }); i >= 0 {
 		return names[i], nil
 	}
-	// Without CAPA nothing says that a mechanism is missing.
+	// Without CAPA nobody knows which mechanisms there are.
 	if !caps.Known {
 		if i := slices.IndexFunc(names, func(m string) bool { return m != "apop" }); i >= 0 {
 			return names[i], nil
@@ -247,8 +248,8 @@ func (c *Client) choose(methods []string, caps Capabilities) (string, error) {
 	return "", &MethodError{Allowed: names, Offered: c.offered(caps)}
 }
 
-// offers says whether the server is known to take a method. USER and PASS are
-// what every server has that says nothing.
+// offers reports whether the server is known to accept a method: "user" unless it
+// announces SASL and not USER.
 func (c *Client) offers(method string, caps Capabilities) bool {
 	switch method {
 	case "user":
@@ -259,7 +260,7 @@ func (c *Client) offers(method string, caps Capabilities) bool {
 	return caps.sasl(method)
 }
 
-// offered lists what the server offers, see MethodError.
+// offered returns MethodError.Offered.
 func (c *Client) offered(caps Capabilities) []string {
 	var list []string
 	if caps.Has("USER") {
@@ -289,7 +290,7 @@ func (c *Client) UserPass(user, password string) error {
 // userPass is the login with USER and PASS. RFC 1939 section 7
 type userPass struct {
 	user, password string
-	offered        bool // USER is: otherwise it may be refused, and PASS is not to be sent then
+	offered        bool // the server announces USER; otherwise it may refuse USER, and then must not see PASS
 	whole          bool // PASS was sent with USER
 }
 
@@ -322,7 +323,7 @@ func (d *userPass) end(c *Client, last func()) error {
 	return refusedLogin("user", d.user, err)
 }
 
-// refusedLogin makes an *AuthError of a *ResponseError.
+// refusedLogin wraps a *ResponseError in an *AuthError.
 func refusedLogin(method, user string, err error) error {
 	var refused *ResponseError
 	if errors.As(err, &refused) {
@@ -331,7 +332,7 @@ func refusedLogin(method, user string, err error) error {
 	return err
 }
 
-// check refuses what would end or cut a line.
+// check refuses what would end a command line early.
 func (cred Credentials) check() error {
 	switch {
 	case cred.User == "":

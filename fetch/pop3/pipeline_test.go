@@ -273,7 +273,7 @@ func TestWrongState(t *testing.T) {
 		c := transaction(t, "C: RETR 1\nS: +OK\nS: x\nS: .\nC: NOOP\nS: +OK")
 		for range c.Retr([]int{1}) {
 			for _, err := range everyCall(c) {
-				if !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "over RETR is over") {
+				if !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "inside a loop over RETR") {
 					t.Errorf("got %v", err)
 				}
 			}

@@ -1,11 +1,11 @@
 package pop3
 
-// Quit ends the session and closes the connection, in every case. From state
-// TRANSACTION it enters UPDATE: nil means that the server has confirmed the
-// deletions, a *ResponseError that it kept some of the messages, every other
-// error that nobody knows. On a broken client, and inside a loop over replies,
-// nothing is sent. It waits for Options.Timeout, or 10 s if that is less and
-// nothing is marked as deleted.
+// Quit ends the session and always closes the connection. From state TRANSACTION it
+// enters UPDATE: nil means that the server has confirmed the deletions, a
+// *ResponseError that it has kept some of the messages, and every other error that
+// nobody knows. On a broken client, and inside a loop over replies, it sends nothing.
+// It waits for Options.Timeout, or for 10 s if that is less and nothing is marked as
+// deleted.
 //
 // RFC 1939 sections 5 and 6 (QUIT)
 func (c *Client) Quit() error {
@@ -17,9 +17,9 @@ func (c *Client) Quit() error {
 	return err
 }
 
-// Bye is Quit that does not wait for the reply: for a session that has marked nothing
-// as deleted, so that there is nothing to confirm. The server may hold its lock on the
-// maildrop a little longer than the connection.
+// Bye is Quit without waiting for the reply, for a session that has marked nothing as
+// deleted. The server may hold its lock on the maildrop a little longer than the
+// connection lasts.
 func (c *Client) Bye() error {
 	defer c.Close()
 	if err := c.sendQuit(); err != nil {
@@ -32,8 +32,8 @@ func (c *Client) sendQuit() error {
 	if err := c.enter("QUIT", Authorization, Transaction); err != nil {
 		return err
 	}
-	// A server that deletes takes its time for that. One that does not has
-	// nothing to say that would be worth a long wait.
+	// Deleting many messages takes time. Without any, the reply says nothing
+	// that would be worth a long wait.
 	if !c.deleting {
 		c.timeout = min(c.timeout, idleQuit)
 	}

@@ -9,29 +9,29 @@ import (
 	"strconv"
 )
 
-// Message is one message on its way from the server.
+// Message is one message while it arrives.
 type Message struct {
 	Num    int
 	Octets int64 // as the reply to RETR announced, which may be wrong; -1 = it did not
-	// Body is the message as sent: byte-stuffing undone, CRLF kept, everything
-	// else unchanged. io.EOF means that the server's end of the message was
-	// seen; every other error has broken the client. It ends with the step of
-	// the loop: what is not read by then is read and dropped.
+	// Body is the message as it was sent, with the byte-stuffing undone and CRLF
+	// kept. Its error is io.EOF once the server has ended the message; every other
+	// error has broken the client. It is valid for one step of the loop, which then
+	// drops what was not read.
 	Body io.Reader
 }
 
-// Retr asks for messages, in the order of nums. A refused message is yielded
-// with its Num and a *ResponseError, and the iteration goes on. Every other
-// error is the last thing yielded: also where a Body has already returned it,
-// so that its message comes a second time. The message is never nil.
+// Retr asks for messages, in the order of nums. It yields a refused message with its
+// Num and a *ResponseError, and goes on. Every other error is the last thing that it
+// yields, even if a Body has returned it before, so that this message comes a second
+// time. The message is never nil.
 //
 // RFC 1939 section 5 (RETR)
 func (c *Client) Retr(nums []int) iter.Seq2[*Message, error] {
 	return c.messages("RETR", nums, "", announced)
 }
 
-// announced reads the size from the reply to RETR ("120 octets"). RFC 1939 only
-// shows it in examples.
+// announced returns the size in the reply to RETR ("120 octets"), or -1. RFC 1939
+// section 5 has it only in examples.
 func announced(text string) int64 {
 	word, _ := cutBlank([]byte(text))
 	if n, ok := parseNumber(word, math.MaxInt64); ok {
@@ -92,7 +92,7 @@ func (c *Client) newBody(command string) *body {
 	return &body{c: c, command: command, dot: dotReader{r: c.lines.r}}
 }
 
-// errStale: a body was kept over the step of its loop.
+// errStale is the error of a body that was read after the step of its loop.
 var errStale = errors.New("the message was read after its step of the loop")
 
 func (b *body) Read(p []byte) (int, error) {
@@ -112,8 +112,9 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
-// finish ends the step: the rest is read, so that the next reply can be. It
-// returns the error that broke the client, now or in a Read before.
+// finish ends the step of the loop. With drain it reads the rest of the message, so
+// that the next reply can be read. It returns the error that broke the client, now
+// or in a Read before.
 func (b *body) finish(drain bool) error {
 	var scratch [4096]byte
 	for drain && b.err == nil {
@@ -130,8 +131,8 @@ func (b *body) finish(drain bool) error {
 	return err
 }
 
-// failedBody stands where there is no message, so that no error is taken for
-// an empty one.
+// failedBody is the body of a message that did not arrive: it is not empty, reading it
+// fails.
 type failedBody struct{ err error }
 
 func (f failedBody) Read([]byte) (int, error) { return 0, f.err }

@@ -1,6 +1,6 @@
 package pop3
 
-// Rset takes back every Dele of this session. RFC 1939 section 5 (RSET)
+// Rset undoes every Dele of this session. RFC 1939 section 5 (RSET)
 func (c *Client) Rset() error {
 	_, err := c.simple("RSET", Transaction)
 	c.deleting = c.deleting && err != nil

@@ -34,11 +34,11 @@ func (c *Client) Auth(m sasl.Client) error {
 type exchange struct {
 	m      sasl.Client
 	user   string // for errors
-	single bool   // the initial response is all that m says
+	single bool   // m has nothing to send but the initial response
 
 	method  string
 	command string
-	pending []byte // the initial response, if the first challenge has to be waited for
+	pending []byte // the initial response, if it does not fit into the command
 }
 
 func (x *exchange) begin(c *Client, _ bool) (all bool, err error) {
@@ -96,13 +96,14 @@ func (x *exchange) end(c *Client, last func()) error {
 	return c.protocol(x.command, nil, fmt.Sprintf("more than %d challenges", maxChallenges))
 }
 
-// done says whether m knows that nothing is left to say.
+// done reports whether m knows that it has nothing left to send.
 func (x *exchange) done() bool {
 	proof, ok := x.m.(interface{ Done() bool })
 	return ok && proof.Done()
 }
 
-// continuation returns the challenge, still encoded, of a line that is one.
+// continuation returns the challenge in a line, still encoded; false if the line has
+// none. RFC 5034 section 4
 func continuation(line []byte) ([]byte, bool) {
 	if len(line) == 0 || line[0] != '+' || len(line) > 1 && line[1] != ' ' {
 		return nil, false
@@ -117,8 +118,7 @@ func (x *exchange) answer(encoded []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the server's challenge is not base64: %w", err)
 	}
 	if x.pending != nil {
-		// Servers that ask for the initial response may say what they want
-		// ("Username:"); there is nothing else to send.
+		// Some servers ask for the initial response with words ("Username:").
 		ir := x.pending
 		x.pending = nil
 		return ir, nil
@@ -138,7 +138,7 @@ func (x *exchange) decided(c *Client, line []byte) error {
 	return nil
 }
 
-// cancel ends the exchange from our side; the server has to answer -ERR.
+// cancel ends the exchange from the client's side; the server has to answer -ERR.
 // RFC 5034 section 4
 func (x *exchange) cancel(c *Client, cause error) error {
 	c.queue(x.command, "*", "*")
@@ -173,5 +173,5 @@ func (a *cramMD5) Next(challenge []byte) ([]byte, error) {
 	return []byte(a.user + " " + a.sent), nil
 }
 
-// Done says whether the challenge was answered.
+// Done reports whether the challenge was answered.
 func (a *cramMD5) Done() bool { return a.done }

@@ -2,12 +2,12 @@ package pop3
 
 import "fmt"
 
-// State is a session state. RFC 1939 section 3.
+// State is a session state. RFC 1939 section 3
 type State uint8
 
 const (
 	Authorization State = iota // the server waits for a login
-	Transaction                // logged in, the maildrop is ours
+	Transaction                // logged in, with the exclusive lock on the maildrop
 	Update                     // QUIT was sent; the session is over
 )
 

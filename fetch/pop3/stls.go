@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// stls secures the connection before anything else is said. CAPA is not asked
-// first: what comes in clear text is worth nothing, and a missing STLS in it
-// would change nothing. RFC 2595 section 4
+// stls secures the connection before anything else is sent. It does not send CAPA
+// first: nothing that comes in clear text can be trusted, and without STLS in the
+// reply it would have to fail all the same. RFC 2595 section 4
 func (c *Client) stls() error {
 	c.queue("STLS", "STLS", "STLS")
 	_, err := c.status()
@@ -22,8 +22,8 @@ func (c *Client) stls() error {
 	if err != nil {
 		return err
 	}
-	// Whatever follows the +OK in clear text was put there to be taken for
-	// replies that came under TLS (CVE-2021-22947 and its many relatives).
+	// An attacker appends replies in clear text to the +OK, to have them taken
+	// for replies that came under TLS (CVE-2021-22947 and many more).
 	if c.lines.r.Buffered() > 0 {
 		return c.fail(&TLSError{Host: c.host, Err: &ProtocolError{
 			Command: "STLS", Line: c.lines.head(), Reason: "octets in clear text after the reply; no credentials were sent"}})
@@ -31,7 +31,7 @@ func (c *Client) stls() error {
 	return c.handshake()
 }
 
-// handshake puts TLS over the link and forgets what was learned before.
+// handshake starts TLS over the link and forgets what the server has announced before.
 func (c *Client) handshake() error {
 	cfg := c.opts.TLS.Clone()
 	if cfg == nil {
@@ -55,7 +55,8 @@ func (c *Client) handshake() error {
 	return nil
 }
 
-// tlsError tells a connection that was lost from one that cannot be trusted.
+// tlsError returns the error for the caller after a handshake that did not succeed: a
+// *TLSError unless the connection was lost.
 func (c *Client) tlsError(err error) error {
 	what := "TLS handshake with " + c.host
 	var (

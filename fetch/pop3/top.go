@@ -5,9 +5,9 @@ import (
 	"strconv"
 )
 
-// Top asks for the header and the first lines of the text of messages; it
-// behaves as Retr does. Message.Octets is -1: servers differ in what they
-// announce here. RFC 1939 section 7 (TOP)
+// Top asks for the header block and the first lines of the body of messages. It
+// behaves as Retr does, and Message.Octets is -1, because servers do not agree on what
+// they announce here. RFC 1939 section 7 (TOP)
 func (c *Client) Top(nums []int, lines int) iter.Seq2[*Message, error] {
 	return c.messages("TOP", nums, " "+strconv.Itoa(max(lines, 0)), func(string) int64 { return -1 })
 }

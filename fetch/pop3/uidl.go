@@ -8,15 +8,15 @@ import (
 // maxUniqueID is generous: RFC 1939 allows 70 octets, and servers send more.
 const maxUniqueID = 8000
 
-// UniqueID is one line of the answer to UIDL.
+// UniqueID is one line of the reply to UIDL. RFC 1939 section 7
 type UniqueID struct {
 	Num int
 	ID  []byte // 1 to 8000 octets of any kind but a line end, valid until the next line is asked for
 }
 
-// Uidl asks for the unique-ids. Errors are those of List. RFC 1939 says that an
-// id is 1 to 70 printable octets without blanks; what real servers send is taken
-// as it is, blanks inside included, and only blanks at the end are dropped.
+// Uidl asks for the unique-ids. Its errors are those of List. RFC 1939 wants 1 to 70
+// printable octets without blanks. Uidl takes what real servers send, blanks inside
+// included, and drops only blanks at the end.
 //
 // RFC 1939 section 7 (UIDL)
 func (c *Client) Uidl() iter.Seq2[UniqueID, error] {
