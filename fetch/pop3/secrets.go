@@ -13,8 +13,13 @@ type secrets struct {
 	known []string
 	relax bool  // the login is accepted: texts are not about it any more
 	trace bool  // every line is shown, so that the runs are worth their memory
+	asked int   // how often runs was called
 	kept  *runs // of runs, nil = not made or not up to date
 }
+
+// fewTexts is how many texts a session may show before the runs are kept. A server
+// can send a million lines that need an error each.
+const fewTexts = 16
 
 // secretRun is how many octets of a secret in a row give it away.
 const secretRun = 6
@@ -27,8 +32,9 @@ func (s *secrets) add(secret string) {
 	}
 }
 
-// runs returns what must not be in a text. It is kept only for a trace: it takes many
-// times the memory of the secrets, and a session without a trace shows few texts.
+// runs returns what must not be in a text. It takes many times the memory of the
+// secrets, and most sessions without a trace show few texts, so that it is kept only
+// for a trace and behind fewTexts.
 func (s *secrets) runs() *runs {
 	if s.kept != nil {
 		return s.kept
@@ -44,7 +50,7 @@ func (s *secrets) runs() *runs {
 			r.add(secret, min(n, secretRun))
 		}
 	}
-	if s.trace {
+	if s.asked++; s.trace || s.asked > fewTexts {
 		s.kept = r
 	}
 	return r

@@ -122,6 +122,24 @@ func TestShortSecrets(t *testing.T) {
 	}
 }
 
+// A million lines of a listing that cannot be used cost no minutes: each is looked at for
+// the secret, and what is looked for is not made anew for each.
+func TestManyTextsShareTheRuns(t *testing.T) {
+	var s secrets
+	s.add("Correct-Horse")
+	for range fewTexts + 1 {
+		s.conceal("no octets")
+	}
+	first := s.runs()
+	if s.runs() != first || s.conceal("correct-horse") != "***" {
+		t.Error("made anew, or without effect")
+	}
+	s.add("Battery-Staple")
+	if s.conceal("a battery-staple") != "***" {
+		t.Error("a secret that was added later is shown")
+	}
+}
+
 // Only the status and a registered response code are left: another code could be the
 // password.
 func TestConcealKeepsTheCode(t *testing.T) {
