@@ -46,7 +46,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // never empty.
 type Errors []*Error
 
-// sort puts the errors into the order of the lines.
+// sort orders the errors by line.
 func (es Errors) sort() {
 	slices.SortStableFunc(es, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), strings.Compare(a.Key, b.Key), strings.Compare(a.Msg, b.Msg))

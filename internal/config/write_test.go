@@ -62,6 +62,34 @@ func TestWrittenConfigurationIsReadBack(t *testing.T) {
 	}
 }
 
+// [defaults] may set what has no effect in an account.
+func TestWrittenAccountHasNothingWithoutEffect(t *testing.T) {
+	c := mustLoad(t, `
+[defaults]
+server = "localhost"
+tls_min_version = "1.3"
+tls_server_name = "pop.example.org"
+mda_timeout = "1m"
+[account.clear]
+user = "a"
+tls = "none"
+maildir = "/m"
+[account.mda]
+user = "b"
+mda = ["x"]
+`)
+	var out bytes.Buffer
+	if err := c.Write(&out, nil, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if again := mustLoad(t, out.String()); !same(again, c) {
+		t.Errorf("got  %+v\nwant %+v\nfrom\n%s", again.Accounts[0], c.Accounts[0], out.String())
+	}
+	if c.Accounts[1].MDATimeout != Duration(time.Minute) || c.Accounts[1].TLSMinVersion != TLS13 {
+		t.Errorf("got %+v", c.Accounts[1])
+	}
+}
+
 func TestInvalidConfigurationIsNotWritten(t *testing.T) {
 	for want, change := range map[string]func(a *Account){
 		`key "server": missing`:                                 func(a *Account) { a.Server = "" },

@@ -40,7 +40,7 @@ func quoteNetrc(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// Whatever stands in an entry is read as it was written, and nothing that an
+// Every text in an entry is read as it was written, and nothing that an
 // entry holds looks like another one. A file of any octets yields a password only
 // if it has an entry for host and user with exactly these octets.
 func FuzzNetrc(f *testing.F) {
