@@ -11,33 +11,33 @@ import (
 	"time"
 )
 
-// job is what all contenders have to do in one run.
+// job is what every contender has to do in one run.
 type job struct {
 	host, port string
-	ca         string // PEM file to trust with TLS at once, "" = clear text
+	ca         string // PEM file to trust; TLS from the first octet on. "" = clear text
 	users      []string
-	parallel   int                  // accounts to be polled at the same time, by who can
+	parallel   int                  // accounts to poll at the same time, for contenders that can
 	known      map[string][]message // by user, what was fetched before; nil = nothing
 	dele       bool                 // delete what was fetched
-	nobody     *owner               // for those who refuse to run as root, nil if nobody is root
+	nobody     *owner               // runs contenders that refuse root; nil if the benchmark does not run as root
 }
 
 // contender is a program that fetches mail.
 type contender interface {
 	name() string
-	// limit is how long one run may take, 0 = as long as anybody's.
+	// limit is how long one run may take; 0 = the limit of the contest.
 	limit() time.Duration
 	// setUp writes configuration and state into the directory home and returns
 	// the command that does the job.
 	setUp(home string, j job) (command, error)
-	// read says what a run that printed stdout has done.
+	// read returns what a run that printed stdout has done.
 	read(home string, stdout []byte) (outcome, error)
 }
 
 // outcome is what a run has done.
 type outcome struct {
 	delivered  int
-	roundTrips int // of the account with most, 0 = not known
+	roundTrips int // of the account with the most; 0 = not known
 }
 
 // inMaildirs counts the messages in all Maildirs of the directory home/Mail.
@@ -65,7 +65,7 @@ func makeMaildir(home, name string) (string, error) {
 	return dir, nil
 }
 
-// drain is the floor of the network as a contender.
+// drain runs the floor of the network as a contender.
 type drain struct{}
 
 func (drain) name() string         { return drainFloor }

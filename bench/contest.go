@@ -17,38 +17,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// contest plays scenarios with all contenders in turn.
+// contest runs scenarios with all contenders in turn.
 //
-// Nothing that was delivered is removed before the end of all: where a file system
-// tells its disk what it no longer needs (mount option discard), the next run would pay
-// for it.
+// Delivered mail stays until the end: with the mount option discard, removing it would slow
+// down the next run.
 type contest struct {
 	server     *dovecot
-	network    *network // nil = none, everybody is on the server's machine
-	dir        string   // for what is delivered, on a disk
+	network    *network // nil = all clients run on the server's machine
+	dir        string   // where mail is delivered; on a disk
 	contenders []contender
 	runs       int           // of each contender
 	limit      time.Duration // of one run
-	patience   time.Duration // who has taken longer is not asked again
+	slow       time.Duration // a contender that took longer runs only once
 	progress   io.Writer
 
 	filled map[crowd]*audience
 }
 
-// crowd is what maildrops have to hold; those that nobody deletes from serve many scenarios.
+// crowd describes maildrops. Scenarios that delete nothing share those that are alike.
 type crowd struct {
 	kind         string
 	count, users int
 }
 
-// audience is the users of such maildrops.
+// audience is the users whose maildrops fit a crowd.
 type audience struct {
 	users []string
-	held  map[string][]message // what the server lists to each, nil as long as nobody needs it
+	held  map[string][]message // the listing of each; nil until a scenario needs it
 }
 
-// play plays one scenario: each round has one run of everybody, so that what else the
-// machine does meets all alike.
+// play runs one scenario. Each round has one run of every contender, so that other load on
+// the machine slows all of them alike.
 func (c *contest) play(ctx context.Context, s scenario) (result, error) {
 	r := result{Scenario: s.name, Messages: s.expected()}
 	st, err := c.open(s)
@@ -85,16 +84,16 @@ func (c *contest) play(ctx context.Context, s scenario) (result, error) {
 	return r, st.traceSyncs(ctx, r.find(subject))
 }
 
-// stage is a scenario about to be played.
+// stage is a scenario with everything that its runs need.
 type stage struct {
 	*contest
 	s       scenario
 	players []contender
 	at      namespace // of the clients
 	host    string    // the server, as they see it
-	users   []string  // not with dele: those are new in each run
+	users   []string  // nil with dele: each run gets new users
 	known   map[string][]message
-	homes   map[string]home // of those who know all messages, by contender
+	homes   map[string]home // by contender, for scenarios in which all messages are known
 }
 
 func (c *contest) open(s scenario) (*stage, error) {
@@ -125,7 +124,7 @@ func (c *contest) open(s scenario) (*stage, error) {
 	return st, nil
 }
 
-// audience returns users whose maildrops are as the scenario has it.
+// audience returns users with the maildrops of the scenario.
 func (c *contest) audience(s scenario) (*audience, error) {
 	of := crowd{s.box.kind, s.box.count, s.users}
 	a, ok := c.filled[of]
@@ -165,8 +164,8 @@ func (c *contest) fill(s scenario) (users []string, err error) {
 	return users, nil
 }
 
-// turn is one run of one contender, and adds it to e. Whoever has failed, or taken too
-// long, has no turn any more. An error is that of the benchmark.
+// turn runs one contender once and adds the result to e. A contender that failed or took too
+// long is left out. The error is one of the benchmark itself.
 func (st *stage) turn(ctx context.Context, x contender, e *entry) error {
 	if e.Over > 0 || e.Failed != "" || e.Once {
 		return nil
@@ -193,13 +192,13 @@ func (st *stage) turn(ctx context.Context, x contender, e *entry) error {
 		e.Seconds = append(e.Seconds, u.Seconds)
 		e.RSS = max(e.RSS, u.RSS)
 		e.RoundTrips = o.roundTrips
-		e.Once = st.runs > 1 && u.Seconds > st.patience.Seconds()
+		e.Once = st.runs > 1 && u.Seconds > st.slow.Seconds()
 	}
 	return nil
 }
 
-// both is the two floors at the same time: where there are few processors, neither is
-// free for the other.
+// both runs the two floors at the same time: on a machine with few processors they slow
+// each other down.
 func (st *stage) both(ctx context.Context, texts [][]byte, e *entry) error {
 	at, err := st.home(ctx, drain{}, st.limit)
 	if err != nil {
@@ -227,9 +226,9 @@ func (st *stage) both(ctx context.Context, texts [][]byte, e *entry) error {
 	return nil
 }
 
-// perform lets a contender do the job at home with a command, and checks that it is done.
+// perform runs the command of a contender in its home, and checks that the job was done.
 func (st *stage) perform(ctx context.Context, x contender, limit time.Duration, at home, cmd command) (usage, outcome, error) {
-	unix.Sync() // nobody pays for what others have left to be written
+	unix.Sync() // no run pays for what an earlier one left to be written
 	u, stdout, err := run(ctx, st.at, limit, cmd)
 	if err != nil {
 		return u, outcome{}, err
@@ -241,16 +240,16 @@ func (st *stage) perform(ctx context.Context, x contender, limit time.Duration, 
 	return u, o, err
 }
 
-// home is where a contender has his files, whose mail he fetches, and his command.
+// home is the directory of a contender, the users whose mail it fetches, and its command.
 type home struct {
 	dir   string
 	users []string
 	cmd   command
 }
 
-// home makes a new one. Whoever knows all messages keeps his, and polls once before it
-// counts: he has noted then what he notes of a server. With many accounts nobody has time
-// for that.
+// home returns the home for a run. If all messages are known, a contender keeps its home
+// and polls once before it is measured, so that it has recorded what it records about a
+// server; peers with many accounts do not, it would take too long.
 func (st *stage) home(ctx context.Context, x contender, limit time.Duration) (home, error) {
 	if h, ok := st.homes[x.name()]; ok {
 		return h, nil
@@ -267,7 +266,7 @@ func (st *stage) home(ctx context.Context, x contender, limit time.Duration) (ho
 	}
 	h.cmd, err = x.setUp(h.dir, st.job(h.users))
 	if err == nil && h.cmd.as != nil {
-		err = h.cmd.as.take(h.dir)
+		err = h.cmd.as.chown(h.dir)
 	}
 	if err != nil || !st.s.known {
 		return h, err
@@ -282,7 +281,7 @@ func (st *stage) home(ctx context.Context, x contender, limit time.Duration) (ho
 	return h, err
 }
 
-// job is what a contender has to do.
+// job describes what a contender has to do.
 func (st *stage) job(users []string) job {
 	j := job{host: st.host, port: st.server.port(st.s.tls), users: users, parallel: st.s.parallel, known: st.known, dele: st.s.dele}
 	if os.Getuid() == 0 {
@@ -294,7 +293,7 @@ func (st *stage) job(users []string) job {
 	return j
 }
 
-// check says whether a run has done what it had to.
+// check returns an error unless a run did its job.
 func (st *stage) check(users []string, o outcome) error {
 	if want := st.s.expected(); o.delivered != want {
 		return fmt.Errorf("%d messages were delivered instead of %d", o.delivered, want)
@@ -311,7 +310,11 @@ func (st *stage) check(users []string, o outcome) error {
 	return nil
 }
 
-// traceSyncs counts the syncs of one more run of popfetch, if strace is there. e is its entry.
+// traceFactor is how many times the limit a run under strace may take. It is not measured.
+const traceFactor = 10
+
+// traceSyncs counts the syncs of one more run of popfetch if strace is installed. e is the
+// entry of popfetch.
 func (st *stage) traceSyncs(ctx context.Context, e *entry) error {
 	if _, err := exec.LookPath("strace"); err != nil || !e.counts() {
 		return nil
@@ -322,7 +325,7 @@ func (st *stage) traceSyncs(ctx context.Context, e *entry) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := st.perform(ctx, x, st.limit, at, traced(at.dir, at.cmd)); err != nil {
+	if _, _, err := st.perform(ctx, x, traceFactor*st.limit, at, traced(at.dir, at.cmd)); err != nil {
 		return fmt.Errorf("under strace: %w", err)
 	}
 	n, err := countSyncs(at.dir)
@@ -330,7 +333,7 @@ func (st *stage) traceSyncs(ctx context.Context, e *entry) error {
 	return err
 }
 
-// texts reads those of the scenario into memory, for the floor of the disk.
+// texts reads the texts of the scenario into memory, for the floor of the disk.
 func (st *stage) texts() ([][]byte, error) {
 	paths, err := st.server.texts(st.s.box)
 	if err != nil {

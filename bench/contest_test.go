@@ -11,8 +11,8 @@ import (
 	"popfetch/internal/dovecottest"
 )
 
-// TestCheck: a run counts only if all was delivered, and the server holds what it should.
-func TestCheck(t *testing.T) {
+// A run counts only if everything was delivered and the server holds what it should.
+func TestRunThatLeavesMailBehindDoesNotCount(t *testing.T) {
 	d := &dovecot{Server: &dovecottest.Server{Mail: t.TempDir()}}
 	for user, n := range map[string]int{"kept": 3, "emptied": 0, "cut": 2} {
 		cur := filepath.Join(d.Mail, user, "cur")

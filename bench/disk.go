@@ -13,20 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writer is a way to write messages into a Maildir so that each survives a power cut
-// before it is shown: tmp/, durable, rename, new/, durable. Groups share what they can.
+// writer is a way to write messages into a Maildir so that each is durable before it becomes
+// visible: write into tmp/, sync, rename into new/, sync. A group shares its directory syncs.
 type writer struct {
 	group    int  // files that share their directory syncs
 	parallel int  // fsyncs at the same time, 0 = one syncfs for the whole group
-	early    bool // the end of each file asks for its write-out, without waiting
-	overlap  bool // the next group is written while the last one is made durable
+	early    bool // start the write-out of each file at its end, without waiting
+	overlap  bool // write the next group while the last one is synced
 }
 
-// diskFloor is the floor of the disk, by somebody who has the messages in memory: the
-// cheapest of the writers that diskWriters lists, or so near that it makes no odds.
+// diskFloor is the floor of the disk: the fastest writer of diskWriters, or one that is as
+// fast within the noise, with the messages in memory.
 var diskFloor = writer{group: 256, overlap: true}
 
-// String describes the writer in the words of the tables.
+// String describes the writer as the tables do.
 func (w writer) String() string {
 	way := "syncfs"
 	if w.parallel > 0 {

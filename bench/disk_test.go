@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestWritersWriteAll: however they do it, every text is in new/ at the end.
-func TestWritersWriteAll(t *testing.T) {
+// Every writer leaves every text in new/.
+func TestWritersDeliverEveryText(t *testing.T) {
 	for _, w := range append(diskWriters(), diskFloor) {
 		home := t.TempDir()
 		w.group = 3 // the last group has one
@@ -33,7 +33,7 @@ func TestWritersWriteAll(t *testing.T) {
 	}
 }
 
-func TestCompareDisk(t *testing.T) {
+func TestEveryWriterIsTimedInEachRun(t *testing.T) {
 	dir := t.TempDir()
 	entries, err := compareDisk(t.Context(), dir, small(3), 2, diskWriters()[:2], io.Discard)
 	must(t, err)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diskWriters are the ways to write that are worth a comparison, in groups of 100.
+// diskWriters are the writers that -disk compares, in groups of 100.
 func diskWriters() []writer {
 	const group = 100
 	var all []writer
@@ -29,8 +29,7 @@ func diskWriters() []writer {
 	return all
 }
 
-// compareDisk has each of the writers write the messages of the box in turn, into the
-// directory dir, as often as runs says.
+// compareDisk runs each writer in turn with the messages of a box, runs times, below dir.
 func compareDisk(ctx context.Context, dir string, b box, runs int, writers []writer, progress io.Writer) ([]*entry, error) {
 	var texts [][]byte
 	for r := range b.recipes() {
@@ -54,15 +53,14 @@ func compareDisk(ctx context.Context, dir string, b box, runs int, writers []wri
 	return entries, nil
 }
 
-// measure is one run of a writer into a new directory below dir, and adds it to e. The
-// directory stays: where a file system tells its disk what it no longer needs (mount option
-// discard), the next run would pay for the removal of this one.
+// measure runs a writer once in a new directory below dir and adds the time to e. The
+// directory stays: with the mount option discard, removing it would slow down the next run.
 func (w writer) measure(dir string, texts [][]byte, e *entry) error {
 	home, err := os.MkdirTemp(dir, "disk")
 	if err != nil {
 		return err
 	}
-	unix.Sync() // nobody pays for what others have left to be written
+	unix.Sync() // no run pays for what an earlier one left to be written
 	seconds, err := w.write(home, texts)
 	if err == nil {
 		e.Seconds = append(e.Seconds, seconds)
@@ -90,7 +88,7 @@ func benchDisk(ctx context.Context, o options) error {
 	return errors.Join(err, table.Close())
 }
 
-// writeDiskTable writes what every way took, and how much of the first one that is.
+// writeDiskTable writes the times of every writer, and their ratio to the first one.
 func writeDiskTable(w io.Writer, machine []string, files int, entries []*entry) error {
 	var t markdown
 	fmt.Fprintf(&t, "# %d messages made durable\n\n", files)

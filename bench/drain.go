@@ -22,19 +22,19 @@ import (
 // drainWindow is how many commands are sent ahead.
 const drainWindow = 256
 
-// drainer is the floor of the network: a client that knows beforehand what the
-// server offers, sends what it can at once and throws away what comes.
+// drainer is the floor of the network: a client that knows in advance what the server
+// offers, pipelines as much as it can and discards what it receives.
 type drainer struct {
 	addr     string
 	password string
 	trust    *x509.CertPool // nil = clear text
-	retr     bool           // ask for the messages, not for the unique-ids only
-	dele     bool           // and delete them
+	retr     bool           // retrieve the messages; else only the listing
+	dele     bool           // delete every message
 	parallel int            // connections at the same time
 }
 
-// drainMain is the program of the floor: it takes its arguments and prints how many
-// messages have come.
+// drainMain runs a drainer as a program with these arguments, and prints how many messages it
+// received.
 func drainMain(args []string) error {
 	flags := flag.NewFlagSet("drain", flag.ContinueOnError)
 	d := drainer{}
@@ -43,7 +43,7 @@ func drainMain(args []string) error {
 	flags.BoolVar(&d.retr, "retr", false, "retrieve")
 	flags.BoolVar(&d.dele, "dele", false, "delete")
 	flags.IntVar(&d.parallel, "parallel", 1, "connections at the same time")
-	ca := flags.String("ca", "", "PEM file to trust; TLS begins at once")
+	ca := flags.String("ca", "", "PEM file to trust; TLS from the first octet on")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -60,8 +60,7 @@ func drainMain(args []string) error {
 	return err
 }
 
-// all drains the maildrops of all users, some at the same time, and says how many messages
-// were in them.
+// all drains the maildrops of all users and returns how many messages it received.
 func (d *drainer) all(users []string) (int, error) {
 	counts := make([]int, len(users))
 	var work errgroup.Group
@@ -107,7 +106,7 @@ func (d *drainer) one(user string) (int, error) {
 		}
 	}
 	s.send("QUIT\r\n")
-	if d.dele { // who has deleted nothing need not wait
+	if d.dele { // nothing was deleted: no need to wait for the reply
 		if _, err := s.line(); err != nil {
 			return got, fmt.Errorf("QUIT: %w", err)
 		}
@@ -115,7 +114,7 @@ func (d *drainer) one(user string) (int, error) {
 	return got, nil
 }
 
-// messages returns unique-id and octets of each message of a maildrop.
+// messages returns the unique-id and the octets of each message of a maildrop.
 func (d *drainer) messages(user string) ([]message, error) {
 	s, err := d.dial()
 	if err != nil {
@@ -168,7 +167,7 @@ func (d *drainer) dial() (*session, error) {
 	return &session{conn: conn, in: bufio.NewReaderSize(conn, 256<<10)}, nil
 }
 
-// session is a connection to a server. An error in sending shows in the next reply.
+// session is a connection to a server. A failed send shows as an error of the next read.
 type session struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -176,7 +175,7 @@ type session struct {
 
 func (s *session) send(format string, args ...any) { fmt.Fprintf(s.conn, format, args...) }
 
-// line reads a reply of one line.
+// line reads a one-line reply. It is valid until the next read.
 func (s *session) line() ([]byte, error) {
 	line, err := s.in.ReadSlice('\n')
 	if err == nil && !bytes.HasPrefix(line, []byte("+OK")) {
@@ -185,8 +184,8 @@ func (s *session) line() ([]byte, error) {
 	return line, err
 }
 
-// lines reads a reply of many lines and calls each, if not nil, with all but the
-// first and the last. They are valid during the call.
+// lines reads a multi-line reply and calls each, if not nil, for every line between the first
+// and the last. A line is valid during the call; long ones come in parts.
 func (s *session) lines(each func([]byte)) error {
 	if _, err := s.line(); err != nil {
 		return err
@@ -214,7 +213,7 @@ func (s *session) lines(each func([]byte)) error {
 func (s *session) window(n int, command string, reply func() error) error {
 	var out bytes.Buffer
 	for sent, done := 0, 0; done < n; done++ {
-		// Sent in halves, one write for many commands.
+		// Half a window at a time: one write for many commands.
 		if sent < n && sent-done <= drainWindow/2 {
 			for ; sent < n && sent < done+drainWindow; sent++ {
 				fmt.Fprintf(&out, command, sent+1)

@@ -78,7 +78,7 @@ func TestDrainFailsWithTheServer(t *testing.T) {
 	}
 }
 
-func TestMessages(t *testing.T) {
+func TestListingOfIdsAndOctets(t *testing.T) {
 	addr, _ := replies(t)
 	d := &drainer{addr: addr, password: "p"}
 	got, err := d.messages("me")

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// fdm polls all accounts at the same time, one process for each, and sends one command
-// at a time. As root it would change to a user of
-// its own for part of the work. It cannot be given a certificate to trust, so it does not verify.
+// fdm polls all accounts at the same time, with a process for each, and sends one command at
+// a time. As root it would switch to another user for a part of the work. It cannot be told
+// which certificate to trust, so it does not verify any.
 type fdm struct{}
 
 func (fdm) name() string         { return "fdm" }
@@ -50,8 +50,7 @@ func (fdm) setUp(home string, j job) (command, error) {
 	}, os.WriteFile(file, conf.Bytes(), 0o600)
 }
 
-// fdmCache is the list of those messages in the format of fdm: the length of each
-// unique-id before it.
+// fdmCache lists known messages as fdm does: each unique-id behind its length.
 func fdmCache(known []message) []byte {
 	var cache bytes.Buffer
 	for _, m := range known {

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// getmail polls one account after the other, one command at a time. Version 6.18.11 now and
-// then misses the end of its own child and waits for three minutes, so its limit is short.
-// It does not deliver as root.
+// getmail polls one account after the other and sends one command at a time. It refuses to
+// deliver as root. Version 6.18.11 sometimes misses the end of its own child process and then
+// waits for three minutes, so its limit is short.
 type getmail struct{}
 
 func (getmail) name() string         { return "getmail" }

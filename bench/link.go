@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// linkQueue is how many packets can be under way in one direction. At 1 Gbit/s and 100 ms
-// there are 4,200; more than the queue holds have to wait, none is lost.
+// linkQueue is how many packets can be in transit in one direction; 1 Gbit/s at 100 ms needs
+// 4,200. When it is full, senders wait. No packet is lost.
 const linkQueue = 1 << 14
 
-// link carries packets between two ends: what one gives comes out at the other half a
-// round trip later, in the same order.
+// link carries packets between two ends. A packet arrives at the other end half a round trip
+// later, in order.
 type link struct {
 	delay   atomic.Int64 // time.Duration, of one direction
 	mtu     int
@@ -23,15 +23,15 @@ type link struct {
 	running sync.WaitGroup
 }
 
-// packet is one under way.
+// packet is a packet in transit.
 type packet struct {
-	due  time.Time
-	data []byte // of the link's buffer
-	room []byte
+	due  time.Time // when it arrives
+	data []byte    // part of room
+	room []byte    // an MTU
 }
 
-// startLink joins two ends, of which each Read gives a packet of at most mtu octets and each
-// Write takes one. The link closes them. There is no delay yet.
+// startLink joins two ends. Each Read must return one packet of at most mtu octets, and each
+// Write takes one. The link closes both ends. The delay is 0 at first.
 func startLink(a, b io.ReadWriteCloser, mtu int) *link {
 	l := &link{mtu: mtu, ends: [2]io.ReadWriteCloser{a, b}}
 	l.buffers.New = func() any { return &packet{room: make([]byte, mtu)} }
@@ -40,11 +40,11 @@ func startLink(a, b io.ReadWriteCloser, mtu int) *link {
 	return l
 }
 
-// setRTT sets the delay of packets to come. Not while some are under way that are due later:
-// they would hold up the new ones.
+// setRTT sets the delay of packets that enter from now on. To shorten it, no packet may be in
+// transit: it would hold up later ones.
 func (l *link) setRTT(rtt time.Duration) { l.delay.Store(int64(rtt / 2)) }
 
-// close ends the link and waits until nothing of it runs.
+// close closes both ends and waits until the goroutines of the link have ended.
 func (l *link) close() {
 	for _, end := range l.ends {
 		end.Close()
@@ -59,7 +59,7 @@ func (l *link) carry(from io.Reader, to io.Writer) {
 	l.running.Go(func() { l.push(queue, to) })
 }
 
-// pull queues what comes, until the end, and closes the queue.
+// pull queues packets until the end of the input, and then closes the queue.
 func (l *link) pull(from io.Reader, queue chan<- *packet) {
 	defer close(queue)
 	for {
@@ -73,8 +73,8 @@ func (l *link) pull(from io.Reader, queue chan<- *packet) {
 	}
 }
 
-// push sends each packet when it is due. An interface that is down takes none, as a cable
-// that is not plugged in.
+// push sends each packet when it is due. It ignores errors: an interface that is down drops
+// packets.
 func (l *link) push(queue <-chan *packet, to io.Writer) {
 	for p := range queue {
 		time.Sleep(time.Until(p.due))

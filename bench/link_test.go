@@ -20,7 +20,7 @@ func ends(t *testing.T, rtt time.Duration) (l *link, a, b net.Conn) {
 	return l, a, b
 }
 
-// TestLinkDelaysEachPacket has the clock of a bubble, so the times are exact.
+// In a synctest bubble times are exact.
 func TestLinkDelaysEachPacket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, a, b := ends(t, 100*time.Millisecond)
@@ -51,7 +51,7 @@ func TestLinkDelaysEachPacket(t *testing.T) {
 	})
 }
 
-// TestLinkKeepsOrderAndLosesNothing: as many packets as TCP never has under way.
+// More packets than TCP ever has in transit.
 func TestLinkKeepsOrderAndLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 2 * linkQueue
@@ -73,8 +73,8 @@ func TestLinkKeepsOrderAndLosesNothing(t *testing.T) {
 	})
 }
 
-// TestLinkEnds: close returns although packets are under way, and closes both ends.
-func TestLinkEnds(t *testing.T) {
+// close returns although packets are in transit, and closes both ends.
+func TestLinkCloseDropsPacketsInTransit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, a, b := ends(t, time.Hour)
 		_, err := a.Write([]byte("never to arrive"))

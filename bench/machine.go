@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// about describes where and with what the benchmark ran. dir is where mail was delivered.
+// about describes the machine and the versions of all programs. dir is where mail is
+// delivered.
 func about(bin, dir string, contenders []contender) []string {
 	versions := []string{firstLine(bin, "--version"), "dovecot " + firstLine("dovecot", "--version")}
 	for _, c := range contenders {
@@ -32,7 +33,7 @@ func about(bin, dir string, contenders []contender) []string {
 	return append(machine(dir), "Versions: "+strings.Join(versions, "; "))
 }
 
-// machine says when and on what it ran. dir is where mail was delivered.
+// machine describes the date and the machine. dir is where mail is delivered.
 func machine(dir string) []string {
 	var u unix.Utsname
 	unix.Uname(&u)
@@ -45,13 +46,13 @@ func machine(dir string) []string {
 	}
 }
 
-// firstLine is the first line that a program prints, without the features that fetchmail
-// lists and the date of procmail.
+// firstLine returns the first line that a program prints, without the list of features that
+// fetchmail adds and the date that procmail adds.
 func firstLine(program string, args ...string) string {
 	cmd := exec.Command(program, args...)
 	out, err := cmd.Output()
 	if len(bytes.TrimSpace(out)) == 0 {
-		out, err = exec.Command(program, args...).CombinedOutput() // procmail speaks to stderr
+		out, err = exec.Command(program, args...).CombinedOutput() // procmail prints to stderr
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if line == "" && err != nil {
@@ -62,7 +63,7 @@ func firstLine(program string, args ...string) string {
 	return line
 }
 
-// packageVersion is that of a Debian package whose program does not tell its own.
+// packageVersion returns the version of a Debian package, for programs that do not print it.
 func packageVersion(name string) string {
 	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", name).Output()
 	if err != nil {
@@ -83,7 +84,7 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// fileSystem names the file system that holds dir.
+// fileSystem returns the type of the file system of dir.
 func fileSystem(dir string) string {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {

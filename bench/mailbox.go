@@ -12,16 +12,16 @@ import (
 	"path/filepath"
 )
 
-// box is what a maildrop holds.
+// box describes the content of a maildrop.
 type box struct {
-	kind   string // names the texts, which boxes of the same kind share
+	kind   string // boxes of one kind share their texts
 	count  int    // messages
-	texts  int    // different ones among them
+	texts  int    // distinct texts among them
 	octets func(*rand.Rand) int
 }
 
-// mixed is mail as people have it: half of the messages have less than 8 KiB, one in
-// 200 carries 1 to 5 MiB.
+// mixed resembles real mail: half of the messages are smaller than 8 KiB, one in 200 has 1
+// to 5 MiB.
 func mixed(count int) box {
 	return box{"mixed", count, count, func(r *rand.Rand) int {
 		if r.IntN(200) == 0 {
@@ -31,7 +31,7 @@ func mixed(count int) box {
 	}}
 }
 
-// small is a maildrop of messages that nobody fetches. Only their number matters.
+// small is a maildrop of messages that are never fetched: only their number matters.
 func small(count int) box {
 	return box{"small", count, min(count, 100), func(*rand.Rand) int { return 1500 }}
 }
@@ -41,14 +41,14 @@ func huge() box {
 	return box{"huge", 1, 1, func(*rand.Rand) int { return 200 << 20 }}
 }
 
-// recipe is what a text is made from.
+// recipe determines a text.
 type recipe struct {
 	number int
 	octets int
 	seed   uint64
 }
 
-// recipes are those of the texts of a box, the same in every run of the program.
+// recipes yields the recipes of a box, the same ones in every run of the program.
 func (b box) recipes() iter.Seq[recipe] {
 	return func(yield func(recipe) bool) {
 		r := rand.New(rand.NewPCG(1939, 2449))
@@ -61,8 +61,8 @@ func (b box) recipes() iter.Seq[recipe] {
 	}
 }
 
-// masters writes the texts of a box into dir, if they are not there yet, and returns
-// their paths.
+// masters returns the paths of the texts of a box in dir. It writes those that are missing,
+// and calls own for each of them.
 func (b box) masters(dir string, own func(path string) error) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (b box) masters(dir string, own func(path string) error) ([]string, error) 
 	return paths, nil
 }
 
-// compose writes the message, with about as many octets, its lines ended by LF.
+// compose returns the message, of about x.octets, with LF line ends.
 func (x recipe) compose() []byte {
 	r := rand.New(rand.NewPCG(x.seed, 0))
 	var text bytes.Buffer

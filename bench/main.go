@@ -1,8 +1,8 @@
 //go:build linux
 
-// Command bench measures popfetch beside its peers: fetching from one Dovecot with
-// generated maildrops, interleaved, and beside two floors that nobody can go below,
-// a client that throws mail away and a writer that needs no network.
+// Command bench compares popfetch with its peers. All fetch generated maildrops from one
+// Dovecot, in turn. Two floors show what the machine can do at best: a client that discards
+// the mail, and a writer that needs no network.
 //
 //	go run ./bench [-quick] [-out DIR] ./popfetch
 //	go run ./bench -disk DIR
@@ -10,13 +10,13 @@
 //
 // The first prints a table and writes it to DIR/table.md, and its figures to
 // DIR/report.json. It needs Dovecot 2.3 with POP3, and root for
-// the distance between server and clients. Peers that are not installed are left out. The
+// the delay between server and clients. Peers that are not installed are left out. The
 // second compares ways to make mail durable, and writes bench/disk.md. The third
 // writes the summary of bench/report.json into a page.
 //
-// scenario.go says what is played and what is required, contest.go how it is played;
-// popfetch.go, peers.go, fdm.go and getmail.go know the programs, drain.go and disk.go
-// are the floors, netns.go and link.go the distance, dovecot.go and mailbox.go the server.
+// scenario.go lists the scenarios and their requirements, contest.go runs them;
+// popfetch.go, peers.go, fdm.go and getmail.go configure the programs, drain.go and disk.go
+// are the floors, netns.go and link.go the delay, dovecot.go and mailbox.go the server.
 package main
 
 import (
@@ -41,8 +41,8 @@ func main() {
 	}
 }
 
-// start does what the first argument says: bench runs parts of itself as processes
-// of their own.
+// start runs the benchmark, or the part of it that the first argument names: bench starts
+// itself again for those.
 func start(args []string) error {
 	if len(args) > 2 {
 		switch args[0] {
@@ -72,8 +72,8 @@ func start(args []string) error {
 type options struct {
 	quick  bool
 	out    string // where the table and its figures go
-	dir    string // where maildrops and Maildirs go meanwhile
-	runs   int
+	dir    string // for maildrops and Maildirs during the run
+	runs   int    // of each contender in each scenario
 	only   string // part of the names of the scenarios to play
 	disk   string // compare ways to write in this directory, and nothing else
 	readme string // write the summary into this page, and nothing else
@@ -89,11 +89,11 @@ func parse(args []string) (options, error) {
 	}
 	flags.BoolVar(&o.quick, "quick", false, "three scenarios, about a minute")
 	flags.StringVar(&o.out, "out", "bench", "`directory` for the table and its figures")
-	flags.StringVar(&o.dir, "dir", "/var/tmp", "`directory` on a disk for mail, meanwhile; 15 GiB")
-	flags.IntVar(&o.runs, "runs", 3, "runs of everybody in each scenario")
+	flags.StringVar(&o.dir, "dir", "/var/tmp", "`directory` on a disk for mail during the run; 15 GiB")
+	flags.IntVar(&o.runs, "runs", 3, "runs of each program in each scenario")
 	flags.StringVar(&o.only, "only", "", "only scenarios with this `text` in their names")
 	flags.StringVar(&o.disk, "disk", "", "only compare ways to make mail durable, in this `directory`")
-	flags.StringVar(&o.readme, "readme", "", "only write the summary of the last figures into this `page`")
+	flags.StringVar(&o.readme, "readme", "", "only write the summary of the last figures into this `file`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -113,13 +113,13 @@ func parse(args []string) (options, error) {
 	return o, err
 }
 
-// bench plays the scenarios and writes what came of them.
+// bench runs the scenarios and writes the results.
 func bench(ctx context.Context, o options) error {
 	scenarios := fullScenarios()
-	limit, patience := 35*time.Second, 5*time.Second
+	limit, slow := 35*time.Second, 5*time.Second
 	if o.quick {
 		scenarios = quickScenarios()
-		limit, patience = 3*time.Second, 2*time.Second
+		limit, slow = 3*time.Second, 2*time.Second
 	}
 	scenarios = slices.DeleteFunc(scenarios, func(s scenario) bool { return !strings.Contains(s.name, o.only) })
 
@@ -133,7 +133,7 @@ func bench(ctx context.Context, o options) error {
 	}
 	network, err := startNetwork()
 	if err != nil {
-		return fmt.Errorf("no distance between server and clients: %w", err)
+		return fmt.Errorf("delay between server and clients: %w", err)
 	}
 	defer network.close()
 	server, err := startDovecot(dir, network.far, "127.0.0.1", serverAddr)
@@ -148,13 +148,13 @@ func bench(ctx context.Context, o options) error {
 	}
 	c := &contest{
 		server: server, network: network, dir: dir, contenders: append([]contender{drain{}, popfetch(o.bin)}, there...),
-		runs: o.runs, limit: limit, patience: patience, progress: os.Stderr,
+		runs: o.runs, limit: limit, slow: slow, progress: os.Stderr,
 	}
 	r := report{About: about(o.bin, dir, c.contenders)}
 	for _, s := range scenarios {
 		played, err := c.play(ctx, s)
 		if err != nil {
-			fmt.Print(r.table()) // of what was played; the files keep what they have
+			fmt.Print(r.table()) // the results so far; the files stay as they are
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		r.Results = append(r.Results, played)
@@ -162,7 +162,8 @@ func bench(ctx context.Context, o options) error {
 	return errors.Join(r.write(o.out), r.failures())
 }
 
-// failures says in which scenarios popfetch or a floor has failed. A peer that does is only shown.
+// failures returns an error for each scenario in which popfetch or a floor failed. Failures
+// of peers only show in the table.
 func (r report) failures() error {
 	var errs []error
 	for _, played := range r.Results {

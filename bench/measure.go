@@ -16,19 +16,19 @@ import (
 	"time"
 )
 
-// command is what a run executes.
+// command is a program to run and measure.
 type command struct {
-	argv []string
-	env  []string
-	fine []int // exit codes that are no failure
-	as   *owner
+	argv    []string
+	env     []string
+	okCodes []int  // exit codes that count as success, beside 0
+	as      *owner // nil = the user who runs the benchmark
 }
 
-// owner is a user that a command runs as, because it refuses to be root. nil is ourselves.
+// owner is the user that a command runs as because it refuses to run as root.
 type owner struct{ uid, gid int }
 
-// take gives the owner all that is in the directory dir.
-func (o *owner) take(dir string) error {
+// chown makes the owner that of dir and of everything below it.
+func (o *owner) chown(dir string) error {
 	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil {
 			err = os.Lchown(path, o.uid, o.gid)
@@ -37,18 +37,19 @@ func (o *owner) take(dir string) error {
 	})
 }
 
-// usage is what a run has taken.
+// usage is what a run cost.
 type usage struct {
 	Seconds float64 // from start to end of the process
-	RSS     int64   // KiB, of the greatest process; one that needs less than measureMain shows as that
+	RSS     int64   // KiB, of the largest process; at least that of measureMain itself
 	Code    int     // exit code, -1 after a signal
 }
 
-// run executes a command in a namespace and measures it. Past the limit it is killed with all that
-// it has started, and the error is context.DeadlineExceeded.
+// run executes a command in a namespace and measures it. After limit it kills the command
+// and all that it started, and returns context.DeadlineExceeded.
 //
-// The memory of a child begins to be counted before its exec, when it is still that of the
-// parent (execve takes over the peak). So a small process of our own stands between.
+// The kernel counts the peak memory of a child from before its exec, when it still shares
+// the memory of its parent. A small process in between (measureMain) keeps that of the
+// benchmark out of the figure.
 func run(ctx context.Context, in namespace, limit time.Duration, c command) (usage, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -81,7 +82,7 @@ func run(ctx context.Context, in namespace, limit time.Duration, c command) (usa
 	}
 	if err == nil && u.Code != 0 {
 		err = fmt.Errorf("exit code %d", u.Code)
-		for _, code := range c.fine {
+		for _, code := range c.okCodes {
 			if u.Code == code {
 				err = nil
 			}
@@ -93,7 +94,7 @@ func run(ctx context.Context, in namespace, limit time.Duration, c command) (usa
 	return u, stdout.Bytes(), err
 }
 
-// String is for the command line of measureMain.
+// String returns UID:GID for the command line of measureMain, "-" for nil.
 func (o *owner) String() string {
 	if o == nil {
 		return "-"
@@ -101,8 +102,8 @@ func (o *owner) String() string {
 	return fmt.Sprintf("%d:%d", o.uid, o.gid)
 }
 
-// measureMain runs a program as the owner that the first argument names, and writes its
-// usage to descriptor 3.
+// measureMain runs the program in args[1:] as the owner in args[0], and writes its usage to
+// descriptor 3.
 func measureMain(args []string) error {
 	as, argv := args[0], args[1:]
 	report := os.NewFile(3, "report")

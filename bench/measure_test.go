@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestMain lets the test be the processes that bench is.
+// TestMain lets the test binary run as the processes that bench starts of itself.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && (os.Args[1] == "measure" || os.Args[1] == "drain") {
 		if err := start(os.Args[1:]); err != nil {
@@ -26,11 +26,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func shell(script string, fine ...int) command {
-	return command{argv: []string{"sh", "-c", script}, fine: fine}
+func shell(script string, okCodes ...int) command {
+	return command{argv: []string{"sh", "-c", script}, okCodes: okCodes}
 }
 
-func TestRun(t *testing.T) {
+func TestRunReturnsOutputExitCodeAndMemory(t *testing.T) {
 	for _, x := range []struct {
 		c      command
 		code   int
@@ -53,15 +53,15 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestRunPastTheLimit(t *testing.T) {
+func TestRunThatTakesTooLongIsKilled(t *testing.T) {
 	if _, _, err := run(t.Context(), namespace{}, time.Millisecond, shell("sleep 600")); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v, want that the limit is over", err)
+		t.Errorf("error %v, want context.DeadlineExceeded", err)
 	}
 }
 
-// TestRunEndsWhatItHasStarted: run waits until nobody has its standard output any more, so
-// it would not return before a process that it has left behind.
-func TestRunEndsWhatItHasStarted(t *testing.T) {
+// run returns once nothing holds its standard output, so it would wait for a process that it
+// left behind.
+func TestRunThatIsCancelledLeavesNoProcess(t *testing.T) {
 	started := filepath.Join(t.TempDir(), "fifo")
 	must(t, syscall.Mkfifo(started, 0o600))
 	ctx, cancel := context.WithCancel(t.Context())

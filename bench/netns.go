@@ -14,16 +14,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Addresses of the two ends of the distance (RFC 5737: for documentation).
+// Addresses of the two ends of the link, from the block for documentation (RFC 5737).
 const (
 	serverAddr = "192.0.2.1"
 	clientAddr = "192.0.2.2"
 )
 
-// What all connections of the benchmark have in common. Packets are as large as on the
-// Internet: a sender begins with ten of them, and with larger ones slow start would hardly
-// be felt. A window of 32 MiB does not limit a connection of 1 Gbit/s at 100 ms, the
-// kernel's 4 to 6 MiB would. What TCP remembers of one connection must not help the next.
+// Settings of all connections of the benchmark. Packets are as large as on the Internet: a
+// sender starts with ten of them, and with larger ones slow start would hardly show. A window
+// of 32 MiB does not limit a connection of 1 Gbit/s at 100 ms; the kernel's 4 to 6 MiB would.
+// tcp_no_metrics_save: what TCP learned in one connection must not help the next.
 const (
 	tunDevice   = "tun0"
 	linkMTU     = 1500
@@ -31,17 +31,16 @@ const (
 	tcpBuffer   = "4096 131072 33554432"
 )
 
-// namespace is a network namespace: a network of its own. It has no name and lasts as long
-// as somebody uses it, so nothing is left of it after the end of the program, whatever
-// that end is. The zero namespace is the one that the program was started in.
+// namespace is a network namespace. It has no name, so the kernel removes it when its last
+// user ends, even if the program is killed. The zero namespace is that of the program itself.
 type namespace struct{ file *os.File }
 
-// newNamespace makes one whose loopback interface is up. That needs CAP_SYS_ADMIN.
+// newNamespace makes a namespace whose loopback interface is up. It needs CAP_SYS_ADMIN.
 func newNamespace() (namespace, error) {
 	var n namespace
 	err := onThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("network namespaces are not allowed, run as root with CAP_SYS_ADMIN and CAP_NET_ADMIN: %w", err)
+			return fmt.Errorf("network namespaces are not allowed, root with CAP_SYS_ADMIN and CAP_NET_ADMIN is needed: %w", err)
 		}
 		var err error
 		if n.file, err = os.Open("/proc/thread-self/ns/net"); err != nil {
@@ -55,8 +54,8 @@ func newNamespace() (namespace, error) {
 	return n, err
 }
 
-// do runs f on a thread in the namespace. Sockets and processes that f makes itself, not
-// in other goroutines, belong to it for good.
+// do runs f on a thread in the namespace. Sockets and processes that f makes on its own
+// goroutine belong to the namespace.
 func (n namespace) do(f func() error) error {
 	if n.file == nil {
 		return f()
@@ -69,14 +68,14 @@ func (n namespace) do(f func() error) error {
 	})
 }
 
-// close lets go of the namespace.
+// close releases the namespace.
 func (n namespace) close() {
 	if n.file != nil {
 		n.file.Close()
 	}
 }
 
-// onThread runs f on a thread that nobody uses after it.
+// onThread runs f on a thread that ends after it.
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -86,7 +85,7 @@ func onThread(f func() error) error {
 	return <-done
 }
 
-// tuneTCP sets what the constants above say, in the namespace of the thread.
+// tuneTCP applies the settings above in the namespace of the thread.
 func tuneTCP() error {
 	for name, value := range map[string]string{"tcp_rmem": tcpBuffer, "tcp_wmem": tcpBuffer, "tcp_no_metrics_save": "1"} {
 		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0); err != nil {
@@ -96,7 +95,7 @@ func tuneTCP() error {
 	return nil
 }
 
-// ip runs the command of that name in the namespace of the thread.
+// ip runs ip(8) in the namespace of the thread.
 func ip(args string) error {
 	out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
 	if err != nil {
@@ -105,14 +104,14 @@ func ip(args string) error {
 	return nil
 }
 
-// network is two namespaces with a delaying link between them: the server lives in far,
-// at serverAddr, its distant clients in near, its close ones in far too.
+// network is two namespaces with a delaying link between them. The server runs in far, at
+// serverAddr. Clients run in near, or in far for no delay.
 type network struct {
 	near, far namespace
 	link      *link
 }
 
-// startNetwork makes both and joins them.
+// startNetwork makes both namespaces and joins them.
 func startNetwork() (n *network, err error) {
 	n = new(network)
 	defer func() {
@@ -139,7 +138,8 @@ func startNetwork() (n *network, err error) {
 	return n, nil
 }
 
-// at is where a client at that distance lives, and under which address it finds the server.
+// at returns the namespace for a client with that round trip time, and the address of the
+// server there.
 func (n *network) at(rtt time.Duration) (namespace, net.IP) {
 	if rtt == 0 {
 		return n.far, net.IPv4(127, 0, 0, 1)
@@ -148,7 +148,7 @@ func (n *network) at(rtt time.Duration) (namespace, net.IP) {
 	return n.near, net.ParseIP(serverAddr)
 }
 
-// close takes everything down; what still runs in the namespaces is cut off.
+// close ends the link and releases the namespaces.
 func (n *network) close() {
 	if n.link != nil {
 		n.link.close()
@@ -157,8 +157,8 @@ func (n *network) close() {
 	n.far.close()
 }
 
-// tun makes a point-to-point interface in the namespace. Its packets come out of the file, and
-// go in there.
+// tun makes a point-to-point interface in the namespace and returns the file to read and
+// write its packets.
 func (n namespace) tun(own, peer string) (*os.File, error) {
 	var file *os.File
 	err := n.do(func() (err error) {
@@ -197,6 +197,6 @@ func openTUN() (*os.File, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("%s: a TUN device needs CAP_NET_ADMIN: %w", path, err)
 	}
-	// Not before there is an interface: the poller would never hear of the file again.
+	// Only now: without an interface the file is not pollable.
 	return os.NewFile(uintptr(fd), path), nil
 }

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// TestDistance: to connect takes one round trip, and what is sent after it another one. Near
-// the server neither is felt.
-func TestDistance(t *testing.T) {
+// A connection takes one round trip and the first data another one. In the namespace of the
+// server both take none.
+func TestEveryRoundTripIsDelayed(t *testing.T) {
 	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("no distance: ip (Debian package iproute2) is not installed")
+		t.Skip("no delay: ip (Debian package iproute2) is not installed")
 	}
 	n, err := startNetwork()
 	if errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist) {
-		t.Skipf("no distance: %v", err)
+		t.Skipf("no delay: %v", err)
 	}
 	must(t, err)
 	defer n.close()

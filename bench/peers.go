@@ -37,7 +37,7 @@ func peers() (there []contender, missing []string) {
 	return there, missing
 }
 
-// mpop pipelines and writes into Maildirs itself, one account after the other.
+// mpop pipelines, writes into Maildirs itself, and polls one account after the other.
 type mpop struct{}
 
 func (mpop) name() string         { return "mpop" }
@@ -133,9 +133,9 @@ func (fetchmail) setUp(home string, j job) (command, error) {
 	file := filepath.Join(home, "fetchmailrc")
 	return command{
 		// As root it would take the lock of the system's own fetchmail.
-		argv: []string{"fetchmail", "-f", file, "-s", "--nodetach", "--pidfile", filepath.Join(home, "pid")},
-		env:  []string{"HOME=" + home, "FETCHMAILHOME=" + home},
-		fine: []int{1}, // no new mail
+		argv:    []string{"fetchmail", "-f", file, "-s", "--nodetach", "--pidfile", filepath.Join(home, "pid")},
+		env:     []string{"HOME=" + home, "FETCHMAILHOME=" + home},
+		okCodes: []int{1}, // no new mail
 	}, os.WriteFile(file, conf.Bytes(), 0o600)
 }
 

@@ -16,7 +16,7 @@ import (
 	"popfetch/state"
 )
 
-// popfetch is the program that all this is about, by its path.
+// popfetch is the path of the popfetch to measure.
 type popfetch string
 
 func (popfetch) name() string         { return subject }
@@ -46,7 +46,7 @@ func (p popfetch) setUp(home string, j job) (command, error) {
 	}, err
 }
 
-// remember writes a state file that knows all messages of the job.
+// remember writes a state file in which all messages of the job are delivered.
 func (popfetch) remember(db string, j job) error {
 	store, err := state.File{Path: db}.Open()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The lines between which a page has the summary.
+// The summary stands between these lines of a page.
 const (
 	summaryBegin = "<!-- go run ./bench -readme README.md -->\n"
 	summaryEnd   = "<!-- end of the summary -->\n"

@@ -18,13 +18,13 @@ const (
 	subject    = "popfetch"
 )
 
-// report is what a run of the benchmark has found out. The table is made from it.
+// report is the result of a run of the benchmark.
 type report struct {
-	About   []string // where and with what it ran
+	About   []string // machine and versions
 	Results []result
 }
 
-// readReport reads what save has written.
+// readReport reads a file of save.
 func readReport(file string) (report, error) {
 	var r report
 	text, err := os.ReadFile(file)
@@ -46,38 +46,38 @@ func (r report) save(file string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// result is one scenario played.
+// result is what came of one scenario.
 type result struct {
 	Scenario string
-	Messages int // that were to be delivered
+	Messages int // to be delivered in each run
 	Entries  []*entry
 }
 
-// entry is what one contender took for one scenario.
+// entry holds the figures of one contender in one scenario.
 type entry struct {
 	Name       string
 	Seconds    []float64 `json:",omitempty"` // of each run
-	RSS        int64     `json:",omitempty"` // greatest of all runs in KiB, 0 = not measured
-	RoundTrips int       `json:",omitempty"` // of the last run, 0 = not known
-	Syncs      *int      `json:",omitempty"` // of a run that was traced and not timed, nil = none was
-	Once       bool      `json:",omitempty"` // it was so slow that it ran only once
-	Over       float64   `json:",omitempty"` // a run was cut off after that many seconds, 0 = none
-	Failed     string    `json:",omitempty"` // why a run failed, "" = none has
+	RSS        int64     `json:",omitempty"` // KiB, the largest of all runs; 0 = not measured
+	RoundTrips int       `json:",omitempty"` // of the last run; 0 = not known
+	Syncs      *int      `json:",omitempty"` // of a run under strace that was not timed; nil = there was none
+	Once       bool      `json:",omitempty"` // too slow to run more than once
+	Over       float64   `json:",omitempty"` // seconds after which a run was cut off; 0 = none was
+	Failed     string    `json:",omitempty"` // why a run failed; "" = none did
 }
 
-// counts says whether there is a time to be compared.
+// counts reports whether the entry has a time to compare.
 func (e *entry) counts() bool {
 	return e != nil && len(e.Seconds) > 0 && e.Over == 0 && e.Failed == ""
 }
 
-// median is that of the times of all runs, the mean of the middle two of an even number.
+// median returns the median time; of an even number, the mean of the middle two.
 func (e *entry) median() float64 {
 	s := slices.Sorted(slices.Values(e.Seconds))
 	n := len(s)
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
-// span is from the shortest to the longest time.
+// span returns the shortest and the longest time.
 func (e *entry) span() (least, most float64) {
 	return slices.Min(e.Seconds), slices.Max(e.Seconds)
 }
@@ -91,8 +91,7 @@ func (r result) find(name string) *entry {
 	return r.Entries[i]
 }
 
-// floor is the slower of the floors: nobody can be faster than both. nil if there
-// is none.
+// floor returns the slower floor, which no contender can beat; nil if there is none.
 func (r result) floor() *entry {
 	var most *entry
 	for _, name := range []string{drainFloor, diskEntry} {
@@ -103,7 +102,7 @@ func (r result) floor() *entry {
 	return most
 }
 
-// best is the fastest of the peers but those named, nil if there is none.
+// best returns the fastest peer that is not named; nil if there is none.
 func (r result) best(but ...string) *entry {
 	var there []*entry
 	for _, e := range r.Entries {
@@ -121,7 +120,8 @@ func isPeer(name string) bool {
 	return !slices.Contains([]string{drainFloor, diskEntry, bothEntry, subject}, name)
 }
 
-// syncsPerMessage is that of popfetch, those of the whole run where there was no message.
+// syncsPerMessage returns the syncs of popfetch for each message, or those of the whole run if
+// no message was to be delivered.
 func (r result) syncsPerMessage() (float64, bool) {
 	e := r.find(subject)
 	if e == nil || e.Syncs == nil {

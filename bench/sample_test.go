@@ -12,9 +12,9 @@ import (
 	"popfetch/internal/dovecottest"
 )
 
-// TestSample plays the scenarios in small, with all peers that are there: all mail is
-// delivered once, nothing that is known again, and only what should be is deleted.
-func TestSample(t *testing.T) {
+// Small scenarios with all installed peers: every message is delivered once, known ones are
+// not, and only what should be deleted is.
+func TestSmallScenariosDeliverEverythingOnce(t *testing.T) {
 	if reason := dovecottest.Missing(); reason != "" {
 		t.Skip(reason)
 	}
@@ -33,7 +33,7 @@ func TestSample(t *testing.T) {
 	there, _ := peers()
 	c := &contest{
 		server: server, dir: dir, contenders: append([]contender{drain{}, popfetch(bin)}, there...),
-		runs: 1, limit: time.Minute, patience: time.Minute, progress: t.Output(),
+		runs: 1, limit: time.Minute, slow: time.Minute, progress: t.Output(),
 	}
 	two := polled("two accounts", 5, 0, 40)
 	two.users, two.parallel = 2, 2
@@ -56,6 +56,6 @@ func TestSample(t *testing.T) {
 	}
 	far := fresh("far", 7, 100)
 	if _, err := c.play(t.Context(), far); err == nil {
-		t.Error("a distance was played without a network")
+		t.Error("a scenario with a delay ran without a network")
 	}
 }

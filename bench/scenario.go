@@ -4,23 +4,23 @@ package main
 
 import "time"
 
-// scenario is one thing to fetch, for all contenders.
+// scenario is one task for all contenders.
 type scenario struct {
 	name     string
 	box      box           // of each user
 	users    int           // accounts
-	parallel int           // of them at the same time
-	rtt      time.Duration // 0 = on the server's own machine
+	parallel int           // accounts polled at the same time
+	rtt      time.Duration // 0 = over the server's loopback interface
 	tls      bool
-	known    bool   // all was fetched before
+	known    bool   // every message was fetched before
 	dele     bool   // delete what was fetched
-	alone    bool   // the peers are not asked: they would need very long
-	needs    []need // what popfetch has to reach
+	alone    bool   // without the peers, which would take very long
+	needs    []need // what popfetch has to achieve
 }
 
 const ms = time.Millisecond
 
-// quickScenarios take about a minute together.
+// quickScenarios take about a minute in all.
 func quickScenarios() []scenario {
 	return []scenario{
 		fresh("fresh 1,000, RTT 0", 1000, 0),
@@ -55,7 +55,7 @@ func fullScenarios() []scenario {
 	return append(all, many, crowd)
 }
 
-// fresh is a scenario with mail that nobody has fetched before.
+// fresh is a scenario with mail that was never fetched before.
 func fresh(name string, count, rtt int, needs ...need) scenario {
 	return scenario{
 		name: name, box: mixed(count), users: 1, parallel: 1, rtt: time.Duration(rtt) * ms,
@@ -63,7 +63,7 @@ func fresh(name string, count, rtt int, needs ...need) scenario {
 	}
 }
 
-// polled is a scenario with nothing new, and at most so many MiB.
+// polled is a scenario with nothing new. Peak memory must stay below that many MiB.
 func polled(name string, count, rtt int, mib float64, needs ...need) scenario {
 	return scenario{
 		name: name, box: small(count), users: 1, parallel: 1, rtt: time.Duration(rtt) * ms, known: true,
@@ -82,7 +82,7 @@ func (s scenario) expected() int {
 	return s.users * s.box.count
 }
 
-// left is how many messages each user has on the server after a run.
+// left is how many messages a run has to leave on the server for each user.
 func (s scenario) left() int {
 	if s.dele {
 		return 0

@@ -10,8 +10,8 @@ import (
 	"strconv"
 )
 
-// traced makes a command count its syncs into a file of the directory home. What only
-// begins to write out, as sync_file_range does, promises nothing and is none.
+// traced runs a command under strace, which counts its syncs into a file below home.
+// sync_file_range does not count: it starts the write-out and promises nothing.
 func traced(home string, c command) command {
 	c.argv = append([]string{"strace", "-f", "-qq", "-c", "-o", syncsFile(home), "-e", "trace=fsync,fdatasync,sync,syncfs"}, c.argv...)
 	return c
@@ -19,7 +19,7 @@ func traced(home string, c command) command {
 
 func syncsFile(home string) string { return filepath.Join(home, "syncs") }
 
-// countSyncs reads the file that a traced command has left.
+// countSyncs reads the file that a traced command left.
 func countSyncs(home string) (int, error) {
 	text, err := os.ReadFile(syncsFile(home))
 	if err != nil {

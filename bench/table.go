@@ -10,8 +10,8 @@ import (
 // none stands for what was not measured.
 const none = "-"
 
-// table is the whole report in Markdown: the ratios, what was required, and what every
-// entry took.
+// table returns the whole report in Markdown: ratios, requirements, and the figures of every
+// contender.
 func (r report) table() string {
 	var t markdown
 	t.WriteString("# popfetch beside its peers\n\n")
@@ -19,7 +19,7 @@ func (r report) table() string {
 	fmt.Fprintf(&t, "\n%s\n", explanation())
 	r.summary(&t)
 
-	t.WriteString("\n## What is required\n\n")
+	t.WriteString("\n## Requirements\n\n")
 	t.head("scenario", "required", "measured:", "met")
 	for _, played := range r.Results {
 		for _, v := range played.judge(needsOf(played.Scenario)) {
@@ -27,34 +27,34 @@ func (r report) table() string {
 		}
 	}
 
-	t.WriteString("\n## Everybody\n\n")
-	t.head("scenario", "who", "runs:", "median:", "fastest:", "slowest:", "peak RSS, MiB:", "round trips:")
+	t.WriteString("\n## All programs\n\n")
+	t.head("scenario", "program", "runs:", "median:", "fastest:", "slowest:", "peak RSS, MiB:", "round trips:")
 	for _, played := range r.Results {
 		for _, e := range played.Entries {
 			t.row(e.row(played.Scenario)...)
 		}
 	}
-	t.WriteString("\nPeak RSS is that of the greatest process. Less than about 6 MiB cannot be told from what starts the process.\n")
+	t.WriteString("\nPeak RSS is that of the largest process. Values below about 6 MiB include the program that starts it.\n")
 	t.failures(r)
 	return t.String()
 }
 
-// explanation says how it was measured.
+// explanation describes how the figures were measured.
 func explanation() string {
-	return fmt.Sprintf(`The floor is the slower of two: *drain*, a client that pipelines everything and throws it away, and *disk*, the same messages
+	return fmt.Sprintf(`The floor is the slower of two: *drain*, a client that pipelines everything and discards it, and *disk*, the same messages
 written from memory into a Maildir with the cheapest syncs (%v, in groups of %d); *both* is the two at
-the same time, for they share the processors. Times are medians in seconds of wall clock. Everybody ran in turn against the same Dovecot, and what each delivered was counted. popfetch makes
-every message durable before it counts. Peer / popfetch above 1 means that popfetch is faster. A peer that took long ran
-*once* only, and after "over" a run was cut off.
+the same time, since they share the processors. Times are medians in seconds of wall clock. All programs ran in turn against the
+same Dovecot, and the messages that each delivered were counted. popfetch makes every message durable before it counts. Peer /
+popfetch above 1 means that popfetch is faster. A slow peer ran only *once*; "over" means that a run was cut off then.
 
-Server and clients live in two network namespaces. At RTT 0 clients connect over the loopback interface of the server; else
-every packet is held up for half a round trip on the way, without loss or limit of bandwidth. The packets have at most %d
-octets, a sender begins with ten of them, and windows grow up to 32 MiB, for everybody. Syncs and round trips
-are those of popfetch; the syncs are counted by strace in a run of their own.
+Server and clients live in two network namespaces. At RTT 0 clients connect over the loopback interface of the server; otherwise
+every packet is delayed by half a round trip, without loss or a limit of bandwidth. The packets have at most %d
+octets, a sender starts with ten of them, and windows grow up to 32 MiB, for every program. Syncs and round trips
+are those of popfetch; strace counts the syncs in a run of its own.
 `, diskFloor, diskFloor.group, linkMTU)
 }
 
-// summary has a row for each scenario.
+// summary writes a row for each scenario.
 func (r report) summary(t *markdown) {
 	t.head("scenario", "floor:", "popfetch:", "fastest - slowest:", "best peer:", "popfetch / floor:", "peer / popfetch:",
 		"peak RSS, MiB:", "syncs / message:", "round trips:", "met")
@@ -75,7 +75,7 @@ func (r report) summary(t *markdown) {
 	}
 }
 
-// needsOf are the needs of the scenario of that name.
+// needsOf returns the needs of the scenario with that name.
 func needsOf(name string) []need {
 	for _, s := range append(fullScenarios(), quickScenarios()...) {
 		if s.name == name {
@@ -85,7 +85,7 @@ func needsOf(name string) []need {
 	return nil
 }
 
-// row is what the entry took.
+// row returns the cells of the entry in the table of all contenders.
 func (e *entry) row(scenario string) []string {
 	runs := fmt.Sprint(len(e.Seconds))
 	if e.Once {
@@ -106,7 +106,7 @@ func (e *entry) named() string {
 	return fmt.Sprintf("%s (%s)", e.timed(), e.Name)
 }
 
-// timed is the median of an entry, or why there is none.
+// timed returns the median time of an entry, or why there is none.
 func (e *entry) timed() string {
 	switch {
 	case e == nil:
@@ -152,7 +152,7 @@ func ratio(a, b *entry) string {
 // markdown is a page under construction.
 type markdown struct{ strings.Builder }
 
-// head begins a table. A column whose title ends with a colon has numbers.
+// head begins a table. Columns whose titles end with a colon hold numbers.
 func (t *markdown) head(titles ...string) {
 	var names, rules []string
 	for _, title := range titles {
@@ -176,7 +176,7 @@ func (t *markdown) list(lines []string) {
 	}
 }
 
-// failures quotes the first line of what each contender said who has failed.
+// failures quotes the first line of each failure.
 func (t *markdown) failures(r report) {
 	for _, played := range r.Results {
 		for _, e := range played.Entries {

@@ -33,7 +33,7 @@ func played() report {
 	}}
 }
 
-func TestSummary(t *testing.T) {
+func TestSummaryShowsMediansRatiosAndWhatFailed(t *testing.T) {
 	var got markdown
 	played().summary(&got)
 	for _, want := range []string{
@@ -47,7 +47,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-func TestEntryRow(t *testing.T) {
+func TestRowOfAContenderThatIsSlowOrCutOff(t *testing.T) {
 	r := played().Results
 	for _, x := range []struct {
 		e    *entry
@@ -64,7 +64,7 @@ func TestEntryRow(t *testing.T) {
 	}
 }
 
-// TestTableIsRectangular: each row of a table has as many cells as its head.
+// Each row of a table has as many cells as its head.
 func TestTableIsRectangular(t *testing.T) {
 	table := played().table()
 	cells, rows := 0, 0
@@ -121,7 +121,7 @@ func TestReadmeKeepsWhatIsAround(t *testing.T) {
 }
 
 // README.md and the table show the figures beside them.
-func TestPagesAgree(t *testing.T) {
+func TestPagesShowTheFiguresOfTheReport(t *testing.T) {
 	r, err := readReport("report.json")
 	must(t, err)
 	readme, err := os.ReadFile("../README.md")
@@ -138,8 +138,7 @@ func TestPagesAgree(t *testing.T) {
 	}
 }
 
-// TestNeeds: what is required of which scenario, and when it is met.
-func TestNeeds(t *testing.T) {
+func TestNeedThatIsMissedIsNamed(t *testing.T) {
 	r := played().Results[0]
 	for _, x := range []struct {
 		n    need
@@ -166,7 +165,7 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-func TestSumCalls(t *testing.T) {
+func TestSyncsInATableOfStrace(t *testing.T) {
 	const table = `% time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
  98.72    3.010000         602      5000           fsync
