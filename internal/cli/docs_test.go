@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,6 +46,23 @@ func TestLinksOfTheDocumentsLeadToFiles(t *testing.T) {
 	}
 	if tests < 100 {
 		t.Errorf("docs/tests.md names only %d tests", tests)
+	}
+}
+
+// A file in backticks is given by the end of its path.
+func TestMapNamesOnlyFilesThatExist(t *testing.T) {
+	var files []string
+	err := filepath.WalkDir("../..", func(name string, _ fs.DirEntry, err error) error {
+		files = append(files, name)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile("`([a-z0-9_/]+\\.go)`").FindAllStringSubmatch(readDoc(t, "docs/hacking.md"), -1) {
+		if !slices.ContainsFunc(files, func(name string) bool { return strings.HasSuffix(name, "/"+found[1]) }) {
+			t.Errorf("docs/hacking.md names %s, which does not exist", found[1])
+		}
 	}
 }
 
