@@ -40,9 +40,9 @@ func quoteNetrc(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// Every text in an entry is read as it was written, and nothing that an
-// entry holds looks like another one. A file of any octets yields a password only
-// if it has an entry for host and user with exactly these octets.
+// FuzzNetrc checks two things. In an arbitrary file every word of an entry comes
+// from the file. And an entry with arbitrary texts is found among entries, comments
+// and macros that resemble it, and yields its password as it was written.
 func FuzzNetrc(f *testing.F) {
 	f.Add("h", "u", "p", "machine h login u password p\ndefault login x password \"a\\\"b\"\nmacdef m\nx\n\n# c\n")
 	f.Add("pop.example.org", `a "b"\`, "machine h login u password x", "machine \"h\nx\" login \\")
