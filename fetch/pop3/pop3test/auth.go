@@ -29,7 +29,7 @@ func masked(verb, line string) string {
 
 func nonce() string { return rand.Text() }
 
-// RFC 1939 section 7 (USER). Every name is taken: what exists is not told here.
+// RFC 1939 section 7 (USER). Every name is accepted, whether it exists or not.
 func (s *session) cmdUser(name string) reply {
 	s.user = name
 	return ok("now the password")
@@ -50,7 +50,7 @@ func (s *session) apop(arg string) reply {
 	if s.timestamp == "" {
 		return s.no("", "unknown command")
 	}
-	// The digest has no blanks, the name may.
+	// The name may have blanks, the digest has none.
 	i := strings.LastIndexByte(arg, ' ')
 	if i < 0 {
 		return s.no("", "APOP takes a name and a digest")
@@ -61,7 +61,7 @@ func (s *session) apop(arg string) reply {
 	})
 }
 
-// login opens the maildrop of a user who is right.
+// login opens the maildrop of a user if the proof is right.
 func (s *session) login(name string, right func(*User) bool) reply {
 	u, known := s.server.Users[name]
 	if !known || !right(u) {
@@ -114,19 +114,17 @@ func (s *session) auth(arg string) (reply, error) {
 	return r, x.err
 }
 
-// exchange is one SASL exchange. After refusal or err is set nothing more is
-// asked.
+// exchange is one SASL exchange. It sends no challenge after refusal or err is set.
 type exchange struct {
 	session *session
 	initial string // base64
-	has     bool   // the initial response is still to be used
+	has     bool   // the initial response has not been used yet
 	refusal string
 	err     error
 }
 
-// ask sends a challenge and returns the response to it. The initial response
-// answers an empty challenge without its being sent; so does it the first
-// challenge of LOGIN, which is one in name only.
+// ask sends a challenge and returns the response. With initial an initial response of
+// the client answers instead, and nothing is sent.
 func (x *exchange) ask(challenge string, initial bool) string {
 	if x.refusal != "" || x.err != nil {
 		return ""
@@ -186,7 +184,7 @@ func (x *exchange) plain() reply {
 	return x.session.login(parts[1], func(u *User) bool { return u.Password == parts[2] })
 }
 
-// login is the mechanism of draft-murchison-sasl-login.
+// login is the mechanism LOGIN. draft-murchison-sasl-login
 func (x *exchange) login() reply {
 	name := x.ask("Username:", true)
 	password := x.ask("Password:", false)

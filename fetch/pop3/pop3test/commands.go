@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// command is what the server knows of a verb.
+// command says where a command is allowed and what it does.
 type command struct {
 	states state
 	run    func(s *session, arg string) (reply, error)
@@ -40,7 +40,7 @@ func (s *session) lookup(verb string) (command, bool) {
 	return c, ok && !s.server.lacks(verb)
 }
 
-// serve answers one command.
+// serve executes and answers one command line.
 func (s *session) serve(line string) error {
 	verb, arg, _ := strings.Cut(line, " ")
 	verb = strings.ToUpper(verb)
@@ -67,8 +67,8 @@ func ok(format string, args ...any) reply {
 	return reply{status: "+OK " + fmt.Sprintf(format, args...)}
 }
 
-// no refuses, with a response code (RFC 2449 section 8) where one is given and
-// served.
+// no is a refusal, with the response code unless that is "" or Without has it.
+// RFC 2449 section 8
 func (s *session) no(code, text string) reply {
 	if code == "" || s.server.lacks("RESP-CODES") || code == "AUTH" && s.server.lacks("AUTH-RESP-CODE") {
 		return reply{status: "-ERR " + text}
@@ -80,7 +80,7 @@ func (s *session) refusal(f Fault, end bool) reply {
 	return reply{status: strings.TrimSpace("-ERR " + f.Text), end: end}
 }
 
-// listed is what a listing shows.
+// listed returns what a listing shows.
 func (s *session) listed() []entry {
 	var left []entry
 	for _, e := range s.view {
@@ -91,7 +91,7 @@ func (s *session) listed() []entry {
 	return distort(left, s.now)
 }
 
-// listing answers LIST and UIDL, whose replies have the same form.
+// listing answers LIST and UIDL; show returns what stands behind the number.
 func (s *session) listing(arg string, show func(entry) string) reply {
 	entries := s.listed()
 	if arg != "" {
@@ -142,7 +142,7 @@ func (s *session) uidl(arg string) reply {
 	return s.listing(arg, func(e entry) string { return e.uid })
 }
 
-// message finds what an argument names, nil when there is no such message.
+// message returns the message with the number in arg, nil if there is none.
 func (s *session) message(arg string) *entry {
 	num, err := strconv.Atoi(arg)
 	if err != nil || num < 1 || num > len(s.view) {
@@ -213,8 +213,8 @@ func (s *session) rset(string) reply {
 // RFC 1939 section 5 (NOOP)
 func (s *session) noop(string) reply { return ok("done") }
 
-// RFC 1939 section 6 (QUIT and the UPDATE state). The maildrop is free before
-// the reply goes out.
+// quit enters UPDATE. It unlocks the maildrop before the reply is sent. RFC 1939
+// section 6
 func (s *session) quit(string) reply {
 	gone := make(map[*Message]bool)
 	most := len(s.view)

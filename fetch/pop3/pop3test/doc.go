@@ -1,11 +1,11 @@
-// Package pop3test is a POP3 server for tests, in the process of the test, as
-// net/http/httptest is for HTTP.
+// Package pop3test is a POP3 server for tests that runs in the process of the test, as
+// net/http/httptest does for HTTP.
 //
-// Server is a complete one: the session states, the exclusive lock and the UPDATE
-// of RFC 1939, CAPA (RFC 2449), STLS (RFC 2595), response codes (RFC 3206) and
-// AUTH (RFC 5034), over implicit TLS, STLS or clear text. What no real server does
-// on demand is a Fault: it names a point of a session and what goes wrong there. What servers of some
-// kind do all the time, and others do not, is in Habits.
+// Server is complete: it has the session states, the exclusive lock and the UPDATE of
+// RFC 1939, CAPA (RFC 2449), STLS (RFC 2595), response codes (RFC 3206) and AUTH
+// (RFC 5034), over implicit TLS, STLS or clear text. A Fault makes go wrong what no
+// real server lets go wrong on demand: it names a point of a session and what happens
+// there. Habits are what some real servers do in every session.
 //
 //	s := &pop3test.Server{
 //		Security: pop3test.ClearText,
@@ -22,8 +22,8 @@
 //	}
 //	defer s.Close()
 //
-// Commands, Maildrop.Retrieved, Maildrop.Deleted and Maildrop.Messages tell
-// afterwards what the client has done. A message is deleted before QUIT is
-// answered, and a maildrop is free before its session is seen to end, so that a
-// test needs no sleep. Where a client just goes away, Wait waits for the server.
+// Commands, Maildrop.Retrieved, Maildrop.Deleted and Maildrop.Messages return what the
+// client has done. The server deletes messages before it answers QUIT, and unlocks a
+// maildrop before it ends the session, so that a test needs no sleep. After a client
+// has just gone away, Wait waits for the server.
 package pop3test

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong at one point of a session. The command has
-// had its effect when a fault strikes its reply, unless the fault is Err.
+// Fault is something that goes wrong at one point of a session. A fault strikes the
+// reply: the command has had its effect then, unless the fault is Err.
 type Fault struct {
 	// At is where the fault strikes:
 	//
@@ -19,37 +19,36 @@ type Fault struct {
 	//	"greeting"   the greeting
 	//	"challenge"  every "+ " line of a SASL exchange
 	//	"*"          every reply, greeting and challenges too
-	//	"connect"    before TLS or the greeting, where the reply is empty
+	//	"connect"    before TLS and the greeting, an empty reply
 	//	""           all that the server sends in a session, and what the
 	//	             maildrop looks like from the login on
-	//	"TLS"        the octets below TLS, handshake and records; only kinds
-	//	             that cut or slow down
+	//	"TLS"        the octets below TLS, handshake and records; only for
+	//	             kinds that cut or slow down
 	At string
-	// Session is the connection it strikes, counted from 1; 0 = every one.
+	// Session is the connection that it strikes, counted from 1; 0 = every one.
 	Session int
 	// Times is how often it strikes at most; 0 = always.
 	Times int
 	// Do is what happens.
 	Do Kind
-	// After is how many octets of the reply (of the session, where At is "" or
-	// "TLS") go out in good order before a kind that cuts, or Raw or Endless,
-	// sets in. A reply that is shorter is left alone. With At "" the count
-	// begins with the greeting and is of the octets inside TLS. See AfterStatus.
+	// After is how many octets of the reply (of the session if At is "" or "TLS")
+	// the server sends unchanged before a kind that cuts, Raw or Endless begins.
+	// A shorter reply is left alone. With At "" the count begins with the
+	// greeting and is of the octets inside TLS. See AfterStatus.
 	After int64
-	// Text, N, Delay and Edit are what the kind makes of them.
+	// Text, N, Delay and Edit are arguments of the kind.
 	Text  string
 	N     int64
 	Delay time.Duration
 	Edit  func(reply []byte) []byte
-	// Hook, when set, is called when the fault strikes: for a kind that cuts
-	// when the octets before it are out, else when the command has come and
-	// had no effect yet. A fault with Do 0 does nothing but that. Nothing
-	// goes on in the session until Hook returns; it must not call Close or
-	// Wait.
+	// Hook, if not nil, is called when the fault strikes: for a kind that cuts
+	// once the octets before it are sent, otherwise once the command has arrived,
+	// before it has an effect. A fault with Do 0 does nothing else. The session
+	// waits until Hook returns; Hook must not call Close or Wait.
 	Hook func()
 }
 
-// AfterStatus as Fault.After means: behind the first line.
+// AfterStatus as Fault.After stands for the length of the first line.
 const AfterStatus = -1
 
 // Kind is what a fault does.
@@ -57,13 +56,13 @@ type Kind uint8
 
 // Kinds that end the session. None of them enters the UPDATE state.
 const (
-	// Drop ends the connection in good order: close_notify inside TLS, FIN.
+	// Drop closes the connection: close_notify inside TLS, then a FIN.
 	Drop Kind = iota + 1
-	// CutTLS ends it with a FIN but without close_notify.
+	// CutTLS ends it with a FIN and without close_notify.
 	CutTLS
 	// Reset ends it with an RST.
 	Reset
-	// Stall sends nothing more until the client or Close ends it.
+	// Stall sends nothing more until the client or Close ends the connection.
 	Stall
 )
 
@@ -72,9 +71,9 @@ const (
 	// Err refuses the command with "-ERR Text". It has no effect. QUIT and the
 	// greeting end the session all the same.
 	Err Kind = iota + 16
-	// Raw sends Text, as it stands, in place of the reply from After on.
+	// Raw sends Text unchanged in place of the reply from After on.
 	Raw
-	// Extra sends Text, as it stands, behind the reply.
+	// Extra sends Text unchanged behind the reply.
 	Extra
 	// Endless sends Text again and again from After on, until the connection
 	// ends. In Text the characters "%d" stand for 1, 2, 3, …
@@ -85,26 +84,24 @@ const (
 	Late
 	// Swap keeps the reply back until the next one has been sent.
 	Swap
-	// Edit sends what Fault.Edit makes of the reply, which is in memory as
-	// a whole.
+	// Edit sends what Fault.Edit returns for the whole reply.
 	Edit
-	// Slow sends the reply in writes of N octets, 0 = in one, and waits for
-	// Delay before each. Inside TLS each of them is one record.
+	// Slow waits for Delay before each write of N octets, 0 = of the whole reply.
+	// Inside TLS each write is one record.
 	Slow
-	// Unstuffed leaves the dots of a body as they are.
+	// Unstuffed sends a body without byte-stuffing.
 	Unstuffed
-	// NoFinalCRLF ends a body with "." CRLF right behind the last octet of the
-	// last line.
+	// NoFinalCRLF leaves out the CRLF before the "." CRLF that ends a body.
 	NoFinalCRLF
 	// BareLFDot ends a body with LF "." LF in place of CRLF "." CRLF.
 	BareLFDot
-	// Forget throws away, once the reply has been sent, what the client had
-	// pipelined behind the command.
+	// Forget drops, once the reply is sent, what the client had sent behind the
+	// command by then.
 	Forget
 )
 
-// Kinds that change what a client sees of the maildrop: in one reply (STAT, LIST,
-// UIDL; RETR for WrongOctets), or with At "" in the whole session.
+// Kinds that change what a client sees of the maildrop: in one reply (STAT, LIST and
+// UIDL; RETR too for WrongOctets), or with At "" in the whole session.
 const (
 	// Partial shows the first N messages and no others.
 	Partial Kind = iota + 64
@@ -115,8 +112,8 @@ const (
 	WrongOctets
 	// DuplicateUID gives message N, 2 when 0, the unique-id of the first.
 	DuplicateUID
-	// RenumberUID gives every message another unique-id: Text, "new-" when
-	// empty, stands in front of it.
+	// RenumberUID gives every message another unique-id, with the prefix Text,
+	// "new-" when empty.
 	RenumberUID
 	// Ghosts shows N messages, 1 when 0, behind the last that do not exist.
 	Ghosts
@@ -124,11 +121,11 @@ const (
 
 // Kinds that change what the server does with the maildrop.
 const (
-	// HideAfterRetr leaves a message out of later sessions once it was
-	// retrieved (At "" or "RETR").
+	// HideAfterRetr hides a message from later sessions once it was retrieved
+	// (At "" or "RETR").
 	HideAfterRetr Kind = iota + 96
-	// SkipUpdate deletes only the first N of the messages marked, and
-	// confirms (At "" or "QUIT").
+	// SkipUpdate deletes only the first N of the marked messages and confirms
+	// all (At "" or "QUIT").
 	SkipUpdate
 )
 
@@ -197,8 +194,8 @@ func find(faults []Fault, k Kind) (Fault, bool) {
 	return faults[i], true
 }
 
-// change returns what the fault makes of a reply in wire form. Kinds that do not
-// change octets leave it alone.
+// change returns the reply in wire form as the fault changes it. Kinds that do not
+// change octets return normal.
 func (f Fault) change(normal emit) emit {
 	switch f.Do {
 	case Raw:
@@ -231,7 +228,7 @@ func then(first, second emit) emit {
 	}
 }
 
-// instead is a reply that goes on with tail behind After.
+// instead returns normal up to After, followed by tail.
 func (f Fault) instead(normal, tail emit) emit {
 	return func(w io.Writer) error {
 		h := &head{w: w, after: f.After}

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// errCut: a fault has ended the connection.
+// errCut is the error of a connection that a fault has ended.
 var errCut = errors.New("connection ended by a fault")
 
-// errHead: the head is complete.
+// errHead is the error of a head that is complete.
 var errHead = errors.New("head complete")
 
-// head passes on the first octets and refuses the others.
+// head passes on the first octets only.
 type head struct {
 	w     io.Writer
 	after int64 // octets, AfterStatus = up to the end of the first line
@@ -36,8 +36,8 @@ func (h *head) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// statusEnd makes a count of AfterStatus, once the first line ends in p: sent
-// octets went before p.
+// statusEnd replaces AfterStatus by a count of octets if the first line ends in p, which
+// sent octets precede.
 func statusEnd(after, sent int64, p []byte) int64 {
 	if after >= 0 {
 		return after
@@ -48,7 +48,7 @@ func statusEnd(after, sent int64, p []byte) int64 {
 	return after
 }
 
-// flow writes octets the way its faults want them to travel.
+// flow writes octets slowly, and ends the connection, as its faults say.
 type flow struct {
 	w    io.Writer
 	cuts []Fault
@@ -58,13 +58,12 @@ type flow struct {
 	wait func(time.Duration) error // returns early when the connection ends
 }
 
-// travels says whether the kind is one for a flow.
+// travels reports whether the kind is one for a flow.
 func (k Kind) travels() bool { return k.cuts() || k == Slow }
 
 func (k Kind) cuts() bool { return k >= Drop && k <= Stall }
 
-// newFlow returns a flow with those of the faults that concern it, nil when
-// there are none.
+// newFlow returns a flow with those faults that travel, nil if there are none.
 func newFlow(w io.Writer, faults []Fault, cut func(Kind) error, wait func(time.Duration) error) *flow {
 	f := &flow{w: w, cut: cut, wait: wait}
 	for _, fault := range faults {
@@ -81,8 +80,8 @@ func newFlow(w io.Writer, faults []Fault, cut func(Kind) error, wait func(time.D
 	return f
 }
 
-// Write cuts as soon as the count of octets is reached: before the first one
-// when it is 0, right behind the last one when it is the length.
+// Write cuts as soon as Fault.After octets are written: before the first one if it is
+// 0, right after the last one if it is the length of the reply.
 func (f *flow) Write(p []byte) (int, error) {
 	n := 0
 	for {
@@ -122,7 +121,7 @@ func (f *flow) Write(p []byte) (int, error) {
 	}
 }
 
-// split parts the faults whose kinds are for a flow from the others.
+// split separates the faults that travel from the others.
 func split(faults []Fault) (travel, rest []Fault) {
 	rest = slices.Clone(faults)
 	rest = slices.DeleteFunc(rest, func(f Fault) bool {

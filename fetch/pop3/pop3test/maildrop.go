@@ -14,25 +14,24 @@ import (
 type Message struct {
 	// UID is its unique-id. Add fills in one where it is empty.
 	UID string
-	// Raw holds the octets that a client gets, exactly: line ends are sent as
-	// they stand here, only the dots are stuffed. Where the last line does not
-	// end with CRLF a CRLF is sent all the same, because the protocol has no
-	// other way to end a message; an empty message stays empty.
+	// Raw holds exactly the octets that a client gets: line ends are sent as they
+	// are, only dots are stuffed. A CRLF is added if the last line has none,
+	// because POP3 cannot end a message otherwise; an empty message stays empty.
 	Raw []byte
-	// Generate, when set, takes the place of Raw: every call returns a reader of
-	// the same octets, so that a message of any size needs no memory. They end
-	// with CRLF.
+	// Generate, if not nil, takes the place of Raw: each call returns a reader of
+	// the same octets, which end with CRLF. A message of any size needs no memory
+	// then.
 	Generate func() io.Reader
-	// Octets is the length of what Generate returns; not used with Raw.
+	// Octets is the length of what Generate returns.
 	Octets int64
 }
 
-// Text makes the wire form of a message that was written with LF line ends.
+// Text returns a message that is written with LF line ends with CRLF line ends.
 func Text(s string) []byte {
 	return []byte(strings.ReplaceAll(s, "\n", "\r\n"))
 }
 
-// size is what the client gets, dots unstuffed, in octets.
+// size returns how many octets the client gets, without byte-stuffing.
 func (m *Message) size() int64 {
 	switch {
 	case m.Generate != nil:
@@ -50,8 +49,8 @@ func (m *Message) reader() io.Reader {
 	return bytes.NewReader(m.Raw)
 }
 
-// Maildrop holds the messages of one user. It is safe for concurrent use, also
-// while sessions are open: a session sees what was there at its login.
+// Maildrop holds the messages of one user. It may be used from several goroutines,
+// and while sessions are open: a session sees what was there at its login.
 type Maildrop struct {
 	mu        sync.Mutex
 	messages  []*Message        // one address for each message, even if all else is equal
@@ -63,10 +62,10 @@ type Maildrop struct {
 	deleted   map[string]int
 	logins    int
 	lastLogin time.Time
-	holder    chan struct{} // open while a session has the maildrop, nil = free
+	holder    chan struct{} // closed when the session that holds the lock ends, nil = no session does
 }
 
-// NewMaildrop returns a maildrop that holds the messages in the order given.
+// NewMaildrop returns a maildrop with the messages in this order.
 func NewMaildrop(messages ...Message) *Maildrop {
 	m := &Maildrop{
 		hidden:    make(map[*Message]bool),
@@ -79,7 +78,7 @@ func NewMaildrop(messages ...Message) *Maildrop {
 	return m
 }
 
-// Add puts messages behind those that are there.
+// Add appends messages.
 func (m *Maildrop) Add(messages ...Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -92,7 +91,7 @@ func (m *Maildrop) Add(messages ...Message) {
 	}
 }
 
-// Messages returns what is there now. Raw is shared, not copied.
+// Messages returns what is there now. The octets in Raw are shared, not copied.
 func (m *Maildrop) Messages() []Message {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,8 +102,8 @@ func (m *Maildrop) Messages() []Message {
 	return all
 }
 
-// Retrieved returns how often a RETR of this unique-id was answered with a
-// message, whole or cut.
+// Retrieved returns how often the server has answered a RETR of this unique-id with a
+// message, even if the connection was cut inside it.
 func (m *Maildrop) Retrieved(uid string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -125,7 +124,7 @@ func (m *Maildrop) Sessions() int {
 	return m.logins
 }
 
-// lockResult says how acquire ended.
+// lockResult is the outcome of acquire.
 type lockResult uint8
 
 const (
@@ -134,8 +133,8 @@ const (
 	tooEarly
 )
 
-// acquire takes the exclusive lock of RFC 1939 section 4 for a session and
-// returns what that session sees. It waits at most the given time.
+// acquire takes the exclusive lock for a session and returns the messages that the
+// session sees. It waits for the lock for at most wait. RFC 1939 section 4
 func (m *Maildrop) acquire(wait, delay time.Duration) ([]*Message, lockResult) {
 	limit := time.NewTimer(wait)
 	defer limit.Stop()
@@ -169,8 +168,7 @@ func (m *Maildrop) acquire(wait, delay time.Duration) ([]*Message, lockResult) {
 	return seen, locked
 }
 
-// release gives the lock back, after it has removed the messages that an UPDATE
-// names. The caller holds the lock.
+// release removes the messages in gone and unlocks the maildrop.
 func (m *Maildrop) release(gone map[*Message]bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -7,16 +7,16 @@ import (
 	"io"
 )
 
-// reply is what a command is answered with.
+// reply is the answer to a command.
 type reply struct {
 	status string                // the first line, without CRLF
-	body   func(io.Writer) error // lines before stuffing, nil = a one-line reply
-	end    bool                  // the session ends behind it
-	secure bool                  // TLS begins behind it
+	body   func(io.Writer) error // writes the lines without byte-stuffing, nil = a one-line reply
+	end    bool                  // the session ends after it
+	secure bool                  // TLS begins after it
 }
 
-// emit writes a reply, or what a fault has made of it, as it goes over the wire.
-// It may be called more than once.
+// emit writes a reply in wire form, changed by faults or not. It may be called more
+// than once.
 type emit func(io.Writer) error
 
 func text(s string) emit {
@@ -57,8 +57,8 @@ func (r reply) encode(faults []Fault) emit {
 	}
 }
 
-// dotWriter stuffs the dots of a multi-line body: RFC 1939 section 3. A line ends
-// with CRLF and nothing else.
+// dotWriter byte-stuffs a multi-line body, in which only CRLF ends a line. RFC 1939
+// section 3
 type dotWriter struct {
 	w         io.Writer
 	bol       bool // at the beginning of a line
@@ -122,7 +122,7 @@ func (d *dotWriter) finish() error {
 	return text("\r\n")(d.w)
 }
 
-// holdCRLF passes on what is written to it, but for a CRLF at the very end.
+// holdCRLF passes on what is written to it except a CRLF at the very end.
 type holdCRLF struct {
 	w    io.Writer
 	kept []byte
@@ -144,8 +144,8 @@ func (h *holdCRLF) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// copyTop copies the header, the blank line and so many lines of the body: RFC
-// 1939 section 7 (TOP).
+// copyTop copies the header block, the blank line and that many lines of the body.
+// RFC 1939 section 7 (TOP)
 func copyTop(w io.Writer, r io.Reader, lines int) error {
 	br := bufio.NewReader(r)
 	header, start := true, true

@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// Security says how a connection becomes confidential.
+// Security says how connections are protected.
 type Security uint8
 
 const (
 	// ImplicitTLS starts TLS at once (RFC 8314 section 3.3).
 	ImplicitTLS Security = iota
-	// StartTLS offers the STLS command (RFC 2595 section 4). Nobody is made to
-	// use it: what a client sends in clear text shows in Commands.
+	// StartTLS offers the STLS command (RFC 2595 section 4). A client need not use
+	// it; Commands has what it sends in clear text.
 	StartTLS
-	// ClearText knows nothing of TLS.
+	// ClearText has no TLS.
 	ClearText
 )
 
@@ -31,11 +31,11 @@ const (
 type Server struct {
 	// Listen is the TCP address to listen on, "127.0.0.1:0" when empty.
 	Listen string
-	// Users by user name, which is compared octet by octet.
+	// Users maps user names, which are compared octet by octet.
 	Users map[string]*User
 	// Security is ImplicitTLS by default.
 	Security Security
-	// TLS replaces the server's own certificate, see CA, and settings.
+	// TLS replaces the server's own certificate (see CA) and settings.
 	TLS *tls.Config
 	// Without names what is neither announced nor served: capabilities such as
 	// "UIDL", "TOP", "CAPA", "STLS", "USER", "SASL", "RESP-CODES", "PIPELINING"
@@ -48,23 +48,23 @@ type Server struct {
 	Timestamp bool
 	// LateCapa names capabilities that are announced only after login.
 	LateCapa []string
-	// LoginDelay, when above 0, is announced as LOGIN-DELAY and enforced: a
-	// maildrop takes no second login earlier (RFC 2449 section 6.5).
+	// LoginDelay, if above 0, is announced as LOGIN-DELAY and enforced between two
+	// logins to a maildrop (RFC 2449 section 6.5).
 	LoginDelay time.Duration
 	// Idle is how long a client may be silent, 10 minutes when 0 (RFC 1939
 	// section 3, autologout timer).
 	Idle time.Duration
 	// LockWait is how long a login waits for a maildrop that another session
-	// holds before it is refused with [IN-USE]; half a second when 0, not at
-	// all when negative. It gives a session whose client has just gone the
-	// time to notice.
+	// holds, before the server refuses it with [IN-USE]: half a second when 0, not
+	// at all when negative. A session whose client has just gone notices it in
+	// this time.
 	LockWait time.Duration
-	// Habits are what servers of some kind always do.
+	// Habits is what the server does in every session.
 	Habits Habits
-	// Faults is what goes wrong. Several may strike the same reply.
+	// Faults go wrong. Several may strike the same reply.
 	Faults []Fault
-	// Log, when set, gets every line of every session, secrets masked. It is
-	// called from several goroutines.
+	// Log, if not nil, gets every line of every session, with "***" in place of
+	// secrets. It is called from several goroutines.
 	Log func(format string, args ...any)
 
 	listener net.Listener
@@ -82,7 +82,7 @@ type Server struct {
 	record    []record
 }
 
-// User is who may log in, and to what.
+// User is somebody who may log in.
 type User struct {
 	Password string
 	Maildrop *Maildrop // nil = an empty one, made by Start
@@ -137,15 +137,14 @@ func (s *Server) Host() string { return s.listener.Addr().(*net.TCPAddr).IP.Stri
 // Port returns the port part of Addr.
 func (s *Server) Port() int { return s.listener.Addr().(*net.TCPAddr).Port }
 
-// CA returns a pool that trusts the server's certificate, which names 127.0.0.1,
-// ::1 and localhost. With ClearText the pool is empty.
+// CA returns a pool with the server's certificate, which is for 127.0.0.1, ::1 and
+// localhost. With ClearText the pool is empty.
 func (s *Server) CA() *x509.CertPool { return caPool(s.config) }
 
 // CertPEM returns the same certificate as PEM, for a file.
 func (s *Server) CertPEM() []byte { return certPEM(s.config) }
 
-// SetFaults replaces Faults while the server runs. It holds for the sessions
-// that begin afterwards.
+// SetFaults replaces Faults for the sessions that begin afterwards.
 func (s *Server) SetFaults(faults ...Fault) {
 	all := make([]*armed, len(faults))
 	for i, f := range faults {
@@ -176,8 +175,8 @@ func (s *Server) Close() error {
 	return err
 }
 
-// Wait returns when no session is open. A client that has closed its connection
-// is then known to have had no later effect.
+// Wait returns when no session is open: then nothing that a client has sent has an
+// effect any more.
 func (s *Server) Wait() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,8 +216,8 @@ func (s *Server) lines(want func(record) bool) []string {
 	return lines
 }
 
-// Pipelined returns how many replies were begun while the next command was there
-// already. It is at least 1 once a client has sent two commands in one write.
+// Pipelined returns for how many replies the next command had arrived already. It is
+// at least 1 after a client has sent two commands in one write.
 func (s *Server) Pipelined() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -259,7 +258,7 @@ func (s *Server) lockWait() time.Duration {
 	return max(s.LockWait, 0)
 }
 
-// lacks says whether Without names the capability or command.
+// lacks reports whether Without names the capability or command.
 func (s *Server) lacks(name string) bool { return slices.Contains(s.Without, name) }
 
 func (s *Server) logf(session int, format string, args ...any) {

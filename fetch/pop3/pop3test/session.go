@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// state is a session state of RFC 1939 section 3, as a bit. UPDATE is not one:
-// nothing is asked there.
+// state is a session state as a bit. UPDATE has none, since it has no commands.
+// RFC 1939 section 3
 type state uint8
 
 const (
@@ -22,21 +22,21 @@ const (
 	transaction
 )
 
-// maxLine is the longest line that is taken from a client, in octets.
+// maxLine is the longest command line, in octets.
 const maxLine = 16 << 10
 
-// linger is how long the end of a session waits for the client's.
+// linger is how long the server waits for the client to close the connection too.
 const linger = 5 * time.Second
 
 var errLongLine = errors.New("line too long")
 
-// session is one connection. All of it happens in one goroutine.
+// session is one connection. It is used from one goroutine.
 type session struct {
 	server *Server
 	num    int
 	armed  []*armed
-	whole  []Fault // those with At ""
-	now    []Fault // those of the reply under way
+	whole  []Fault // with At ""
+	now    []Fault // of the current reply
 
 	raw    *net.TCPConn
 	conn   net.Conn // TLS or raw
@@ -58,7 +58,7 @@ func newSession(s *Server, num int, conn *net.TCPConn, faults []*armed) *session
 	return &session{server: s, num: num, armed: faults, raw: conn, state: authorization}
 }
 
-// run is the life of a session.
+// run serves a session from the greeting to its end.
 func (s *session) run() {
 	defer s.leave(nil)
 	s.server.logf(s.num, "connection from %v", s.raw.RemoteAddr())
@@ -82,7 +82,7 @@ func (s *session) run() {
 	}
 }
 
-// errQuit: the session has come to its end in good order.
+// errQuit is the error of a session that has ended as it should.
 var errQuit = errors.New("quit")
 
 // begin brings the session to the end of the greeting.
@@ -111,7 +111,7 @@ func (s *session) begin() error {
 	return s.send(reply{status: greeting})
 }
 
-// use makes conn the connection that commands come over.
+// use makes conn the connection that commands arrive on.
 func (s *session) use(conn net.Conn) {
 	s.conn = conn
 	s.in = bufio.NewReaderSize(conn, maxLine)
@@ -155,8 +155,8 @@ type belowTLS struct {
 
 func (b *belowTLS) Write(p []byte) (int, error) { return b.w.Write(p) }
 
-// readLine returns the next line without its CRLF. Replies go out before it
-// waits.
+// readLine returns the next line without its CRLF. It sends all replies before it
+// waits for one.
 func (s *session) readLine() (string, error) {
 	ahead, _ := s.in.Peek(s.in.Buffered())
 	if bytes.IndexByte(ahead, '\n') < 0 {
@@ -193,8 +193,7 @@ func (s *session) strike(point string) []Fault {
 	return s.server.strike(s.armed, s.num, point)
 }
 
-// has returns the fault of a kind that strikes the reply under way or the
-// whole session.
+// has returns the fault of a kind that strikes the current reply or the whole session.
 func (s *session) has(k Kind) (Fault, bool) {
 	if f, ok := find(s.now, k); ok {
 		return f, true
@@ -202,7 +201,7 @@ func (s *session) has(k Kind) (Fault, bool) {
 	return find(s.whole, k)
 }
 
-// send answers with r, as the faults of the reply under way want it.
+// send answers with r, as the faults of the current reply change it.
 func (s *session) send(r reply) error {
 	if s.in.Buffered() > 0 {
 		s.server.mu.Lock()
@@ -231,7 +230,7 @@ func (s *session) send(r reply) error {
 	return nil
 }
 
-// transmit sends a reply in wire form, and those that were kept back before it.
+// transmit sends a reply in wire form, after those that Late and Swap have kept back.
 func (s *session) transmit(e emit) error {
 	travel, change := split(s.now)
 	for _, f := range change {
@@ -270,7 +269,7 @@ func (s *session) transmit(e emit) error {
 	return err
 }
 
-// flushed sends every write at once.
+// flushed flushes each write.
 type flushed struct{ w *bufio.Writer }
 
 func (f flushed) Write(p []byte) (int, error) {
@@ -281,8 +280,8 @@ func (f flushed) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// wait passes the time between two pieces of a reply. It returns early when the
-// server is closed.
+// wait waits between two pieces of a reply. It returns early when the server is
+// closed.
 func (s *session) wait(d time.Duration) error {
 	if d <= 0 {
 		return nil
@@ -297,8 +296,8 @@ func (s *session) wait(d time.Duration) error {
 	}
 }
 
-// cut ends the connection the way a fault wants it, and returns errCut once
-// the client has done so too. Whatever the client marked stays.
+// cut ends the connection as a fault says, and returns errCut once the client has
+// ended it too. Messages that are marked stay.
 func (s *session) cut(k Kind) error {
 	s.server.logf(s.num, "connection cut")
 	switch k {
@@ -323,8 +322,8 @@ func (s *session) cut(k Kind) error {
 	return errCut
 }
 
-// finish ends the connection in good order: a plain close while something of the
-// client is unread would be an RST, which may overtake the last reply.
+// finish ends the connection without an RST, which a plain close would send while
+// something of the client is unread, and which may overtake the last reply.
 func (s *session) finish() {
 	if c, ok := s.conn.(*tls.Conn); ok {
 		c.CloseWrite()
@@ -343,7 +342,7 @@ func (s *session) drain(d time.Duration) {
 	io.Copy(io.Discard, s.raw)
 }
 
-// leave gives the maildrop back, after an UPDATE that removes what gone names.
+// leave removes the messages in gone and unlocks the maildrop.
 func (s *session) leave(gone map[*Message]bool) {
 	if s.maildrop != nil {
 		s.maildrop.release(gone)

@@ -5,13 +5,13 @@ import (
 	"math/rand/v2"
 )
 
-// entry is a message as a session sees it.
+// entry is one message as a session sees it.
 type entry struct {
 	num       int
 	uid       string
 	octets    int64    // as LIST and STAT announce them
 	announced int64    // as RETR announces them
-	msg       *Message // nil = it does not exist
+	msg       *Message // nil = a ghost, see Ghosts
 	deleted   bool
 }
 
@@ -32,7 +32,7 @@ func renumber(view []entry) []entry {
 	return view
 }
 
-// distort changes view in place where it can; the result is the changed one.
+// distort returns the view as the faults change it. It may change it in place.
 func distort(view []entry, faults []Fault) []entry {
 	for _, f := range faults {
 		view = f.distort(view)
