@@ -31,16 +31,16 @@ func TestTamperedStartTLSSendsNoCredentials(t *testing.T) {
 		change func(*pop3test.Server)
 		faults []pop3test.Fault
 	}{
-		"T01 reply behind STLS":    {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "+OK\r\n"}}},
-		"T01 half a line behind":   {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "+"}}},
-		"T01 CAPA behind STLS":     {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "+OK\r\nUSER\r\n.\r\n"}}},
-		"T01 NUL behind STLS":      {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "\x00"}}},
-		"T02 STLS not there":       {without("STLS"), nil},
-		"T02 no TLS at all":        {serving(pop3test.ClearText), nil},
-		"T04 STLS refused":         {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Err, Text: "no"}}},
-		"T04 greeting is no +OK":   {nil, []pop3test.Fault{{At: "greeting", Do: pop3test.Raw, Text: "* OK IMAP\r\n"}}},
-		"T07 greeting as if in":    {without("STLS"), []pop3test.Fault{{At: "greeting", Do: pop3test.Raw, Text: "+OK already logged in, maildrop has 3 messages\r\n"}}},
-		"T04 clear text after +OK": {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Raw, Text: "+OK\r\n+OK not TLS\r\n"}}},
+		"reply behind STLS":    {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "+OK\r\n"}}},
+		"half a line behind":   {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "+"}}},
+		"CAPA behind STLS":     {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "+OK\r\nUSER\r\n.\r\n"}}},
+		"NUL behind STLS":      {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Extra, Text: "\x00"}}},
+		"STLS not there":       {without("STLS"), nil},
+		"no TLS at all":        {serving(pop3test.ClearText), nil},
+		"STLS refused":         {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Err, Text: "no"}}},
+		"greeting is no +OK":   {nil, []pop3test.Fault{{At: "greeting", Do: pop3test.Raw, Text: "* OK IMAP\r\n"}}},
+		"greeting as if in":    {without("STLS"), []pop3test.Fault{{At: "greeting", Do: pop3test.Raw, Text: "+OK already logged in, maildrop has 3 messages\r\n"}}},
+		"clear text after +OK": {nil, []pop3test.Fault{{At: "STLS", Do: pop3test.Raw, Text: "+OK\r\n+OK not TLS\r\n"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newFixture(t, 3, func(s *pop3test.Server) {
@@ -93,11 +93,11 @@ func TestOnlyCapabilitiesInsideTLSCount(t *testing.T) {
 // TLS and with STLS.
 func TestUntrustedCertificateSendsNoCredentials(t *testing.T) {
 	for name, change := range map[string]func(c *tls.Config){
-		"T08 unknown CA":      func(c *tls.Config) { c.RootCAs = x509.NewCertPool() },
-		"T08 wrong name":      func(c *tls.Config) { c.ServerName = "pop.example.org" },
-		"T08 wrong IP":        func(c *tls.Config) { c.ServerName = "192.0.2.1" },
-		"T08 no CA is known":  func(c *tls.Config) { c.RootCAs = new(x509.CertPool) },
-		"T09 name with a NUL": func(c *tls.Config) { c.ServerName = "127.0.0.1\x00.example.org" },
+		"unknown CA":      func(c *tls.Config) { c.RootCAs = x509.NewCertPool() },
+		"wrong name":      func(c *tls.Config) { c.ServerName = "pop.example.org" },
+		"wrong IP":        func(c *tls.Config) { c.ServerName = "192.0.2.1" },
+		"no CA is known":  func(c *tls.Config) { c.RootCAs = new(x509.CertPool) },
+		"name with a NUL": func(c *tls.Config) { c.ServerName = "127.0.0.1\x00.example.org" },
 	} {
 		for s, mine := range map[pop3test.Security]pop3.Security{pop3test.ImplicitTLS: pop3.ImplicitTLS, pop3test.StartTLS: pop3.StartTLS} {
 			t.Run(fmt.Sprint(name, " ", s), func(t *testing.T) {
