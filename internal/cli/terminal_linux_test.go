@@ -134,6 +134,25 @@ func TestErrorOnATerminal(t *testing.T) {
 	expect(t, screen, `popfetch: work: .*nothing delivered\r?\n`, `popfetch: work: RETR 1 after [0-9]+ octets.*connection closed by the server`)
 }
 
+// A warning after the last poll is shown too, when the progress is gone.
+func TestWarningBehindTheProgressIsShown(t *testing.T) {
+	t.Parallel()
+	s := clearServer(t, pop3test.Message{Raw: pop3test.Text("Subject: x\n\nHello.\n")})
+	home := watchedHome(t, s)
+	if screen, code := watch(t, home, "state", "retry"); code != 0 { // creates the state file
+		t.Fatalf("exit code %d, screen %q", code, screen)
+	}
+	// The snapshot cannot be made.
+	if err := os.MkdirAll(filepath.Join(home, ".local", "state", "popfetch", "state.db.bak", "in-the-way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	screen, code := watch(t, home, "--once")
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	expect(t, screen, `popfetch: work: 1 delivered `, `popfetch: warn: the state file has no snapshot of today`)
+}
+
 // Ctrl-C on a terminal is acknowledged at once: the message in hand is finished
 // only later, and the closing line counts it.
 func TestInterruptIsAcknowledgedAtOnceAndTheClosingLineCounts(t *testing.T) {
