@@ -27,8 +27,8 @@ func TestChoose(t *testing.T) {
 		"off work":     "work off",
 		"o*":           `unknown account "o*"; the accounts are "work", "home", "work-2", "off"`,
 		"work nowhere": `unknown account "nowhere"; the accounts are`,
-		"Work":         `unknown account "Work"; did you mean "work"?; the accounts are`,
-		"chekc":        `unknown account "chekc"; did you mean "check"?; `,
+		"Work":         `unknown account "Work" (did you mean "work"?); the accounts are`,
+		"chekc":        `unknown account "chekc" (did you mean "check"?); `,
 		"work [":       `account pattern "[": syntax error in pattern`,
 		"no\x1bone":    `unknown account "no\x1bone"`,
 	} {

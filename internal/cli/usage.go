@@ -12,13 +12,13 @@ import (
 // usage is a command line that makes no sense.
 type usage struct{ msg string }
 
-func (e *usage) Error() string { return e.msg + " (see popfetch --help)" }
+func (e *usage) Error() string { return e.msg + "; see popfetch --help" }
 
 // didYouMean returns a question to put behind a message about an unknown name,
 // "" if none of the names resembles it.
 func didYouMean(got string, names []string) string {
 	if name := config.Nearest(got, names); name != "" {
-		return fmt.Sprintf("; did you mean %q?", name)
+		return fmt.Sprintf(" (did you mean %q?)", name)
 	}
 	return ""
 }
@@ -80,5 +80,5 @@ func subcommandNeeded(c *cli.Context) error {
 		return &usage{fmt.Sprintf("%s needs a subcommand: %s", c.Command.Name, choice)}
 	}
 	got := c.Args().First()
-	return &usage{fmt.Sprintf("%s has no subcommand %q, only %s%s", c.Command.Name, got, choice, didYouMean(got, names))}
+	return &usage{fmt.Sprintf("%s has no subcommand %q%s, only %s", c.Command.Name, got, didYouMean(got, names), choice)}
 }
