@@ -22,12 +22,7 @@ func (v *visit) finish() error {
 		return nil
 	}
 	marked, err := v.mark(doomed)
-	switch {
-	case errors.Is(err, pop3.ErrBroken) && v.life.reason() != nil:
-		// Popfetch was stopped while messages were on their way. The next poll
-		// deletes.
-		return nil
-	case err != nil:
+	if err != nil {
 		return v.because(err)
 	}
 	// RFC 1939 section 6: the server deletes at QUIT, and its reply says whether it
