@@ -34,7 +34,7 @@ PEERS ?= dovecot-pop3d procmail maildrop mandoc strace xfsprogs
 RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|torture|servertest)$$')
 
 .DELETE_ON_ERROR:
-.PHONY: all build test race torture fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install clean peers
+.PHONY: all build test race torture interop fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install clean peers
 
 all: build
 
