@@ -14,11 +14,17 @@ import (
 	"popfetch/state"
 )
 
-// spareFor is how long popfetch does without what a server was seen not to take:
-// commands sent ahead, or commands sent before the reply to the login.
-const spareFor = 30 * 24 * time.Hour
+// For so long popfetch does without what a server was seen not to take: commands sent
+// ahead, and commands sent before the reply to the login.
+const (
+	serialFor  = 30 * 24 * time.Hour
+	patientFor = 182 * 24 * time.Hour
+)
 
-func lasts(since time.Time) bool { return !since.IsZero() && time.Since(since) < spareFor }
+// within reports whether something was seen less than age ago.
+func within(age time.Duration, seen time.Time) bool {
+	return !seen.IsZero() && time.Since(seen) < age
+}
 
 // enter begins a visit: it logs in, lists and plans. What earlier sessions have
 // shown of the server saves round trips. If the server seems to lose what is sent
@@ -66,7 +72,7 @@ func (p *poll) firstVisit(how Opening) (err error) {
 // opening returns how the session is to begin.
 func (p *poll) opening() (how Opening, err error) {
 	how = Opening{
-		Serial: p.Fallback && lasts(p.facts.Serial), Patient: lasts(p.facts.Patient), Next: []string{"UIDL"},
+		Serial: p.Fallback && within(serialFor, p.facts.Serial), Patient: within(patientFor, p.facts.Patient), Next: []string{"UIDL"},
 	}
 	likely, err := p.wantsSizes()
 	if err != nil {

@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,44 @@ func TestServerThatLosesWhatComesWithTheLogin(t *testing.T) {
 	before = h.server.Sessions()
 	if r := h.mustPoll(); r.Seen != 3 || h.server.Sessions()-before != 1 {
 		t.Errorf("%+v in %d sessions", r, h.server.Sessions()-before)
+	}
+}
+
+// Half a year long nothing is sent together with the login to a server that loses it, and
+// 30 days long one command at a time to one that gets out of step.
+func TestHowLongAServerIsSpared(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, tt := range map[string]struct {
+		facts func(seen time.Time) state.Facts
+		days  time.Duration
+	}{
+		"with the login": {func(seen time.Time) state.Facts { return state.Facts{Patient: seen} }, 182},
+		"ahead":          {func(seen time.Time) state.Facts { return state.Facts{Serial: seen} }, 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newFixture(t, 1, nil)
+			h.account.Fallback = true
+			var got fetch.Opening
+			open := h.account.Open
+			h.account.Open = func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+				got = how
+				return open(ctx, how)
+			}
+			for _, spared := range []bool{true, false} {
+				seen := time.Now().Add(-(tt.days - 1) * day)
+				if !spared {
+					seen = time.Now().Add(-(tt.days + 1) * day)
+				}
+				facts := tt.facts(seen)
+				if err := h.account.Maildrop.Commit(state.Change{Facts: &facts}); err != nil {
+					t.Fatal(err)
+				}
+				h.mustPoll()
+				if (got.Patient || got.Serial) != spared {
+					t.Errorf("%v ago: %+v", time.Since(seen).Round(day), got)
+				}
+			}
+		})
 	}
 }
 
