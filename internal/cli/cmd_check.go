@@ -174,8 +174,8 @@ func (f *inspection) checkDestination(a *config.Account) error {
 func (f *inspection) visit(ctx context.Context, a *config.Account, terminal *secret.Terminal, con *console) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
 	defer cancel()
-	d := &door{account: a, log: con.log.With("account", a.Name), secret: secret.Of(a, terminal), connected: f.connection}
-	client, err := d.enter(ctx, fetch.Opening{Serial: true})
+	d := &connector{account: a, log: con.log.With("account", a.Name), secret: secret.Of(a, terminal), connected: f.connection}
+	client, err := d.login(ctx, fetch.Opening{Serial: true})
 	if err != nil {
 		var refused *tls.CertificateVerificationError
 		if errors.As(err, &refused) && len(refused.UnverifiedCertificates) > 0 {

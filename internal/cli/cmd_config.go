@@ -83,7 +83,7 @@ func checkFiles(cfg *config.Config, con *console) error {
 		checkProgram(a.Name, "mda", a.MDA)
 		checkProgram(a.Name, "password_command", a.PasswordCommand)
 		if a.TLS != config.TLSNone {
-			_, err := (&door{account: a}).tls(a.Host)
+			_, err := (&connector{account: a}).tls(a.Host)
 			check(a.Name, "", err)
 		}
 	}

@@ -89,7 +89,7 @@ func (p *program) readOnly(s *selection, con *console, keep bool, fn func(h *hou
 func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Account {
 	key := state.Key(a.User, a.Host)
 	log := h.log.With("account", a.Name)
-	d := &door{account: a, log: log, secret: secret.Of(a, h.terminal)}
+	d := &connector{account: a, log: log, secret: secret.Of(a, h.terminal)}
 	account := &fetch.Account{
 		Name:     a.Name,
 		User:     a.User,

@@ -20,9 +20,9 @@ import (
 	"popfetch/internal/secret"
 )
 
-// door connects to the server of one account and logs in. One poll uses it at a
+// connector connects to the server of one account and logs in. One poll uses it at a
 // time. It keeps TLS sessions, so that the next connection is made faster.
-type door struct {
+type connector struct {
 	account   *config.Account
 	log       *slog.Logger
 	secret    *secret.Source         // of the account's password
@@ -32,17 +32,17 @@ type door struct {
 }
 
 // open is fetch.Account.Open.
-func (d *door) open(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
-	client, err := d.enter(ctx, how)
+func (d *connector) open(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+	client, err := d.login(ctx, how)
 	if err != nil {
 		return nil, err
 	}
 	return client, nil
 }
 
-// enter dials, secures the connection and logs in. It looks up the password
+// login dials, secures the connection and logs in. It looks up the password
 // first, so that nobody has to type it against the server's clock.
-func (d *door) enter(ctx context.Context, how fetch.Opening) (*pop3.Client, error) {
+func (d *connector) login(ctx context.Context, how fetch.Opening) (*pop3.Client, error) {
 	a := d.account
 	password, err := d.secret.Password(ctx)
 	if err != nil {
@@ -96,7 +96,7 @@ func secretError(err error) error {
 
 // dial connects and secures the connection. The client is then in state
 // AUTHORIZATION. No trace and no error shows the password.
-func (d *door) dial(ctx context.Context, password string, serial bool) (*pop3.Client, error) {
+func (d *connector) dial(ctx context.Context, password string, serial bool) (*pop3.Client, error) {
 	a := d.account
 	o := &pop3.Options{
 		Security: security(a.TLS),

@@ -42,9 +42,9 @@ func TestChangedPasswordIsUsedAfterRefusal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &config.Account{Host: "localhost", Port: before, User: "me", TLS: config.TLSNone, Auth: []string{"user"}}
-			d := &door{account: a, log: slog.New(slog.DiscardHandler), secret: source}
+			d := &connector{account: a, log: slog.New(slog.DiscardHandler), secret: source}
 			poll := func() error {
-				c, err := d.enter(t.Context(), fetch.Opening{})
+				c, err := d.login(t.Context(), fetch.Opening{})
 				if err == nil {
 					c.Quit()
 				}

@@ -43,9 +43,9 @@ func TestTLSSessionIsResumed(t *testing.T) {
 			a := trust
 			a.Host, a.Port, a.User = "localhost", number, "me"
 			a.TLS, a.TLSMinVersion = config.TLSImplicit, config.TLS12
-			d := &door{account: &a, log: slog.New(slog.DiscardHandler), secret: &secret.Source{Text: config.NewSecret("secret")}}
+			d := &connector{account: &a, log: slog.New(slog.DiscardHandler), secret: &secret.Source{Text: config.NewSecret("secret")}}
 			for i, resumed := range []bool{false, true} {
-				c, err := d.enter(t.Context(), fetch.Opening{})
+				c, err := d.login(t.Context(), fetch.Opening{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -55,7 +55,7 @@ func TestTLSSessionIsResumed(t *testing.T) {
 				c.Quit()
 			}
 			if a.TLSFingerprints = []config.Fingerprint{wrong}; a.TLSCAFile == "" {
-				if _, err := d.enter(t.Context(), fetch.Opening{}); err == nil {
+				if _, err := d.login(t.Context(), fetch.Opening{}); err == nil {
 					t.Error("a resumed session with another certificate than the pinned one")
 				}
 			}

@@ -45,8 +45,8 @@ func TestPinnedCertificateWithNegativeSerialNumber(t *testing.T) {
 		Host: s.Host(), Port: s.Port(), User: "me", TLS: config.TLSImplicit, TLSMinVersion: config.TLS12,
 		TLSFingerprints: []config.Fingerprint{sha256.Sum256(cert.Certificate[0])},
 	}
-	d := &door{account: &a, log: slog.New(slog.DiscardHandler), secret: &secret.Source{Text: config.NewSecret("secret")}}
-	c, err := d.enter(t.Context(), fetch.Opening{})
+	d := &connector{account: &a, log: slog.New(slog.DiscardHandler), secret: &secret.Source{Text: config.NewSecret("secret")}}
+	c, err := d.login(t.Context(), fetch.Opening{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestPinnedCertificateWithNegativeSerialNumber(t *testing.T) {
 
 	a.TLSFingerprints = nil
 	var unsafe *pop3.TLSError
-	if _, err := d.enter(t.Context(), fetch.Opening{}); !errors.As(err, &unsafe) {
+	if _, err := d.login(t.Context(), fetch.Opening{}); !errors.As(err, &unsafe) {
 		t.Errorf("not pinned and not verified: %v", err)
 	}
 }

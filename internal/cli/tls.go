@@ -24,7 +24,7 @@ func (e *settingError) Error() string { return e.key + ": " + e.err.Error() }
 func (e *settingError) Unwrap() error { return e.err }
 
 // tls returns how to verify the server, and the client's own certificate.
-func (d *door) tls(host string) (*tls.Config, error) {
+func (d *connector) tls(host string) (*tls.Config, error) {
 	a := d.account
 	if d.sessions == nil {
 		d.sessions = tls.NewLRUClientSessionCache(4)
