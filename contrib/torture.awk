@@ -1,10 +1,10 @@
-# Reads what "make torture" has printed and writes a table of its suites. Each has
-# ended with a line, perhaps behind the place in a test that has written it:
+# Reads the output of "make torture" and prints a table of its suites. Each suite ends
+# with this line, which may follow the position of the test that printed it:
 #
 #	TORTURE kill points=N lost=N repeated=N controls=caught|missed|none
 #
-# The exit code is 1 where a suite has failed or tried nothing, a message was lost
-# or repeated beyond what is promised, or a negative control was not noticed.
+# The exit code is 1 if a suite failed or tried nothing, if a message was lost, or repeated
+# more often than popfetch promises, or if a negative control was not noticed.
 
 function row(suite, points, lost, repeated, controls) {
 	printf "%-16s %9s %6s %9s  %s\n", suite, points, lost, repeated, controls
@@ -41,8 +41,8 @@ END {
 		row(column[1], column[2], column[3], column[4], column[5])
 	}
 	row("all", points + 0, lost + 0, repeated + 0, "")
-	for (i = 1; i <= skips; i++) print "left out: " skipped[i] " (its reason stands above)"
-	if (suites == 0) fail("no suite has come to its end")
+	for (i = 1; i <= skips; i++) print "left out: " skipped[i] " (see the reason above)"
+	if (suites == 0) fail("no suite ran to its end")
 	for (i = 1; i <= failures; i++) print "FAILED: " reasons[i]
 	exit failures > 0
 }

@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// omission is a step of safety that a negative control leaves out: in file, old
-// stands exactly once and becomes new.
+// omission is a negative control: a build that leaves out one step of safety. old must be in
+// file exactly once, and new replaces it.
 type omission struct{ name, file, old, new string }
 
-// The files of great groups are synced together, those of small ones one by one.
+// Small groups sync file by file, large ones with one syncfs: see noSyncFS.
 func noFileSync() omission {
 	return omission{"no file sync", "deliver/maildir/prepare.go", "return s.file.Sync()", "return nil"}
 }
@@ -43,8 +43,7 @@ func recordAfterRename() omission {
 // product returns the path of the popfetch under test.
 func product() string { return os.Getenv(underTest) }
 
-// build builds a variant of popfetch, from the same sources but for one, and returns its
-// path.
+// build builds popfetch with the step left out and returns the path of the binary.
 func (o omission) build(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -72,7 +71,7 @@ func (o omission) overlay(t *testing.T, dir string) string {
 	text, err := os.ReadFile(source)
 	must(t, err)
 	if n := strings.Count(string(text), o.old); n != 1 {
-		t.Fatalf("control %q: %s has %q %d times, and it has to be there once", o.name, o.file, o.old, n)
+		t.Fatalf("control %q: %s has %q %d times, want it once", o.name, o.file, o.old, n)
 	}
 	changed := filepath.Join(dir, filepath.Base(o.file))
 	must(t, os.WriteFile(changed, []byte(strings.Replace(string(text), o.old, o.new, 1)), 0o600))
@@ -90,7 +89,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// needs skips the test where a program is missing that a package of Debian has.
+// needs skips the test if a program is missing, and names its Debian package.
 func needs(t *testing.T, program, pkg string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
@@ -98,7 +97,7 @@ func needs(t *testing.T, program, pkg string) {
 	}
 }
 
-// needsStrace skips the test where strace is missing or may not trace.
+// needsStrace skips the test if strace is missing or not allowed to trace.
 func needsStrace(t *testing.T) {
 	t.Helper()
 	needs(t, "strace", "strace")
@@ -107,7 +106,7 @@ func needsStrace(t *testing.T) {
 	}
 }
 
-// full says whether the suites have their full size.
+// full reports whether the suites have their full size.
 func full() bool { return os.Getenv("POPFETCH_TORTURE") == "1" }
 
 // size returns the number of points of a suite.
@@ -118,7 +117,7 @@ func size(sample, whole int) int {
 	return sample
 }
 
-// sayScore prints the line of a suite.
-func sayScore(suite string, s score, controls string) {
+// printScore prints the line of a suite that contrib/torture.awk reads.
+func printScore(suite string, s score, controls string) {
 	fmt.Println("TORTURE", suite, fmt.Sprintf("points=%d lost=%d repeated=%d controls=%s", s.points, s.lost, s.repeated, controls))
 }

@@ -11,15 +11,15 @@ import (
 	"popfetch/internal/dovecottest"
 )
 
-// dovecot is a running Dovecot with as many users as are asked for.
+// dovecot is a running Dovecot with a user for each trial.
 type dovecot struct{ *dovecottest.Server }
 
-// startDovecot starts a server that lives as long as the test. It returns nil, and
-// says so, where there is none.
+// startDovecot starts a server for the duration of the test. It logs why and returns nil if
+// there is no Dovecot.
 func startDovecot(t *testing.T) *dovecot {
 	t.Helper()
 	if reason := dovecottest.Missing(); reason != "" {
-		t.Logf("the share against Dovecot is left out: %s", reason)
+		t.Logf("no trials against Dovecot: %s", reason)
 		return nil
 	}
 	s, err := dovecottest.Start(dovecottest.Options{})

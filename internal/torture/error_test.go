@@ -12,16 +12,16 @@ import (
 	"testing"
 )
 
-// TestError makes the nth of each system call fail, once or from then on, with
-// every error that a disk or the limits of a process can cause.
-func TestError(t *testing.T) {
+// The nth of each system call fails, alone or with all later ones, with every error that a
+// disk or the limits of a process can cause.
+func TestFailedSystemCallLosesNothing(t *testing.T) {
 	needsStrace(t)
 	f := failer{bin: product(), dir: scratch(t)}
 	f.counts = newCensus(f.bin, f.dir)
 	points := size(50, 1000)
 	sum := spread(4*points, until(points), f.trial)
 	sum.report(t, points)
-	sayScore("error", sum, "none")
+	printScore("error", sum, "none")
 }
 
 // failure is a system call and the errors that it can end with.
@@ -63,20 +63,20 @@ func failures() []failure {
 	}
 }
 
-// failer makes trials.
+// failer runs trials.
 type failer struct {
 	bin    string
 	counts *census
 	dir    string
 }
 
-// trial lets one or more calls fail, in the first run or in one that has something
-// to recover.
+// trial makes one or more calls fail, in the first run or in one that has something to
+// recover.
 func (f failer) trial(_, i int) score {
 	r := rand.New(rand.NewPCG(uint64(i), 3))
 	account := kind{keep: i%2 == 0}
 	n := []int{1, 5, 120}[r.IntN(3)]
-	counts, err := f.counts.take(account, n)
+	counts, err := f.counts.of(account, n)
 	if err != nil {
 		return broken("census", err)
 	}
@@ -121,13 +121,13 @@ func (f failer) trial(_, i int) score {
 		return broken(name, err)
 	}
 	if r.IntN(3) == 0 {
-		if err := h.read(); err != nil {
+		if err := h.readMail(); err != nil {
 			return broken(name, err)
 		}
 		name += ", then read"
 	}
-	sum := h.settle(name, s, n, 1)
-	// What the Go runtime does when its own calls fail is its affair.
+	sum := h.runAndCount(name, s, n, 1)
+	// Failed calls of the Go runtime itself are not tested.
 	runtime := slices.ContainsFunc(hits, func(hit string) bool { return strings.Contains(hit, "anon_inode:") })
 	if len(hits) > 0 && !runtime {
 		sum.points = 1

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestKillWhileMDAReads kills popfetch as its MDA has begun to read a message, of
-// every size that is fed in another way. The MDA must never take a part for
-// the whole: a repeat has the same delivery id, and may be dropped for it.
+// popfetch is killed while its MDA reads a message, of every size that it passes on in
+// another way. The MDA must never take a part for the whole message. A repeat has the same
+// delivery id, so that the receiver can drop it.
 func TestKillWhileMDAReads(t *testing.T) {
 	for _, lines := range []int{10, 5000, 50000} {
 		t.Run(fmt.Sprint(lines, " lines"), func(t *testing.T) { killWhileMDAReads(t, lines*longest) })
@@ -41,25 +41,25 @@ func killWhileMDAReads(t *testing.T, message int) {
 	case err := <-up:
 		must(t, err)
 	case <-p.done:
-		t.Fatalf("popfetch has not run its MDA: %v", p.wait())
+		t.Fatalf("popfetch did not run its MDA: %v", p.wait())
 	}
 	must(t, os.Remove(ready))
 	p.kill()
 	must(t, opened(proceed, os.O_WRONLY))
-	h.orphans()
+	h.waitForOrphans()
 	end, err := h.run()
 	must(t, err)
 	if end.code != 0 {
 		t.Errorf("the run after the kill: %v", end)
 	}
-	got, err := h.found()
+	got, err := h.delivered()
 	must(t, err)
 	if n := len(got.whole[message]); n < 1 || n > 2 || len(got.wrong) > 0 {
 		t.Errorf("%d whole copies, and what is not whole: %q", n, got.wrong)
 	}
 }
 
-// opened opens a FIFO and closes it.
+// opened opens a FIFO, which waits for the other end, and closes it.
 func opened(path string, flag int) error {
 	f, err := os.OpenFile(path, flag, 0)
 	if err != nil {

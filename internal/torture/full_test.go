@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFull lets the file system run out of space or of files somewhere on the way:
-// writes are then short for real.
-func TestFull(t *testing.T) {
+// The file system runs out of space or of inodes at some point, which really shortens writes.
+func TestFullFileSystemLosesNothing(t *testing.T) {
 	needsMount(t)
 	f := filler{bin: product(), dir: scratch(t)}
 	if err := unix.Mount("tmpfs", f.dir, "tmpfs", 0, ""); err != nil {
@@ -24,10 +23,10 @@ func TestFull(t *testing.T) {
 	points := size(15, 200)
 	sum := spread(4*points, until(points), f.trial)
 	sum.report(t, points)
-	sayScore("full", sum, "none")
+	printScore("full", sum, "none")
 }
 
-// filler makes trials on small file systems below dir.
+// filler runs trials on small file systems below dir.
 type filler struct{ bin, dir string }
 
 func (f filler) trial(_, i int) score {
@@ -86,6 +85,6 @@ func (f filler) fill(i int, name string, account kind, n int, room string, apart
 	if !end.expected() {
 		sum.faults = append(sum.faults, fmt.Sprintf("%s: %v", name, end))
 	}
-	sum.add(h.settle(name, s, n, 1))
+	sum.add(h.runAndCount(name, s, n, 1))
 	return sum, nil
 }

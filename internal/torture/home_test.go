@@ -26,7 +26,7 @@ func (k kind) String() string {
 	return map[bool]string{false: "maildir", true: "mda"}[k.mda] + map[bool]string{false: " delete", true: " keep"}[k.keep]
 }
 
-// home is the place of one user of popfetch: all of his files.
+// home holds all files of one user of popfetch.
 type home struct {
 	kind
 	bin   string
@@ -35,8 +35,8 @@ type home struct {
 	state string // directory of the state file
 }
 
-// newHome makes a home in dir. The Maildir is in place, and the state too unless
-// apart is set; popfetch makes both.
+// newHome makes a home in dir. popfetch makes the Maildir below place, and the state too; with
+// apart, the state below dir.
 func newHome(bin, dir, place string, apart bool, k kind, s server) (*home, error) {
 	h := &home{kind: k, bin: bin, dir: dir, mail: filepath.Join(place, "mail"), state: filepath.Join(place, "state")}
 	if apart {
@@ -55,7 +55,7 @@ func newHome(bin, dir, place string, apart bool, k kind, s server) (*home, error
 	return h, firstOf(
 		os.MkdirAll(dir, 0o700),
 		os.WriteFile(filepath.Join(dir, "config.toml"), []byte(text), 0o600),
-		// The name tells the delivery id and the run.
+		// The name of the file holds the delivery id and the process.
 		os.WriteFile(filepath.Join(dir, "mda"), []byte("#!/bin/sh\ncat >\"$1/.$$\" && mv \"$1/.$$\" \"$1/$POPFETCH_ID.$$\"\n"), 0o700),
 	)
 }
@@ -69,7 +69,7 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
-// inbox is where messages come to be seen.
+// inbox is the directory in which delivered messages appear.
 func (h *home) inbox() string {
 	if h.mda {
 		return h.mail
@@ -77,12 +77,12 @@ func (h *home) inbox() string {
 	return filepath.Join(h.mail, "new")
 }
 
-// argv is popfetch behind the words of wrap.
+// argv is the command line of popfetch, behind wrap.
 func (h *home) argv(wrap ...string) []string {
 	return append(wrap, h.bin, "--config", filepath.Join(h.dir, "config.toml"), "--once")
 }
 
-// ended is how a run of popfetch has ended.
+// ended is how a run of popfetch ended.
 type ended struct {
 	code   int  // exit code, -1 after a signal
 	killed bool // by SIGKILL
@@ -96,16 +96,16 @@ func (e ended) String() string {
 	return fmt.Sprintf("exit code %d, %q", e.code, e.said)
 }
 
-// expected says whether the exit code is one for a disk that does not work, or for a fault that
-// did not matter: delivery, state, temporary, all well.
+// expected reports whether the exit code fits a failing disk (delivery, state, temporary) or a
+// fault without effect (0).
 func (e ended) expected() bool {
 	return e.code == 73 || e.code == 74 || e.code == 75 || e.code == 0
 }
 
-// patience is the longest that a run may take.
-const patience = 90 * time.Second
+// runLimit is how long a run may take.
+const runLimit = 90 * time.Second
 
-// process is a run of popfetch, or of strace with popfetch in it.
+// process is a running popfetch, or strace running popfetch.
 type process struct {
 	cmd  *exec.Cmd
 	said bytes.Buffer
@@ -115,7 +115,7 @@ type process struct {
 }
 
 func (h *home) start(argv []string) (*process, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	p := &process{cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{}), stop: cancel}
 	p.cmd.Dir = h.dir
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "LC_ALL=C"}
@@ -140,7 +140,7 @@ func (h *home) start(argv []string) (*process, error) {
 	return p, nil
 }
 
-// kill kills popfetch, and strace where that runs it, and waits for the end.
+// kill kills popfetch, and strace if that runs it, and waits for the end.
 func (p *process) kill() {
 	select {
 	case <-p.done:
@@ -168,9 +168,8 @@ func (h *home) run(wrap ...string) (ended, error) {
 	return p.wait(), nil
 }
 
-// orphans waits for MDAs that have outlived a popfetch that was killed: their
-// message comes late.
-func (h *home) orphans() {
+// waitForOrphans waits for MDAs that outlive a killed popfetch: they still deliver.
+func (h *home) waitForOrphans() {
 	if !h.mda {
 		return
 	}
@@ -187,9 +186,8 @@ func (h *home) orphans() {
 	}
 }
 
-// read does what a mail reader does: it moves messages from new/ to cur/ and
-// flags them.
-func (h *home) read() error {
+// readMail does what a mail reader does: it moves messages from new/ to cur/ and sets flags.
+func (h *home) readMail() error {
 	if h.mda {
 		return nil
 	}
@@ -206,7 +204,7 @@ func (h *home) read() error {
 	return nil
 }
 
-// leftovers returns the files in tmp/.
+// leftovers returns the names of the files in tmp/.
 func (h *home) leftovers() []string {
 	var names []string
 	if !h.mda {
@@ -218,15 +216,15 @@ func (h *home) leftovers() []string {
 	return names
 }
 
-// found collects what was delivered.
-func (h *home) found() (copies, error) {
+// delivered collects the delivered messages.
+func (h *home) delivered() (copies, error) {
 	if h.mda {
 		return collect(h.mail)
 	}
 	return collect(h.inbox(), filepath.Join(h.mail, "cur"))
 }
 
-// deliveryID is the delivery id in the name of a file that the MDA has made.
+// deliveryID returns the delivery id in the name of a file that the MDA made.
 func deliveryID(name string) string {
 	id, _, _ := strings.Cut(name, ".")
 	return id

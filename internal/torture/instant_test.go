@@ -12,25 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// instant is when a fault strikes.
+// instant is the point in a run at which a fault happens.
 type instant struct {
 	on string // a system call; "arrival"; "end" of the run; or a command of POP3
 	n  int    // at the nth of them
 }
 
 const (
-	arrival = "arrival" // of a message where it is seen
-	theEnd  = "end"     // right behind the run
+	arrival = "arrival" // of a message in the inbox
+	theEnd  = "end"     // right after the run
 )
 
 func (i instant) String() string { return fmt.Sprintf("%s %d", i.on, i.n) }
 
-// isCall says whether the instant is a system call.
+// isCall reports whether the instant is a system call.
 func (i instant) isCall() bool { return i.on != arrival && i.on != theEnd && !i.isCommand() }
 
 func (i instant) isCommand() bool { return i.on[0] >= 'A' && i.on[0] <= 'Z' }
 
-// pickCall chooses the nth call of some thread, each call as likely.
+// pickCall picks the nth call of some thread. Each kind of call is as likely as the others.
 func pickCall(r *rand.Rand, counts map[string]int, among []string) instant {
 	for range 100 {
 		call := among[r.IntN(len(among))]
@@ -41,7 +41,7 @@ func pickCall(r *rand.Rand, counts map[string]int, among []string) instant {
 	return instant{"openat", 1}
 }
 
-// pickProgress chooses an instant in the progress of n messages.
+// pickProgress picks an instant in the transfer of n messages.
 func pickProgress(r *rand.Rand, k kind, n int, commands bool) instant {
 	verbs := []string{"UIDL", "RETR", "RETR", "RETR", "QUIT"}
 	if !k.keep {
@@ -58,9 +58,9 @@ func pickProgress(r *rand.Rand, k kind, n int, commands bool) instant {
 	}
 }
 
-// strike runs popfetch and calls blow at the instant. At a system call popfetch has been
-// killed there; at other instants it runs, and waits for the answer to a
-// command. struck is false where the run was over before.
+// strike runs popfetch and calls blow at the instant. At a system call, popfetch has just been
+// killed there; at other instants it still runs, or waits for the reply to a command. struck
+// is false if the run ended earlier.
 func (h *home) strike(at instant, s server, blow func(*process)) (end ended, struck bool, err error) {
 	switch {
 	case at.isCall():
@@ -88,7 +88,7 @@ func (h *home) strike(at instant, s server, blow func(*process)) (end ended, str
 		blow(<-started)
 		struck = true
 	}) {
-		return end, false, fmt.Errorf("the server does not tell of %s", at)
+		return end, false, fmt.Errorf("the server cannot wait for %s", at)
 	}
 	p, err := h.start(h.argv())
 	if err != nil {
@@ -121,11 +121,10 @@ func (h *home) strikeAtArrival(n int, blow func(*process)) (end ended, struck bo
 	return p.wait(), struck, nil
 }
 
-// watch waits for files that come into a directory.
+// watch waits for files to appear in a directory.
 type watch struct{ events *os.File }
 
-// watchFor makes dir where it does not exist: the tree of a Maildir is then
-// completed by popfetch.
+// watchFor makes dir if it is missing; popfetch then completes the Maildir.
 func watchFor(dir string) (*watch, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -138,7 +137,7 @@ func watchFor(dir string) (*watch, error) {
 	return &watch{os.NewFile(uintptr(fd), "inotify")}, err
 }
 
-// wait returns true when n files have come, false after cancel.
+// wait returns true once n files have appeared, false after cancel.
 func (w *watch) wait(n int) bool {
 	buf := make([]byte, 64<<10)
 	for n > 0 {

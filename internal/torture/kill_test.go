@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestKill kills popfetch with SIGKILL before the nth of each system call, and
-// in the middle of its progress, sometimes again in the run after it.
-func TestKill(t *testing.T) {
+// SIGKILL before the nth of each system call, at any command or arrival of a message, and
+// sometimes again in the run after it.
+func TestKilledPopfetchLosesAndRepeatsNothing(t *testing.T) {
 	needsStrace(t)
 	counts := newCensus(product(), scratch(t))
 	k := killer{bin: product(), counts: counts, servers: inTest, dir: scratch(t)}
@@ -32,10 +32,10 @@ func TestKill(t *testing.T) {
 	controls := "caught"
 	if found.repeated == 0 {
 		controls = "missed"
-		t.Errorf("%d kills of a popfetch with %q have not shown a repeat", found.points, without.name)
+		t.Errorf("%d kills of a popfetch with %q showed no repeat", found.points, without.name)
 	}
 	sum.report(t, points)
-	sayScore("kill", sum, controls)
+	printScore("kill", sum, controls)
 }
 
 // scratch returns a directory for many small files that need not survive a power cut.
@@ -48,7 +48,7 @@ func scratch(t *testing.T) string {
 	return t.TempDir()
 }
 
-// killer makes trials of one build with one kind of server.
+// killer runs trials of one build with one kind of server.
 type killer struct {
 	bin     string
 	counts  *census
@@ -58,8 +58,7 @@ type killer struct {
 	dir     string
 }
 
-// trial kills once, or twice in every third trial. A reader is at work in
-// every third.
+// trial kills popfetch once, in every third trial twice. A mail reader runs in every third.
 func (k killer) trial(_, i int) score {
 	r := rand.New(rand.NewPCG(uint64(i), 1))
 	account := kind{mda: i%5 == 4 && !k.control, keep: i%2 == 0}
@@ -67,7 +66,7 @@ func (k killer) trial(_, i int) score {
 	if account.mda && n > 5 {
 		n = 20 // each is a group of its own
 	}
-	counts, err := k.counts.take(account, n)
+	counts, err := k.counts.of(account, n)
 	if err != nil {
 		return broken("census", err)
 	}
@@ -99,9 +98,9 @@ func (k killer) trial(_, i int) score {
 	if first.killed {
 		faults++
 	}
-	h.orphans()
+	h.waitForOrphans()
 	if r.IntN(3) == 0 {
-		if err := h.read(); err != nil {
+		if err := h.readMail(); err != nil {
 			return broken(name, err)
 		}
 		name += ", then read"
@@ -117,7 +116,7 @@ func (k killer) trial(_, i int) score {
 			name += ", again at " + again.String()
 		}
 	}
-	sum := h.settle(name, s, n, faults)
+	sum := h.runAndCount(name, s, n, faults)
 	sum.points = faults
 	return sum
 }

@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// compose returns message i of a maildrop, with LF line ends. Its octets depend
-// on i alone; the mark in the body tells which one it is. Most are
-// small, some need several writes, or more than a pipe holds.
+// compose returns message i of a maildrop, with LF line ends. It depends only on i, and a mark
+// in its body tells i. Most messages are small; some need several writes or more room than a
+// pipe has.
 func compose(i int) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "From: sender@example.org\nTo: user@example.org\nSubject: message %d\nMessage-ID: <%d@example.org>\n\n", i, i)
@@ -35,7 +35,7 @@ const longest = 1000
 
 func mark(i int) string { return fmt.Sprintf("[mark %09d]", i) }
 
-// marked returns which message text is, or a part of.
+// marked returns the number of the message that text is, or is a part of.
 func marked(text []byte) (int, bool) {
 	_, rest, ok := bytes.Cut(text, []byte("[mark "))
 	if !ok {
@@ -46,13 +46,13 @@ func marked(text []byte) (int, bool) {
 	return i, err == nil
 }
 
-// copies is what was found of a maildrop of messages.
+// copies is the delivered messages of a maildrop.
 type copies struct {
 	whole map[int][]string // message -> names of its exact copies
 	wrong []string         // files that are no exact copy of a message
 }
 
-// collect reads the files in dirs. Names that begin with a dot are left out.
+// collect reads the files in dirs, except those whose names begin with a dot.
 func collect(dirs ...string) (copies, error) {
 	c := copies{whole: make(map[int][]string)}
 	for _, dir := range dirs {

@@ -15,21 +15,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// In the environment of the process that runs the tests.
+// Variables in the environment of the process that runs the tests.
 const (
 	inside    = "POPFETCH_TORTURE_INSIDE" // whether its mounts are "private" or "shared"
 	underTest = "POPFETCH_TORTURE_BINARY" // path of the popfetch under test
 )
 
-// TestMain builds popfetch and runs the tests in another process. That has a mount
-// namespace of its own where it may: nobody else then holds a file system that
-// was shut down, and none stays mounted whatever becomes of the tests.
+// TestMain builds popfetch and runs the tests in another process, in a mount namespace of its
+// own if that is allowed. No other process then uses a file system that was shut down, and
+// none stays mounted if the tests are killed.
 func TestMain(m *testing.M) {
 	if os.Getenv(inside) == "" {
 		os.Exit(outside())
 	}
-	// Programs that outlive popfetch become children of this process, which can
-	// wait for their end.
+	// Programs that outlive popfetch become children of this process, which can wait for
+	// them.
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	os.Exit(m.Run())
 }
@@ -47,10 +47,10 @@ func outside() int {
 		return 1
 	}
 	os.Setenv(underTest, bin)
-	runtime.LockOSThread() // Pdeathsig is that of the thread
+	runtime.LockOSThread() // Pdeathsig fires when the thread ends
 	os.Setenv(inside, "private")
 	code, err := again(&syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL})
-	if err != nil { // only root may, and in a container not even root
+	if err != nil { // needs root, and is denied in many containers
 		os.Setenv(inside, "shared")
 		code, err = again(&syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL})
 	}
@@ -61,7 +61,7 @@ func outside() int {
 	return code
 }
 
-// again runs this program again and returns its exit code.
+// again runs this program in a new process and returns its exit code.
 func again(attr *syscall.SysProcAttr) (int, error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -73,10 +73,10 @@ func again(attr *syscall.SysProcAttr) (int, error) {
 	return 0, err
 }
 
-// needsMount skips the test where nothing can be mounted in private.
+// needsMount skips the test if it has no mount namespace of its own.
 func needsMount(t *testing.T) {
 	t.Helper()
 	if os.Getenv(inside) != "private" {
-		t.Skip("only root can mount file systems, in a mount namespace of its own")
+		t.Skip("mounting file systems in a mount namespace needs root")
 	}
 }

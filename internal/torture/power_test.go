@@ -10,19 +10,17 @@ import (
 	"testing"
 )
 
-// TestPowerExt4 and TestPowerXFS cut the power of the file system that holds the
-// Maildir, and mostly the state too, as they kill popfetch.
-func TestPowerExt4(t *testing.T) { testPower(t, ext4()) }
+// The power of the file system with the Maildir, and mostly the state too, is cut as popfetch
+// is killed.
+func TestPowerCutOnExt4LosesNothing(t *testing.T) { testPower(t, ext4()) }
 
-// TestPowerXFS is TestPowerExt4 for xfs.
-func TestPowerXFS(t *testing.T) { testPower(t, xfs()) }
+func TestPowerCutOnXFSLosesNothing(t *testing.T) { testPower(t, xfs()) }
 
-// TestDeadDiskExt4 and TestDeadDiskXFS let popfetch run on when its file system has
-// gone, as after an error of the disk, and cut the power then.
-func TestDeadDiskExt4(t *testing.T) { testDeadDisk(t, ext4()) }
+// popfetch goes on after its file system has shut down, as after an error of the disk. Then the
+// power is cut.
+func TestDeadDiskWithExt4LosesNothing(t *testing.T) { testDeadDisk(t, ext4()) }
 
-// TestDeadDiskXFS is TestDeadDiskExt4 for xfs.
-func TestDeadDiskXFS(t *testing.T) { testDeadDisk(t, xfs()) }
+func TestDeadDiskWithXFSLosesNothing(t *testing.T) { testDeadDisk(t, xfs()) }
 
 func testPower(t *testing.T, d disk) {
 	needsStrace(t)
@@ -36,11 +34,11 @@ func testPower(t *testing.T, d disk) {
 		found := spread(size(60, 200), func(s score) bool { return s.lost > 0 }, bad.trial)
 		if found.lost == 0 {
 			controls = "missed"
-			t.Errorf("%d power cuts under a popfetch with %q have not shown a loss", found.points, without.name)
+			t.Errorf("%d power cuts under a popfetch with %q showed no loss", found.points, without.name)
 		}
 	}
 	sum.report(t, points)
-	sayScore("power-"+d.name, sum, controls)
+	printScore("power-"+d.name, sum, controls)
 }
 
 func testDeadDisk(t *testing.T, d disk) {
@@ -49,10 +47,10 @@ func testDeadDisk(t *testing.T, d disk) {
 	points := size(10, 100)
 	sum := spread(4*points, until(points), p.trial)
 	sum.report(t, points)
-	sayScore("dead-disk-"+d.name, sum, "none")
+	printScore("dead-disk-"+d.name, sum, "none")
 }
 
-// power makes trials of one build.
+// power runs trials of one build.
 type power struct {
 	bin     string
 	counts  *census
@@ -82,7 +80,7 @@ func (p *power) trial(worker, i int) score {
 	n := []int{1, 5, 120}[r.IntN(3)]
 	at := pickProgress(r, account, n, true)
 	if !p.alive {
-		counts, err := p.counts.take(account, n)
+		counts, err := p.counts.of(account, n)
 		if err != nil {
 			return broken("census", err)
 		}
@@ -151,11 +149,11 @@ func (p *power) cut(worker, i int, name string, account kind, n int, at instant,
 		}
 	}
 	if read {
-		if err := h.read(); err != nil {
+		if err := h.readMail(); err != nil {
 			return sum, err
 		}
 		name += ", then read"
 	}
-	sum.add(h.settle(name, s, n, 1))
+	sum.add(h.runAndCount(name, s, n, 1))
 	return sum, nil
 }

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// score is what the trials of a suite have found.
+// score is the result of the trials of a suite.
 type score struct {
 	points, lost, repeated int
-	faults                 []string // all that went wrong, in words
+	faults                 []string // everything that went wrong, in words
 }
 
 func (s *score) add(other score) {
@@ -23,7 +23,7 @@ func (s *score) add(other score) {
 	s.faults = append(s.faults, other.faults...)
 }
 
-// report fails the test where the score is not clean.
+// report fails the test unless the score is clean and at least so many faults took effect.
 func (s *score) report(t *testing.T, atLeast int) {
 	t.Helper()
 	const most = 10
@@ -34,16 +34,15 @@ func (s *score) report(t *testing.T, atLeast int) {
 		t.Errorf("and %d more", len(s.faults)-most)
 	}
 	if s.points < atLeast {
-		t.Errorf("%d faults have struck, want at least %d", s.points, atLeast)
+		t.Errorf("%d faults took effect, want at least %d", s.points, atLeast)
 	}
 }
 
-// workers is how many trials run at once: most of a trial is to wait for
-// processes.
+// workers is how many trials run at once. A trial mostly waits for processes.
 const workers = 4
 
-// spread runs trials 0 to n-1 and adds up their scores. It begins no trial once
-// enough returns true.
+// spread runs trials 0 to n-1 and adds up their scores. It starts no trial once enough returns
+// true.
 func spread(n int, enough func(score) bool, trial func(worker, i int) score) score {
 	var mu sync.Mutex
 	var sum score
@@ -71,20 +70,20 @@ func spread(n int, enough func(score) bool, trial func(worker, i int) score) sco
 	return sum
 }
 
-// until returns a condition that ends a suite at so many points.
+// until returns a condition that is true at so many points.
 func until(points int) func(score) bool {
 	return func(s score) bool { return s.points >= points }
 }
 
-// broken is the score of a trial that could not be made.
+// broken is the score of a trial that could not be completed.
 func broken(trial string, err error) score {
 	return score{faults: []string{trial + ": " + err.Error()}}
 }
 
-// settle runs popfetch once more, without faults, and counts the mail. faults is
-// how many have struck.
-func (h *home) settle(trial string, s server, n, faults int) score {
-	h.orphans()
+// runAndCount runs popfetch once more, without faults, and counts the mail. faults is how many
+// faults took effect before.
+func (h *home) runAndCount(trial string, s server, n, faults int) score {
+	h.waitForOrphans()
 	end, err := h.run()
 	if err != nil {
 		return broken(trial, err)
@@ -102,9 +101,9 @@ func (h *home) settle(trial string, s server, n, faults int) score {
 	return sum
 }
 
-// count compares what was delivered with what the server had.
+// count compares the delivered messages with those that the server had.
 func (h *home) count(s server, n, faults int) score {
-	got, err := h.found()
+	got, err := h.delivered()
 	if err != nil {
 		return broken("count", err)
 	}
@@ -126,7 +125,7 @@ func (h *home) count(s server, n, faults int) score {
 			lost = append(lost, i)
 		case len(names) > allowed:
 			sum.repeated += len(names) - allowed
-			wrong("message %d is repeated: %q", i, names)
+			wrong("message %d was delivered more than once: %q", i, names)
 		case h.mda && slices.ContainsFunc(names, func(name string) bool { return deliveryID(name) != deliveryID(names[0]) }):
 			wrong("message %d has several delivery ids: %q", i, names)
 		}
@@ -139,13 +138,13 @@ func (h *home) count(s server, n, faults int) score {
 		wrong("%d copies of %d messages after %d faults", copies, n, faults)
 	}
 	for _, name := range got.wrong {
-		wrong("not what was sent: %s", name)
+		wrong("not as sent: %s", name)
 	}
 	if h.keep && len(held) != n {
-		wrong("the server holds %d messages of %d that are to be kept", len(held), n)
+		wrong("the server holds %d messages of %d that it had to keep", len(held), n)
 	}
 	if !h.keep && len(held) != 0 {
-		wrong("the server holds %d messages that are to be deleted", len(held))
+		wrong("the server still holds %d messages that had to be deleted", len(held))
 	}
 	sum.faults = sum.faults[:min(5, len(sum.faults))]
 	return sum

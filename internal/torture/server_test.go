@@ -12,21 +12,21 @@ import (
 	"popfetch/internal/dovecottest"
 )
 
-// password is that of every user of every server here.
+// password is that of all users of all servers here.
 const password = dovecottest.Password
 
-// server is a server with the one maildrop of a trial.
+// server serves the maildrop of one trial.
 type server interface {
 	addr() string
 	user() string
-	// left returns how often it holds each message.
+	// left returns how many copies of each message it holds.
 	left() (map[int]int, error)
-	// on makes it call fn when it has read the nth command verb, before it answers.
-	// It returns false where that is not possible.
+	// on makes it call fn after it has read the nth command verb and before it replies.
+	// It returns false if the server cannot do that.
 	on(verb string, n int, fn func()) bool
 }
 
-// inProcess is a pop3test server.
+// inProcess is a pop3test server in the process of the test.
 type inProcess struct {
 	*pop3test.Server
 	drop *pop3test.Maildrop
@@ -37,7 +37,7 @@ type inProcess struct {
 	fn   func()
 }
 
-// serve starts a server with messages 0 to n-1. It has to be closed.
+// serve starts a server with messages 0 to n-1. The caller closes it.
 func serve(n int) (*inProcess, error) {
 	var numbers []int
 	for i := range n {
@@ -46,7 +46,7 @@ func serve(n int) (*inProcess, error) {
 	return serveThese(numbers)
 }
 
-// serveThese is serve with the messages of these numbers.
+// serveThese starts a server with the messages of these numbers.
 func serveThese(numbers []int) (*inProcess, error) {
 	var messages []pop3test.Message
 	for _, i := range numbers {
@@ -57,7 +57,7 @@ func serveThese(numbers []int) (*inProcess, error) {
 		Security: pop3test.ClearText,
 		Users:    map[string]*pop3test.User{"alice": {Password: password, Maildrop: s.drop}},
 		LockWait: 4 * time.Second,
-		Log:      s.hear,
+		Log:      s.line,
 	}
 	return s, s.Start()
 }
@@ -82,8 +82,8 @@ func (s *inProcess) on(verb string, n int, fn func()) bool {
 	return true
 }
 
-// hear is called by the server for each line, by the goroutine that answers.
-func (s *inProcess) hear(format string, args ...any) {
+// line is called by the server for each line, on the goroutine that replies.
+func (s *inProcess) line(format string, args ...any) {
 	_, line, ok := strings.Cut(fmt.Sprintf(format, args...), " C: ")
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,10 +96,10 @@ func (s *inProcess) hear(format string, args ...any) {
 	}
 }
 
-// provider makes the server of a trial.
+// provider starts the server of a trial.
 type provider func(trial string, n int) (s server, end func(), err error)
 
-// inTest serves from the process of the test.
+// inTest starts a server in the process of the test.
 func inTest(_ string, n int) (server, func(), error) {
 	s, err := serve(n)
 	if err != nil {

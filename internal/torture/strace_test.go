@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// calls are the system calls that change something, or decide about it.
+// calls are the system calls that change something, or that popfetch bases a decision on.
 func calls() []string {
 	return []string{
 		"openat", "write", "fsync", "syncfs", "fdatasync", "pwrite64", "renameat2", "close", "unlinkat",
@@ -18,21 +18,21 @@ func calls() []string {
 	}
 }
 
-// strace returns the command line that runs a program with the calls traced, and
-// the output in the file log. Programs that popfetch runs are let go.
+// strace returns the command line that traces the calls of a program into the file log, but not
+// those of its child processes.
 func (h *home) strace(log, calls string, more ...string) []string {
 	// Not with --seccomp-bpf: signals are not injected then.
 	return append([]string{"strace", "-f", "-qq", "-b", "execve", "-o", log, "-e", "trace=" + calls}, more...)
 }
 
-// killAt returns the words that make strace kill popfetch before the nth call of
-// any of its threads.
+// killAt returns the command line that makes strace kill popfetch before the nth call of any
+// of its threads.
 func (h *home) killAt(call string, n int) []string {
 	return h.strace("/dev/null", call, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n))
 }
 
-// census says how often one thread makes each call at most, by kind and
-// number of messages.
+// census holds how often a thread makes each call at most, by kind of account and number of
+// messages.
 type census struct {
 	bin string
 	dir string
@@ -45,8 +45,8 @@ func newCensus(bin, dir string) *census {
 	return &census{bin: bin, dir: dir, known: make(map[string]map[string]int)}
 }
 
-// take returns the counts for one kind of account with n messages.
-func (c *census) take(k kind, n int) (map[string]int, error) {
+// of returns the counts for one kind of account with n messages.
+func (c *census) of(k kind, n int) (map[string]int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := fmt.Sprint(k, " ", n)
@@ -75,20 +75,20 @@ func (c *census) take(k kind, n int) (map[string]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.known[key] = most(string(text))
+	c.known[key] = callsOfAThread(string(text))
 	return c.known[key], os.RemoveAll(dir)
 }
 
-// most returns from the output of strace how often a thread has made each call,
-// for the thread that has made the most.
-func most(log string) map[string]int {
+// callsOfAThread returns from the output of strace how often a thread made each call, for the
+// thread that made the most.
+func callsOfAThread(log string) map[string]int {
 	perThread := make(map[[2]string]int)
 	counts := make(map[string]int)
 	for line := range strings.Lines(log) {
 		thread, rest, _ := strings.Cut(line, " ")
 		call, _, ok := strings.Cut(strings.TrimLeft(rest, " "), "(")
 		if !ok || strings.ContainsAny(call, " <") {
-			continue // the second half of a call, a signal
+			continue // the second half of a call, or a signal
 		}
 		key := [2]string{thread, call}
 		perThread[key]++

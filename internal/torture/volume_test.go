@@ -36,7 +36,7 @@ func xfs() disk {
 	}
 }
 
-// volume is a file system of its own, in a file.
+// volume is a file system in a file.
 type volume struct {
 	disk
 	image, dir string
@@ -73,9 +73,9 @@ func (v *volume) mount() error {
 	return err
 }
 
-// unmount waits until the volume is free. The kernel ends the last use of a file some
-// time after its process, and a process that another trial has just forked holds our
-// descriptors until it has become another program; of neither there is news.
+// unmount waits until the volume is free. The kernel releases the files of a process some time
+// after its end, and a process that another trial has just forked holds our descriptors until
+// its exec. There is no notice of either, so unmount tries again and again.
 func (v *volume) unmount() error {
 	if !v.mounted {
 		return nil
@@ -111,15 +111,14 @@ func (v *volume) sync() error {
 	return unix.Syncfs(int(f.Fd()))
 }
 
-// The file system's own way to stop as if the power had gone: XFS_IOC_GOINGDOWN,
-// and EXT4_IOC_SHUTDOWN of the same number. Nothing is written any
-// more, not even the journal that is in memory.
+// XFS_IOC_GOINGDOWN, and EXT4_IOC_SHUTDOWN with the same number: the file system stops as in a
+// power cut. It writes nothing more, not even the journal in memory.
 const (
 	goingDown = 0x8004587d
 	noLog     = 2 // XFS_FSOP_GOING_FLAGS_NOLOGFLUSH
 )
 
-// cut takes the power away. Processes get EIO from now on.
+// cut cuts the power. All further calls fail with EIO.
 func (v *volume) cut() error {
 	f, err := os.Open(v.dir)
 	if err != nil {
@@ -133,7 +132,7 @@ func (v *volume) cut() error {
 	return nil
 }
 
-// restart brings the power back: the journal is replayed.
+// restart mounts the volume again, which replays the journal.
 func (v *volume) restart() error {
 	if err := v.unmount(); err != nil {
 		return err
@@ -141,7 +140,7 @@ func (v *volume) restart() error {
 	return v.mount()
 }
 
-// needsVolume skips the test where volumes cannot be made, mounted and cut.
+// needsVolume skips the test if volumes cannot be made, mounted and shut down.
 func needsVolume(t *testing.T, d disk, dir string) {
 	t.Helper()
 	needsMount(t)
