@@ -75,7 +75,7 @@ const (
 
 var authPlain = "C: AUTH PLAIN " + b64("\x00u\x00secret") + "\n"
 
-// What one flight may hold is in one: the replies come after all of it.
+// All that may share a flight does so: the server replies only after it has read all.
 func TestLoginInOneFlight(t *testing.T) {
 	before := Offer{Before: ParseCapabilities(everything)}
 	scarce := ParseCapabilities([]string{"USER", "PIPELINING"})
@@ -116,8 +116,7 @@ func TestLoginInOneFlight(t *testing.T) {
 	}
 }
 
-// A server that takes one command at a time is asked so, and does not get CAPA
-// because of what is known.
+// A server without PIPELINING gets one command at a time, whatever is remembered of it.
 func TestNothingAheadWithoutPIPELINING(t *testing.T) {
 	serial := []string{"UIDL", "TOP", "USER"}
 	c, err := relying(t, Offer{Before: ParseCapabilities(serial)}, "user",
@@ -128,8 +127,8 @@ func TestNothingAheadWithoutPIPELINING(t *testing.T) {
 	list(t, c)
 }
 
-// A method that is gone is a refusal that says so, and no other one is tried: nobody
-// knows whether the password was what was refused.
+// If the remembered method is no longer offered, the error says so, and no other method
+// is tried: it may have been the password that was refused.
 func TestExpectationThatFails(t *testing.T) {
 	now := []string{"UIDL", "TOP", "PIPELINING", "USER"}
 	known := Offer{Before: ParseCapabilities(everything)}
@@ -152,8 +151,8 @@ func TestExpectationThatFails(t *testing.T) {
 	}
 }
 
-// A server that loses a part of what was sent ahead is told from one that refuses, and
-// from one that does not answer at all.
+// An AheadError is for a server that loses a part of what was sent ahead, not for one
+// that refuses, and not for one that answers nothing at all.
 func TestAheadError(t *testing.T) {
 	sent := "S: +OK\nC: CAPA\n" + authPlain + sentListings
 	for name, tt := range map[string]struct {
@@ -317,8 +316,8 @@ func TestTimeOfTheReplyBehindTheLogin(t *testing.T) {
 	}
 }
 
-// A password that was refused is not sent again, whatever CAPA says today; and PASS
-// stands behind no USER that may be refused.
+// A refused password is not sent again, whatever CAPA says today, and PASS is not sent
+// together with a USER that may be refused.
 func TestRefusedPasswordIsSentOnce(t *testing.T) {
 	known := Offer{Before: ParseCapabilities(everything)}
 	sent := "S: +OK\nC: CAPA\n" + authPlain + sentListings
@@ -349,7 +348,7 @@ func TestRefusedPasswordIsSentOnce(t *testing.T) {
 	}
 }
 
-// Who has listings sent ahead may call something else first.
+// A caller that had listings sent ahead may call something else first.
 func TestUnclaimedReplies(t *testing.T) {
 	c, err := relying(t, Offer{Before: ParseCapabilities(everything)}, "plain",
 		"S: +OK\nC: CAPA\n"+authPlain+sentListings+offering(everything...)+"S: +OK\n"+gotListings+"C: LIST\nS: +OK\nS: 1 7\nS: .\nC: QUIT")
@@ -368,7 +367,7 @@ func TestUnclaimedReplies(t *testing.T) {
 	}
 }
 
-// Lines and ParseCapabilities are inverse.
+// ParseCapabilities is the inverse of Lines.
 func TestCapabilityLines(t *testing.T) {
 	c := ParseCapabilities([]string{"top", "SASL PLAIN  login", "Sasl x"})
 	if got := c.Lines(); !slices.Equal(got, []string{"TOP", "SASL PLAIN login x"}) || !c.Known {

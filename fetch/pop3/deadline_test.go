@@ -89,7 +89,7 @@ func TestSilenceEnds(t *testing.T) {
 	}
 }
 
-// logged plays the login and then what is given.
+// logged plays the login and then its argument.
 func logged(rest func(net.Conn, *bufio.Reader)) func(net.Conn, *bufio.Reader) {
 	return func(conn net.Conn, r *bufio.Reader) {
 		io.WriteString(conn, "+OK\r\n")
@@ -114,7 +114,7 @@ func login(t *testing.T, conn net.Conn) *Client {
 	return c
 }
 
-// A message that trickles faster than 1024 octets a timeout is waited for.
+// A message that arrives faster than 1024 octets in each timeout is received.
 func TestSlowBody(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -168,7 +168,7 @@ func TestSlowListing(t *testing.T) {
 	})
 }
 
-// The time that the caller takes is not the server's.
+// The time that the caller spends does not count against the server.
 func TestSlowCaller(t *testing.T) {
 	inBubble(t, logged(func(conn net.Conn, r *bufio.Reader) {
 		r.ReadString('\n')
@@ -192,8 +192,8 @@ func TestSlowCaller(t *testing.T) {
 	})
 }
 
-// A server may take the whole timeout to delete; one that has nothing to delete is not
-// waited for so long.
+// A server may take the whole timeout to delete. If it has nothing to delete, Quit waits
+// 10 seconds.
 func TestQuitWaitsForDeletions(t *testing.T) {
 	silent := func(_ net.Conn, r *bufio.Reader) { io.Copy(io.Discard, r) }
 	answering := func(conn net.Conn, r *bufio.Reader) {
@@ -295,8 +295,8 @@ func TestContextBetweenCommands(t *testing.T) {
 	})
 }
 
-// The context ends at the very moment when a deadline is moved: between the
-// check and the call it must not be forgotten.
+// A context that ends between its check and the call that sets a deadline still ends the
+// wait.
 func TestContextAgainstMovingDeadlines(t *testing.T) {
 	cause := errors.New("shutting down")
 	for range 200 {

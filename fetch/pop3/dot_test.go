@@ -11,7 +11,7 @@ import (
 	"testing/iotest"
 )
 
-// naiveDot decodes octet by octet, as RFC 1939 section 3 reads. rest is what
+// naiveDot decodes octet by octet, word for word as RFC 1939 section 3 says. rest is what
 // follows the end; ok is false if there is no end.
 func naiveDot(in []byte) (content, rest []byte, ok bool) {
 	start := true

@@ -38,7 +38,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// Dial finds the server's name in the address, and closes what it cannot use.
+// Dial takes the server's name from the address, and closes a connection after an error.
 func TestDial(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// canned is a connection on which a server says what it says, whatever it is
-// told, and then is gone.
+// canned is a connection to a server that sends fixed octets, whatever the client sends,
+// and then closes it.
 type canned struct {
 	net.Conn // none: what is not below is not used
 	r        io.Reader
@@ -27,7 +27,7 @@ func (c *canned) SetReadDeadline(time.Time) error  { return nil }
 func (c *canned) SetWriteDeadline(time.Time) error { return nil }
 func (c *canned) Close() error                     { return nil }
 
-// cannedClient is in TRANSACTION and gets these octets.
+// cannedClient returns a client in TRANSACTION that receives these octets.
 func cannedClient(in []byte) *Client {
 	c := &Client{ctx: context.Background(), host: "h", timeout: time.Hour, state: Transaction}
 	c.link = newLink(c.ctx, &canned{r: bytes.NewReader(in)})
@@ -36,8 +36,8 @@ func cannedClient(in []byte) *Client {
 	return c
 }
 
-// checkError holds what the package doc promises: either the error is of a kind
-// that leaves the client in step, or the client is broken by it.
+// checkError checks the promise of the package documentation: an error of a kind that
+// leaves the client in step has not broken it, and every other error has.
 func checkError(t *testing.T, c *Client, err error) {
 	t.Helper()
 	if err == nil {

@@ -94,13 +94,13 @@ func TestListLines(t *testing.T) {
 	}
 }
 
-// rawListing is a client in TRANSACTION whose next command gets this reply.
+// rawListing returns a client in TRANSACTION whose next command gets this reply.
 func rawListing(t *testing.T, reply string) *Client {
 	t.Helper()
 	return rawReply(t, reply, false)
 }
 
-// rawReply does the same; close ends the connection behind the reply.
+// rawReply does the same; with close the connection ends after the reply.
 func rawReply(t *testing.T, reply string, close bool) *Client {
 	t.Helper()
 	client, server := net.Pipe()

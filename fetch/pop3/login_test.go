@@ -44,7 +44,7 @@ func TestDigestsOfTheStandards(t *testing.T) {
 	}
 }
 
-// loginScript is the server's side of one login; the client's secrets are in it.
+// loginScript returns the server's side of a login, with the client's secrets.
 func loginScript(method, verdict string) string {
 	const challenge = "<1.2@x>"
 	scripts := map[string]string{
@@ -83,8 +83,8 @@ func TestLoginMethods(t *testing.T) {
 	}
 }
 
-// No secret, in no form, is in the trace or in an error; not even when the
-// server repeats it.
+// Neither the trace nor an error has a secret in any form, even if the server repeats
+// it.
 func TestTraceHasNoSecrets(t *testing.T) {
 	const challenge = "<1.2@x>"
 	secrets := []string{
@@ -183,7 +183,7 @@ func TestNothingFits(t *testing.T) {
 	}
 }
 
-// What would end a line, or be cut, is refused before anything is written.
+// A user or password that would end a command line early is refused before anything is sent.
 func TestUnsendableCredentials(t *testing.T) {
 	for _, bad := range []string{"a\r", "a\nDELE 1", "a\x00b"} {
 		for _, cred := range []Credentials{{User: bad, Password: "x"}, {User: "x", Password: bad}} {
@@ -349,7 +349,7 @@ func TestCapabilitiesAfterLogin(t *testing.T) {
 	}
 }
 
-// Inside TLS what was asked before it is asked again by Login.
+// Login asks for the capabilities again inside TLS.
 func TestLoginInsideTLS(t *testing.T) {
 	ca := newAuthority(t)
 	server := &tls.Config{Certificates: []tls.Certificate{issueFor(t, ca, "pop.example.org")}}
@@ -366,7 +366,7 @@ func TestLoginInsideTLS(t *testing.T) {
 	}
 }
 
-// A server that repeats the password after the login does not get it shown either.
+// A password that the server repeats after the login is not shown either.
 func TestErrorsAfterLoginHaveNoSecrets(t *testing.T) {
 	for _, method := range []string{"user", "plain"} {
 		script := loginScript(method, "+OK") + "C: NOOP\nS: -ERR [SYS/TEMP] " + loginSecret + " or " + b64(loginSecret) + "\n"

@@ -147,7 +147,7 @@ func TestPipelinedDele(t *testing.T) {
 	}
 }
 
-// Only a server that offers PIPELINING gets it, and only who asks for it.
+// Commands are pipelined only if the server announces PIPELINING and Options allow it.
 func TestNoPipelining(t *testing.T) {
 	for _, tt := range []struct {
 		p     Pipelining
@@ -164,7 +164,7 @@ func TestNoPipelining(t *testing.T) {
 	}
 }
 
-// A loop that is left leaves replies behind: nothing may be sent any more.
+// After a loop that was left with replies on their way nothing may be sent.
 func TestBreak(t *testing.T) {
 	retr := "C: RETR 1\nS: +OK\nS: x\nS: .\n"
 	for _, tt := range []struct {
@@ -230,7 +230,7 @@ func first[T any](seq iter.Seq2[T, error]) (T, error) {
 	panic("empty")
 }
 
-// everyCall calls all that sends something in TRANSACTION.
+// everyCall calls every method that sends something in TRANSACTION.
 func everyCall(c *Client) []error {
 	_, err := c.Capa()
 	errs := []error{err, c.Noop(), c.Rset()}
@@ -306,7 +306,7 @@ func TestWrongState(t *testing.T) {
 	})
 }
 
-// What a server sends unasked would be taken for the next reply.
+// Octets that nobody asked for would be taken for the next reply.
 func TestUnsolicited(t *testing.T) {
 	for _, tt := range []struct{ name, script string }{
 		{"reply", "C: NOOP\nS: +OK\nS: +OK again"},
@@ -327,7 +327,7 @@ func TestUnsolicited(t *testing.T) {
 	}
 }
 
-// A body that is kept over its step gives neither octets nor an end.
+// A body that is read after its step of the loop returns an error, not io.EOF.
 func TestStaleBody(t *testing.T) {
 	c := transaction(t, "C: RETR 1\nS: +OK\nS: x\nS: .\nC: RETR 2\nS: +OK\nS: y\nS: .")
 	var kept io.Reader
@@ -341,8 +341,7 @@ func TestStaleBody(t *testing.T) {
 	}
 }
 
-// The window follows the length of the replies, how fast they come and how far the
-// server is.
+// The window depends on the length of the replies, their speed and the round trip.
 func TestWindowFollowsTheReplies(t *testing.T) {
 	const mega = 1 << 20
 	for _, tt := range []struct {
@@ -371,8 +370,7 @@ func TestWindowFollowsTheReplies(t *testing.T) {
 	}
 }
 
-// A round trip is measured from the flight to its first reply, and the shortest one
-// counts.
+// The round trip is the shortest time from a flight to its first reply.
 func TestRoundTripTime(t *testing.T) {
 	delays := []time.Duration{300 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
 	inBubble(t, logged(func(conn net.Conn, r *bufio.Reader) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// wholeSession uses every command. Its bodies hold what is hard to carry.
+// wholeSession uses every command. Its bodies hold octets that are easily damaged.
 const wholeSession = `
 	S: +OK hi
 	C: CAPA
@@ -64,7 +64,7 @@ const wholeSession = `
 	S: +OK
 `
 
-// runSession does what wholeSession says and reports what it got.
+// runSession plays the client of wholeSession and returns what it received.
 func runSession(c *Client) (seen string, err error) {
 	var log strings.Builder
 	note := func(format string, args ...any) { fmt.Fprintf(&log, format+"\n", args...) }
@@ -169,7 +169,7 @@ func TestWholeSessionInSegmentsOfEverySize(t *testing.T) {
 	}
 }
 
-// The connection ends after every octet of what the server sends.
+// The connection ends after each octet of what the server sends.
 func TestWholeSessionCutEverywhere(t *testing.T) {
 	total := 0
 	for line := range strings.Lines(wholeSession) {

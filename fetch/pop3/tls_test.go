@@ -160,7 +160,7 @@ func TestStartTLSRefused(t *testing.T) {
 	}
 }
 
-// A server that breaks the rules before TLS gets nothing more.
+// The client sends nothing more to a server that breaks the rules before TLS.
 func TestStartTLSNonsense(t *testing.T) {
 	for _, tt := range []struct{ name, script string }{
 		{"greeting", "S: * OK IMAP4 ready\n"},
@@ -177,7 +177,7 @@ func TestStartTLSNonsense(t *testing.T) {
 	}
 }
 
-// What was learned in clear text is forgotten.
+// The client forgets what it learned in clear text.
 func TestStartTLSForgets(t *testing.T) {
 	ca := newAuthority(t)
 	server := &tls.Config{Certificates: []tls.Certificate{issueFor(t, ca, "pop.example.org")}}
@@ -205,7 +205,7 @@ func TestNoTLSOnThisPort(t *testing.T) {
 	}
 }
 
-// A TLS connection that ends without a farewell in a message is cut off.
+// A TLS connection that ends inside a message without close_notify cuts the message.
 func TestTruncationInABody(t *testing.T) {
 	ca := newAuthority(t)
 	server := &tls.Config{Certificates: []tls.Certificate{issueFor(t, ca, "pop.example.org")}}
@@ -244,7 +244,7 @@ func TestTruncationInABody(t *testing.T) {
 	}
 }
 
-// A connection lost in the handshake is no verdict on the certificate.
+// A connection that is lost in the handshake is no TLSError.
 func TestLostInTheHandshake(t *testing.T) {
 	client, server := tcpPair(t)
 	server.Close()

@@ -14,7 +14,7 @@ import (
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-// fresh is a peer behind the greeting.
+// fresh is a peer that has read the greeting.
 func fresh(t *testing.T, s *Server) *peer {
 	t.Helper()
 	p := dial(t, s)

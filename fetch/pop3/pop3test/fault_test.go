@@ -121,8 +121,8 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// A dropped session has given up its lock before the client can notice, even
-// while the client keeps its half open.
+// A session that is dropped unlocks the maildrop before the client can notice, even if
+// the client keeps its half of the connection open.
 func TestDropFreesMaildrop(t *testing.T) {
 	for _, kind := range []Kind{Drop, CutTLS, Reset} {
 		s := start(t, func(s *Server) {
@@ -240,7 +240,7 @@ func TestSetFaults(t *testing.T) {
 	s.SetFaults()
 }
 
-// Hook tells a test that the moment has come.
+// Hook is called at the moment of the fault.
 func TestHook(t *testing.T) {
 	var m *Maildrop
 	struck := make(chan string, 9)
@@ -262,7 +262,7 @@ func TestHook(t *testing.T) {
 	p.octets(retr1 + "+OK 29 octets\r\nSubje")
 }
 
-// Close does not wait for a reply that takes its time.
+// Close does not wait for a slow reply.
 func TestCloseDuringSlowReply(t *testing.T) {
 	begun := make(chan bool)
 	s := start(t, withFaults(
@@ -322,8 +322,8 @@ func TestQuitFaults(t *testing.T) {
 	}
 }
 
-// A write of one octet is one read for who reads fast enough; below, no
-// write is longer than N.
+// A write of one octet is one read for a fast reader; below TLS no write is longer than
+// N.
 func TestSlowWritesPieces(t *testing.T) {
 	var sizes []int
 	f := newFlow(writerFunc(func(p []byte) (int, error) {

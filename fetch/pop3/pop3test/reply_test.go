@@ -100,8 +100,8 @@ func TestCopyTop(t *testing.T) {
 	}
 }
 
-// unstuff is the plainest reading of RFC 1939 section 3. It returns the body and
-// what follows its end.
+// unstuff follows RFC 1939 section 3 word for word. It returns the body and what follows
+// its end.
 func unstuff(s string) (body, rest string, ok bool) {
 	var b strings.Builder
 	for {

@@ -57,7 +57,7 @@ func (p *peer) listing(command string) string {
 }
 
 func TestShuffle(t *testing.T) {
-	// In one reply the lines are in another order and the numbers stay.
+	// In one reply only the order of the lines differs.
 	p := loggedIn(t, start(t, withFaults(Fault{At: "UIDL", Do: Shuffle, N: 1})))
 	lines := strings.Split(p.listing("UIDL"), ";")
 	if slices.IsSorted(lines) {
@@ -67,7 +67,7 @@ func TestShuffle(t *testing.T) {
 	if !slices.Equal(lines, []string{"1 a", "2 b", "3 c"}) {
 		t.Errorf("other lines: %q", lines)
 	}
-	// In a session the numbers are others, everywhere.
+	// In a session the messages are numbered in another order.
 	s := start(t, withFaults(Fault{Session: 2, Do: Shuffle, N: 1}))
 	p = loggedIn(t, s)
 	if got := p.listing("UIDL"); got != "1 a;2 b;3 c" {

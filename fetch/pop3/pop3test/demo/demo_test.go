@@ -17,8 +17,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// TestMain plays popfetch when it is called as that: the name of the program says
-// how well.
+// TestMain plays popfetch if the program is called so. The rest of its name says how
+// well.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 3 && os.Args[1] == "--config" {
 		if err := standIn(filepath.Base(os.Args[0]), os.Args[2], os.Args[3]); err != nil {
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// standIn lists or fetches, the way one who is called so would.
+// standIn lists or fetches as well or badly as the name says.
 func standIn(name, config, command string) error {
 	text, err := os.ReadFile(config)
 	if err != nil {

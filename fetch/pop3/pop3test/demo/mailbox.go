@@ -9,9 +9,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// mailbox is what waits on the server: the mail of one small company, with
-// everything in it that mail programs like to trip over. It is the same at every
-// call.
+// mailbox returns the messages on the server: the mail of a small company, with what
+// mail programs often get wrong. Each call returns the same.
 func mailbox() []pop3test.Message {
 	texts := []string{
 		letter("Ada Lovelace <ada@example.org>", "Lunch on Thursday?") + "\nAt noon, at the usual place.\n\nAda\n",
@@ -52,7 +51,7 @@ func mailbox() []pop3test.Message {
 	return all
 }
 
-// letter is the beginning of a header.
+// letter returns the beginning of a header block.
 func letter(from, subject string) string {
 	return field("From", from) + field("To", "Demo <demo@example.org>") +
 		field("Date", "Mon, 01 Jun 2026 09:00:00 +0000") + field("Subject", subject)
@@ -72,7 +71,7 @@ func alternative() string {
 		"\n<ol>\n<li>A message ends with a <b>dot</b>.\n.</ol>\n\n--parts--\n"
 }
 
-// attachment is a message with so many octets of data in base64.
+// attachment returns a message with that many octets of data in base64.
 func attachment(octets int) string {
 	data := make([]byte, octets)
 	rand.NewChaCha8([32]byte{}).Read(data) // never fails

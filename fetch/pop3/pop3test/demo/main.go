@@ -4,7 +4,7 @@
 //
 //	go run ./fetch/pop3/pop3test/demo ./popfetch
 //
-// It exits with 1 when anything is not as promised. Nothing is left behind.
+// It exits with 1 if anything is not as promised, and removes its files.
 package main
 
 import (
@@ -83,7 +83,7 @@ func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, "\n"+format+
 
 func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }
 
-// configure writes the config file, which holds the password and so is private.
+// configure writes the configuration, mode 0600 because of the password.
 func (d *demo) configure() error {
 	config := fmt.Sprintf(`state = %q
 
@@ -128,7 +128,7 @@ func (d *demo) run(ctx context.Context, args ...string) (string, error) {
 	return output.String(), nil
 }
 
-// list shows what waits: nothing may be fetched by that.
+// list runs popfetch list, which must not fetch anything.
 func (d *demo) list(ctx context.Context) error {
 	output, err := d.run(ctx, "list")
 	if err != nil {
@@ -145,7 +145,7 @@ func (d *demo) list(ctx context.Context) error {
 	return nil
 }
 
-// fetch is the first poll: everything arrives and everything stays.
+// fetch is the first poll: all messages arrive and stay on the server.
 func (d *demo) fetch(ctx context.Context) error {
 	waiting := d.maildrop.Messages()
 	if _, err := d.run(ctx, "--once", "-v"); err != nil {
