@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+	"popfetch/internal/config"
+	"popfetch/internal/secret"
+)
+
+// A server may repeat in its greeting what an earlier session has sent. Neither the error
+// nor the trace shows it: the password is masked before the connection is made.
+func TestGreetingThatRepeatsThePassword(t *testing.T) {
+	s := &pop3test.Server{
+		Security: pop3test.ClearText,
+		Faults:   []pop3test.Fault{{At: "greeting", Do: pop3test.Raw, Text: "-ERR [SYS/TEMP] last time: PASS CORRECT-HORSE\r\n"}},
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	var trace strings.Builder
+	d := &connector{
+		account: &config.Account{Host: s.Host(), Port: s.Port(), User: "me", TLS: config.TLSNone},
+		log:     slog.New(slog.NewTextHandler(&trace, &slog.HandlerOptions{Level: pop3.LevelTrace})),
+		secret:  &secret.Source{Text: config.NewSecret("Correct-Horse")},
+	}
+	_, err := d.login(t.Context(), fetch.Opening{})
+	if err == nil || !strings.Contains(err.Error(), "[SYS/TEMP] ***") || strings.Contains(err.Error()+trace.String(), "HORSE") {
+		t.Errorf("%v\n%s", err, trace.String())
+	}
+}
