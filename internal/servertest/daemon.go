@@ -12,7 +12,7 @@ func startCourier(s *Server) error {
 	if err := s.makeMaildirs(); err != nil {
 		return err
 	}
-	// What the packages do when they are installed, without their certificate.
+	// The installation scripts of the packages do the same, apart from the certificate.
 	return s.sh(fmt.Sprintf(`
 id courier >/dev/null 2>&1 || useradd --system courier
 mkdir -p /var/lib/courier /run/courier/authdaemon
@@ -66,10 +66,10 @@ su cyrus -c '/usr/sbin/cyrus makedirs --cleansquat'
 	if err := s.spawn("/usr/lib/cyrus/bin/master", "-D"); err != nil {
 		return err
 	}
-	return s.answers(s.POP3) // by then master has made the socket for LMTP too
+	return s.answers(s.POP3) // the socket for LMTP exists by then
 }
 
-// deliverToCyrus hands a message over by LMTP.
+// deliverToCyrus delivers by LMTP. The first message makes the mailbox of its user.
 func deliverToCyrus(s *Server, user, name string, text []byte) error {
 	cmd := s.command("su", "cyrus", "-c", "/usr/lib/cyrus/bin/deliver "+user)
 	cmd.Stdin = bytes.NewReader(text)

@@ -21,11 +21,11 @@ import (
 	"popfetch/internal/servertest"
 )
 
-// patience is how long a poll may take. popfetch's own timeout is a minute, so a reply
-// that never comes shows.
-const patience = 30 * time.Second
+// pollLimit is how long a poll may take. It is less than the timeout of popfetch, a minute, so
+// a poll that waits for a reply in vain fails.
+const pollLimit = 30 * time.Second
 
-// journeys are what popfetch does with each server. Each has a user of its own.
+// journeys returns what popfetch does with each server. Each journey has its own user.
 func journeys() []journey {
 	return []journey{
 		{"keep twice", "anna", nil, keepTwice("none")},
@@ -46,8 +46,8 @@ type journey struct {
 // knownFailure is the cell of a journey that known names and that fails.
 const knownFailure = "known"
 
-// known are journeys that popfetch fails today, by server, and why. They are shown, but do
-// not fail the test.
+// known returns the journeys that popfetch fails today, by server, with the reason. The table
+// shows them; they do not fail the test.
 func known() map[string]map[string]string {
 	const rewritten = "the header changes when a message was read once, and popfetch takes it for another message"
 	return map[string]map[string]string{
@@ -56,9 +56,8 @@ func known() map[string]map[string]string {
 	}
 }
 
-// TestInterop fetches from real servers with the program itself. With POPFETCH_INTEROP=1
-// these are all that Debian has, and the table of what came of it goes to standard output;
-// else those that start fast.
+// TestInterop fetches from real servers with the built popfetch. It runs those that start
+// fast. With POPFETCH_INTEROP=1 it runs all of them and prints a table of the results.
 func TestInterop(t *testing.T) {
 	full := os.Getenv("POPFETCH_INTEROP") != ""
 	if reason := servertest.Missing(); reason != "" {
@@ -113,7 +112,7 @@ func TestInterop(t *testing.T) {
 	}
 }
 
-// outcome is the cell of the table for one journey. One that fails, fails the test.
+// outcome runs a journey and returns its cell of the table. A failed one fails the test.
 func (j journey) outcome(t *testing.T, s *servertest.Server, bin string) (cell string) {
 	if j.applies != nil && !j.applies(s) {
 		return "-"
@@ -159,7 +158,8 @@ func (v *visitor) deliver(n int) error {
 	return nil
 }
 
-// poll runs popfetch --once, which has to exit with a code and to deliver so many messages.
+// poll runs popfetch --once. It returns an error unless popfetch exits with code and delivers
+// so many messages.
 func (v *visitor) poll(code, delivered int) error {
 	server := v.POP3
 	if v.tls == "implicit" {
@@ -202,7 +202,7 @@ func (v *visitor) poll(code, delivered int) error {
 		return fmt.Errorf("exit code %d instead of %d: %s", got, code, report.Error)
 	case report.Delivered != delivered:
 		return fmt.Errorf("%d messages delivered instead of %d", report.Delivered, delivered)
-	case took > patience:
+	case took > pollLimit:
 		return fmt.Errorf("the poll took %v", took)
 	}
 	return nil
@@ -289,7 +289,7 @@ func deleteAll(v *visitor) error {
 	return nil
 }
 
-// wrongPassword is exit code 77, and leaves the mail for the right one.
+// wrongPassword expects exit code 77, and the mail once the password is right.
 func wrongPassword(v *visitor) error {
 	if err := v.deliver(1); err != nil {
 		return err
@@ -299,7 +299,7 @@ func wrongPassword(v *visitor) error {
 		return err
 	}
 	v.password = servertest.Password
-	v.home = filepath.Join(v.home, "again") // without what was noted of the refusal
+	v.home = filepath.Join(v.home, "again") // without the record of the refusal
 	if err := os.Mkdir(v.home, 0o700); err != nil {
 		return err
 	}
@@ -309,7 +309,8 @@ func wrongPassword(v *visitor) error {
 	return v.complete()
 }
 
-// busyMaildrop is exit code 75 while another session has the maildrop, on servers that lock it.
+// busyMaildrop expects exit code 75 while another session holds the maildrop, if the server
+// locks it, and the mail afterwards.
 func busyMaildrop(v *visitor) error {
 	if err := v.deliver(1); err != nil {
 		return err

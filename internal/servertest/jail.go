@@ -16,11 +16,11 @@ import (
 	"syscall"
 )
 
-// jail is this system with further packages in it, as nobody but its processes sees it:
-// a file system of its own, whose changes vanish with it, and processes of its own, which
-// end with it. The network is the machine's.
+// jail is a copy of this system with further packages, for the processes in it: it has its own
+// file system, whose changes are lost at its end, and its own processes, which end with it. It
+// shares the network of the machine.
 type jail struct {
-	dir    string // the same inside and outside
+	dir    string // shared with the jail, under the same path
 	holder *exec.Cmd
 	stdin  io.Closer
 
@@ -28,8 +28,9 @@ type jail struct {
 	listeners []net.Listener
 }
 
-// enter is what the first process of a jail does. Its arguments are the directory of the
-// jail and that of the packages.
+// enter is the script of the first process of a jail. Its arguments are the directory of the
+// jail and that of the packages. The process ends with its standard input, and so with the
+// test.
 const enter = `
 set -e
 mount --make-rprivate /
@@ -46,8 +47,8 @@ mount --bind "$1" "root$1"
 exec chroot root sh -c 'echo ready; read line'
 `
 
-// newJail makes one with the files of packages. dir is for what the jail and the test
-// share. It needs root.
+// newJail makes a jail with the files below packages. dir is shared between the jail and the
+// test. It needs root.
 func newJail(dir, packages string) (*jail, error) {
 	j := &jail{dir: dir}
 	j.holder = exec.Command("sh", "-c", enter, "sh", dir, packages)
@@ -73,7 +74,7 @@ func newJail(dir, packages string) (*jail, error) {
 	return j, nil
 }
 
-// command is a program to run in the jail.
+// command returns a program that runs in the jail.
 func (j *jail) command(argv ...string) *exec.Cmd {
 	args := []string{"--target=" + strconv.Itoa(j.holder.Process.Pid), "--mount", "--pid", "--root", "--wdns=/"}
 	cmd := exec.Command("nsenter", append(args, argv...)...)
@@ -81,7 +82,7 @@ func (j *jail) command(argv ...string) *exec.Cmd {
 	return cmd
 }
 
-// sh runs a script in the jail, up to the first command that fails.
+// sh runs a script in the jail. It stops at the first command that fails.
 func (j *jail) sh(script string) error {
 	if out, err := j.command("sh", "-ec", script).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %.2000s", err, out)
@@ -89,7 +90,8 @@ func (j *jail) sh(script string) error {
 	return nil
 }
 
-// spawn runs a program in the jail until the jail ends. Its output goes into a file.
+// spawn starts a program in the jail, which may run until the jail ends. Its output goes into
+// the file that Server.Log reads.
 func (j *jail) spawn(argv ...string) error {
 	log, err := os.OpenFile(filepath.Join(j.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"popfetch/internal/dovecottest"
 )
 
-// startDovecot runs the server behind a proxy.
+// startDovecot starts the server behind a proxy.
 func (s *Server) startDovecot() (err error) {
 	if s.dovecot, err = dovecottest.Start(dovecottest.Options{}); err != nil {
 		return err
@@ -32,7 +32,7 @@ func startNginx(s *Server) error {
 	if err := s.startDovecot(); err != nil {
 		return err
 	}
-	// nginx asks here which server a user's mail is on.
+	// nginx asks an HTTP server which POP3 server a user belongs to.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

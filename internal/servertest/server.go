@@ -1,10 +1,9 @@
 //go:build linux
 
-// Package servertest runs real POP3 servers beside Dovecot, from Debian's packages, without
-// installing them.
+// Package servertest runs real POP3 servers other than Dovecot, without installing them.
 //
-// The packages are unpacked below the user's cache directory, and each server runs in a
-// mount namespace in which they lie over the system's own files. That needs root.
+// It unpacks their Debian packages below the user's cache directory. Each server runs in a
+// mount namespace, in which these files overlay those of the system. That needs root.
 package servertest
 
 import (
@@ -24,10 +23,10 @@ import (
 // Password is that of every user.
 const Password = "correct-horse"
 
-// Users are those that every server has, each with a maildrop of his own.
+// Users returns the users of every server. Each has a maildrop of his own.
 func Users() []string { return []string{"anna", "bert", "carl", "dora", "emil", "fritz"} }
 
-// Software is a POP3 server that Debian has.
+// Software is a POP3 server in Debian.
 type Software struct {
 	Name     string
 	Packages string // of Debian, with spaces between them
@@ -46,7 +45,7 @@ type Server struct {
 	Software
 	POP3     string // address
 	POP3S    string // "" if Software.POP3S is not set
-	CertFile string // PEM file with the certificate for localhost that it shows
+	CertFile string // PEM file to trust; the certificate is for localhost
 
 	*jail
 	dir     string
@@ -54,10 +53,10 @@ type Server struct {
 	dovecot *dovecottest.Server
 }
 
-// ErrNoPackages is in the error of Start if the packages cannot be downloaded.
+// ErrNoPackages is what Start returns, wrapped, if the packages cannot be downloaded.
 var ErrNoPackages = errors.New("the packages cannot be had")
 
-// Missing is why no server can run here, "" if they can.
+// Missing returns why no server can run here, "" if they can.
 func Missing() string {
 	if os.Getuid() != 0 {
 		return "mount namespaces need root"
@@ -74,7 +73,7 @@ func (w Software) Start() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", w.Name, ErrNoPackages, err)
 	}
-	dir, err := os.MkdirTemp("", "server") // short, since there will be sockets in it
+	dir, err := os.MkdirTemp("", "server") // short, because it will hold sockets
 	if err != nil {
 		return nil, err
 	}
