@@ -38,7 +38,9 @@ type Account struct {
 	Interval time.Duration // between polls of the daemon
 	Deadline time.Duration // of one poll, 0 = 1 h
 	// Stamp returns what is put in front of a message, with CRLF line ends; nil for nothing.
-	Stamp    func(deliver.Meta) string
+	Stamp func(deliver.Meta) string
+	// Now tells the time, nil = time.Now.
+	Now      func() time.Time
 	Log      *slog.Logger // nil = no log
 	Progress Progress     // nil = none
 }
@@ -71,6 +73,7 @@ const (
 // that the other accounts go on.
 func (a *Account) Poll(ctx context.Context) (Report, error) {
 	p := a.begin(ctx)
+	p.records = true
 	started := time.Now()
 	p.guard(p.run)
 	p.guard(p.end)
@@ -81,8 +84,8 @@ func (a *Account) Poll(ctx context.Context) (Report, error) {
 	return p.report, p.report.Err
 }
 
-// Look logs in, lists and plans, and calls fn in the TRANSACTION state. It
-// retrieves, deletes and records nothing.
+// Look logs in, lists and plans, and calls fn in the TRANSACTION state. The plan is
+// made without a look at any header block. Look retrieves, deletes and records nothing.
 func (a *Account) Look(ctx context.Context, fn func(s Session, listing *plan.Listing, todo plan.Plan) error) error {
 	p := a.begin(ctx)
 	p.alwaysSizes = true

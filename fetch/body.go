@@ -3,23 +3,21 @@ package fetch
 import (
 	"errors"
 	"io"
-	"time"
 
 	"popfetch/fetch/plan"
-	"popfetch/state"
 )
 
-// body is a message as it comes from the server. It counts, takes the digest of the
-// header block, and keeps the server's error apart from the destination's.
+// body is a message as it comes from the server. It counts, tells the identity of the
+// message, and keeps the server's error apart from the destination's.
 type body struct {
-	r        io.Reader
-	digest   *plan.Digest
-	limit    int64 // octets, 0 = none
-	progress Progress
-	between  func() // called before each read
-	octets   int64
-	head     [4]byte // the first octets
-	err      error   // why reading ended, nil at io.EOF
+	r          io.Reader
+	identifier *plan.Identifier
+	limit      int64 // octets, 0 = none
+	progress   Progress
+	between    func() // called before each read
+	octets     int64
+	head       [4]byte // the first octets
+	err        error   // why reading ended, nil at io.EOF
 }
 
 // errTooBig ends a body that grows beyond the limit of the account.
@@ -35,7 +33,7 @@ func (b *body) Read(p []byte) (int, error) {
 		copy(b.head[b.octets:], p[:n])
 	}
 	b.octets += int64(n)
-	b.digest.Write(p[:n])
+	b.identifier.Write(p[:n])
 	if b.progress != nil {
 		b.progress.Received(n)
 	}
@@ -48,13 +46,4 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, b.err
 	}
 	return n, err
-}
-
-// record returns what is recorded of the message once it is delivered.
-func (b *body) record(it plan.Item) state.Record {
-	octets := it.Octets
-	if octets < 0 {
-		octets = b.octets
-	}
-	return state.Record{Delivered: time.Now(), Octets: octets, Digest: b.digest.Sum(), Failures: it.Record.Failures}
 }

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -14,16 +15,18 @@ import (
 	"popfetch/state"
 )
 
-// For so long popfetch does without what a server was seen not to take: commands sent
-// ahead, and commands sent before the reply to the login.
+// How long popfetch does without what a server was seen not to take: commands sent
+// ahead, commands sent together with the login, and TOP where it shows header blocks
+// that are not those of the messages.
 const (
 	serialFor  = 30 * 24 * time.Hour
 	patientFor = 182 * 24 * time.Hour
+	headersFor = 182 * 24 * time.Hour
 )
 
 // within reports whether something was seen less than age ago.
-func within(age time.Duration, seen time.Time) bool {
-	return !seen.IsZero() && time.Since(seen) < age
+func (p *poll) within(age time.Duration, seen time.Time) bool {
+	return !seen.IsZero() && p.when.Now.Sub(seen) < age
 }
 
 // enter begins a visit: it logs in, lists and plans. What earlier sessions have
@@ -34,6 +37,15 @@ func (p *poll) enter() (err error) {
 		return err
 	}
 	p.facts = p.noted
+	p.when.Now = p.now()
+	observed, store := plan.Observe(p.noted, p.when.Now, p.Policy)
+	p.when.Observed = observed
+	if p.records {
+		p.when.Daily = plan.LookIsDue(p.noted, p.when.Now)
+		if store {
+			p.facts.Observed, p.facts.ObservedAt = observed, p.when.Now
+		}
+	}
 	how, err := p.opening()
 	if err != nil {
 		return err
@@ -48,7 +60,7 @@ func (p *poll) enter() (err error) {
 		p.visit.close()
 		p.visit = nil
 	}
-	how.Patient, p.facts.Patient = true, time.Now()
+	how.Patient, p.facts.Patient = true, p.when.Now
 	again := p.firstVisit(how)
 	switch refused := (*pop3.ResponseError)(nil); {
 	case errors.As(again, &refused):
@@ -72,13 +84,14 @@ func (p *poll) firstVisit(how Opening) (err error) {
 // opening returns how the session is to begin.
 func (p *poll) opening() (how Opening, err error) {
 	how = Opening{
-		Serial: p.Fallback && within(serialFor, p.facts.Serial), Patient: within(patientFor, p.facts.Patient), Next: []string{"UIDL"},
+		Serial: p.Fallback && p.within(serialFor, p.facts.Serial), Patient: p.within(patientFor, p.facts.Patient),
+		Next: []string{"UIDL"},
 	}
 	likely, err := p.wantsSizes()
 	if err != nil {
 		return how, err
 	}
-	if p.alwaysSizes || likely {
+	if p.alwaysSizes || p.when.Daily || likely {
 		how.Next = append(how.Next, "LIST")
 	}
 	if p.facts.Protocol == p.Protocol {
@@ -90,46 +103,24 @@ func (p *poll) opening() (how Opening, err error) {
 
 // wantsSizes reports whether a poll that finds any message will need the sizes, so
 // that they are worth asking for together with the unique-ids: nothing is recorded
-// yet, or no recorded message stays on the server.
+// yet, no recorded message stays on the server, or the unique-ids look like message
+// numbers.
 func (p *poll) wantsSizes() (bool, error) {
 	if p.Policy.DeletesAtOnce() {
 		return true, nil
 	}
-	blank := true
+	likely := true
 	err := p.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
-		for range known {
-			blank = false
-			break
+		const few = 8
+		n := 0
+		for id := range known {
+			if n++; n > few {
+				break
+			}
+			likely = likely && len(id) < few && bytes.Trim(id, "0123456789") == nil
 		}
 	})
-	return blank, err
-}
-
-// makePlan lists the maildrop and decides. It asks for sizes only if they matter,
-// or if the poll always wants them.
-func (v *visit) makePlan() error {
-	listing, err := v.list()
-	if err != nil {
-		return v.because(err)
-	}
-	v.listing = listing
-	now := time.Now()
-	if !v.alwaysSizes {
-		if err := v.compare(now); err != nil || v.plan.Idle() {
-			return err
-		}
-	}
-	if err := v.listSizes(); err != nil {
-		return v.because(err)
-	}
-	return v.compare(now)
-}
-
-// compare makes the plan from the listing and what is recorded.
-func (v *visit) compare(now time.Time) error {
-	return v.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
-		v.plan = plan.New(v.listing, known, v.Policy, now)
-	})
+	return likely, err
 }
 
 // learned returns what helps the next session, nil if that is recorded already.

@@ -65,19 +65,6 @@ func (e *LostError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *LostError) Unwrap() error { return e.Err }
 
-// RenumberedError is a maildrop whose unique-ids have all changed and whose
-// messages cannot be recognised either.
-type RenumberedError struct {
-	Known      int // delivered ids that are gone
-	Listed     int // messages in the maildrop
-	Recognised int // of these, known by header block and octets
-}
-
-func (e *RenumberedError) Error() string {
-	return fmt.Sprintf("the server has changed the unique-ids of the whole maildrop: all %d known ones are gone, %d new ones are there, "+
-		"and only %d of them are known by header block and size; nothing is fetched, for it may all have been delivered before", e.Known, e.Listed, e.Recognised)
-}
-
 // NoUIDLError is a server whose messages cannot be told apart.
 type NoUIDLError struct{ Err error }
 

@@ -103,7 +103,7 @@ func (c *fakeSession) Top([]int, int) iter.Seq2[*pop3.Message, error] { return c
 func (c *fakeSession) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 	return func(yield func(*pop3.Message, error) bool) {
 		for _, num := range nums {
-			m := &pop3.Message{Num: num, Body: strings.NewReader("A: b\r\n\r\n")}
+			m := &pop3.Message{Num: num, Body: strings.NewReader(fmt.Sprintf("Message-ID: <%d.%d@example.org>\r\n\r\n", c.visit, num))}
 			if c.body != nil {
 				m.Body = c.body()
 			}
@@ -113,6 +113,8 @@ func (c *fakeSession) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 		}
 	}
 }
+
+func (c *fakeSession) Stat() (int, int64, error) { return c.fresh, 0, nil }
 
 func (c *fakeSession) Dele([]int) iter.Seq2[int, error] { return func(func(int, error) bool) {} }
 
@@ -166,11 +168,16 @@ func (n *fakeMaildrop) Scan(fn func(seq) error) error {
 	return errors.Join(n.err, fn(n.records.sorted))
 }
 
+func (n *fakeMaildrop) Get(id string) (state.Record, error) { return n.records[id], n.err }
+
 func (n *fakeMaildrop) Facts() (state.Facts, error) { return state.Facts{}, n.err }
 
 func (n *fakeMaildrop) Intents() ([]state.OpenIntent, error) { return nil, n.err }
 
 func (n *fakeMaildrop) Commit(c state.Change) error {
+	for _, id := range c.Forget {
+		delete(n.records, id)
+	}
 	for _, e := range c.Put {
 		n.records[e.ID] = e.Record
 	}

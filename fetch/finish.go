@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/settle"
@@ -36,7 +35,7 @@ func (v *visit) finish() error {
 	v.report.Deleted = len(marked)
 	for _, d := range doomed {
 		if r := d.Entry.Record; marked[d.Num] {
-			r.Deleted, r.Absent, r.Absences = true, time.Now(), 1
+			r.Deleted, r.Absent, r.Counted, r.Absences = true, v.when.Now, v.when.Now, 1
 			v.ledger.Put(state.Entry{ID: d.Entry.ID, Record: r})
 		}
 	}

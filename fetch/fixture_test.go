@@ -47,7 +47,7 @@ type fixture struct {
 
 // text returns the nth message as a Maildir stores it.
 func text(n int) string {
-	return fmt.Sprintf("From: sender%d@example.org\nSubject: message %d\n\n.This is message %d.\n.\n", n, n, n)
+	return fmt.Sprintf("From: sender%d@example.org\nMessage-ID: <%d@example.org>\nSubject: message %d\n\n.This is message %d.\n.\n", n, n, n, n)
 }
 
 func message(n int) pop3test.Message {

@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -19,6 +18,13 @@ func (v *visit) list() (*plan.Listing, error) {
 		listing = new(plan.Listing)
 		refused *pop3.ResponseError
 	)
+	if !v.session.Pipelined() {
+		// Some servers that know little answer UIDL for an empty maildrop without the dot
+		// that ends the listing.
+		if empty, err := v.empty(); empty || err != nil {
+			return listing, err
+		}
+	}
 	for u, err := range v.session.Uidl() {
 		var line *pop3.LineError
 		switch {
@@ -31,14 +37,34 @@ func (v *visit) list() (*plan.Listing, error) {
 		}
 	}
 	if refused != nil { // inside the loop no other command may be sent
+		if empty, err := v.empty(); empty || err != nil {
+			return listing, err
+		}
 		if err := v.lacksUIDL(refused); err != nil {
 			return nil, err
 		}
-		return v.listByDigest(refused)
+		return v.listByHeaders(refused)
 	}
 	listing.DropRepeatedNums(func(num int) { v.skipLine(fmt.Errorf("UIDL lists message %d twice", num)) })
 	listing.MarkTwins()
 	return listing, nil
+}
+
+// empty reports whether the server says that the maildrop has no messages (RFC 1939
+// section 5, STAT). That is the answer then, whatever it says to UIDL and LIST.
+func (v *visit) empty() (bool, error) {
+	var (
+		refused *pop3.ResponseError
+		odd     *pop3.LineError
+	)
+	messages, _, err := v.session.Stat()
+	switch {
+	case errors.As(err, &refused) && !temporaryCode(refused.Code), errors.As(err, &odd):
+		return false, nil // the listings will tell
+	case err != nil:
+		return false, err
+	}
+	return messages == 0, nil
 }
 
 // lacksUIDL returns nil if the refusal means that the server has no unique-ids. If
@@ -51,7 +77,7 @@ func (v *visit) lacksUIDL(refused *pop3.ResponseError) error {
 	had := false
 	err := v.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
 		for id := range known {
-			if had = !bytes.HasPrefix(id, []byte(digestMark)); had {
+			if had = plan.IsUID(id); had {
 				break
 			}
 		}
@@ -62,13 +88,10 @@ func (v *visit) lacksUIDL(refused *pop3.ResponseError) error {
 	return err
 }
 
-// digestMark begins the id of a message that has no unique-id.
-const digestMark = "digest:"
-
-// listByDigest stands in for UIDL, which RFC 1939 section 7 leaves optional: the id
-// of a message is the digest of its header block and its size.
-func (v *visit) listByDigest(refused error) (*plan.Listing, error) {
-	v.log.Debug("no unique-ids, using digests of header blocks", "reason", refused)
+// listByHeaders stands in for UIDL, which RFC 1939 section 7 leaves optional: the id of
+// a message is its fingerprint.
+func (v *visit) listByHeaders(refused error) (*plan.Listing, error) {
+	v.log.Debug("no unique-ids, using fingerprints of header blocks", "reason", refused)
 	scanned, err := v.scanByNumber()
 	if err != nil {
 		return nil, err
@@ -77,26 +100,20 @@ func (v *visit) listByDigest(refused error) (*plan.Listing, error) {
 	for i, s := range scanned {
 		nums[i] = s.Num
 	}
+	if err := v.showHeaders(nums); err != nil {
+		return nil, err
+	}
 	listing := new(plan.Listing)
-	for m, err := range v.session.Top(nums, 0) {
-		var no *pop3.ResponseError
-		if errors.As(err, &no) {
-			if !v.session.Capabilities().Has("TOP") {
-				return nil, &NoUIDLError{refused}
-			}
-			v.skipLine(no)
-			continue
+	for _, s := range scanned {
+		shown := v.shown[s.Num]
+		switch {
+		case shown != nil:
+			listing.Add(plan.Listed{Num: s.Num, ID: plan.HeaderID(*shown), Octets: s.Octets})
+		case !v.session.Capabilities().Has("TOP"):
+			return nil, &NoUIDLError{refused}
+		default:
+			v.skipLine(fmt.Errorf("the server does not show the header block of message %d", s.Num))
 		}
-		if err != nil {
-			return nil, err
-		}
-		sum, err := plan.DigestOf(m.Body)
-		if err != nil {
-			return nil, fmt.Errorf("TOP %d 0: %w", m.Num, err)
-		}
-		i, _ := slices.BinarySearchFunc(scanned, pop3.ScanListing{Num: m.Num}, byNumber)
-		octets := scanned[i].Octets
-		listing.Add(plan.Listed{Num: m.Num, ID: fmt.Sprintf(digestMark+"%x:%d", sum, octets), Octets: octets})
 	}
 	listing.MarkTwins()
 	return listing, nil
@@ -117,11 +134,17 @@ func (v *visit) scanByNumber() ([]pop3.ScanListing, error) {
 }
 
 // listSizes asks for the sizes of the listed messages. A line that cannot be read
-// leaves a size unknown.
+// leaves a size unknown, and a refusal leaves all unknown.
 func (v *visit) listSizes() error {
 	sizes := v.listing.Sizes()
 	unknown := func(err error) { v.log.Debug("the size of a message is not known", "reason", err) }
-	return v.scan(unknown, func(l pop3.ScanListing) { sizes.Set(l.Num, l.Octets) })
+	err := v.scan(unknown, func(l pop3.ScanListing) { sizes.Set(l.Num, l.Octets) })
+	var refused *pop3.ResponseError
+	if errors.As(err, &refused) && !temporaryCode(refused.Code) {
+		v.log.Debug("the sizes of the messages are not known", "reason", err)
+		return nil
+	}
+	return err
 }
 
 // scan reads the scan listing (RFC 1939 section 5, LIST). It calls got for each

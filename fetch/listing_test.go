@@ -21,7 +21,7 @@ func TestServerWithoutUIDL(t *testing.T) {
 			h.delivered(1, 2, 3, 1, 4)
 			h.account.Policy.Delete = true
 			h.mustPoll()
-			h.onServer("u1", "u1") // twins are never deleted on an old record
+			h.onServer()
 			h.delivered(1, 2, 3, 1, 4)
 		})
 	}

@@ -18,6 +18,12 @@ func (m memory) Scan(fn func(known iter.Seq2[[]byte, state.Record])) error {
 	}))
 }
 
+// Get returns the record of an id.
+func (m memory) Get(id string) (state.Record, error) {
+	r, err := m.maildrop.Get(id)
+	return r, stateError(err)
+}
+
 func (m memory) Facts() (state.Facts, error) {
 	facts, err := m.maildrop.Facts()
 	return facts, stateError(err)

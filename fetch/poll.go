@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"popfetch/deliver"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/settle"
 	"popfetch/state"
 )
@@ -22,6 +24,8 @@ type poll struct {
 	dest        deliver.Destination
 	facts       state.Facts // about the server, as this poll knows them
 	noted       state.Facts // as they are recorded
+	when        plan.When   // NoHeaders aside, see visit
+	records     bool        // what is found out is recorded
 	alwaysSizes bool        // list the sizes even if the plan does not need them
 	visit       *visit      // the latest one, nil before the first login
 	failures    []error     // of the account as a whole
@@ -51,6 +55,9 @@ func (p *poll) run() {
 	}
 	p.age()
 	p.visit.note()
+	if p.when.Daily && p.visit.lostLines == 0 {
+		p.facts.Looked = p.when.Now
+	}
 
 	p.life.hold()
 	p.visit.retrieve()
@@ -81,10 +88,15 @@ func (p *poll) prepare() error {
 	if err := p.enter(); err != nil {
 		return err
 	}
-	if p.visit.plan.Renumbered(p.visit.listing, p.Policy) {
-		return p.visit.recognise()
+	return p.visit.apply()
+}
+
+// now returns the time.
+func (p *poll) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
 	}
-	return nil
+	return time.Now()
 }
 
 // finishIntents finishes what an earlier run recorded and did not end. If that is

@@ -90,7 +90,7 @@ func TestPollDeletesWhatWasDeliveredLongAgo(t *testing.T) {
 	h := newFixture(t, 3, nil)
 	h.mustPoll()
 	old := h.known()["u2"]
-	old.Delivered = time.Now().Add(-25 * time.Hour)
+	old.Observed -= 25 * time.Hour
 	h.put("u2", old)
 	h.account.Policy = plan.Policy{Delete: true, After: 24 * time.Hour}
 	r := h.mustPoll()
@@ -289,7 +289,7 @@ func TestQuitRefused(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	r = h.mustPoll()
-	h.commands(2, effects, "LIST", "DELE 1", "DELE 2", "QUIT")
+	h.commands(2, effects, "LIST", "TOP 1 0", "TOP 2 0", "DELE 1", "DELE 2", "QUIT")
 	h.onServer()
 	h.delivered(1, 2)
 }

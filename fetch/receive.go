@@ -4,23 +4,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
 	"popfetch/deliver"
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/settle"
+	"popfetch/state"
 )
 
 // retrieve fetches and delivers what the plan says.
 func (v *visit) retrieve() {
-	items, err := v.verify()
-	if err != nil {
-		v.fail(v.because(err))
-		return
-	}
+	items := v.plan.Retrieve
 	if items.Len() == 0 {
 		return
 	}
@@ -33,12 +30,14 @@ func (v *visit) retrieve() {
 	if v.usable() {
 		v.fail(v.confirm())
 	}
+	upTo := v.answered
 	if !v.usable() {
-		v.giveUpDoubtful()
+		upTo = v.giveUpDoubtful()
 	}
 	// What was received whole is delivered, whatever ended the session.
 	v.fail(v.settler.SettleRest())
 	v.fail(v.settler.Wait())
+	v.noteRecognised(upTo)
 }
 
 // receive retrieves the items in their order. It settles full groups and leaves
@@ -90,7 +89,8 @@ func (v *visit) receiveSome(items plan.Items, nums []int) (done int, err error) 
 // any more; if the server answers one more command as it should, its replies belong
 // to the commands. A full group is settled then.
 func (v *visit) confirm() error {
-	if v.settler.AllSure(v.confirmed()) {
+	sure := v.confirmed()
+	if n := len(v.again); v.settler.AllSure(sure) && (n == 0 || v.again[n-1].seq <= sure) {
 		return nil
 	}
 	var refused *pop3.ResponseError // is as good an answer
@@ -117,15 +117,17 @@ func (v *visit) confirmed() int {
 // because the server may have been out of step: two messages may be glued into one,
 // one be cut in two, or a reply be missing, and every later message be taken for
 // another one. A connection that was cut says nothing of the kind, and some servers
-// never give a message twice: what came whole before the cut is kept.
-func (v *visit) giveUpDoubtful() {
-	upTo := v.answered
+// never give a message twice: what came whole before the cut is kept. It returns how
+// many messages are not given up.
+func (v *visit) giveUpDoubtful() (upTo int) {
+	upTo = v.answered
 	if v.shifted {
 		upTo = v.confirmed()
 	}
 	if m, ok := v.settler.GiveUp(upTo); ok {
 		v.interrupted(m.Item, fmt.Errorf("not the octets came that were announced, but %d, and then the server was out of step", m.Octets))
 	}
+	return upTo
 }
 
 // handle deals with one answer to RETR. An error ends the retrieval.
@@ -165,8 +167,9 @@ func (v *visit) refuseWithheld() {
 // stage stages one message and settles the group in hand if that is full. An error
 // ends the retrieval.
 func (v *visit) stage(it plan.Item, m *pop3.Message) error {
-	b := &body{r: m.Body, digest: plan.NewDigest(), limit: v.Policy.MaxOctets, progress: v.Progress,
+	b := &body{r: m.Body, identifier: plan.NewIdentifier(), limit: v.Policy.MaxOctets, progress: v.Progress,
 		between: func() { v.settler.SettleOld(v.confirmed()) }}
+	it.Record.Nonce = nonceFor(it.Record)
 	meta := v.meta(it)
 	staged, err := v.dest.Stage(v.life, meta, v.stamped(meta, b))
 	v.report.Octets += b.octets
@@ -186,11 +189,42 @@ func (v *visit) stage(it plan.Item, m *pop3.Message) error {
 		return v.cut(it, m, b)
 	case err != nil:
 		return v.notStaged(it, b, err)
-	case v.cameBack(it, b.digest.Sum()):
-		return staged.Abort()
 	}
-	v.settler.Add(settle.Member{Item: it, Staged: staged, Record: b.record(it), Octets: b.octets, Seq: v.answered, Doubtful: doubtful})
+	id := b.identifier.Identity()
+	if again, err := v.recognise(it, id); again || err != nil {
+		staged.Abort()
+		return err
+	}
+	if handed := it.Record.Fingerprint; handed != (plan.Fingerprint{}) && handed != id.Fingerprint {
+		// Its delivery id is that of the message which was perhaps handed over.
+		staged.Abort()
+		v.settler.Fail(it, state.Record{}, errors.New("it is another message than at the last attempt; the next poll fetches it"))
+		return nil
+	}
+	it.Record.Fingerprint, it.Record.Body = id.Fingerprint, id.Body
+	v.settler.Add(settle.Member{Item: it, Staged: staged, Record: v.recordOf(it, b), Octets: b.octets, Seq: v.answered, Doubtful: doubtful})
 	return v.settler.SettleFull(v.confirmed())
+}
+
+// nonceFor returns the nonce of the delivery id: that of an earlier attempt, or a new one.
+// A record of version 1 that has the digest of a header block is of a message that was
+// perhaps handed over, with nonce 0.
+func nonceFor(r state.Record) uint32 {
+	for r.Nonce == 0 && r.Digest == [16]byte{} {
+		r.Nonce = rand.Uint32()
+	}
+	return r.Nonce
+}
+
+// recordOf returns what is recorded of a received message once it is delivered.
+func (v *visit) recordOf(it plan.Item, b *body) state.Record {
+	r := it.Record
+	octets := it.Octets
+	if octets < 0 {
+		octets = b.octets
+	}
+	return state.Record{Delivered: v.now(), Octets: octets, Fingerprint: r.Fingerprint, Body: r.Body,
+		Nonce: r.Nonce, Observed: v.when.Observed, Failures: r.Failures}
 }
 
 // surplusReply returns an error if a message of doubtful size is the reply to
@@ -256,14 +290,14 @@ func (v *visit) stamped(meta deliver.Meta, b io.Reader) io.Reader {
 
 func (v *visit) meta(it plan.Item) deliver.Meta {
 	return deliver.Meta{
-		ID:       plan.DeliveryID(v.Key, it.ID),
+		ID:       plan.DeliveryID(v.Key, it.ID, it.Record.Nonce),
 		Account:  v.Name,
 		User:     v.User,
 		Host:     v.Host,
 		UID:      it.UID(),
 		Protocol: v.Protocol,
 		Attempt:  it.Record.Failures + 1,
-		Time:     time.Now(),
+		Time:     v.now(),
 	}
 }
 

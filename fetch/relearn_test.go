@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
 )
 
 // One copy in the Maildir cannot stand for two messages: one of them is recorded
 // already.
 func TestOneCopyInTheMaildirStandsForOneMessage(t *testing.T) {
-	one, err := fetch.Recognise(bytes.NewReader(pop3test.Text(text(1))))
+	one, err := plan.Inspect(bytes.NewReader(pop3test.Text(text(1))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,10 +27,10 @@ func TestOneCopyInTheMaildirStandsForOneMessage(t *testing.T) {
 			h.drop.Add(twin)
 			h.account.Policy.MaxMessages = 1
 			h.mustPoll()
-			have := []fetch.Stored{one, one}[:copies]
-			learned, unknown, err := h.account.Relearn(context.Background(), have)
-			if learned != want || unknown != 1-want || err != nil {
-				t.Errorf("learned %d, unknown %d, %v", learned, unknown, err)
+			have := []plan.Stored{one, one}[:copies]
+			found, err := h.account.Relearn(context.Background(), have)
+			if found.Learned != want || found.Unknown != 1-want || err != nil {
+				t.Errorf("%+v, %v", found, err)
 			}
 			h.server.Wait()
 			if got := h.known()["twin"].Seen(); got != (want == 1) {

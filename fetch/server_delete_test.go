@@ -93,6 +93,6 @@ func TestRefusedDeleteIsNotRecordedAsDeleted(t *testing.T) {
 		}
 	}
 	h.mustPoll()
-	h.commands(2, []string{"TOP", "RETR", "DELE"}, "DELE 1")
+	h.commands(2, []string{"TOP", "RETR", "DELE"}, "TOP 1 0", "DELE 1")
 	h.onServer()
 }

@@ -20,6 +20,7 @@ type Opening struct {
 type Session interface {
 	Capabilities() pop3.Capabilities
 	Offer() pop3.Offer
+	Stat() (messages int, octets int64, err error)
 	List() iter.Seq2[pop3.ScanListing, error]
 	Uidl() iter.Seq2[pop3.UniqueID, error]
 	Top(nums []int, lines int) iter.Seq2[*pop3.Message, error]

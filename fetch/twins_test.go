@@ -15,11 +15,10 @@ func TestTwoMessagesWithOneUniqueID(t *testing.T) {
 	h.delivered(1, 2, 3)
 	h.mustPoll()
 	h.delivered(1, 2, 3)
-	// It is not known which record belongs to which message, so neither is
-	// deleted in a later session.
+	// Their header blocks tell which record belongs to which message.
 	h.account.Policy.Delete = true
 	h.mustPoll()
-	h.onServer("same", "same")
+	h.onServer()
 	h.delivered(1, 2, 3)
 }
 
@@ -57,9 +56,9 @@ func TestTwinIsNotFetchedAgainAfterAnIdlePoll(t *testing.T) {
 	}
 }
 
-// Two messages share a unique-id and come back after QUIT: which record is whose is
-// not sure any more, so a later session deletes neither.
-func TestTwinsThatComeBackAreNotDeletedByALaterSession(t *testing.T) {
+// Two messages share a unique-id and come back after QUIT: a later session deletes
+// them once their header blocks have shown which record is whose.
+func TestTwinsThatComeBackAreLookedAtBeforeALaterSessionDeletesThem(t *testing.T) {
 	one, two := message(1), message(22)
 	one.UID, two.UID = "same", "same"
 	h := newFixture(t, 0, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.SkipUpdate, N: 0}))
@@ -68,7 +67,7 @@ func TestTwinsThatComeBackAreNotDeletedByALaterSession(t *testing.T) {
 	h.mustPoll()
 	h.onServer("same", "same")
 	h.mustPoll()
-	h.onServer("same", "same")
-	h.commands(2, []string{"RETR", "DELE"})
+	h.onServer()
+	h.commands(2, []string{"TOP", "RETR", "DELE"}, "TOP 1 0", "TOP 2 0", "DELE 1", "DELE 2")
 	h.delivered(1, 22)
 }

@@ -3,12 +3,10 @@ package fetch
 import (
 	"errors"
 	"os"
-	"time"
 
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/settle"
-	"popfetch/state"
 )
 
 // visit is one session with the server and everything that is true in this session
@@ -24,9 +22,11 @@ type visit struct {
 	listed, seen, skipped, setAside int // for the report
 	lostLines                       int // lines of the listing that could not be read
 
-	unseen   map[string]state.Record // by id: deleted, listed again, and the header block was not shown
-	withheld []withheld              // what the server refused to give
-	given    bool                    // the server gave a message
+	shown     plan.Shown      // header blocks that the server has shown
+	unclaimed *plan.Unclaimed // what received messages are compared with, nil = nothing
+	again     []recognised    // received messages that were delivered before, in the order of seq
+	withheld  []withheld      // what the server refused to give
+	given     bool            // the server gave a message
 
 	answered int   // messages that the server has given or refused
 	before   int   // of these, before the Retr that runs
@@ -43,7 +43,7 @@ func (p *poll) login(how Opening) (*visit, error) {
 		settler := settle.New(p.ledger, settle.Options{
 			Destination: p.dest, Context: p.life.late, Delete: p.Policy.DeletesAtOnce(), Temporary: temporary,
 		})
-		return &visit{poll: p, session: session, serial: how.Serial, settler: settler}, nil
+		return &visit{poll: p, session: session, serial: how.Serial, settler: settler, shown: make(plan.Shown)}, nil
 	}
 	var (
 		refused *pop3.AuthError
@@ -107,7 +107,7 @@ func (p *poll) fallBack() {
 		return
 	}
 	p.log.Warn("the server got out of step when commands were sent ahead; from now on it is asked one at a time", "reason", lost)
-	p.facts.Serial = time.Now()
+	p.facts.Serial = p.when.Now
 }
 
 // visitAgain opens a session that sends one command at a time, lists and plans.
@@ -124,6 +124,9 @@ func (p *poll) visitAgain() error {
 	}
 	p.visit = second
 	if err := second.makePlan(); err != nil {
+		return err
+	}
+	if err := second.apply(); err != nil {
 		return err
 	}
 	if most := p.Policy.MaxMessages; most > 0 {

@@ -182,6 +182,33 @@ func (r *records) all(yield func([]byte, Record) bool) {
 	}
 }
 
+// Get implements Maildrop.
+func (m *maildrop) Get(id string) (r Record, err error) {
+	s := m.store
+	if err := s.enter(); err != nil {
+		return r, err
+	}
+	defer s.calls.Done()
+	if s.db == nil {
+		return r, nil
+	}
+	err = s.view(func(tx *bbolt.Tx) error {
+		b, err := m.buckets(tx)
+		if b == nil || err != nil {
+			return err
+		}
+		value := b.ids.Get([]byte(id))
+		if value == nil {
+			return nil
+		}
+		if r, err = decodeRecord([]byte(id), value); err != nil {
+			return m.unreadable("the record", []byte(id), err)
+		}
+		return nil
+	})
+	return r, err
+}
+
 // Intents implements Maildrop.
 func (m *maildrop) Intents() (open []OpenIntent, err error) {
 	s := m.store

@@ -59,6 +59,8 @@ type Maildrop interface {
 	// nil. fn must not call the store, and must not wait for a network, because a
 	// commit may have to wait for it.
 	Scan(fn func(known iter.Seq2[[]byte, Record]) error) error
+	// Get returns the record of an id, the zero value where there is none.
+	Get(id string) (Record, error)
 	// Intents returns the open intents in byte order of their ids.
 	Intents() ([]OpenIntent, error)
 	// Facts returns what is known of the server, the zero value where nothing is.

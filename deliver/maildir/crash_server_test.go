@@ -129,6 +129,8 @@ func (s *session) Dele(nums []int) iter.Seq2[int, error] {
 	}
 }
 
+func (s *session) Stat() (int, int64, error) { return len(s.w.mail.wire), 0, nil }
+
 func (s *session) Broken() error { return nil }
 
 func (s *session) SurplusReply(int, []byte) error { return nil }

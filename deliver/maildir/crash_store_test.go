@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync"
 
 	"popfetch/internal/durable"
 	"popfetch/internal/durable/model"
@@ -22,6 +23,7 @@ const logPath = "/state/log"
 // operations are in one sequence with those of the mail.
 type logStore struct {
 	log     durable.File
+	mu      sync.Mutex // of the maps
 	records map[string]state.Record
 	intents map[string]state.Intent
 	unsure  bool // Intents may return what is not durable
@@ -73,6 +75,13 @@ func openLog(disk *model.Disk) (*logStore, error) {
 // A frame is the length of a change, its checksum, and the change.
 const frameHead = 4 + 8
 
+// Get implements state.Maildrop.
+func (s *logStore) Get(id string) (state.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.records[id], nil
+}
+
 // frame returns a change as it is written to the log.
 func frame(payload []byte) []byte {
 	sum := sha256.Sum256(payload)
@@ -94,6 +103,8 @@ func unframe(text []byte) (payload, rest []byte, ok bool) {
 }
 
 func (s *logStore) apply(c logged) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, id := range c.Done {
 		delete(s.intents, id)
 	}

@@ -1,18 +1,19 @@
 package plan
 
 import (
-	"bytes"
 	"time"
 
 	"popfetch/state"
 )
 
-// An id is forgotten once complete listings have lacked it for forgetAfter, on at
-// least forgetAbsences days. One empty or partial listing must not make a year of
-// mail new again.
+// An id is forgotten once complete listings have lacked it for forgetAfter and
+// forgetAbsences of them were counted, one at most in countEvery. A few empty or
+// partial listings must not make a year of mail new again, whatever the time between
+// them.
 const (
 	forgetAfter    = 30 * 24 * time.Hour
-	forgetAbsences = 3
+	forgetAbsences = 5
+	countEvery     = 24 * time.Hour
 )
 
 // recently is how long an id that has vanished may still belong to a maildrop
@@ -31,28 +32,40 @@ func recent(r state.Record, now time.Time) bool {
 	return r.Seen() && !r.Deleted && (r.Absent.IsZero() || now.Sub(r.Absent) < recently)
 }
 
-// absent counts the days on which a complete listing lacked id, and forgets it
-// once there are enough of them.
+// absent deals with a record whose id the listing lacks.
 func (d *decision) absent(id []byte, r state.Record) {
-	if bytes.Contains(id, []byte(twinMark)) {
-		d.Twins = append(d.Twins, state.Entry{ID: string(id), Record: r})
+	if recent(r, d.when.Now) {
+		d.missing++
 	}
-	if recent(r, d.now) {
-		d.Missing++
-		d.MissingOctets += max(r.Octets, 0)
+	if !d.loose.add(looseRecord{state.Entry{ID: string(id), Record: r}, false}) {
+		d.countAbsence(id, r)
 	}
+}
+
+// countAbsence counts that a complete listing lacks an id, and forgets the id once
+// there are enough of these.
+func (d *decision) countAbsence(id []byte, r state.Record) {
+	now := d.when.Now
+	sinceCount := now.Sub(r.Counted)
 	switch {
 	case r.Absent.IsZero():
-		r.Absent, r.Absences = d.now, 1
-	case r.Absences >= forgetAbsences && d.now.Sub(r.Absent) >= forgetAfter:
+		r.Absent, r.Counted, r.Absences = now, now, 1
+	case sinceCount < 0: // the clock was set back
+		r.Counted = now
+		if r.Absent.After(now) {
+			r.Absent = now
+		}
+	case sinceCount < countEvery:
+		return
+	case r.Absences+1 >= forgetAbsences && now.Sub(r.Absent) >= forgetAfter:
 		if len(d.Forget) < agedAtOnce {
 			d.Forget = append(d.Forget, string(id))
 		}
 		return
-	case r.Absences < forgetAbsences && d.now.Sub(r.Absent) >= time.Duration(r.Absences)*24*time.Hour:
-		r.Absences++
-	default:
+	case r.Absences >= forgetAbsences: // counting further would only write
 		return
+	default:
+		r.Absences, r.Counted = r.Absences+1, now
 	}
 	d.aged(id, r)
 }

@@ -18,7 +18,7 @@ const headerStep = 2 << 10
 // Fingerprint tells one message of a maildrop from the others. It is a digest of the
 // header fields that stay the same while a message is kept and handed on: see
 // identityFields. It is zero where it is not known.
-type Fingerprint [16]byte
+type Fingerprint = [16]byte
 
 // Identity is what a message is recognised by, whatever unique-id and size its
 // server gives it.

@@ -57,10 +57,3 @@ func (s Items) Nums() []int {
 	}
 	return nums
 }
-
-// With returns s with the kth of other appended, without its record. Both are of
-// one listing.
-func (s Items) With(other Items, k int) Items {
-	s.index = append(s.index, other.index[k])
-	return s
-}

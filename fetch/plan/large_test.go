@@ -22,9 +22,9 @@ func TestLargeMaildropThatVanishesIsAgedInParts(t *testing.T) {
 		ids[i] = fmt.Sprintf("u%05d", i)
 	}
 	gone := seen(50 * day)
-	gone.Absent, gone.Absences = noon.Add(-31*day), 3
+	gone.Absent, gone.Absences, gone.Counted = noon.Add(-31*day), 4, noon.Add(-day)
 	back := gone
-	back.Absent, back.Absences = noon.Add(-time.Hour), 1
+	back.Absent, back.Absences, back.Counted = noon.Add(-time.Hour), 1, noon.Add(-time.Hour)
 	for name, tt := range map[string]struct {
 		was     state.Record
 		listing *plan.Listing
@@ -41,7 +41,7 @@ func TestLargeMaildropThatVanishesIsAgedInParts(t *testing.T) {
 				known[id] = tt.was
 			}
 			for i, want := range []int{most, most, all - 2*most, 0} {
-				todo := plan.New(tt.listing, known.sorted, plan.Policy{}, noon)
+				todo := plan.New(tt.listing, known.sorted, plan.Policy{}, at(noon), nil)
 				if got := len(todo.Aged) + len(todo.Forget); got != want {
 					t.Errorf("poll %d changes %d records, want %d", i+1, got, want)
 				}
@@ -94,7 +94,7 @@ func TestPlanOfAMillionIDsIsFastAndSmall(t *testing.T) {
 	start := time.Now()
 	var todo plan.Plan
 	if err := drop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
-		todo = plan.New(listing, known, plan.Policy{}, noon.Add(time.Hour))
+		todo = plan.New(listing, known, plan.Policy{}, at(noon.Add(time.Hour)), nil)
 		return nil
 	}); err != nil {
 		t.Fatal(err)

@@ -144,9 +144,18 @@ func (l *Listing) pick(want func(i int) bool) []int32 {
 			picked = append(picked, int32(i))
 		}
 	}
-	slices.SortFunc(picked, func(a, b int32) int { return l.num(int(a)) - l.num(int(b)) })
-	return picked
+	return l.inNumberOrder(picked)
 }
+
+// inNumberOrder sorts indices in place, in the order of the message numbers, drops
+// repeated ones and returns the rest.
+func (l *Listing) inNumberOrder(index []int32) []int32 {
+	slices.SortFunc(index, func(a, b int32) int { return l.num(int(a)) - l.num(int(b)) })
+	return slices.Compact(index)
+}
+
+// sameUID reports whether two messages share a unique-id.
+func (l *Listing) sameUID(i, j int32) bool { return bytes.Equal(l.uid(int(i)), l.uid(int(j))) }
 
 // DropRepeatedNums removes every message whose number was listed before, and
 // calls dropped with that number.

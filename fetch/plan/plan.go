@@ -11,41 +11,77 @@ import (
 	"popfetch/state"
 )
 
+// When is what a plan has to know about the moment of the poll.
+type When struct {
+	Now      time.Time     // by the clock of this machine
+	Observed time.Duration // observed time of the maildrop, see Observe
+	// Daily says that the daily look is due: the listing has the sizes of all
+	// messages, and the header blocks of some are looked at although nothing else
+	// gives a reason.
+	Daily bool
+	// NoHeaders says that the header blocks that the server shows (TOP) are not to be
+	// trusted, so that none is asked for.
+	NoHeaders bool
+}
+
+// Shown is the identities of messages whose header blocks the server has shown, by
+// message number; nil for a message whose header block it refused to show.
+type Shown map[int]*Identity
+
 // Plan is what one poll is going to do, and why.
 type Plan struct {
+	// Look holds the messages whose header blocks are needed before the plan is
+	// final. Show them to New, which then makes the plan anew; the other fields are
+	// provisional until Look is empty.
+	Look Items
+
 	Retrieve Items // in this order: messages that failed before come last
-	Verify   Items // Changed: their header blocks are needed first, see Review
+	// Delete holds messages that an earlier poll delivered and that are due. Once Look is
+	// empty, their header blocks have shown in this session that they are these messages.
 	Delete   Items
+	Unsure   int // messages that Look has to decide about, those in Delete aside
 	TooBig   Items
 	SetAside Items
-	Seen     int
+	Seen     int // messages that were delivered and stay
 	Deferred int
+	// Compare says that what is retrieved may have been delivered under another
+	// unique-id, or under its own: see Delivered.
+	Compare bool
+	// Numbered says that the unique-ids are the message numbers. Then sizes are wanted
+	// in every poll.
+	Numbered bool
+	// Reused counts the ids under which another message was delivered; Moved the
+	// messages that were recognised under another id.
+	Reused, Moved int
+	// Change stores what was learned about the records, and is to be committed before
+	// anything is retrieved.
+	Change state.Change
+
 	// Verdicts has one element for each message of the listing.
 	Verdicts []Verdict
 	// Aged are records of ids that the listing lacks or has again, and Forget the
 	// ids that were absent for long enough. Both apply to a complete listing only.
 	Aged   []state.Entry
 	Forget []string
-	// Present counts the delivered ids that the listing has, Missing those that it
-	// lacks and that were listed until recently; MissingOctets is their size.
-	Present, Missing int
-	MissingOctets    int64
-	// Twins are records of messages that shared their unique-id with others and
-	// that the listing lacks.
-	Twins []state.Entry
+
+	known   int // delivered ids that are listed
+	missing int // delivered ids that are not, and were until recently
 }
 
 // New compares a listing with what is known, which comes in byte order of the ids,
-// and decides. It takes O(listing + known) time, plus sorting if the listing has
-// another order, and keeps nothing of known records that stay as they are.
-func New(listing *Listing, known iter.Seq2[[]byte, state.Record], p Policy, now time.Time) Plan {
-	d := &decision{listing: listing, policy: p, now: now}
+// and with the header blocks that were shown so far, and decides. It takes O(listing
+// + known) time, plus sorting if the listing has another order, and keeps nothing of
+// known records that stay as they are.
+func New(listing *Listing, known iter.Seq2[[]byte, state.Record], p Policy, when When, shown Shown) Plan {
+	d := &decision{listing: listing, policy: p, when: when, shown: shown}
 	d.Verdicts = make([]Verdict, listing.Len())
+	d.Numbered = listing.numbered()
+	d.loose.wantOnly(shown)
 	order, next := listing.byID(), 0
 	var buf [maxUID + 16]byte
 	for id, r := range known {
 		for next < len(order) && bytes.Compare(listing.id(int(order[next]), buf[:]), id) < 0 {
-			d.judge(order[next], state.Record{})
+			d.unknown(order[next])
 			next++
 		}
 		if next == len(order) || !bytes.Equal(listing.id(int(order[next]), buf[:]), id) {
@@ -56,7 +92,10 @@ func New(listing *Listing, known iter.Seq2[[]byte, state.Record], p Policy, now 
 		next++
 	}
 	for _, i := range order[next:] {
-		d.judge(i, state.Record{})
+		d.unknown(i)
+	}
+	if d.lookFurther(); len(d.look) == 0 {
+		d.assign()
 	}
 	d.arrange()
 	return d.Plan
@@ -67,16 +106,26 @@ type decision struct {
 	Plan
 	listing *Listing
 	policy  Policy
-	now     time.Time
-	count   [len(verdictNames)]int
+	when    When
+	shown   Shown
 	records [len(verdictNames)]map[int32]state.Record // for Items; none for Seen
+
+	count [len(verdictNames)]int
+
+	look      []int32                // indices of the messages whose header blocks are needed
+	mild      []int32                // as look, of those that are only mildly suspect
+	homeless  []int32                // whose header block was shown, and that have no record which fits
+	loose     loose                  // records without a message
+	displaced []looseRecord          // records that had to leave their ids
+	twins     map[int32]state.Record // of delivered messages that share a unique-id
+	reused    bool                   // an id is that of another message than before
 }
 
-// judge decides about the message at index i.
-func (d *decision) judge(i int32, r state.Record) {
-	v := d.verdict(int(i), r)
+// give decides about the message at an index. r is its record, which the caller of
+// New needs unless the message is left alone.
+func (d *decision) give(i int32, v Verdict, r state.Record) {
+	delete(d.records[d.Verdicts[i]], i)
 	d.Verdicts[i] = v
-	d.count[v]++
 	if v == Seen || r == (state.Record{}) {
 		return
 	}
@@ -86,63 +135,88 @@ func (d *decision) judge(i int32, r state.Record) {
 	d.records[v][i] = r
 }
 
-// verdict applies the rules. The first one that fits decides.
-func (d *decision) verdict(i int, r state.Record) Verdict {
-	p, octets := d.policy, d.listing.octets.get(i, -1)
-	switch {
-	case r.Deleted:
-		return Changed
-	case r.Seen() && octets >= 0 && r.Octets >= 0 && octets != r.Octets:
-		return Changed
-	case r.Seen() && p.Delete && !d.listing.repeated(i) && age(r, d.now) >= p.After:
-		return Due
-	case r.Seen():
-		return Seen
+// identity returns what was shown of the message at an index. looked reports whether
+// the server was asked; the identity is nil if it did not show anything.
+func (d *decision) identity(i int32) (id *Identity, looked bool) {
+	id, looked = d.shown[d.listing.num(int(i))]
+	return id, looked || d.when.NoHeaders
+}
+
+// unknown decides about a message whose id has no record.
+func (d *decision) unknown(i int32) {
+	d.give(i, d.undelivered(i, state.Record{}), state.Record{})
+	if id, _ := d.identity(i); id != nil {
+		d.homeless = append(d.homeless, i)
+	}
+}
+
+// undelivered applies the rules for messages that are not delivered. The first one
+// that fits decides.
+func (d *decision) undelivered(i int32, r state.Record) Verdict {
+	switch octets := d.listing.octets.get(int(i), -1); {
 	case r.Failures >= MaxFailures:
 		return SetAside
 	// The record has the real size of a message that turned out larger than the
 	// server had announced.
-	case p.exceeds(max(octets, r.Octets)):
+	case d.policy.exceeds(max(octets, r.Octets)):
 		return TooBig
 	}
 	return Fresh
 }
 
-// age returns how long ago the message was delivered. A delivery in the future
-// (the clock was set back) counts as just now.
-func age(r state.Record, now time.Time) time.Duration { return max(0, now.Sub(r.Delivered)) }
-
-// present decides about a listed message that has a record. Its absence, if there
-// was one, is over; a retrieval stores a new record anyway.
-func (d *decision) present(i int32, id []byte, r state.Record) {
-	if r.Seen() {
-		d.Present++
+// present decides about a listed message that has a record.
+func (d *decision) present(i int32, id []byte, was state.Record) {
+	shown, looked := d.identity(i)
+	r := listedAgain(was)
+	switch {
+	case r.Seen():
+		d.known++
+		d.delivered(i, id, was)
+	case r.Fingerprint == (Fingerprint{}):
+		d.give(i, d.undelivered(i, r), r)
+	// It was received whole before, and perhaps handed over: its delivery id must not
+	// be used for another message.
+	case !looked:
+		d.give(i, d.undelivered(i, r), r)
+		d.look = append(d.look, i)
+	case shown != nil && shown.Fingerprint != r.Fingerprint:
+		d.another(i, id, r)
+	default:
+		d.give(i, d.undelivered(i, r), r)
 	}
-	absent := !r.Absent.IsZero()
-	r.Absent, r.Absences = time.Time{}, 0
-	d.judge(i, r)
-	if v := d.Verdicts[i]; absent && v != Fresh && v != Changed {
+	if v := d.Verdicts[i]; r != was && shown == nil && v != Fresh && v != Suspect {
 		d.aged(id, r)
 	}
+}
+
+// listedAgain returns a record without its absence: a listing has its id.
+func listedAgain(r state.Record) state.Record {
+	r.Absent, r.Counted, r.Absences = time.Time{}, time.Time{}, 0
+	return r
 }
 
 // arrange puts the messages in the order of their numbers, those that failed
 // before behind the others, so that they cannot hold these up. It keeps to
 // MaxMessages.
 func (d *decision) arrange() {
+	for _, v := range d.Verdicts {
+		d.count[v]++
+	}
 	every := func(int) bool { return true }
 	tried := func(i int) bool { return d.records[Fresh][int32(i)].Reason != "" }
+	d.Look = Items{listing: d.listing, index: d.listing.inNumberOrder(d.look)}
 	d.Retrieve = d.items(Fresh, func(i int) bool { return !tried(i) })
 	d.Retrieve.index = append(d.Retrieve.index, d.items(Fresh, tried).index...)
-	d.Verify, d.Delete = d.items(Changed, every), d.items(Due, every)
 	d.TooBig, d.SetAside = d.items(TooBig, every), d.items(SetAside, every)
-	d.Seen = d.count[Seen]
+	d.Delete = d.items(Due, every)
+	d.Seen, d.Unsure = d.count[Seen], d.count[Suspect]
 	if most := d.policy.MaxMessages; most > 0 && d.Retrieve.Len() > most {
 		for _, i := range d.Retrieve.index[most:] {
 			d.Verdicts[i] = Deferred
 		}
 		d.DeferBeyond(most)
 	}
+	d.Compare = d.Compare && d.Retrieve.Len() > 0
 }
 
 // items returns what has a verdict and is wanted, in the order of the numbers.
@@ -163,9 +237,9 @@ func (p *Plan) DeferBeyond(most int) {
 	p.Retrieve = p.Retrieve.First(most)
 }
 
-// Idle reports whether a poll with this plan neither retrieves nor deletes, so
-// that sizes would change nothing.
-func (p Plan) Idle() bool { return p.Retrieve.Len()+p.Verify.Len()+p.Delete.Len() == 0 }
+// Idle reports whether a poll with this plan neither looks at, retrieves nor deletes
+// anything, so that sizes would change nothing.
+func (p Plan) Idle() bool { return p.Look.Len()+p.Retrieve.Len()+p.Delete.Len() == 0 && !p.Numbered }
 
 // Octets returns the announced size of what is to be retrieved, as far as it is
 // known.
@@ -184,7 +258,7 @@ func (p Plan) String() string {
 		n    int
 		what string
 	}{
-		{p.Retrieve.Len(), "to retrieve"}, {p.Verify.Len(), "to verify"}, {p.Delete.Len(), "to delete"}, {p.Seen, "seen"},
+		{p.Retrieve.Len(), "to retrieve"}, {p.Unsure, "to verify"}, {p.Delete.Len(), "to delete"}, {p.Seen, "seen"},
 		{p.TooBig.Len(), "too big"}, {p.SetAside.Len(), "set aside"}, {p.Deferred, "deferred"},
 	} {
 		if part.n > 0 {

@@ -30,7 +30,7 @@ type Verdict uint8
 
 const (
 	Fresh    Verdict = iota + 1 // never delivered: retrieve it
-	Changed                     // its id was delivered, but the message may be another one: look at its header block
+	Suspect                     // its id was delivered, but the message may be another one: look at its header block
 	Seen                        // delivered by an earlier poll: leave it
 	Due                         // delivered by an earlier poll: delete it
 	TooBig                      // larger than Policy.MaxOctets: leave it
@@ -38,7 +38,7 @@ const (
 	Deferred                    // beyond Policy.MaxMessages: retrieve it in a later poll
 )
 
-var verdictNames = [...]string{Fresh: "new", Changed: "changed", Seen: "seen", Due: "due", TooBig: "too big", SetAside: "failed", Deferred: "deferred"}
+var verdictNames = [...]string{Fresh: "new", Suspect: "unsure", Seen: "seen", Due: "due", TooBig: "too big", SetAside: "failed", Deferred: "deferred"}
 
 // String returns the word that users see in listings.
 func (v Verdict) String() string { return verdictNames[v] }

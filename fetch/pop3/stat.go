@@ -3,7 +3,8 @@ package pop3
 import "math"
 
 // Stat asks how many messages the maildrop has and how many octets they have
-// together, as the server says.
+// together, as the server says. A reply without these numbers is a *LineError; the
+// client is not broken then.
 //
 // Where it says that there are none, List and Uidl yield nothing, whatever the
 // server answers to them, and are not sent: some servers refuse both for an empty
@@ -23,7 +24,7 @@ func (c *Client) Stat() (n int, octets int64, err error) {
 		octets, ok = parseNumber(size, math.MaxInt64)
 	}
 	if !ok {
-		return 0, 0, c.protocol("STAT", []byte("+OK "+text), "no number of messages and octets")
+		return 0, 0, c.lineError("STAT", 0, []byte("+OK "+text), "no number of messages and octets")
 	}
 	c.empty = messages == 0
 	return int(messages), octets, nil

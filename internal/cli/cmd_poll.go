@@ -150,7 +150,7 @@ type planLine struct {
 
 func writePlanJSON(w io.Writer, account string, todo plan.Plan) error {
 	return encode(w, planLine{
-		Account: account, Fetch: todo.Retrieve.Len(), Delete: todo.Delete.Len(), Verify: todo.Verify.Len(),
+		Account: account, Fetch: todo.Retrieve.Len(), Delete: todo.Delete.Len(), Verify: todo.Unsure,
 		Seen: todo.Seen, TooBig: todo.TooBig.Len(), SetAside: todo.SetAside.Len(), Deferred: todo.Deferred,
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"popfetch/deliver"
 	"popfetch/deliver/maildir"
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/internal/config"
 	"popfetch/state"
 )
@@ -189,14 +190,18 @@ func (p *program) stateRebuild(c *cli.Context) error {
 		if err != nil {
 			return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
 		}
-		learned, unknown, err := h.account(a, nil).Relearn(c.Context, stored)
+		found, err := h.account(a, nil).Relearn(c.Context, stored)
 		if err == nil && len(stored) > 0 {
 			err = h.claimMaildir(a)
 		}
-		if err == nil {
-			fmt.Fprintf(p.out, "%s: recognised %s as delivered; %s not in the Maildir, to be fetched by the next poll\n", a.Name, messages(learned), messages(unknown))
+		if err != nil {
+			return err
 		}
-		return err
+		fmt.Fprintf(p.out, "%s: recognised %s as delivered; %s not in the Maildir, to be fetched by the next poll\n", a.Name, messages(found.Learned), messages(found.Unknown))
+		for _, m := range found.Ambiguous {
+			fmt.Fprintf(p.out, "%s: message %d (unique-id %q) looks like several others, so it is not known whether it is in the Maildir; the next poll fetches it\n", a.Name, m.Num, m.UID())
+		}
+		return nil
 	})
 }
 
@@ -214,8 +219,8 @@ func (h *house) claimMaildir(a *config.Account) error {
 }
 
 // storedMessages reads every message in a Maildir.
-func storedMessages(path string) ([]fetch.Stored, error) {
-	var all []fetch.Stored
+func storedMessages(path string) ([]plan.Stored, error) {
+	var all []plan.Stored
 	for m, err := range maildir.Messages(path) {
 		if err != nil {
 			return nil, err
@@ -232,13 +237,13 @@ func storedMessages(path string) ([]fetch.Stored, error) {
 	return all, nil
 }
 
-func storedMessage(m maildir.Message) (fetch.Stored, error) {
+func storedMessage(m maildir.Message) (plan.Stored, error) {
 	f, err := m.Open()
 	if err != nil {
-		return fetch.Stored{}, err
+		return plan.Stored{}, err
 	}
 	defer f.Close()
-	stored, err := fetch.Recognise(deliver.Wire(f))
+	stored, err := plan.Inspect(deliver.Wire(f))
 	stored.Time = m.Time
 	return stored, err
 }

@@ -169,7 +169,7 @@ func age(t *testing.T, h *home, user string, n int, d time.Duration) {
 	must(t, drop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for id, r := range known {
 			if len(change.Put) < n {
-				r.Delivered = r.Delivered.Add(-d)
+				r.Observed -= d
 				change.Put = append(change.Put, state.Entry{ID: string(id), Record: r})
 			}
 		}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"popfetch/deliver"
-	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/internal/durable"
@@ -34,8 +33,6 @@ func hint(err error, checking bool) string {
 		return place.Hint
 	case errors.As(err, &lost):
 		return lost.hint()
-	case errors.As(err, new(*fetch.RenumberedError)):
-		return "popfetch state rebuild compares with the Maildir; popfetch state forget ACCOUNT fetches everything again"
 	case errors.Is(err, state.ErrLost):
 		return "popfetch state restore brings the snapshot back; to start over and have everything on the servers delivered again, move the snapshot away too"
 	case errors.Is(err, state.ErrLocked):

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
 	"popfetch/state"
 )
@@ -31,6 +32,9 @@ func (r *userHome) stateFile() string {
 	return filepath.Join(r.dir, ".local", "state", "popfetch", "state.db")
 }
 
+// tinyMessage is every message of a large maildrop.
+const tinyMessage = "Subject: x\r\n\r\n"
+
 // knows records all messages as delivered.
 func (r *userHome) knows(all []pop3test.Message) {
 	r.t.Helper()
@@ -40,10 +44,14 @@ func (r *userHome) knows(all []pop3test.Message) {
 	}
 	defer store.Close()
 	drop := store.Maildrop(state.Key("alice", "127.0.0.1"))
+	same, err := plan.Inspect(strings.NewReader(tinyMessage))
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	for len(all) > 0 {
 		var c state.Change
 		for _, m := range all[:min(10_000, len(all))] {
-			record := state.Record{Delivered: time.Now().Add(-time.Hour), Octets: int64(len(m.Raw)), Digest: [16]byte{1}}
+			record := state.Record{Delivered: time.Now().Add(-time.Hour), Octets: int64(len(m.Raw)), Fingerprint: same.Fingerprint, Body: same.Body, Observed: time.Second}
 			c.Put = append(c.Put, state.Entry{ID: m.UID, Record: record})
 		}
 		all = all[len(c.Put):]
@@ -82,7 +90,7 @@ func TestMemoryOfALargeMaildrop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			all := make([]pop3test.Message, tt.n)
 			for i := range all {
-				all[i] = pop3test.Message{UID: tt.uid(i), Raw: []byte("Subject: x\r\n\r\n")}
+				all[i] = pop3test.Message{UID: tt.uid(i), Raw: []byte(tinyMessage)}
 			}
 			s := clearServer(t, all...)
 			r := newUserHome(t, account("work", s, ""))

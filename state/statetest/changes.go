@@ -191,6 +191,22 @@ func testIntents(f *fixture) {
 	}
 }
 
+func testGet(f *fixture) {
+	f.commit(me, state.Change{Put: []state.Entry{entry("a", 1), withIntent("b", 2)}})
+	f.commit(you, state.Change{Put: []state.Entry{entry("c", 3)}})
+	for range 2 {
+		for id, want := range map[string]state.Record{"a": record(1), "b": record(2), "c": {}, "": {}, "unknown": {}} {
+			if got, err := f.store.Maildrop(me).Get(id); err != nil || got != want {
+				f.Errorf("%q: %+v, %v, want %+v", id, got, err, want)
+			}
+		}
+		if got, err := f.store.Maildrop("nobody").Get("a"); err != nil || got != (state.Record{}) {
+			f.Errorf("of an unknown maildrop: %+v, %v", got, err)
+		}
+		f.reopen()
+	}
+}
+
 func testFacts(f *fixture) {
 	wantFacts := func(want state.Facts) {
 		f.Helper()

@@ -32,8 +32,9 @@ func testClosed(f *fixture) {
 	_, keysErr := f.store.Keys()
 	_, intentsErr := m.Intents()
 	_, factsErr := m.Facts()
+	_, getErr := m.Get("a")
 	for what, err := range map[string]error{
-		"keys": keysErr, "intents": intentsErr, "facts": factsErr, "scan": m.Scan(nil),
+		"keys": keysErr, "intents": intentsErr, "facts": factsErr, "get": getErr, "scan": m.Scan(nil),
 		"commit": m.Commit(state.Change{Done: []string{"a"}}), "empty commit": m.Commit(state.Change{}),
 	} {
 		if !errors.Is(err, state.ErrClosed) {

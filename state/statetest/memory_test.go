@@ -96,6 +96,11 @@ func (m *maildrop) Scan(fn func(iter.Seq2[[]byte, state.Record]) error) error {
 	})
 }
 
+func (m *maildrop) Get(id string) (r state.Record, err error) {
+	err = m.view(func(d *drop) error { r = d.records[id]; return nil })
+	return r, err
+}
+
 func (m *maildrop) Intents() (open []state.OpenIntent, err error) {
 	err = m.view(func(d *drop) error {
 		for _, id := range slices.Sorted(maps.Keys(d.intents)) {

@@ -32,6 +32,7 @@ func Run(t *testing.T, setup func(t *testing.T) (open func() (state.Store, error
 		{"the parts of a change are applied in order", testOrder},
 		{"the last of several Puts of an id counts", testRepeatedPut},
 		{"intents are sorted and have their records", testIntents},
+		{"a record is read by its id", testGet},
 		{"facts stay until others replace them", testFacts},
 		{"an invalid change writes nothing", testInvalid},
 		{"the longest key and ids", testLimits},

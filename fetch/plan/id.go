@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"strconv"
 )
@@ -35,9 +36,27 @@ func appendTwin(b, id []byte, nth int) []byte {
 	return b
 }
 
-// DeliveryID names the delivery of one message from one maildrop. Every attempt
-// has the same name, so a receiver can drop a repeat.
-func DeliveryID(maildrop, id string) string {
-	sum := sha256.Sum256([]byte(maildrop + "\x00" + id))
+// headerMark begins the id of a message that has no unique-id.
+const headerMark = "digest:"
+
+// HeaderID returns what a message is recorded under that has no unique-id.
+func HeaderID(m Identity) string { return headerMark + hex.EncodeToString(m.Fingerprint[:]) }
+
+// IsUID reports whether a recorded id is a unique-id that the server has given.
+func IsUID(id []byte) bool {
+	return !bytes.HasPrefix(id, []byte(headerMark)) && !bytes.HasPrefix(id, []byte(displacedMark))
+}
+
+// DeliveryID names the delivery of one message from one maildrop. Every attempt has the
+// same nonce and so the same name, and a receiver can drop a repeat; another message
+// under the same id has another nonce. 0 is that of attempts that a record of version 1
+// knows of.
+func DeliveryID(maildrop, id string, nonce uint32) string {
+	name := append([]byte(maildrop), 0)
+	name = append(name, id...)
+	if nonce != 0 {
+		name = binary.BigEndian.AppendUint32(append(name, 0), nonce)
+	}
+	sum := sha256.Sum256(name)
 	return hex.EncodeToString(sum[:16])
 }

@@ -1,0 +1,170 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"popfetch/fetch/plan"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/settle"
+	"popfetch/state"
+)
+
+// makePlan lists the maildrop and decides. It asks for sizes only if they matter, or
+// if the poll always wants them, and for header blocks where ids are not enough.
+func (v *visit) makePlan() error {
+	listing, err := v.list()
+	if err != nil {
+		return v.because(err)
+	}
+	v.listing = listing
+	if !v.alwaysSizes && !v.when.Daily {
+		if err := v.compare(); err != nil || v.plan.Idle() {
+			return err
+		}
+	}
+	if err := v.listSizes(); err != nil {
+		return v.because(err)
+	}
+	if err := v.compare(); err != nil || !v.records {
+		return err
+	}
+	return v.look()
+}
+
+// noHeaders reports whether TOP is of no use: the server does not have it, or has shown
+// header blocks with it that are not those of the messages.
+func (v *visit) noHeaders() bool {
+	c := v.session.Capabilities()
+	return c.Known && c.Has("UIDL") && !c.Has("TOP") || v.within(headersFor, v.facts.NoHeaders)
+}
+
+// compare makes the plan from the listing, what is recorded, and the header blocks
+// that were shown so far.
+func (v *visit) compare() error {
+	when := v.when
+	when.NoHeaders = v.noHeaders()
+	return v.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
+		v.plan = plan.New(v.listing, known, v.Policy, when, v.shown)
+	})
+}
+
+// look shows the plan the header blocks that it needs. What they show may make it need
+// more of them.
+func (v *visit) look() error {
+	for v.plan.Look.Len() > 0 {
+		v.log.Debug("comparing header blocks", "messages", v.plan.Look.Len())
+		if err := v.showHeaders(v.plan.Look.Nums()); err != nil {
+			return v.because(err)
+		}
+		if err := v.compare(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// showHeaders asks for the header blocks of messages (TOP n 0) and enters what they
+// show in v.shown, nil for a message whose header block the server refuses to show.
+func (v *visit) showHeaders(nums []int) error {
+	for _, num := range nums {
+		v.shown[num] = nil
+	}
+	k := 0
+	for m, err := range v.session.Top(nums, 0) {
+		num := nums[k]
+		k++
+		var refused *pop3.ResponseError
+		switch {
+		case errors.As(err, &refused):
+			v.shown[num] = nil
+		case err != nil:
+			return err
+		default:
+			if v.shown[num], err = identityOf(m.Body); err != nil {
+				return fmt.Errorf("TOP %d 0: %w", num, err)
+			}
+		}
+	}
+	return nil
+}
+
+func identityOf(header io.Reader) (*plan.Identity, error) {
+	d := plan.NewIdentifier()
+	_, err := io.Copy(d, header)
+	id := d.Identity()
+	return &id, err
+}
+
+// apply records what the plan has learned about known messages, and prepares to
+// compare received ones with them.
+func (v *visit) apply() error {
+	if v.plan.Reused > 0 {
+		v.log.Warn("the server has given the unique-ids of delivered messages to others, which are fetched", "messages", v.plan.Reused)
+	}
+	if v.plan.Moved > 0 {
+		v.log.Warn("recognised messages under new unique-ids; they are not fetched again", "messages", v.plan.Moved)
+	}
+	if err := v.ledger.CommitOnly(v.plan.Change); err != nil {
+		return err
+	}
+	if !v.plan.Compare {
+		return nil
+	}
+	return v.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
+		v.unclaimed = plan.NewUnclaimed(v.listing, known)
+	})
+}
+
+// recognised is a received message that was delivered before. That counts once the
+// session is known to have been in step when it came.
+type recognised struct {
+	plan.Item
+	seq    int // as that of a settle.Member
+	was    state.Entry
+	record state.Record
+	due    bool // to be deleted
+}
+
+// recognise reports whether a message that was received whole was delivered before.
+func (v *visit) recognise(it plan.Item, id plan.Identity) (bool, error) {
+	if shown := v.shown[it.Num]; shown != nil && shown.Fingerprint != id.Fingerprint {
+		v.facts.NoHeaders = v.when.Now
+	}
+	if v.unclaimed == nil {
+		return false, nil
+	}
+	was, ok, err := v.unclaimed.Find(id, v.memory.Get)
+	if !ok || err != nil {
+		return false, err
+	}
+	record, due := plan.Recognised(it, was, id, v.Policy, v.when)
+	v.again = append(v.again, recognised{it, v.answered, was, record, due})
+	return true, nil
+}
+
+// noteRecognised records the received messages that were delivered before, as far as
+// the session was in step, and has those deleted that are due.
+func (v *visit) noteRecognised(upTo int) {
+	due := false
+	for _, m := range v.again {
+		if m.seq > upTo {
+			break
+		}
+		v.seen++
+		v.log.Info("delivered before, under another unique-id or size", "num", m.Num, "uid", m.UID())
+		entry := state.Entry{ID: m.ID, Record: m.record}
+		v.ledger.Forget(m.was.ID)
+		v.ledger.Put(entry)
+		if m.due {
+			due = true
+			v.settler.Removable = append(v.settler.Removable, settle.Removable{Num: m.Num, Entry: entry})
+		}
+	}
+	v.again = nil
+	if due {
+		v.fail(v.ledger.Commit()) // before the DELE
+	}
+}

@@ -1,0 +1,78 @@
+package plan
+
+import (
+	"testing"
+	"time"
+
+	"popfetch/state"
+)
+
+// A clock that jumps ages a delivery by half of the time after which it is deleted, at
+// most, in whichever direction and how far it jumps.
+func TestClockThatJumpsMakesNothingDue(t *testing.T) {
+	const day = 24 * time.Hour
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	p := Policy{Delete: true, After: 14 * day}
+	for name, jump := range map[string]time.Duration{
+		"a machine without a battery": 56 * 365 * day, "three months": 90 * day, "back": -90 * day, "none": 0,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f state.Facts
+			now := start
+			poll := func() When {
+				observed, store := Observe(f, now, p)
+				if store {
+					f.Observed, f.ObservedAt = observed, now
+				}
+				return When{Now: now, Observed: observed}
+			}
+			r := state.Record{Delivered: now, Observed: poll().Observed}
+			now = now.Add(jump + 5*time.Minute)
+			if due(r, p, poll()) {
+				t.Fatal("due five minutes after the delivery")
+			}
+			if when := poll(); age(r, when) > 7*day {
+				t.Errorf("the jump has aged it by %v", age(r, when))
+			}
+			days := 0
+			for ; !due(r, p, poll()) && days < 100; days++ {
+				now = now.Add(day)
+			}
+			if days < 7 || days > 15 {
+				t.Errorf("deleted after %d days", days)
+			}
+		})
+	}
+}
+
+func TestObservedTimeIsStoredSeldom(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var f state.Facts
+	stores := 0
+	for range 2 * 24 * 12 { // two days, every five minutes
+		if observed, store := Observe(f, now, Policy{}); store {
+			stores++
+			f.Observed, f.ObservedAt = observed, now
+		}
+		now = now.Add(5 * time.Minute)
+	}
+	if stores != 2 {
+		t.Errorf("stored %d times in two days", stores)
+	}
+}
+
+// A poll once a month deletes at the second poll.
+func TestRarePollsDeleteAllTheSame(t *testing.T) {
+	const day = 24 * time.Hour
+	p := Policy{Delete: true, After: 14 * day}
+	f := state.Facts{Observed: time.Second, ObservedAt: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	r := state.Record{Delivered: f.ObservedAt, Observed: f.Observed}
+	for month, want := range []bool{false, true} {
+		now := f.ObservedAt.Add(30 * day)
+		f.Observed, _ = Observe(f, now, p)
+		f.ObservedAt = now
+		if got := due(r, p, When{Now: now, Observed: f.Observed}); got != want {
+			t.Errorf("month %d: due %v", month+1, got)
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package plan
+
+import (
+	"encoding/hex"
+
+	"popfetch/state"
+)
+
+// loose is records that belong to no listed message as far as is known: their ids are
+// not listed, or are those of other messages now. Only records that may belong to a
+// message whose header block was shown are held.
+type loose struct {
+	wanted  map[Fingerprint]bool
+	blocks  map[[16]byte]bool // as wanted, for records of version 1
+	records map[Fingerprint][]looseRecord
+	old     map[[16]byte][]looseRecord // by the digest of the header block
+}
+
+type looseRecord struct {
+	state.Entry
+	displaced bool // its id is that of a listed message
+}
+
+func (l *loose) wantOnly(shown Shown) {
+	l.wanted, l.blocks = make(map[Fingerprint]bool), make(map[[16]byte]bool)
+	for _, id := range shown {
+		if id != nil {
+			l.wanted[id.Fingerprint], l.blocks[id.Block] = true, true
+		}
+	}
+	l.records, l.old = make(map[Fingerprint][]looseRecord), make(map[[16]byte][]looseRecord)
+}
+
+// add takes a record, and reports whether it is held. A message that popfetch has deleted
+// is not held: if it is listed under a new id, somebody has put it there again.
+func (l *loose) add(e looseRecord) bool {
+	r := e.Record
+	switch {
+	case r.Deleted:
+		return false
+	case r.Fingerprint != Fingerprint{} && l.wanted[r.Fingerprint]:
+		l.records[r.Fingerprint] = append(l.records[r.Fingerprint], e)
+		return true
+	case r.Fingerprint == Fingerprint{} && r.Seen() && r.Digest != [16]byte{} && l.blocks[r.Digest]:
+		l.old[r.Digest] = append(l.old[r.Digest], e)
+		return true
+	}
+	return false
+}
+
+// take returns a record of the message that was shown, each record once.
+func (l *loose) take(shown *Identity) (looseRecord, bool) {
+	if found := l.records[shown.Fingerprint]; len(found) > 0 {
+		l.records[shown.Fingerprint] = found[1:]
+		return found[0], true
+	}
+	if found := l.old[shown.Block]; len(found) > 0 {
+		l.old[shown.Block] = found[1:]
+		return found[0], true
+	}
+	return looseRecord{}, false
+}
+
+// left returns the records that were not taken, in no order.
+func (l *loose) left() (all []looseRecord) {
+	for _, held := range l.records {
+		all = append(all, held...)
+	}
+	for _, held := range l.old {
+		all = append(all, held...)
+	}
+	return all
+}
+
+// compare decides about a message under whose id one was delivered, now that its
+// header block was shown.
+func (d *decision) compare(i int32, id []byte, was state.Record, shown Identity) {
+	r := listedAgain(was)
+	switch {
+	case r.Fingerprint == Fingerprint{}:
+		d.compareOld(i, id, was, shown)
+	case r.Fingerprint != shown.Fingerprint:
+		d.another(i, id, r)
+	case shown.Weak && d.suspicionOf(i, was) == grave && !r.Unproven:
+		d.retrieveToCompare(i, id, r)
+	default:
+		d.recognised(i, was, r)
+	}
+}
+
+// compareOld is compare for a record of version 1, which has the digest of the raw
+// header block in place of a fingerprint. The fingerprint is taken over, and the message
+// is not deleted before another poll.
+func (d *decision) compareOld(i int32, id []byte, was state.Record, shown Identity) {
+	r := listedAgain(was)
+	same := r.Digest == shown.Block
+	octets := d.listing.octets.get(int(i), -1)
+	stamped := !was.Deleted && (octets < 0 || r.Octets < 0 || max(octets-r.Octets, r.Octets-octets) <= stampOctets)
+	if !same && !stamped && r.Digest != [16]byte{} {
+		d.another(i, id, r)
+		return
+	}
+	d.adopt(&r, shown)
+	r.Unproven = r.Unproven || !same
+	d.update(i, r, was)
+	d.give(i, Seen, r)
+}
+
+// adopt gives a record of version 1 the fingerprint of its message. Its body is not
+// known, so a weak fingerprint proves nothing.
+func (d *decision) adopt(r *state.Record, shown Identity) {
+	r.Fingerprint, r.Digest, r.Unproven = shown.Fingerprint, [16]byte{}, shown.Weak
+}
+
+// recognised decides about a message that is the one of its record. Its record may be
+// new to its id.
+func (d *decision) recognised(i int32, was, r state.Record) {
+	r.Deleted = false
+	r = d.update(i, r, was)
+	if due(r, d.policy, d.when) {
+		d.give(i, Due, r)
+		return
+	}
+	d.give(i, Seen, r)
+}
+
+// update returns the record of a recognised message with the size that the server
+// announces now, and has it stored if it differs from what is stored.
+func (d *decision) update(i int32, r, was state.Record) state.Record {
+	if octets := d.listing.octets.get(int(i), -1); octets >= 0 {
+		r.Octets = octets
+	}
+	if r != was {
+		d.Change.Put = append(d.Change.Put, state.Entry{ID: string(d.listing.id(int(i), nil)), Record: r})
+	}
+	return r
+}
+
+// retrieveToCompare has a message retrieved that may be the delivered one. Its record
+// gives way, see displace, and is found again by what is received.
+func (d *decision) retrieveToCompare(i int32, id []byte, r state.Record) {
+	d.Compare = true
+	r.Deleted = false
+	d.displace(i, id, r)
+	d.give(i, d.undelivered(i, state.Record{}), state.Record{})
+}
+
+// another notes that an id is that of another message than the recorded one.
+func (d *decision) another(i int32, id []byte, r state.Record) {
+	d.reused = true
+	d.Reused++
+	d.displace(i, id, r)
+	d.homeless = append(d.homeless, i)
+}
+
+// displace removes a record from an id that is, or may be, the id of another message
+// now. It is kept for when its own message is found.
+func (d *decision) displace(i int32, id []byte, r state.Record) {
+	d.give(i, d.undelivered(i, state.Record{}), state.Record{})
+	d.Change.Forget = append(d.Change.Forget, string(id))
+	d.displaced = append(d.displaced, looseRecord{state.Entry{ID: displacedID(id, r), Record: r}, true})
+}
+
+// keepDisplaced has the record of a delivered message stored that had to leave its id and
+// whose message is not listed, until that comes back or its absence has lasted long
+// enough. A message that popfetch has deleted does not come back.
+func (d *decision) keepDisplaced(e state.Entry) {
+	if r := e.Record; r.Seen() && !r.Deleted && (r.Fingerprint != Fingerprint{} || r.Digest != [16]byte{}) {
+		r.Absent, r.Counted, r.Absences = d.when.Now, d.when.Now, 1
+		d.Change.Put = append(d.Change.Put, state.Entry{ID: e.ID, Record: r})
+	}
+}
+
+// displacedMark begins the id of a record that had to leave its own. No unique-id is
+// recorded like that, see recordedID.
+const displacedMark = twinMark + "displaced" + twinMark
+
+func displacedID(id []byte, r state.Record) string {
+	own := shortSum(id)
+	print := r.Fingerprint
+	if print == (Fingerprint{}) {
+		print = r.Digest
+	}
+	return displacedMark + hex.EncodeToString(own[:8]) + hex.EncodeToString(print[:])
+}
+
+// assign finds the records of the messages that have none of their own, and decides
+// about the records that are left.
+func (d *decision) assign() {
+	for _, e := range d.displaced {
+		if !d.loose.add(e) {
+			d.keepDisplaced(e.Entry)
+		}
+	}
+	for _, i := range d.listing.inNumberOrder(d.homeless) {
+		shown, _ := d.identity(i)
+		if !shown.Weak {
+			if e, ok := d.loose.take(shown); ok {
+				d.move(i, e.Entry, *shown)
+				continue
+			}
+		}
+		d.Compare = true
+	}
+	d.leaveLoose()
+	d.Compare = d.Compare || d.missing > 0
+}
+
+// move gives the record of a message to the id that the message has now.
+func (d *decision) move(i int32, e state.Entry, shown Identity) {
+	d.Moved++
+	d.Change.Forget = append(d.Change.Forget, e.ID)
+	r := listedAgain(e.Record)
+	if r.Fingerprint == (Fingerprint{}) {
+		d.adopt(&r, shown)
+		d.update(i, r, state.Record{})
+		d.give(i, Seen, r)
+		return
+	}
+	if r.Seen() {
+		d.recognised(i, state.Record{}, r)
+		return
+	}
+	r = d.update(i, r, state.Record{})
+	d.give(i, d.undelivered(i, r), r)
+}
+
+// leaveLoose deals with the loose records that no message was found for.
+func (d *decision) leaveLoose() {
+	for _, left := range d.loose.left() {
+		if left.displaced {
+			d.keepDisplaced(left.Entry)
+			continue
+		}
+		d.countAbsence([]byte(left.ID), left.Record)
+	}
+}

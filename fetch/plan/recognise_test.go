@@ -1,0 +1,355 @@
+package plan_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"popfetch/fetch/plan"
+	"popfetch/state"
+)
+
+// letter is a message with a header block of its own. n names it.
+func letter(n int) plan.Identity {
+	return identityOf(fmt.Sprintf("Message-ID: <%d@example.org>\r\nSubject: letter %d\r\n\r\nbody %d\r\n", n, n, n))
+}
+
+// memo is a message that only its body tells from other memos.
+func memo(n int) plan.Identity {
+	return identityOf(fmt.Sprintf("Subject: memo\r\n\r\nbody %d\r\n", n))
+}
+
+func identityOf(text string) plan.Identity {
+	d := plan.NewIdentifier()
+	d.Write([]byte(text))
+	return d.Identity()
+}
+
+// delivered is the record of a message that was delivered so long before noon.
+func delivered(m plan.Identity, octets int64, ago time.Duration) state.Record {
+	r := seen(ago)
+	r.Octets, r.Fingerprint, r.Body = octets, m.Fingerprint, m.Body
+	return r
+}
+
+// box is a maildrop as a server has it: message k has number k+1.
+type box []boxed
+
+type boxed struct {
+	id     string
+	octets int64
+	plan.Identity
+	hidden bool // TOP is refused
+}
+
+func (b box) listing() *plan.Listing {
+	l := new(plan.Listing)
+	for i, m := range b {
+		l.AddUID(i+1, []byte(m.id))
+	}
+	l.MarkTwins()
+	sizes := l.Sizes()
+	for i, m := range b {
+		sizes.Set(i+1, m.octets)
+	}
+	return l
+}
+
+// decide makes a plan and shows it what it wants to see. It returns the plan and the
+// numbers of the messages whose header blocks it looked at.
+func (b box) decide(t *testing.T, known records, p plan.Policy, when plan.When) (plan.Plan, []int) {
+	t.Helper()
+	l, shown := b.listing(), plan.Shown{}
+	for range 4 {
+		todo := plan.New(l, known.sorted, p, when, shown)
+		if todo.Look.Len() == 0 {
+			return todo, slices.Sorted(maps.Keys(shown))
+		}
+		for _, num := range nums(todo.Look) {
+			if _, twice := shown[num]; twice {
+				t.Fatalf("message %d is looked at twice", num)
+			}
+			shown[num] = nil
+			if m := b[num-1]; !m.hidden {
+				shown[num] = &plan.Identity{Fingerprint: m.Fingerprint, Weak: m.Weak, Block: m.Block}
+			}
+		}
+	}
+	t.Fatal("the plan wants to see ever more")
+	panic("unreachable")
+}
+
+// apply stores what a plan has learned.
+func (r records) apply(p plan.Plan) {
+	for _, id := range p.Change.Forget {
+		delete(r, id)
+	}
+	for _, e := range p.Change.Put {
+		r[e.ID] = e.Record
+	}
+	r.store(p)
+}
+
+func TestWhatHeaderBlocksDecide(t *testing.T) {
+	keep, remove, later := plan.Policy{}, plan.Policy{Delete: true}, plan.Policy{Delete: true, After: 14 * day}
+	old := 20 * day
+	gone := func(r state.Record) state.Record { r.Deleted, r.Absent = true, noon.Add(-day); return r }
+	away := func(r state.Record) state.Record {
+		r.Absent, r.Counted, r.Absences = noon.Add(-day), noon.Add(-day), 1
+		return r
+	}
+	first := state.Record{Delivered: noon.Add(-old), Octets: 100, Digest: letter(1).Block} // version 1
+	stamped := first
+	stamped.Digest = [16]byte{9}
+	handed := state.Record{Octets: 100, Fingerprint: letter(1).Fingerprint, Nonce: 7, Failures: 1, Reason: "75"}
+	for name, tt := range map[string]struct {
+		box      box
+		known    records
+		policy   plan.Policy
+		daily    bool
+		looked   []int
+		retrieve []int
+		remove   []int
+		compare  bool
+	}{
+		"due, the same message":                    {box{{"a", 100, letter(1), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, nil, []int{1}, false},
+		"due, another message of the same size":    {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
+		"due, not shown":                           {box{{"a", 100, letter(1), true}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
+		"due, weak":                                {box{{"a", 100, memo(1), false}}, records{"a": delivered(memo(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
+		"not due, another message, same size":      {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, later, false, nil, nil, nil, false},
+		"the same in the daily look":               {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, later, true, []int{1}, []int{1}, nil, true},
+		"other size, the same message":             {box{{"a", 101, letter(1), false}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1}, nil, nil, false},
+		"other size, not shown":                    {box{{"a", 101, letter(1), true}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1}, []int{1}, nil, true},
+		"deleted, listed again":                    {box{{"a", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, remove, false, []int{1}, nil, []int{1}, false},
+		"deleted, id reused":                       {box{{"a", 100, letter(2), false}}, records{"a": gone(delivered(letter(1), 100, day))}, remove, false, []int{1}, []int{1}, nil, true},
+		"away and back, the same":                  {box{{"a", 100, letter(1), false}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, nil, nil, false},
+		"away and back, another":                   {box{{"a", 100, letter(2), false}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, []int{1}, nil, true},
+		"away and back, not shown":                 {box{{"a", 100, letter(1), true}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, nil, nil, false},
+		"all ids new":                              {box{{"b", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1, 2}, []int{2}, nil, true},
+		"all ids new, due":                         {box{{"b", 100, letter(1), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, nil, []int{1}, false},
+		"all ids new, deleted by us":               {box{{"b", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, keep, false, nil, []int{1}, nil, false},
+		"some ids new":                             {box{{"a", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day), "b": delivered(letter(2), 100, day)}, keep, false, nil, []int{2}, nil, true},
+		"ids that shift":                           {box{{"1", 200, letter(2), false}, {"2", 300, letter(3), false}}, records{"1": delivered(letter(1), 100, day), "2": delivered(letter(2), 200, day), "3": delivered(letter(3), 300, day)}, keep, false, []int{1, 2}, nil, nil, true},
+		"ids that shift, and one has the old size": {box{{"1", 200, letter(2), false}, {"2", 200, letter(3), false}, {"x", 5, letter(4), false}}, records{"1": delivered(letter(1), 100, day), "2": delivered(letter(2), 200, day), "3": delivered(letter(3), 200, day), "x": delivered(letter(4), 5, day)}, keep, false, []int{1, 2, 3}, nil, nil, true},
+		"twins that change places":                 {box{{"x", 200, letter(2), false}, {"x", 100, letter(1), false}}, records{"x": delivered(letter(1), 100, day), "x\x002": delivered(letter(2), 200, day)}, keep, false, []int{1, 2}, nil, nil, false},
+		"a twin that is new and listed first":      {box{{"x", 100, letter(2), false}, {"x", 100, letter(1), false}}, records{"x": delivered(letter(1), 100, day)}, keep, false, []int{1, 2}, []int{1}, nil, true},
+		"version 1, due":                           {box{{"a", 100, letter(1), false}}, records{"a": first}, later, false, []int{1}, nil, nil, false},
+		"version 1, due, stamped":                  {box{{"a", 101, letter(1), false}}, records{"a": stamped}, later, false, []int{1}, nil, nil, false},
+		"version 1, much larger, other header":     {box{{"a", 900, letter(2), false}}, records{"a": first}, keep, false, []int{1}, []int{1}, nil, true},
+		"version 1, all ids new":                   {box{{"b", 100, letter(1), false}}, records{"a": first}, later, false, []int{1}, nil, nil, false},
+		"handed over, the same":                    {box{{"a", 100, letter(1), false}}, records{"a": handed}, keep, false, []int{1}, []int{1}, nil, false},
+		"handed over, another":                     {box{{"a", 100, letter(2), false}, {"b", 100, letter(1), false}}, records{"a": handed}, keep, false, []int{1}, []int{1, 2}, nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			when := at(noon)
+			when.Daily = tt.daily
+			known := maps.Clone(tt.known)
+			todo, looked := tt.box.decide(t, known, tt.policy, when)
+			retrieve := slices.Sorted(slices.Values(nums(todo.Retrieve)))
+			if !slices.Equal(looked, tt.looked) || !slices.Equal(retrieve, tt.retrieve) || !slices.Equal(nums(todo.Delete), tt.remove) || todo.Compare != tt.compare && len(retrieve) > 0 {
+				t.Errorf("looked at %v, retrieves %v, deletes %v, compares %v;\nwant %v, %v, %v, %v", looked, retrieve, nums(todo.Delete), todo.Compare, tt.looked, tt.retrieve, tt.remove, tt.compare)
+			}
+			known.apply(todo)
+			for _, it := range slices.Collect(todo.Retrieve.All()) {
+				if _, ok := known[it.ID]; ok && it.Record == (state.Record{}) {
+					t.Errorf("a record of another message is left under %q", it.ID)
+				}
+			}
+		})
+	}
+}
+
+// A record of version 1 takes the fingerprint over, and its message is deleted at the
+// next poll; one that was changed since is not deleted on the word of its id.
+func TestRecordOfVersion1IsVerifiedBeforeItsMessageIsDeleted(t *testing.T) {
+	for name, tt := range map[string]struct {
+		digest [16]byte
+		remove int
+	}{"the same header block": {letter(1).Block, 1}, "another header block": {[16]byte{9}, 0}} {
+		t.Run(name, func(t *testing.T) {
+			known := records{"a": {Delivered: noon.Add(-20 * day), Octets: 100, Digest: tt.digest}}
+			b := box{{"a", 100, letter(1), false}}
+			p := plan.Policy{Delete: true, After: 14 * day}
+			todo, _ := b.decide(t, known, p, at(noon))
+			known.apply(todo)
+			if todo.Delete.Len() > 0 || known["a"].Fingerprint != letter(1).Fingerprint {
+				t.Errorf("deletes %v; %+v", nums(todo.Delete), known["a"])
+			}
+			if todo, _ = b.decide(t, known, p, at(noon)); todo.Delete.Len() != tt.remove || todo.Retrieve.Len() > 0 {
+				t.Errorf("then deletes %v, retrieves %v", nums(todo.Delete), nums(todo.Retrieve))
+			}
+		})
+	}
+}
+
+// A server reuses ids after a restore and puts the old mail back later: every record
+// finds its message again.
+func TestRecordThatLostItsIDFindsItsMessageAgain(t *testing.T) {
+	known := records{"1": delivered(letter(1), 100, day), "2": delivered(letter(2), 100, day)}
+	reused := box{{"1", 200, letter(3), false}, {"2", 200, letter(4), false}}
+	todo, _ := reused.decide(t, known, plan.Policy{}, at(noon))
+	if todo.Retrieve.Len() != 2 || todo.Reused != 2 {
+		t.Fatalf("%v", todo)
+	}
+	known.apply(todo)
+	known["1"], known["2"] = delivered(letter(3), 200, 0), delivered(letter(4), 200, 0)
+	back := box{{"1", 100, letter(1), false}, {"2", 100, letter(2), false}, {"3", 200, letter(3), false}, {"4", 200, letter(4), false}}
+	todo, _ = back.decide(t, known, plan.Policy{}, at(noon.Add(day)))
+	if todo.Moved != 2 || todo.Seen != 2 {
+		t.Errorf("%v, %d moved", todo, todo.Moved)
+	}
+	known.apply(todo)
+	u := plan.NewUnclaimed(back.listing(), known.sorted)
+	for it := range todo.Retrieve.All() {
+		if _, ok, _ := u.Find(letter(it.Num), known.get); !ok {
+			t.Errorf("message %d is not known when it is received", it.Num)
+		}
+	}
+}
+
+func (r records) get(id string) (state.Record, error) { return r[id], nil }
+
+func TestUnclaimedRecordsAreFoundOnceAndByTheirBodies(t *testing.T) {
+	known := records{"listed": delivered(letter(1), 1, day), "a": delivered(letter(2), 1, day), "b": delivered(memo(1), 1, day), "c": delivered(memo(2), 1, day),
+		"v1": {Delivered: noon, Digest: letter(3).Block}, "failed": {Fingerprint: letter(4).Fingerprint, Failures: 1}}
+	gone := delivered(letter(5), 1, day)
+	gone.Deleted = true
+	known["deleted"] = gone
+	u := plan.NewUnclaimed(list("listed"), known.sorted)
+	for _, tt := range []struct {
+		m    plan.Identity
+		want string
+	}{{letter(1), ""}, {letter(2), "a"}, {letter(2), ""}, {memo(2), "c"}, {memo(3), ""}, {memo(1), "b"}, {letter(3), "v1"}, {letter(4), ""}, {letter(5), ""}, {letter(6), ""}} {
+		e, ok, err := u.Find(tt.m, known.get)
+		if ok != (tt.want != "") || e.ID != tt.want || err != nil {
+			t.Errorf("found %q, %v, %v, want %q", e.ID, ok, err, tt.want)
+		}
+	}
+}
+
+func TestLibraryRecognisesCopiesBeneathTheStampsOfFetchers(t *testing.T) {
+	const mail = "Received: from a by b; now\nMessage-ID: <%d@x>\nSubject: s\n\nbody\n"
+	const stamp = "Received: from pop.example.org by localhost with POP3 (a fetcher);\n\tThu, 1 Jan 2026 10:00:00 +0000\n"
+	const report = "Subject: report\n\nall is well\n"
+	shown := func(text string) plan.Identity { return identityOf(strings.ReplaceAll(text, "\n", "\r\n")) }
+	var l plan.Library
+	for _, text := range []string{
+		fmt.Sprintf(mail, 1), "Return-Path: <a@x>\n" + stamp + fmt.Sprintf(mail, 2), stamp + stamp + fmt.Sprintf(mail, 3), report, report,
+	} {
+		stored, err := plan.Inspect(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Add(stored)
+	}
+	for n := range 4 {
+		l.Show(plan.Listed{Num: n + 1, ID: fmt.Sprint("u", n+1), Octets: 7}, shown(fmt.Sprintf(mail, n+1)))
+	}
+	l.Show(plan.Listed{Num: 9, ID: "report"}, shown(report)) // which of the two copies?
+	got := l.Match()
+	var ids []string
+	for _, e := range got.Entries {
+		ids = append(ids, e.ID)
+	}
+	if slices.Sort(ids); !slices.Equal(ids, []string{"u1", "u2", "u3"}) || got.Unknown != 1 || len(got.Ambiguous) != 1 {
+		t.Errorf("recognised %q, %d unknown, ambiguous %+v", ids, got.Unknown, got.Ambiguous)
+	}
+}
+
+// checkIdentity holds the promises of a plan for any maildrop and any records: nothing
+// is deleted that was not shown to be delivered, no record serves two messages, and none
+// of a delivered message gets lost.
+func checkIdentity(t *testing.T, octets []byte) {
+	t.Helper()
+	next := func() int {
+		if len(octets) == 0 {
+			return 0
+		}
+		b := octets[0]
+		octets = octets[1:]
+		return int(b)
+	}
+	which := func() plan.Identity {
+		n := next()
+		if n%5 == 0 {
+			return memo(n / 5 % 3)
+		}
+		return letter(n % 12)
+	}
+	p := []plan.Policy{{}, {Delete: true}, {Delete: true, After: 14 * day}}[next()%3]
+	when := at(noon)
+	when.Daily, when.NoHeaders = next()%2 == 0, next()%8 == 0
+	var b box
+	for range next() % 12 {
+		b = append(b, boxed{fmt.Sprint(next() % 9), int64(100 + next()%3), which(), next()%9 == 0})
+	}
+	known := records{}
+	for range next() % 12 {
+		m := which()
+		r := delivered(m, int64(100+next()%3), time.Duration(next()%30)*day)
+		switch next() % 8 {
+		case 0:
+			r.Deleted = true
+		case 1:
+			r.Absent, r.Counted, r.Absences = noon.Add(-day), noon.Add(-day), 1
+		case 2:
+			r.Fingerprint, r.Body, r.Digest = plan.Fingerprint{}, [16]byte{}, m.Block
+		case 3:
+			r.Delivered, r.Failures, r.Reason = time.Time{}, 1, "75"
+		}
+		known[fmt.Sprint(next()%11)] = r
+	}
+	before := maps.Clone(known)
+	todo, _ := b.decide(t, known, p, when)
+	count := map[plan.Fingerprint]int{} // delivered messages by fingerprint
+	for _, r := range before {
+		if r.Seen() && r.Fingerprint != (plan.Fingerprint{}) {
+			count[r.Fingerprint]++
+		}
+	}
+	for it := range todo.Delete.All() {
+		m := b[it.Num-1]
+		if count[m.Fingerprint]--; m.hidden || m.Weak || when.NoHeaders || count[m.Fingerprint] < 0 || it.Record.Fingerprint != m.Fingerprint {
+			t.Errorf("message %d is deleted: %+v", it.Num, m)
+		}
+	}
+	known.apply(todo)
+	for _, r := range known {
+		if r.Seen() && r.Fingerprint != (plan.Fingerprint{}) {
+			count[r.Fingerprint]--
+		}
+	}
+	for it := range todo.Delete.All() {
+		count[b[it.Num-1].Fingerprint]++
+	}
+	for id, r := range before {
+		if r.Deleted || !r.Seen() || r.Fingerprint == (plan.Fingerprint{}) {
+			continue
+		}
+		if count[r.Fingerprint] > 0 && !slices.ContainsFunc(slices.Collect(maps.Values(before)), func(o state.Record) bool { return o.Deleted && o.Fingerprint == r.Fingerprint }) {
+			t.Errorf("the record of %q is lost", id)
+		}
+	}
+}
+
+func TestPlanDeletesOnlyWhatWasShown(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{1})
+	for range 3000 {
+		octets := make([]byte, random.Uint64()%150)
+		random.Read(octets)
+		checkIdentity(t, octets)
+		if t.Failed() {
+			t.Fatalf("of %x", octets)
+		}
+	}
+}
+
+func FuzzPlan(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{1, 1, 1, 3, 1, 0, 7, 1, 2, 0, 8, 1, 3, 3, 7, 0, 20, 4, 1, 8, 0, 20, 4, 2})
+	f.Fuzz(func(t *testing.T, octets []byte) { checkIdentity(t, octets) })
+}

@@ -1,0 +1,199 @@
+package plan
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"time"
+
+	"popfetch/state"
+)
+
+// suspicion is how far the id of a delivered message can be believed. Servers reuse
+// ids after a restore from a backup, give the message numbers as ids, or give every
+// message a new one.
+type suspicion uint8
+
+const (
+	none suspicion = iota
+	// mild: there is no sign of another message, and a sample of such messages is
+	// looked at. If the header block is not shown, the id is believed.
+	mild
+	// grave: the message may be another one, or is to be deleted. If the header block
+	// is not shown, the message is retrieved and compared.
+	grave
+)
+
+// How many mildly suspect messages a poll looks at, the newest first: when they alone
+// give a reason, and in the daily look. Of the newest messages newestDaily are looked at
+// every day, for it is their ids that a server reuses after a restore.
+const (
+	mostMild      = 64
+	mostMildDaily = 256
+	newestDaily   = 16
+)
+
+// stampOctets is how much the size of a message is taken to change by status fields
+// and filters, where a record of version 1 allows no better comparison.
+const stampOctets = 256
+
+// suspicionOf judges the id of a delivered message. was is its record.
+func (d *decision) suspicionOf(i int32, was state.Record) suspicion {
+	switch {
+	case was.Deleted, d.otherSize(i, was), due(was, d.policy, d.when):
+		return grave
+	case !was.Absent.IsZero(), d.when.Daily && (was.Fingerprint == Fingerprint{} || d.Numbered):
+		return mild
+	}
+	return none
+}
+
+// otherSize reports whether both sizes are known and differ.
+func (d *decision) otherSize(i int32, r state.Record) bool {
+	octets := d.listing.octets.get(int(i), -1)
+	return octets >= 0 && r.Octets >= 0 && octets != r.Octets
+}
+
+// due reports whether a delivered message is to be deleted for its age. A message
+// whose record rests on its unique-id alone stays.
+func due(r state.Record, p Policy, when When) bool {
+	return p.Delete && !r.Unproven && age(r, when) >= p.After
+}
+
+// age returns how long ago a message was delivered, in observed time. The clock says
+// it where nothing else is recorded; a delivery in the future counts as just now.
+func age(r state.Record, when When) time.Duration {
+	if r.Observed == 0 {
+		return max(0, when.Now.Sub(r.Delivered))
+	}
+	return max(0, when.Observed-r.Observed)
+}
+
+// numbered reports whether the unique-ids are the message numbers, so that they say
+// nothing about the messages.
+func (l *Listing) numbered() bool {
+	var buf [20]byte
+	for i := range l.Len() {
+		if !bytes.Equal(l.uid(i), strconv.AppendInt(buf[:0], int64(l.num(i)), 10)) {
+			return false
+		}
+	}
+	return l.Len() > 0
+}
+
+// delivered decides about a listed message under whose id one was delivered.
+func (d *decision) delivered(i int32, id []byte, was state.Record) {
+	r := listedAgain(was)
+	if d.listing.repeated(int(i)) {
+		if d.twins == nil {
+			d.twins = make(map[int32]state.Record)
+		}
+		d.twins[i] = r
+	}
+	s := d.suspicionOf(i, was)
+	shown, looked := d.identity(i)
+	switch {
+	case shown != nil:
+		d.compare(i, id, was, *shown)
+	case s == none, looked && s == mild:
+		d.give(i, Seen, r)
+	case looked && (d.policy.exceeds(d.listing.octets.get(int(i), -1)) || r.Unproven):
+		d.give(i, Seen, r)
+	case looked:
+		d.retrieveToCompare(i, id, r)
+	case s == mild:
+		d.give(i, Seen, r)
+		d.mild = append(d.mild, i)
+	default:
+		d.give(i, Suspect, r)
+		if due(was, d.policy, d.when) && !was.Deleted && !d.otherSize(i, was) {
+			d.give(i, Due, r)
+		}
+		d.look = append(d.look, i)
+	}
+}
+
+// lookFurther adds to the messages to look at those for which a single record gives no
+// reason.
+func (d *decision) lookFurther() {
+	if d.when.NoHeaders {
+		return
+	}
+	if d.reused {
+		// One id is that of another message now, so all others may be.
+		d.lookAt(func(i int32) bool { return d.Verdicts[i] == Seen })
+	}
+	if d.known == 0 && d.missing > 0 {
+		// All ids are new. That may be true of the messages too.
+		d.lookAt(func(i int32) bool { return d.Verdicts[i] != Seen })
+	}
+	if d.listing.twins.len() > 0 {
+		d.lookAtTwins()
+	}
+	most := mostMild
+	if d.when.Daily {
+		most = mostMildDaily
+		d.lookAtNewest()
+	}
+	if d.Numbered {
+		most = len(d.mild)
+	}
+	byNumber := d.listing.inNumberOrder(d.mild)
+	for k := range min(len(byNumber), max(0, most-len(d.shown))) {
+		d.addLook(byNumber[len(byNumber)-1-k])
+	}
+}
+
+// lookAt adds the messages that are wanted and were not looked at yet.
+func (d *decision) lookAt(want func(i int32) bool) {
+	for i := range int32(d.listing.Len()) {
+		if want(i) {
+			d.addLook(i)
+		}
+	}
+}
+
+func (d *decision) addLook(i int32) {
+	if _, looked := d.identity(i); !looked {
+		d.look = append(d.look, i)
+	}
+}
+
+// lookAtTwins adds messages that share a unique-id, if some of them were delivered and
+// others not: they change places when one comes or goes. Weak fingerprints do not tell
+// them apart, so such messages are retrieved and compared.
+func (d *decision) lookAtTwins() {
+	order := d.listing.byID()
+	for first := 0; first < len(order); {
+		end := first + 1
+		for end < len(order) && d.listing.sameUID(order[first], order[end]) {
+			end++
+		}
+		delivered := func(i int32) bool { _, ok := d.twins[i]; return ok }
+		twins := order[first:end]
+		first = end
+		if !slices.ContainsFunc(twins, delivered) || !slices.ContainsFunc(twins, func(i int32) bool { return !delivered(i) }) {
+			continue
+		}
+		for _, i := range twins {
+			d.addLook(i)
+			if shown, _ := d.identity(i); shown != nil && shown.Weak && d.Verdicts[i] == Seen {
+				d.retrieveToCompare(i, d.listing.id(int(i), nil), d.twins[i])
+			}
+		}
+	}
+}
+
+// lookAtNewest adds the newest of the delivered messages.
+func (d *decision) lookAtNewest() {
+	var seen []int32
+	for i := range int32(d.listing.Len()) {
+		if d.Verdicts[i] == Seen {
+			seen = append(seen, i)
+		}
+	}
+	seen = d.listing.inNumberOrder(seen)
+	for _, i := range seen[max(0, len(seen)-newestDaily):] {
+		d.addLook(i)
+	}
+}

@@ -1,0 +1,94 @@
+package plan
+
+import (
+	"bytes"
+	"iter"
+	"slices"
+
+	"popfetch/state"
+)
+
+// Unclaimed is the delivered messages that the listing does not have under their ids. A
+// message that is received while Plan.Compare is set may be one of them. A maildrop may
+// have a million: each takes little more memory than its id.
+type Unclaimed struct {
+	entries []unclaimed // in the order of print
+	ids     arena
+}
+
+type unclaimed struct {
+	print [16]byte // the fingerprint, or the digest of the header block
+	id    place
+	taken bool
+}
+
+// NewUnclaimed collects the records whose ids are not in the listing.
+func NewUnclaimed(listing *Listing, known iter.Seq2[[]byte, state.Record]) *Unclaimed {
+	u := new(Unclaimed)
+	order, next := listing.byID(), 0
+	var buf [maxUID + 16]byte
+	for id, r := range known {
+		for next < len(order) && bytes.Compare(listing.id(int(order[next]), buf[:]), id) < 0 {
+			next++
+		}
+		listed := next < len(order) && bytes.Equal(listing.id(int(order[next]), buf[:]), id)
+		print := r.Fingerprint
+		if print == (Fingerprint{}) {
+			print = r.Digest
+		}
+		if !listed && r.Seen() && !r.Deleted && print != (Fingerprint{}) {
+			u.entries = append(u.entries, unclaimed{print: print, id: u.ids.add(id)})
+		}
+	}
+	slices.SortFunc(u.entries, func(a, b unclaimed) int { return bytes.Compare(a.print[:], b.print[:]) })
+	return u
+}
+
+// Find looks for a received message, and returns its entry, which it finds once. get
+// reads a record.
+func (u *Unclaimed) Find(m Identity, get func(id string) (state.Record, error)) (e state.Entry, ok bool, err error) {
+	for _, print := range [][16]byte{m.Fingerprint, m.Block} {
+		at, _ := slices.BinarySearchFunc(u.entries, print, func(e unclaimed, print [16]byte) int { return bytes.Compare(e.print[:], print[:]) })
+		for ; at < len(u.entries) && u.entries[at].print == print; at++ {
+			if u.entries[at].taken {
+				continue
+			}
+			id := string(u.ids.get(u.entries[at].id))
+			r, err := get(id)
+			if err != nil {
+				return state.Entry{}, false, err
+			}
+			if m.is(r) {
+				u.entries[at].taken = true
+				return state.Entry{ID: id, Record: r}, true, nil
+			}
+		}
+	}
+	return state.Entry{}, false, nil
+}
+
+// is reports whether a message that was received whole is that of a record. The body
+// decides where the fingerprint is weak.
+func (m Identity) is(r state.Record) bool {
+	switch {
+	case !r.Seen():
+		return false
+	case r.Fingerprint == Fingerprint{}:
+		return r.Digest == m.Block
+	}
+	return r.Fingerprint == m.Fingerprint && (!m.Weak || r.Body == m.Body)
+}
+
+// Recognised returns the record of a received message that was delivered before, and
+// whether the message is to be deleted for its age.
+func Recognised(it Item, e state.Entry, m Identity, p Policy, when When) (r state.Record, toDelete bool) {
+	r = listedAgain(e.Record)
+	if r.Fingerprint == (Fingerprint{}) {
+		r.Digest, r.Unproven = [16]byte{}, m.Weak // only the header blocks could be compared
+	}
+	r.Fingerprint, r.Body = m.Fingerprint, m.Body
+	if it.Octets >= 0 {
+		r.Octets = it.Octets
+	}
+	return r, due(r, p, when)
+}
