@@ -207,6 +207,19 @@ func (s *Bolt) fail(err error, abandon bool) {
 	s.abandoned = s.abandoned || abandon
 }
 
+// read is a call that reads: fn gets a read transaction, under guard. fn is not called
+// where there is no file.
+func (s *Bolt) read(fn func(*bbolt.Tx) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.calls.Done()
+	if s.db == nil {
+		return nil
+	}
+	return s.view(fn)
+}
+
 // view calls fn in a read transaction, under guard.
 func (s *Bolt) view(fn func(*bbolt.Tx) error) error {
 	return s.guard(func() error { return s.db.View(fn) })

@@ -94,6 +94,10 @@ func (s *Bolt) write(group []*pending) error {
 // cache, where it looks like any other. A caller that acted on it and then lost it in a
 // power cut would act on it again.
 func (s *Bolt) settle() error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.calls.Done()
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	if s.settled {

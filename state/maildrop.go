@@ -39,6 +39,17 @@ func (m *maildrop) buckets(tx *bbolt.Tx) (*buckets, error) {
 	return b, nil
 }
 
+// read calls fn with the buckets of the maildrop, unless it is unknown, see Bolt.read.
+func (m *maildrop) read(fn func(*buckets) error) error {
+	return m.store.read(func(tx *bbolt.Tx) error {
+		b, err := m.buckets(tx)
+		if b == nil || err != nil {
+			return err
+		}
+		return fn(b)
+	})
+}
+
 func (m *maildrop) damaged(what string) error {
 	return damaged(m.store.path, fmt.Sprintf("maildrop %.80q: %s", m.key, what))
 }
@@ -184,19 +195,7 @@ func (r *records) all(yield func([]byte, Record) bool) {
 
 // Get implements Maildrop.
 func (m *maildrop) Get(id string) (r Record, err error) {
-	s := m.store
-	if err := s.enter(); err != nil {
-		return r, err
-	}
-	defer s.calls.Done()
-	if s.db == nil {
-		return r, nil
-	}
-	err = s.view(func(tx *bbolt.Tx) error {
-		b, err := m.buckets(tx)
-		if b == nil || err != nil {
-			return err
-		}
+	err = m.read(func(b *buckets) error {
 		value := b.ids.Get([]byte(id))
 		if value == nil {
 			return nil
@@ -211,24 +210,12 @@ func (m *maildrop) Get(id string) (r Record, err error) {
 
 // Intents implements Maildrop.
 func (m *maildrop) Intents() (open []OpenIntent, err error) {
-	s := m.store
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	if s.db == nil {
-		return nil, nil
-	}
-	err = s.view(func(tx *bbolt.Tx) error {
-		b, err := m.buckets(tx)
-		if b == nil || err != nil {
-			return err
-		}
+	err = m.read(func(b *buckets) error {
 		open, err = m.intents(b)
 		return err
 	})
-	if err == nil && len(open) > 0 && !s.readOnly {
-		err = s.settle()
+	if err == nil && len(open) > 0 && !m.store.readOnly {
+		err = m.store.settle()
 	}
 	if err != nil {
 		return nil, err
@@ -260,19 +247,7 @@ func (m *maildrop) intents(b *buckets) ([]OpenIntent, error) {
 
 // Facts implements Maildrop.
 func (m *maildrop) Facts() (facts Facts, err error) {
-	s := m.store
-	if err := s.enter(); err != nil {
-		return facts, err
-	}
-	defer s.calls.Done()
-	if s.db == nil {
-		return facts, nil
-	}
-	err = s.view(func(tx *bbolt.Tx) error {
-		b, err := m.buckets(tx)
-		if b == nil || err != nil {
-			return err
-		}
+	err = m.read(func(b *buckets) error {
 		value := b.drop.Get([]byte(factsName))
 		if value == nil {
 			return nil

@@ -109,14 +109,7 @@ func (s *Bolt) keys(tx *bbolt.Tx) ([]string, error) {
 
 // Keys implements Store.
 func (s *Bolt) Keys() (keys []string, err error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.calls.Done()
-	if s.db == nil {
-		return nil, nil
-	}
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.read(func(tx *bbolt.Tx) error {
 		keys, err = s.keys(tx)
 		return err
 	})
