@@ -81,9 +81,9 @@ torture:
 		done; \
 	} | tee "$$log" && awk -f contrib/torture.awk "$$log"
 
-# Other real POP3 servers than Dovecot: a fetch from each, and a table of the results. It
-# needs root, and keeps the unpacked Debian packages below ~/.cache. make test runs the
-# servers that start fast.
+# Real POP3 servers: a fetch from each, and a table of the results. It needs root, and
+# keeps the unpacked Debian packages below ~/.cache. make test runs the servers that
+# start fast.
 interop:
 	cd internal/servertest && POPFETCH_INTEROP=1 $(GO) test -count=1 -timeout 15m -run Interop
 

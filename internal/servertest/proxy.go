@@ -3,17 +3,19 @@
 package servertest
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
 
+	"popfetch/internal/certtest"
 	"popfetch/internal/dovecottest"
 )
 
-// startDovecot starts the server behind a proxy.
-func (s *Server) startDovecot() (err error) {
-	if s.dovecot, err = dovecottest.Start(dovecottest.Options{}); err != nil {
+// startDovecot starts the server itself, or the one behind a proxy.
+func (s *Server) startDovecot(o dovecottest.Options) (err error) {
+	if s.dovecot, err = dovecottest.Start(o); err != nil {
 		return err
 	}
 	for _, user := range Users() {
@@ -24,12 +26,27 @@ func (s *Server) startDovecot() (err error) {
 	return nil
 }
 
+// startDovecotAlone starts Dovecot as the server itself, outside of any jail. It locks
+// maildrops, which is off by default.
+func startDovecotAlone(s *Server) error {
+	certificate, err := tls.LoadX509KeyPair(s.CertFile, filepath.Join(s.dir, certtest.KeyFile))
+	if err != nil {
+		return err
+	}
+	err = s.startDovecot(dovecottest.Options{Certificate: &certificate, Settings: "pop3_lock_session = yes\n"})
+	if err != nil {
+		return err
+	}
+	s.POP3, s.POP3S = s.dovecot.POP3, s.dovecot.POP3S
+	return nil
+}
+
 func deliverToDovecot(s *Server, user, name string, text []byte) error {
 	return s.dovecot.Deliver(user, name, text)
 }
 
 func startNginx(s *Server) error {
-	if err := s.startDovecot(); err != nil {
+	if err := s.startDovecot(dovecottest.Options{}); err != nil {
 		return err
 	}
 	// nginx asks an HTTP server which POP3 server a user belongs to.
@@ -68,7 +85,7 @@ mail {
 }
 
 func startPerdition(s *Server) error {
-	if err := s.startDovecot(); err != nil {
+	if err := s.startDovecot(dovecottest.Options{}); err != nil {
 		return err
 	}
 	for addr, mode := range map[string]string{s.POP3: "tls_listen", s.POP3S: "ssl_listen"} {

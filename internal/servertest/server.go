@@ -1,9 +1,10 @@
 //go:build linux
 
-// Package servertest runs real POP3 servers other than Dovecot, without installing them.
+// Package servertest runs real POP3 servers, without installing them.
 //
 // It unpacks their Debian packages below the user's cache directory. Each server runs in a
 // mount namespace, in which these files overlay those of the system. That needs root.
+// Dovecot alone is the installed one, see package dovecottest.
 package servertest
 
 import (
@@ -29,7 +30,7 @@ func Users() []string { return []string{"anna", "bert", "carl", "dora", "emil", 
 // Software is a POP3 server in Debian.
 type Software struct {
 	Name     string
-	Packages string // of Debian, with spaces between them
+	Packages string // of Debian, with spaces between them; "" = installed, and runs without a jail
 	Quick    bool   // starts within a second or two
 	Locks    bool   // refuses a second session with a maildrop, as RFC 1939 section 4 wants
 	TOP      bool
@@ -69,7 +70,7 @@ func Missing() string {
 
 // Start runs a server and returns when it answers. Close ends it.
 func (w Software) Start() (*Server, error) {
-	packages, err := unpack(strings.Fields(w.Packages)...)
+	packages, err := w.files()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", w.Name, ErrNoPackages, err)
 	}
@@ -83,6 +84,17 @@ func (w Software) Start() (*Server, error) {
 		return nil, fmt.Errorf("%s: %w", w.Name, err)
 	}
 	return s, nil
+}
+
+// files returns the directory with the files of the packages, "" if there are none.
+func (w Software) files() (string, error) {
+	if w.Packages != "" {
+		return unpack(strings.Fields(w.Packages)...)
+	}
+	if reason := dovecottest.Missing(); reason != "" {
+		return "", errors.New(reason)
+	}
+	return "", nil
 }
 
 func (s *Server) prepare(packages string) error {
@@ -102,11 +114,13 @@ func (s *Server) prepare(packages string) error {
 	if s.Software.POP3S {
 		s.POP3S = net.JoinHostPort("127.0.0.1", ports[1])
 	}
-	if s.jail, err = newJail(s.dir, packages); err != nil {
-		return err
-	}
-	if err := s.addUsers(); err != nil {
-		return err
+	if packages != "" {
+		if s.jail, err = newJail(s.dir, packages); err != nil {
+			return err
+		}
+		if err := s.addUsers(); err != nil {
+			return err
+		}
 	}
 	if err := s.start(s); err != nil {
 		return s.explain(err)
@@ -165,6 +179,9 @@ func (s *Server) explain(err error) error {
 
 // Log is what the programs of the server have written to their output.
 func (s *Server) Log() string {
+	if s.jail == nil && s.dovecot != nil {
+		return s.dovecot.Log()
+	}
 	log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
 	return string(log)
 }

@@ -7,6 +7,9 @@ import "fmt"
 // All are the servers that Debian 12 has and that run here, those that start fast first.
 func All() []Software {
 	return []Software{
+		// The tests of package cli fetch from Dovecot in every run. It waits for ten seconds
+		// before it says that a maildrop is locked.
+		{Name: "Dovecot", Locks: true, TOP: true, STLS: true, POP3S: true, start: startDovecotAlone, put: deliverToDovecot},
 		{Name: "GNU Mailutils", Packages: "mailutils-pop3d", Quick: true, Locks: true, TOP: true, STLS: true, POP3S: true, start: startMailutils, put: appendToMbox},
 		{Name: "mpopd", Packages: "mpop", Quick: true, Locks: true, start: startMpopd, put: deliverToMaildir},
 		{Name: "popa3d", Packages: "popa3d", Quick: true, TOP: true, start: startPopa3d, put: appendToMbox},
