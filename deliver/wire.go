@@ -10,22 +10,21 @@ import (
 // stampLines is how many lines a field of Stamp.Received has.
 const stampLines = 3
 
+// maxStampSize is how many octets a field of Stamp.Received has at most: its parts are
+// bounded, see maxDomain and the others.
+const maxStampSize = 4 << 10
+
 // Wire returns a stored message as the server sent it: without the Received field of
-// Stamp, and with CRLF in place of LF. A bare LF on the wire comes back as CRLF.
+// Stamp, and with CRLF in place of LF. A bare LF on the wire comes back as CRLF. Its
+// memory does not grow with a line or a message.
 func Wire(r io.Reader) io.Reader {
-	b := bufio.NewReaderSize(r, 16<<10)
-	var head []string
-	for len(head) < stampLines {
-		line, err := b.ReadString('\n')
-		head = append(head, line)
-		if err != nil {
-			break
-		}
+	b := bufio.NewReaderSize(r, 4*maxStampSize)
+	head, _ := b.Peek(maxStampSize) // the next read meets the error, if there is one
+	lines := strings.SplitAfterN(string(head), "\n", stampLines+1)
+	if len(lines) > stampLines && isStamp(lines[:stampLines]) {
+		b.Discard(len(head) - len(lines[stampLines]))
 	}
-	if isStamp(head) {
-		head = nil
-	}
-	return &crlfReader{src: bufio.NewReader(io.MultiReader(strings.NewReader(strings.Join(head, "")), b))}
+	return &crlfReader{src: b}
 }
 
 // isStamp reports whether the lines, which end in LF, are a field of Stamp.Received.

@@ -2,6 +2,7 @@ package deliver_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -36,6 +37,26 @@ func TestWireUndoesStampAndLineEnds(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// endless is a line without an end. It counts the octets that were read from it.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.read > 1<<20 {
+		return 0, errors.New("read on and on")
+	}
+	e.read += len(p)
+	return copy(p, bytes.Repeat([]byte("x"), len(p))), nil
+}
+
+// A stored message may be one line of any length: its beginning is given out before its
+// end was read.
+func TestWireReadsNoFurtherThanAStampIsLong(t *testing.T) {
+	line := new(endless)
+	if _, err := io.ReadFull(deliver.Wire(line), make([]byte, 4096)); err != nil || line.read > 64<<10 {
+		t.Errorf("%d octets were read for the first 4096, %v", line.read, err)
 	}
 }
 

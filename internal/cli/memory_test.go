@@ -3,6 +3,7 @@
 package cli_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +22,8 @@ func (r *userHome) peak(code int, args string) int64 {
 	r.t.Helper()
 	e := r.exits(code, "exec measured popfetch "+args)
 	var kib int64
-	if _, err := fmt.Sscan(e.stdout, &kib); err != nil {
+	fields := strings.Fields(e.stdout) // the output of popfetch, and then the peak
+	if _, err := fmt.Sscan(fields[len(fields)-1], &kib); err != nil {
 		r.t.Fatalf("%v; it says %.1000s", err, e.stdout)
 	}
 	return kib << 10
@@ -114,4 +116,45 @@ func TestMemoryOfALargeMaildrop(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sized chooses a number: the sample of make test, or that of make torture.
+func sized(sample, full int) int {
+	if os.Getenv("POPFETCH_TORTURE") == "1" {
+		return full
+	}
+	return sample
+}
+
+// takesAtMost compares a peak of memory with its bound, and prints both.
+func takesAtMost(t *testing.T, what string, got, most int64) {
+	t.Helper()
+	t.Logf("BOUND %s: %.1f MiB of at most %d MiB", what, float64(got)/(1<<20), most>>20)
+	if got > most {
+		t.Errorf("%s took %d MiB of memory, more than %d MiB", what, got>>20, most>>20)
+	}
+}
+
+// A stored message may be one endless line.
+func TestMemoryOfStateRebuildWithALongFirstLine(t *testing.T) {
+	t.Parallel()
+	s := clearServer(t, pop3test.Message{UID: "a", Raw: []byte(tinyMessage)})
+	r := newUserHome(t, account("work", s, ""))
+	r.exits(0, "exec popfetch --once")
+	// A hole takes no place on the disk, and reads as octets without a line end.
+	name := filepath.Join(r.dir, "Mail", "work", "new", "1.hole.example")
+	octets := int64(sized(128, 500)) << 20
+	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Truncate(name, octets)); err != nil {
+		t.Fatal(err)
+	}
+	takesAtMost(t, fmt.Sprintf("state rebuild, a first line of %d MiB", octets>>20), r.peak(0, "state rebuild"), 40<<20)
+}
+
+// What the program of on_new_mail prints is kept up to a limit.
+func TestMemoryOfOnNewMailThatPrintsForEver(t *testing.T) {
+	t.Parallel()
+	s := clearServer(t, pop3test.Message{UID: "a", Raw: []byte(tinyMessage)})
+	octets := int64(sized(128, 3<<10)) << 20
+	r := newUserHome(t, fmt.Sprintf("on_new_mail = [\"sh\", \"-c\", \"head -c %d /dev/zero; exit 1\"]\n%s", octets, account("work", s, "")))
+	takesAtMost(t, fmt.Sprintf("on_new_mail that prints %d MiB", octets>>20), r.peak(0, "--once"), 40<<20)
 }
