@@ -230,25 +230,30 @@ func (s *Server) accept() {
 		if err != nil {
 			return // closed
 		}
-		s.mu.Lock()
-		if s.closed {
-			s.mu.Unlock()
-			conn.Close()
-			return
-		}
-		s.accepted++
-		s.open[conn] = true
-		ses := newSession(s, s.accepted, conn.(*net.TCPConn), s.faults)
-		s.mu.Unlock()
-		s.running.Go(func() {
-			ses.run()
-			conn.Close()
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			delete(s.open, conn)
-			s.ended.Broadcast()
-		})
+		s.serve(conn.(*net.TCPConn))
 	}
+}
+
+// serve begins a session on a connection. It returns false if the server is closed.
+func (s *Server) serve(conn transport) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		conn.Close()
+		return false
+	}
+	s.accepted++
+	s.open[conn] = true
+	ses := newSession(s, s.accepted, conn, s.faults)
+	s.running.Go(func() {
+		ses.run()
+		conn.Close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.open, conn)
+		s.ended.Broadcast()
+	})
+	return true
 }
 
 func (s *Server) lockWait() time.Duration {

@@ -38,7 +38,7 @@ type session struct {
 	whole  []Fault // with At ""
 	now    []Fault // of the current reply
 
-	raw    *net.TCPConn
+	raw    transport
 	conn   net.Conn // TLS or raw
 	secure bool
 	in     *bufio.Reader
@@ -54,7 +54,7 @@ type session struct {
 	view      []entry
 }
 
-func newSession(s *Server, num int, conn *net.TCPConn, faults []*armed) *session {
+func newSession(s *Server, num int, conn transport, faults []*armed) *session {
 	return &session{server: s, num: num, armed: faults, raw: conn, state: authorization}
 }
 
@@ -126,7 +126,7 @@ func (s *session) use(conn net.Conn) {
 // startTLS makes the connection a TLS one. What the client had sent before is
 // forgotten (RFC 2595 section 4).
 func (s *session) startTLS() error {
-	below := &belowTLS{TCPConn: s.raw, w: s.raw}
+	below := &belowTLS{transport: s.raw, w: s.raw}
 	cut := func(k Kind) error {
 		if k == Drop {
 			k = CutTLS // TLS cannot say goodbye from below
@@ -149,7 +149,7 @@ func (s *session) startTLS() error {
 
 // belowTLS is a connection whose writes go through a flow.
 type belowTLS struct {
-	*net.TCPConn
+	transport
 	w io.Writer
 }
 
