@@ -63,7 +63,7 @@ func fresh(name string, count, rtt int, needs ...need) scenario {
 	}
 }
 
-// polled is a scenario with nothing new. Peak memory must stay below that many MiB.
+// polled is a scenario with nothing new. Peak memory must stay below this many MiB.
 func polled(name string, count, rtt int, mib float64, needs ...need) scenario {
 	return scenario{
 		name: name, box: small(count), users: 1, parallel: 1, rtt: time.Duration(rtt) * ms, known: true,

@@ -51,7 +51,7 @@ type Destination interface {
 	Group() int
 
 	// Recoverable reports whether Recover of this kind can find out after a crash
-	// if the message of an intent was delivered. Where it cannot, Recover
+	// if the message of an intent was delivered. If it cannot, Recover
 	// returns Again and the message is delivered twice if it was; the
 	// caller then records each successful Publish before the next one, and
 	// Group should return 1, so that a crash repeats one message at most.

@@ -17,7 +17,7 @@ type Envelope struct {
 // line ends. The server that received the message by SMTP wrote it into the header
 // block: the sender into Return-Path (RFC 5321 section 4.4), the recipient, by
 // custom, into Delivered-To, X-Original-To or Envelope-To. The first field of each
-// kind counts. Where it is missing or not plain, the recipient is the user of m.
+// kind counts. If it is missing or not plain, the recipient is the user of m.
 func NewEnvelope(m Meta, head []byte) Envelope {
 	var e Envelope
 	var haveSender, haveRecipient bool

@@ -138,7 +138,7 @@ func (h *fixture) through(p hookedDestination) {
 // failingMaildrop is a state.Maildrop whose disk is broken.
 type failingMaildrop struct {
 	state.Maildrop
-	commits int // so many go well
+	commits int // how many succeed
 	err     error
 	scan    error
 	intents error

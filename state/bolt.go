@@ -22,14 +22,14 @@ import (
 //	                    tally    of ids and of intents
 //	                    facts    of the server
 //
-// Values are sealed, see record.go. File says what stands beside the file.
+// Values are sealed, see record.go. File describes the other files beside it.
 type Bolt struct {
 	path     string
 	id       string
 	readOnly bool
 	lock     *lock
 	file     *os.File  // the one that bbolt uses
-	db       *bbolt.DB // nil where there is no file
+	db       *bbolt.DB // nil if there is no file
 	used     usage     // of the file, as Open has found it
 
 	compaction Compaction
@@ -208,7 +208,7 @@ func (s *Bolt) fail(err error, abandon bool) {
 }
 
 // read is a call that reads: fn gets a read transaction, under guard. fn is not called
-// where there is no file.
+// if there is no file.
 func (s *Bolt) read(fn func(*bbolt.Tx) error) error {
 	if err := s.enter(); err != nil {
 		return err

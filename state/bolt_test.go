@@ -53,7 +53,7 @@ func TestModesDoNotDependOnTheUmask(t *testing.T) {
 	}
 }
 
-// The things stand in the place of the state file, then in that of its lock.
+// Each thing takes the place of the state file, then that of its lock.
 func TestOpenRefusesWhatIsNotAFileOfOurs(t *testing.T) {
 	valid := newPath(t)
 	mustClose(t, mustOpen(t, valid))
@@ -76,7 +76,7 @@ func TestOpenRefusesWhatIsNotAFileOfOurs(t *testing.T) {
 			if err := make(path + suffix); err != nil {
 				t.Fatal(err)
 			}
-			if suffix == ".lock" { // OpenReadOnly takes the lock only where there is a file
+			if suffix == ".lock" { // OpenReadOnly takes the lock only if there is a file
 				data, err := os.ReadFile(valid)
 				if err == nil {
 					err = os.WriteFile(path, data, 0o600)

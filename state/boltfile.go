@@ -87,7 +87,7 @@ func findMeta(r io.ReaderAt, size int64) (boltMeta, error) {
 		}
 		return m0, nil
 	}
-	// The page size stands in the meta page, and the second meta page is one page on.
+	// The meta page has the page size, and the second meta page is one page on.
 	for at := int64(minPageSize); at <= maxPageSize && at < size; at *= 2 {
 		if m1, err := readMetaPage(r, at); err == nil && m1.pageSize == at {
 			return m1, nil

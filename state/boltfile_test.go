@@ -12,7 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// layout is where the parts of a sample file stand.
+// layout is where the parts of a sample file are.
 type layout struct {
 	size   int    // of a page
 	newest int    // offset of the meta page that counts

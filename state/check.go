@@ -18,13 +18,13 @@ type Report struct {
 	Failures  int       // ids that were tried and not delivered yet
 	Octets    int64     // size of the file
 	Free      float64   // share of its pages that are free, 0 to 1; see Compact
-	Snapshot  time.Time // when the last snapshot was made, zero where there is none
+	Snapshot  time.Time // when the last snapshot was made, zero if there is none
 }
 
 // Check reads all of the file and changes nothing: its structure, every record,
 // every intent, and the tallies that show whether one is missing. The error is
-// ErrDamaged where anything cannot be read or is not what was written, one of those
-// of Open, or fs.ErrNotExist where there is neither file nor snapshot. Check does
+// ErrDamaged if anything cannot be read or is not what was written, one of those
+// of Open, or fs.ErrNotExist if there is neither file nor snapshot. Check does
 // not read the snapshot; Restore does.
 func (f File) Check() (r Report, err error) {
 	if _, err := os.Lstat(f.Path); err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // Compaction is the result of the compaction that Open may begin with, the zero value
-// where none was needed.
+// if none was needed.
 type Compaction struct {
 	Before, After int64 // size of the file in octets
 	Err           error // why it was not done; the store is as good without it
@@ -32,7 +32,7 @@ func (u usage) wasteful() bool {
 // Compact writes the store to a new file without its free pages, reads that whole,
 // and puts it in the place of the old one once it is durable. bbolt never makes a
 // file smaller by itself. Compact needs free space for the copy. It returns the size
-// in octets before and after. The old file stands until the copy is whole, so an
+// in octets before and after. The old file stays until the copy is complete, so an
 // error or a crash loses nothing.
 func (f File) Compact() (before, after int64, err error) {
 	if _, err := os.Lstat(f.Path); err != nil {
@@ -50,8 +50,8 @@ func (f File) Compact() (before, after int64, err error) {
 	return c.Before, c.After, c.Err
 }
 
-// compact compacts a file whose lock the caller holds. Where replaced is true the new
-// file stands at path, even if c.Err is not nil.
+// compact compacts a file whose lock the caller holds. If replaced is true, path is the
+// new file, even if c.Err is not nil.
 func compact(path string) (c Compaction, replaced bool) {
 	fail := func(err error) (Compaction, bool) {
 		if _, ok := errors.AsType[*damage](err); !ok { // which names the file already

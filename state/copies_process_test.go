@@ -74,8 +74,8 @@ func playNoSpace(path string) error {
 	return errors.Join(s.Maildrop("you@host").Commit(stepChange(1)), s.Close())
 }
 
-// killAtRandom kills a process at a random moment after it has printed so many lines, and
-// returns how many it has printed in all.
+// killAtRandom kills a process at a random moment after it has printed the given number
+// of lines, and returns how many it has printed in all.
 func killAtRandom(t *testing.T, p *process, rnd *rand.Rand, lines int) int {
 	t.Helper()
 	for n := range lines {
@@ -114,7 +114,7 @@ func TestKillDuringSnapshots(t *testing.T) {
 			t.Errorf("round %d: %d ids after %d acknowledged changes", round, len(got["me@host"]), steps)
 		}
 		wantNoLeftovers(t, path)
-		// A snapshot that stands there is whole, and not older than the last that was made.
+		// The snapshot is complete, and not older than the last one that was made.
 		if _, err := os.Lstat(path + snapshotSuffix); err == nil {
 			got := readCopy(t, path+snapshotSuffix)
 			if n := len(got["me@host"]) / 10; n < steps-1 || !got.equal(afterSteps(n)) {

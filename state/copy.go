@@ -10,8 +10,8 @@ import (
 	"popfetch/internal/durable"
 )
 
-// newName returns a name for a file that is not whole yet. Open removes files that
-// have such a name.
+// newName returns a name for a file that is not complete yet. Open removes files with
+// such names.
 func newName(path string) string { return path + ".new-" + randomHex() }
 
 // copyFile makes a copy of a file whose content is durable and whose name is not yet.
@@ -62,8 +62,8 @@ func verifyCopy(path, id string) error {
 	return errors.Join(err, c.closeFile())
 }
 
-// replace renames temp, whose content is durable, to path, and makes that durable. Where
-// replaced is true temp stands at path, even if err is not nil.
+// replace renames temp, whose content is durable, to path, and makes that durable. If
+// replaced is true the rename was done, even if err is not nil.
 //
 // A process may be killed between the rename and its sync. A power cut would then take
 // the name back, with all that the next process has committed under it. An empty file

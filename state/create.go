@@ -15,7 +15,7 @@ import (
 	"popfetch/internal/durable"
 )
 
-// createIfMissing makes an empty store at path, whole and durable, where there is no
+// createIfMissing makes an empty store at path, complete and durable, if there is no
 // file. The caller holds the lock.
 func createIfMissing(path string) error {
 	if err := removeLeftovers(path); err != nil {
@@ -86,9 +86,9 @@ func fill(f *os.File, write func(*bbolt.DB) error) error {
 	return err
 }
 
-// moveNew renames temp to path, unless a file stands there, and makes that durable. It
-// makes a hard link first, which cannot replace a file; the old name stays until the
-// sync, for the same reason as the mark in replace.
+// moveNew renames temp to path, unless path exists, and makes that durable. It makes a
+// hard link first, which cannot replace a file; the old name stays until the sync, for
+// the same reason as the mark in replace.
 func moveNew(temp, path string) error {
 	switch err := os.Link(temp, path); {
 	case errors.Is(err, fs.ErrExist):

@@ -41,7 +41,7 @@ func (d *decoder) fail(err error) {
 	d.rest = nil
 }
 
-// next returns the next n octets, or nil where there are fewer.
+// next returns the next n octets, or nil if there are fewer.
 func (d *decoder) next(n int) []byte {
 	if n < 0 || n > len(d.rest) {
 		d.fail(errShort)

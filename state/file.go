@@ -11,25 +11,25 @@ import (
 
 // File is the place of a store on disk, and what can be done with the file while
 // no store is open. Every method takes the lock of the file, which one process
-// holds at a time, and returns ErrLocked where it does not get it within Wait.
+// holds at a time, and returns ErrLocked if it does not get it within Wait.
 //
-// Beside Path stand Path.lock, which is never removed, and, once they are made,
-// Path.bak (see Bolt.Snapshot) and Path.damaged-TIME (see Restore). Path.new-* and
-// Path.bak.new-* are files that are not whole yet, see removeLeftovers.
+// The directory of Path also has Path.lock, which is never removed, and, once they are
+// made, Path.bak (see Bolt.Snapshot) and Path.damaged-TIME (see Restore). Path.new-* and
+// Path.bak.new-* are files that are not complete yet, see removeLeftovers.
 type File struct {
 	Path string
-	// Wait is how long a method waits for the lock. It tries once at least.
+	// Wait is how long a method waits for the lock. It tries at least once.
 	Wait time.Duration
 }
 
-// Open opens the store for this process alone. It makes the file, and the
-// directories above it, where there are none, so that a first start may be killed
-// at any point: the file appears under its name when it is whole. A path on a
-// network file system is refused, see checkPlace.
+// Open opens the store for this process alone. It makes the file and the directories
+// above it if they are missing. A first start may be killed at any point: the file
+// appears under its name once it is complete. A path on a network file system is
+// refused, see checkPlace.
 //
 // Open checks the whole structure of the file, which reads it once. The errors are
 // ErrLocked, ErrDamaged, ErrLost, ErrVersion, or say why the file cannot be used.
-// Where a power cut has torn the last commit, the store is as it was before it.
+// If a power cut has torn the last commit, the store is as it was before it.
 //
 // Open first compacts a file of more than 8 MiB of which more than half is free,
 // see Bolt.Compaction.
@@ -41,7 +41,7 @@ func (f File) Open() (*Bolt, error) {
 }
 
 // OpenReadOnly opens the store for reading: Commit and Snapshot return ErrReadOnly.
-// Where there is no file it returns an empty store and makes nothing. It takes the
+// If there is no file it returns an empty store and makes nothing. It takes the
 // same lock as Open, because a commit would overwrite pages under the reader.
 func (f File) OpenReadOnly() (*Bolt, error) {
 	_, err := os.Lstat(f.Path)

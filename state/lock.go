@@ -20,7 +20,7 @@ const lockPoll = 20 * time.Millisecond
 // outlive a kill -9.
 type lock struct{ file *os.File }
 
-// acquire locks the file at path, and makes it where there is none. It tries once, then
+// acquire locks the file at path, and makes it if there is none. It tries once, then
 // again until wait is over, and returns ErrLocked after that.
 func acquire(path string, wait time.Duration) (*lock, error) {
 	f, err := openPlain(path, os.O_RDWR|os.O_CREATE)

@@ -21,7 +21,7 @@ type buckets struct {
 	idsTally, intentsTally tally
 }
 
-// buckets returns the buckets of the maildrop, nil where it is unknown.
+// buckets returns the buckets of the maildrop, nil if it is unknown.
 func (m *maildrop) buckets(tx *bbolt.Tx) (*buckets, error) {
 	drop := tx.Bucket([]byte(maildropsName)).Bucket([]byte(m.key))
 	if drop == nil {

@@ -15,7 +15,7 @@ import (
 //
 // The file systems of clusters (Ceph, GFS2, OCFS2, Lustre) keep both promises. FUSE is
 // allowed, because encrypted home directories use it, although sshfs does too: on one
-// host the kernel itself keeps the locks and the page cache of FUSE, and where it cannot
+// host the kernel itself keeps the locks and the page cache of FUSE, and if it cannot
 // map a file the open fails. Two hosts must not share a store through it.
 func checkPlace(dir string) error {
 	var st unix.Statfs_t

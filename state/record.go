@@ -20,9 +20,9 @@ const (
 	sealSize      = crc32.Size
 )
 
-// Behind the version of a record stand flags: which of the optional fields follow, in
-// this order, and what is so or not. They are one octet in version 1, which knows the
-// first five, and a uvarint since.
+// The version of a record is followed by flags: which of the optional fields are there,
+// in this order, and what is true of the message. Version 1 has the first five flags in
+// one octet, later versions have a uvarint.
 const (
 	hasDelivered = 1 << iota
 	hasDigest

@@ -14,10 +14,10 @@ import (
 // Restored is what Restore has done.
 type Restored struct {
 	From time.Time // when the snapshot was made: mail recorded later counts as new again
-	Kept string    // path of the file that stood there before, "" where none did
+	Kept string    // new path of the file that was there before, "" if none was
 }
 
-// HealthyError is the error of a Restore without force where the file is in order.
+// HealthyError is the error of a Restore without force of a file that is in order.
 type HealthyError struct {
 	Path string
 	IDs  int // unique-ids of all maildrops in it
@@ -28,16 +28,16 @@ func (e *HealthyError) Error() string {
 }
 
 // Restore puts a copy of the last snapshot in the place of the file. Without force
-// it does so only where Check finds the file damaged or lost. It reads the file
-// under the same lock under which it replaces it. Where the file is in order the
-// error is a *HealthyError, and any other reason why it cannot be read, such as
-// ErrVersion or a lock of another program, ends Restore too.
+// it does so only if Check finds the file damaged or lost. It holds the lock from that
+// check to the end. If the file is in order the error is a *HealthyError; any other
+// reason why it cannot be read, such as ErrVersion or a lock of another program, ends
+// Restore too.
 //
-// The snapshot stays, and is read whole first. Where there is none the error is
-// fs.ErrNotExist, and where it cannot be used one of those of Open. The file that
-// stood there, damaged or not, is kept as Path.damaged-TIME (UTC). A whole file
-// stands at Path at every moment, and after an error it is the one that was there
-// before, unless the error is that of the last step, the sync of the directory.
+// The snapshot stays, and is first read completely. If there is none the error is
+// fs.ErrNotExist, and if it cannot be used one of those of Open. The replaced file,
+// damaged or not, is kept as Path.damaged-TIME (UTC). Path is a complete file at every
+// moment. After an error it is the file that was there before, unless the error is that
+// of the last step, the sync of the directory.
 func (f File) Restore(force bool) (r Restored, err error) {
 	bak := f.Path + snapshotSuffix
 	if _, err := os.Lstat(bak); errors.Is(err, fs.ErrNotExist) {
@@ -106,7 +106,7 @@ func restore(path, bak string) (r Restored, err error) {
 	return r, err
 }
 
-// keep gives the file at path a second name and returns it, "" where there is no file.
+// keep gives the file at path a second name and returns it, "" if there is no file.
 // The first name stays too: after a crash without it the next Open would find no file.
 func keep(path string) (kept string, err error) {
 	info, err := os.Lstat(path)

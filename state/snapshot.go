@@ -70,9 +70,9 @@ func (s *Bolt) snapshotDue(bak string, now time.Time) (bool, error) {
 	return !same, err
 }
 
-// isCopy reports whether nothing was committed since bak was written. The number of the
-// last commit stands in the meta page. Because a compaction begins to count anew, the
-// times of the files have to agree too.
+// isCopy reports whether nothing was committed since bak was written: the meta pages
+// have the same number of commits. A compaction starts the count anew, so the times of
+// the files have to agree too.
 func (s *Bolt) isCopy(bak string, info fs.FileInfo) (bool, error) {
 	own, err := s.file.Stat()
 	if err != nil {

@@ -21,7 +21,7 @@
 //     the fields to the records of statetest.
 //
 // No file is converted. A record keeps its version until the next Commit that stores
-// it; records of several versions stand side by side. The first Commit to a file of an
+// it, so a file holds records of several versions. The first Commit to a file of an
 // older format raises its format in the same transaction, so that an older popfetch
 // refuses the file when it opens it. Intent and intentVersion work the same way.
 // Facts is JSON and takes new fields without a version of its own, but with a new
@@ -59,11 +59,11 @@ type Maildrop interface {
 	// nil. fn must not call the store, and must not wait for a network, because a
 	// commit may have to wait for it.
 	Scan(fn func(known iter.Seq2[[]byte, Record]) error) error
-	// Get returns the record of an id, the zero value where there is none.
+	// Get returns the record of an id, the zero value if there is none.
 	Get(id string) (Record, error)
 	// Intents returns the open intents in byte order of their ids.
 	Intents() ([]OpenIntent, error)
-	// Facts returns what is known of the server, the zero value where nothing is.
+	// Facts returns what is known of the server, the zero value if nothing is.
 	Facts() (Facts, error)
 	// Commit makes one change durable, as a whole or not at all. An empty change
 	// writes nothing. ErrClosed, ErrReadOnly and ErrInvalid mean that nothing was
@@ -78,16 +78,16 @@ type Record struct {
 	// Delivered is when the delivery was recorded, zero for a message that was
 	// tried and never delivered. Whole seconds, UTC.
 	Delivered time.Time
-	// Octets is the size of the message as the server announced it, -1 where
-	// it announced none.
+	// Octets is the size of the message as the server announced it, -1 if it
+	// announced none.
 	Octets int64
 	// Fingerprint tells the message from others, see package plan. It is all zero
 	// for a message that was never received whole and for a record of version 1.
 	Fingerprint [16]byte
 	// Body is a digest of the body, which decides where the fingerprint alone does
-	// not; all zero where it is not needed.
+	// not; all zero if it is not needed.
 	Body [16]byte
-	// Digest is that of the raw header block, all zero where it is not known. Only
+	// Digest is that of the raw header block, all zero if it is not known. Only
 	// records of version 1 have it, in place of a fingerprint.
 	Digest [16]byte
 	// Unproven: the fingerprint was taken over for a record of version 1 although the

@@ -10,7 +10,7 @@ import (
 type effort struct {
 	at     string // only crashes after this operation of the first run, "" = after each
 	cuts   int    // most power cuts to try at one instant of the first run
-	every  uint64 // one in so many states crashes again during its recovery, 0 = none
+	every  uint64 // every nth state crashes again during its recovery, 0 = none
 	recuts int    // most power cuts to try at one instant of that recovery
 	least  int    // the test fails if it tried fewer states
 }

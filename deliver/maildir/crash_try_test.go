@@ -136,7 +136,7 @@ func (s *crashes) disks(d *model.Disk, of phase, seed uint64) iter.Seq[*model.Di
 	}
 }
 
-// sampling counts an instant of which not all power cuts are tried.
+// sampling counts an instant at which not all power cuts are tried.
 func (s *crashes) sampling(of phase) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -25,14 +25,14 @@ func newName(now time.Time, owner, host string) string {
 	return fmt.Sprintf("%d.P%dT%sR%x.%s", now.Unix(), os.Getpid(), owner, random, host)
 }
 
-// published returns the name in new/ of the file name, which is of that many octets.
-// Readers use S= as the size of the file, and need no stat for it.
+// published returns the name in new/ of the file name, which has this many octets.
+// Mail readers use S= as the size of the file, and need no stat for it.
 func published(name string, octets int64) string {
 	return fmt.Sprintf("%s,S=%d", name, octets)
 }
 
 // isPublished reports whether entry, of new/ or cur/, is the file name, with or without
-// what this package and readers append, such as ",S=12:2,RS".
+// what this package and mail readers append, such as ",S=12:2,RS".
 func isPublished(entry, name string) bool {
 	rest, ok := strings.CutPrefix(entry, name)
 	return ok && (rest == "" || rest[0] == ',' || rest[0] == ':')

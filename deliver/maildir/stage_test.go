@@ -34,7 +34,7 @@ func (voidFile) Write(p []byte) (int, error) { return len(p), nil }
 func (voidFile) Sync() error                 { return nil }
 func (voidFile) Close() error                { return nil }
 
-// wire returns a message of so many lines as a server sends it.
+// wire returns a message with this many lines as a server sends it.
 func wire(lines int) []byte {
 	return bytes.Repeat([]byte(strings.Repeat("x", 70)+"\r\n"), lines)
 }

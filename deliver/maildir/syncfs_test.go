@@ -9,7 +9,7 @@ import (
 	"popfetch/deliver"
 )
 
-// A group of 16 is synced by one syncfs(2). Where that declines, each file is synced by
+// A group of 16 is synced by one syncfs(2). If that declines, each file is synced by
 // itself: to count the files as durable would lose them in a power cut.
 func TestSyncFSThatDeclinesHasEachFileSynced(t *testing.T) {
 	for _, test := range []struct {

@@ -22,7 +22,7 @@ const deliverName = "deliver-at-gate"
 // opens the FIFO ended.
 const atGate = `read -r word < "$1/gate"; cat > "$1/part" && mv "$1/part" "$1/whole"; : > "$1/ended"`
 
-// deliverAtGate delivers a message of so many octets, until the test kills it.
+// deliverAtGate delivers a message with this many octets, until the test kills it.
 func deliverAtGate(dir, octets string) {
 	var n int
 	fmt.Sscan(octets, &n)
@@ -47,7 +47,7 @@ func TestKilledPopfetchDoesNotCutTheMessage(t *testing.T) {
 }
 
 // killAtGate kills popfetch while the program waits at the gate with the message not read,
-// and wants the program to get all of it. target is the argument of kill(2).
+// and checks that the program gets all of it. target is the argument of kill(2).
 func killAtGate(t *testing.T, octets int, target func(popfetch int) int) {
 	self, err := os.Executable()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 func TestAbsenceOfAnID(t *testing.T) {
-	// ago is a record that is absent for so long, and was counted last so long ago.
+	// ago is a record with the given time of absence and time since the last count.
 	ago := func(absent time.Duration, absences int, counted time.Duration) state.Record {
 		r := seen(100 * day)
 		r.Absent, r.Absences, r.Counted = noon.Add(-absent), absences, noon.Add(-counted)

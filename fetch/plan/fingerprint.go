@@ -17,7 +17,7 @@ const headerStep = 2 << 10
 
 // Fingerprint tells one message of a maildrop from the others. It is a digest of the
 // header fields that stay the same while a message is kept and handed on: see
-// identityFields. It is zero where it is not known.
+// identityFields. It is zero if it is not known.
 type Fingerprint = [16]byte
 
 // Identity is what a message is recognised by, whatever unique-id and size its
@@ -138,9 +138,8 @@ func (d *Identifier) finishHeader() {
 	d.block = nil
 }
 
-// Identity returns the identity of the message that was written, or of what there is
-// of it. A message of which only the header block was written has a digest of the
-// empty body.
+// Identity returns the identity of the message that was written so far. If only the
+// header block was written, the digest of the body is that of an empty one.
 func (d *Identifier) Identity() Identity {
 	if !d.whole {
 		d.finishHeader()
@@ -176,9 +175,8 @@ type fields struct {
 
 func (f *fields) weak() bool { return len(f.identity[messageID])+len(f.identity[received]) == 0 }
 
-// fingerprint returns the digest of the identity fields, without so many of the first
-// Received fields. A message that has none of them has the digest of all its other
-// fields.
+// fingerprint returns the digest of the identity fields, except the first Received
+// fields; without is their number. If none is left, it is the digest of all other fields.
 func (f *fields) fingerprint(without int) Fingerprint {
 	h := sha256.New()
 	none := true

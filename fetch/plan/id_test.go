@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Of what does not fit an id a digest is recorded, twins are told apart, and people see
-// the unique-id.
+// A unique-id that does not fit is recorded as its digest. Twins are told apart, and
+// users see the unique-id.
 func TestLongUniqueIDsAreRecordedAsDigests(t *testing.T) {
 	twin := func(uid string, nth int) string { return string(appendTwin(nil, recordedID([]byte(uid)), nth)) }
 	limit := strings.Repeat("x", maxUID)
@@ -33,7 +33,7 @@ func TestLongUniqueIDsAreRecordedAsDigests(t *testing.T) {
 		}
 	}
 	if twin("a\x002", 1) == twin("a", 2) || twin(limit+"x", 1) == twin(limit+"y", 1) {
-		t.Error("two unique-ids are remembered by the same name")
+		t.Error("two unique-ids have one id")
 	}
 }
 
@@ -50,7 +50,7 @@ func TestDeliveryIDNamesOneMessage(t *testing.T) {
 	if len(ids) != 18 {
 		t.Errorf("%d delivery ids of 18 messages", len(ids))
 	}
-	if DeliveryID("a@x", "1", 5) != DeliveryID("a@x", "1", 5) {
+	if first, retry := DeliveryID("a@x", "1", 5), DeliveryID("a@x", "1", 5); first != retry {
 		t.Error("a retry has another delivery id")
 	}
 }

@@ -9,30 +9,30 @@ import (
 // Item is a listed message together with its record.
 type Item struct {
 	Listed
-	Record state.Record // zero where there is none
+	Record state.Record // zero if there is none
 }
 
 // Tried reports whether an earlier attempt to deliver the message failed.
 func (it Item) Tried() bool { return it.Record.Reason != "" }
 
-// Items are some messages of a listing, in an order of their own, with their
-// records. An Item is made when it is asked for.
+// Items are some messages of a listing, in their own order, with their records. An
+// Item is made when it is asked for.
 type Items struct {
 	listing *Listing
 	index   []int32                // into the listing
 	records map[int32]state.Record // by index; most messages have none
 }
 
-// Len returns how many there are.
+// Len returns the number of messages.
 func (s Items) Len() int { return len(s.index) }
 
-// At returns the kth, from 0.
+// At returns the kth message, from 0.
 func (s Items) At(k int) Item {
 	i := s.index[k]
 	return Item{s.listing.At(int(i)), s.records[i]}
 }
 
-// All returns them in their order.
+// All returns the messages in their order.
 func (s Items) All() iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		for k := range s.index {
@@ -49,7 +49,7 @@ func (s Items) From(n int) Items { s.index = s.index[n:]; return s }
 // First returns the first n.
 func (s Items) First(n int) Items { s.index = s.index[:n:n]; return s }
 
-// Nums returns their message numbers.
+// Nums returns the message numbers.
 func (s Items) Nums() []int {
 	nums := make([]int, len(s.index))
 	for k, i := range s.index {

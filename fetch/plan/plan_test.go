@@ -80,7 +80,7 @@ func at(now time.Time) plan.When {
 	return plan.When{Now: now, Observed: observedAtNoon + now.Sub(noon)}
 }
 
-// seen is the record of a message that was delivered so long before noon.
+// seen is the record of a message that was delivered this long before noon.
 func seen(ago time.Duration) state.Record {
 	return state.Record{Delivered: noon.Add(-ago), Octets: 100, Observed: observedAtNoon - ago, Fingerprint: [16]byte{1}, Nonce: 1}
 }

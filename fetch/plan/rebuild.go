@@ -50,7 +50,7 @@ func (l *Library) Add(s Stored) {
 	}
 }
 
-// Spend takes away one copy of a message that is recorded already.
+// Spend marks one copy of a message as taken: the message is already recorded.
 func (l *Library) Spend(r state.Record) {
 	print := r.Fingerprint
 	if print == (Fingerprint{}) {
@@ -84,7 +84,7 @@ type Rebuilt struct {
 
 // Match looks for a copy of each message that was shown. Copies without any stamp in
 // front come first, so that one is not taken for another with one stamp more. A weak
-// fingerprint recognises messages only where there are as many copies as messages.
+// fingerprint recognises messages only if there are as many copies as messages.
 func (l *Library) Match() Rebuilt {
 	var result Rebuilt
 	todo := make([]int, len(l.listed))
@@ -113,8 +113,8 @@ func (l *Library) Match() Rebuilt {
 	return result
 }
 
-// copyOf returns a free copy of a message that has so many stamps in front, nil if there
-// is none or it is not clear which one it is.
+// copyOf returns a free copy of a message with the given number of stamps in front, or
+// nil if there is none or it is not clear which copy belongs to the message.
 func (l *Library) copyOf(m Identity, stamps int) *volume {
 	if m.Weak && l.free(m.Fingerprint) != l.weak[m.Fingerprint] {
 		return nil

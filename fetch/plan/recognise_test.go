@@ -29,7 +29,7 @@ func identityOf(text string) plan.Identity {
 	return d.Identity()
 }
 
-// delivered is the record of a message that was delivered so long before noon.
+// delivered is the record of a message that was delivered this long before noon.
 func delivered(m plan.Identity, octets int64, ago time.Duration) state.Record {
 	r := seen(ago)
 	r.Octets, r.Fingerprint, r.Body = octets, m.Fingerprint, m.Body

@@ -60,8 +60,8 @@ func due(r state.Record, p Policy, when When) bool {
 	return p.Delete && !r.Unproven && age(r, when) >= p.After
 }
 
-// age returns how long ago a message was delivered, in observed time. The clock says
-// it where nothing else is recorded; a delivery in the future counts as just now.
+// age returns how long ago a message was delivered, in observed time, or by the clock
+// if the record has no observed time. A delivery in the future counts as just now.
 func age(r state.Record, when When) time.Duration {
 	if r.Observed == 0 {
 		return max(0, when.Now.Sub(r.Delivered))

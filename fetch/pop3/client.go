@@ -22,7 +22,7 @@ type Security uint8
 const (
 	ImplicitTLS Security = iota // TLS from the first octet, port 995. RFC 8314 section 3.2
 	StartTLS                    // STLS before anything else, port 110. RFC 2595
-	ClearText                   // not at all: whoever is on the way can read along
+	ClearText                   // not at all: anyone on the path can read along
 )
 
 // Pipelining says whether the client may send a command before the reply to the
@@ -36,7 +36,7 @@ const (
 
 const (
 	defaultTimeout = 60 * time.Second
-	idleQuit       = 10 * time.Second // for QUIT where nothing is marked as deleted
+	idleQuit       = 10 * time.Second // for QUIT if nothing is marked as deleted
 )
 
 // Options configure a connection. The zero value and a nil pointer mean implicit
@@ -191,7 +191,7 @@ func (c *Client) open() error {
 // State returns the session state.
 func (c *Client) State() State { return c.state }
 
-// Greeting returns the text of the greeting after "+OK ", or "***" where it gives
+// Greeting returns the text of the greeting after "+OK ", or "***" if it gives
 // a secret away. It may hold any octets: callers escape it.
 func (c *Client) Greeting() string { return c.greeting }
 
@@ -239,8 +239,8 @@ func (c *Client) SurplusReply(num int, head []byte) error {
 }
 
 // Close drops the connection: no QUIT, no UPDATE, so that the server removes
-// nothing. It may be called at any time, any number of times, and from another
-// goroutine, where it ends a wait.
+// nothing. It may be called at any time, any number of times. A call from another
+// goroutine ends a wait.
 func (c *Client) Close() error {
 	if c.closed.Swap(true) {
 		return nil

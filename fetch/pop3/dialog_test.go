@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type peer struct {
 	script string
 	tear   int // octets in each write; 0 = all that is sent between two reads
-	cut    int // the connection ends after so many octets; 0 = it does not
+	cut    int // octets after which the connection ends; 0 = it does not
 }
 
 // play runs the script on conn and closes it. A nil result means that

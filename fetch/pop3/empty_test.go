@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// noListing wants that both listings are empty and the session goes on.
+// noListing checks that both listings are empty and the session goes on.
 func noListing(t *testing.T, c *Client) {
 	t.Helper()
 	for range 2 {
@@ -60,7 +60,7 @@ func TestLateDotOfAnEmptyListing(t *testing.T) {
 	noListing(t, c)
 }
 
-// The same where nobody comes for the listings.
+// The replies to UIDL and LIST are drained even if List and Uidl are never called.
 func TestListingsOfAnEmptyMaildropThatNobodyReads(t *testing.T) {
 	c := pipelined(t, "C: STAT\nC: UIDL\nC: LIST\nS: +OK 0 0\nS: +OK\nS: +OK\nC: QUIT\nS: +OK\n")
 	c.askAhead("STAT", "UIDL", "LIST")
@@ -72,7 +72,7 @@ func TestListingsOfAnEmptyMaildropThatNobodyReads(t *testing.T) {
 	}
 }
 
-// Without STAT, or where it counts messages, a refusal is one.
+// If STAT was not sent, or counts messages, a refused listing is an error.
 func TestListingThatIsRefused(t *testing.T) {
 	for _, stat := range []string{"", "C: STAT\nS: +OK 1 5\n"} {
 		c := transaction(t, stat+"C: UIDL\nS: -ERR no messages\nC: QUIT\nS: +OK\n")

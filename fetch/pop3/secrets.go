@@ -44,7 +44,7 @@ func (s *secrets) runs() *runs {
 		n := len(secret)
 		switch {
 		case !s.relax:
-			// Of 7 octets and fewer, 6 in a row are too many: two are held back.
+			// A run of 6 is too much of a secret of 7 octets or fewer: two are held back.
 			r.add(secret, min(n, max(3, min(n-2, secretRun))))
 		case n >= 4:
 			r.add(secret, min(n, secretRun))
@@ -99,11 +99,11 @@ func (r *runs) add(secret string, n int) {
 	}
 }
 
-// inBase64 returns the characters that run alone decides where it stands behind so
-// many octets of a text in base64. RFC 4648 section 4: 3 octets are 4 characters.
+// inBase64 returns the characters of base64 that depend on run alone, if before octets
+// of the text precede it. RFC 4648 section 4: 3 octets are 4 characters.
 func inBase64(run string, before int) string {
 	if len(run) < 3 {
-		// Too few characters to look for, but where the text is nothing else.
+		// Too few characters to look for, unless the text is nothing else.
 		if before > 0 {
 			return ""
 		}

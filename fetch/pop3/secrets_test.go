@@ -160,7 +160,7 @@ func TestConcealKeepsTheCode(t *testing.T) {
 	}
 }
 
-// What is traced of the client's own lines holds no secret even where nobody knows that
+// The trace of the client's own lines holds no secret, even if nobody knows that
 // it is one: the place that sends it masks it.
 func TestOwnLinesAreMaskedWhereTheyAreSent(t *testing.T) {
 	for _, method := range Methods() {
@@ -188,7 +188,7 @@ func TestOwnLinesAreMaskedWhereTheyAreSent(t *testing.T) {
 	}
 }
 
-// And where it is known, the trace does not rely on that place.
+// The trace also masks a known secret in places where none is expected.
 func TestTraceMasksKnownSecrets(t *testing.T) {
 	log, trace := tracer()
 	w := lineIO{log: log}

@@ -6,7 +6,7 @@ import "math"
 // together, as the server says. A reply without these numbers is a *LineError; the
 // client is not broken then.
 //
-// Where it says that there are none, List and Uidl yield nothing, whatever the
+// If it says that there are none, List and Uidl yield nothing, whatever the
 // server answers to them, and are not sent: some servers refuse both for an empty
 // maildrop, or leave out the dot that ends their reply. If they have been sent
 // already (Credentials.Next), their replies are read accordingly.

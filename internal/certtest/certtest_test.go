@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// verify parses the leaf of a chain and verifies it, with whatever stands behind it.
+// verify parses the leaf of a chain and verifies it with the rest of the chain.
 func verify(t *testing.T, c tls.Certificate, roots *x509.CertPool, name string, usage x509.ExtKeyUsage) error {
 	t.Helper()
 	leaf, err := x509.ParseCertificate(c.Certificate[0])

@@ -12,7 +12,7 @@ import (
 	"popfetch/fetch"
 )
 
-// progress counts the accounts that are receiving and, where it was made by
+// progress counts the accounts that are receiving and, if it was made by
 // showProgress, shows a line for each of them on a terminal. Everything else
 // that goes to the terminal has to be written through it. The zero value only
 // counts.
@@ -64,8 +64,8 @@ func (p *progress) of(account string) fetch.Progress {
 }
 
 // progressLine is the fetch.Progress of one account. It passes progress on at
-// intervals: a message to the goroutine that draws, for every few octets, would
-// cost more than the octets do.
+// intervals: to notify the drawing goroutine of every few octets would cost more than
+// to receive them.
 type progressLine struct {
 	all     *progress
 	account string

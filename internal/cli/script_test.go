@@ -105,7 +105,8 @@ func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*w
 // fails.
 const patience = 2 * time.Minute
 
-// wants ends the script unless the command has so many arguments and no "!".
+// wants ends the script unless the command has least to most arguments (most 0 = no
+// limit) and no "!".
 func wants(ts *testscript.TestScript, neg bool, args []string, least, most int, usage string) {
 	if neg || len(args) < least || most > 0 && len(args) > most {
 		ts.Fatalf("usage: %s", usage)

@@ -86,8 +86,8 @@ func printable(s string) string {
 	return string(escaped)
 }
 
-// quoteUnlessPlain returns s as it is where a terminal can show it, and quoted,
-// with everything else escaped, where it cannot.
+// quoteUnlessPlain returns s unchanged if a terminal can show all of it; otherwise
+// quoted, with what a terminal cannot show escaped.
 func quoteUnlessPlain(s string) string {
 	quoted := strconv.QuoteToGraphic(s)
 	if quoted[1:len(quoted)-1] == s {

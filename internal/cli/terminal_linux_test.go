@@ -40,7 +40,7 @@ func onTerminal(t *testing.T, home string, args ...string) (w *watched, start fu
 	}
 }
 
-// end waits for the end of the run and returns what stands on the terminal, and
+// end waits for the end of the run and returns what the terminal shows, and
 // the exit code.
 func (w *watched) end() (screen string, code int) {
 	text, _ := io.ReadAll(w.user)
@@ -48,7 +48,7 @@ func (w *watched) end() (screen string, code int) {
 	return string(text), w.ProcessState.ExitCode()
 }
 
-// watch runs popfetch with a terminal for its output, and returns what stands
+// watch runs popfetch with a terminal for its output, and returns what is
 // on the terminal and the exit code.
 func watch(t *testing.T, home string, args ...string) (screen string, code int) {
 	t.Helper()

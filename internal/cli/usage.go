@@ -69,7 +69,7 @@ func noArguments(c *cli.Context) error {
 }
 
 // subcommandNeeded is the action of a command that consists of subcommands: it
-// is run only where none of them was named.
+// is run only if none of them was named.
 func subcommandNeeded(c *cli.Context) error {
 	var names []string
 	for _, sub := range c.Command.Subcommands {

@@ -91,8 +91,8 @@ func encodeKey(s string) string {
 }
 
 // quoteTOML writes a string, TOML 1.0 section "String". One with a backslash or a
-// double quote is literal, in single quotes, where that is possible: people who
-// edit the file then see what is meant.
+// double quote is literal, in single quotes, if possible: this is easier to read and
+// edit.
 func quoteTOML(s string) string {
 	if strings.ContainsAny(s, `\"`) && !strings.Contains(s, "'") && !strings.ContainsFunc(s, unicode.IsControl) {
 		return "'" + s + "'"

@@ -22,7 +22,7 @@ func NewSecret(s string) Secret { return Secret{&s} }
 // IsSet reports whether there is a text.
 func (s Secret) IsSet() bool { return s.text != nil }
 
-// Reveal returns the text, "" where there is none.
+// Reveal returns the text, "" if there is none.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -30,7 +30,7 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// String is the mask, "" where there is no text.
+// String is the mask, "" if there is no text.
 func (s Secret) String() string {
 	if s.text == nil {
 		return ""

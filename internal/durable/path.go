@@ -22,7 +22,7 @@ func SyncDir(path string) error {
 }
 
 // Create makes the file path for reading and writing, mode 0600 whatever the umask. An
-// existing name is fs.ErrExist, also where it is a symbolic link. The new entry
+// existing name is fs.ErrExist, even if it is a symbolic link. The new entry
 // is not durable before SyncDir of its directory.
 func Create(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)

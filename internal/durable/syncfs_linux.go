@@ -55,7 +55,7 @@ func reportsErrors(release string) bool {
 }
 
 // unwritten returns how many octets of all file systems wait to be written or are
-// being written, mostDirty + 1 where that is not known. See proc_vmstat(5).
+// being written, mostDirty + 1 if that is not known. See proc_vmstat(5).
 func unwritten() int64 {
 	text, err := os.ReadFile("/proc/vmstat")
 	if err != nil {

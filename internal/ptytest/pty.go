@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open makes a pseudo-terminal of that many columns, closed at the end of the test. What
+// Open makes a pseudo-terminal with this many columns, closed at the end of the test. What
 // is written to user has been typed, and what the program shows on terminal can be read
 // from user.
 func Open(t testing.TB, columns uint16) (user, terminal *os.File) {

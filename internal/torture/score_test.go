@@ -23,7 +23,7 @@ func (s *score) add(other score) {
 	s.faults = append(s.faults, other.faults...)
 }
 
-// report fails the test unless the score is clean and at least so many faults took effect.
+// report fails the test unless the score is clean and at least this many faults took effect.
 func (s *score) report(t *testing.T, atLeast int) {
 	t.Helper()
 	const most = 10
@@ -70,7 +70,7 @@ func spread(n int, enough func(score) bool, trial func(worker, i int) score) sco
 	return sum
 }
 
-// until returns a condition that is true at so many points.
+// until returns a condition that is true from this many points on.
 func until(points int) func(score) bool {
 	return func(s score) bool { return s.points >= points }
 }

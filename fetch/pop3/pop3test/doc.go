@@ -3,9 +3,9 @@
 //
 // Server is complete: it has the session states, the exclusive lock and the UPDATE of
 // RFC 1939, CAPA (RFC 2449), STLS (RFC 2595), response codes (RFC 3206) and AUTH
-// (RFC 5034), over implicit TLS, STLS or clear text. A Fault makes go wrong what no
-// real server lets go wrong on demand: it names a point of a session and what happens
-// there. Habits are what some real servers do in every session.
+// (RFC 5034), over implicit TLS, STLS or clear text. A Fault is what no real server does
+// on demand: it names a point of a session and what goes wrong there. Habits are
+// deviations that some real servers show in every session.
 //
 //	s := &pop3test.Server{
 //		Security: pop3test.ClearText,

@@ -39,8 +39,8 @@ type Habits struct {
 	// TopField has TOP show one field more than RETR.
 	TopField bool
 
-	// Batch, when above 0, shows in each session the oldest so many messages
-	// that were retrieved in no earlier one, and no others (Gmail).
+	// Batch, when above 0, is how many messages a session shows: the oldest that no
+	// earlier session has retrieved (Gmail).
 	Batch int
 
 	// EstimateOctets has LIST and STAT round the octets of a message up to full
@@ -51,7 +51,7 @@ type Habits struct {
 	// NoOctets has LIST show "?" in place of the octets.
 	NoOctets bool
 
-	// Empty is what UIDL and LIST answer where there are no messages.
+	// Empty is what UIDL and LIST answer if there are no messages.
 	Empty EmptyListing
 	// CloseAfterRefusedRetr ends the session, without UPDATE, behind the -ERR to
 	// a RETR (Exchange). Fault{At: "RETR 2", Do: Err} is such a refusal.
@@ -147,7 +147,7 @@ func (h Habits) depart(view []entry, m *Maildrop) {
 	}
 }
 
-// listing is the reply to UIDL and LIST where there are no messages.
+// listing is the reply to UIDL and LIST if there are no messages.
 func (e EmptyListing) listing(r reply) reply {
 	switch e {
 	case EmptyRefused:

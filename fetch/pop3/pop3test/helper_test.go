@@ -154,7 +154,7 @@ func (p *peer) ends(want string) {
 	}
 }
 
-// octets reads exactly so many octets as want has.
+// octets reads exactly len(want) octets and compares them with want.
 func (p *peer) octets(want string) {
 	p.t.Helper()
 	got := make([]byte, len(want))

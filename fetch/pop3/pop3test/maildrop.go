@@ -12,7 +12,7 @@ import (
 
 // Message is one message of a maildrop.
 type Message struct {
-	// UID is its unique-id. Add fills in one where it is empty.
+	// UID is its unique-id. Add fills it in if it is empty.
 	UID string
 	// Raw holds exactly the octets that a client gets: line ends are sent as they
 	// are, only dots are stuffed. A CRLF is added if the last line has none,

@@ -61,7 +61,7 @@ type Server struct {
 	LockWait time.Duration
 	// Habits is what the server does in every session.
 	Habits Habits
-	// Faults go wrong. Several may strike the same reply.
+	// Faults are what goes wrong. Several may strike the same reply.
 	Faults []Fault
 	// Log, if not nil, gets every line of every session, with "***" in place of
 	// secrets. It is called from several goroutines.

@@ -332,7 +332,7 @@ func (s *session) finish() {
 	s.drain(linger)
 }
 
-// drain reads until the client ends the connection, or for so long; 0 = for ever.
+// drain reads until the client ends the connection, for d at most; 0 = for ever.
 func (s *session) drain(d time.Duration) {
 	limit := time.Time{}
 	if d > 0 {
