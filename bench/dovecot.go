@@ -24,7 +24,7 @@ type dovecot struct {
 	maildrops int       // made so far
 }
 
-// settings of the server beside those of dovecottest: one process of each kind serves many
+// settings of the server besides those of dovecottest: one process of each kind serves many
 // sessions, reading a message leaves no mark, and all clients log in the same way.
 const settings = `
 auth_mechanisms = plain

@@ -20,7 +20,7 @@ import (
 type command struct {
 	argv    []string
 	env     []string
-	okCodes []int  // exit codes that count as success, beside 0
+	okCodes []int  // exit codes that count as success, besides 0
 	as      *owner // nil = the user who runs the benchmark
 }
 

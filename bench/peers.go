@@ -14,7 +14,7 @@ import (
 
 // peers returns the other programs that are installed, and the Debian packages
 // that are missing.
-func peers() (there []contender, missing []string) {
+func peers() (installed []contender, missing []string) {
 	has := func(program string) bool {
 		_, err := exec.LookPath(program)
 		if err != nil {
@@ -23,18 +23,18 @@ func peers() (there []contender, missing []string) {
 		return err == nil
 	}
 	if has("mpop") {
-		there = append(there, mpop{})
+		installed = append(installed, mpop{})
 	}
 	if has("fdm") {
-		there = append(there, fdm{})
+		installed = append(installed, fdm{})
 	}
 	if has("getmail") {
-		there = append(there, getmail{})
+		installed = append(installed, getmail{})
 	}
 	if f, p := has("fetchmail"), has("procmail"); f && p {
-		there = append(there, fetchmail{})
+		installed = append(installed, fetchmail{})
 	}
-	return there, missing
+	return installed, missing
 }
 
 // mpop pipelines, writes into Maildirs itself, and polls one account after the other.
@@ -132,7 +132,7 @@ func (fetchmail) setUp(home string, j job) (command, error) {
 	}
 	file := filepath.Join(home, "fetchmailrc")
 	return command{
-		// As root it would take the lock of the system's own fetchmail.
+		// As root and without --pidfile it would use the lock of the system's fetchmail.
 		argv:    []string{"fetchmail", "-f", file, "-s", "--nodetach", "--pidfile", filepath.Join(home, "pid")},
 		env:     []string{"HOME=" + home, "FETCHMAILHOME=" + home},
 		okCodes: []int{1}, // no new mail

@@ -24,7 +24,7 @@ import (
 	"time"
 )
 
-// Meta is what is known of a message beside its octets.
+// Meta is what is known of a message besides its octets.
 type Meta struct {
 	ID       string    // delivery id, hex digits: the same at each attempt to deliver this message
 	Account  string    // name of the account in the configuration
@@ -39,10 +39,10 @@ type Meta struct {
 // Destination takes messages and makes them durable.
 //
 // Two goroutines may share a Destination: one calls Stage, the other Prepare and
-// Publish. A Stage may run beside a Prepare or a Publish. Two calls of Stage never
-// overlap, and neither do two calls of Prepare or Publish. Either goroutine may call
-// Abort of a message that is in none of these calls. Group and Recoverable may be
-// called at any time. Close is called when nothing else runs. Several Destinations,
+// Publish. A Stage may run at the same time as a Prepare or a Publish. Two calls of
+// Stage never overlap, and neither do two calls of Prepare or Publish. Either goroutine
+// may call Abort of a message that is in none of these calls. Group and Recoverable may
+// be called at any time. Close is called when nothing else runs. Several Destinations,
 // also of several processes, may deliver to the same place.
 type Destination interface {
 	// Group returns how many messages may share one Prepare and one Publish, at

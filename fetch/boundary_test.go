@@ -15,7 +15,7 @@ import (
 	"popfetch/state"
 )
 
-// way is what happens at the call that a tap lets go wrong.
+// way is how the chosen call of a tap goes wrong.
 type way uint8
 
 const (
@@ -32,12 +32,12 @@ func (w way) String() string {
 }
 
 // tap sits at the boundaries of a poll, through several lives of the process. It
-// counts the calls, lets one of them go wrong, and checks the order of safety.
+// counts the calls, makes one of them fail, and checks the order of safety.
 type tap struct {
 	at  int // the call that goes wrong in this life, from 1; 0 = none
 	way way
 
-	mu    sync.Mutex // a group is settled beside the poll:
+	mu    sync.Mutex // for the calls, which two goroutines make while a group is settled
 	calls int        // of this life
 	where string
 	dead  bool
@@ -209,7 +209,7 @@ func (s *tappedSession) Broken() error {
 	return s.Session.Broken()
 }
 
-// steps taps an iteration: its begin and each reply.
+// steps taps an iteration: its start and each reply.
 func steps[T any](s *tappedSession, name string, zero T, inner iter.Seq2[T, error], see func(T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if err := s.t.do(name, func() {}); err != nil {

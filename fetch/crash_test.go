@@ -60,7 +60,7 @@ func newTrial(t *testing.T, c crash) *trial {
 	return o
 }
 
-// live polls in a new process. The call with number at goes wrong, 0 = none.
+// live polls in a new process. The call with number at fails, 0 = none.
 func (o *trial) live(at int, w way) (fetch.Report, error) {
 	o.t.Helper()
 	o.restart()
@@ -123,7 +123,7 @@ func (o *trial) check(deaths int) []string {
 	return wrong
 }
 
-// failurePoint is the call at which a life goes wrong, and how.
+// failurePoint is a call of a life, from 1, and how it fails.
 type failurePoint struct {
 	at  int
 	way way
@@ -153,8 +153,8 @@ func liveThrough(t *testing.T, c crash, fates ...failurePoint) (wrong []string, 
 	return append(wrong, o.check(deaths)...), where, met
 }
 
-// everywhere lets every call of a life go wrong in a number of ways. It returns
-// how many trials there were and how many of them failed.
+// everywhere makes a trial for each call of a life and each of the ways to fail. It
+// returns how many trials there were and how many of them found something wrong.
 func everywhere(t *testing.T, c crash, try func(failurePoint) (wrong []string, where string, met bool), all ...way) (trials, failed int) {
 	t.Helper()
 	for _, w := range all {

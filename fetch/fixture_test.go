@@ -198,7 +198,7 @@ func (h *fixture) mail(part string) []string {
 	return all
 }
 
-// delivered wants exactly these messages in new/, and nothing in tmp/.
+// delivered checks that new/ has exactly these messages, and tmp/ none.
 func (h *fixture) delivered(nums ...int) {
 	h.t.Helper()
 	var want []string
@@ -219,7 +219,7 @@ func (h *fixture) deliveredTexts(want ...string) {
 	}
 }
 
-// onServer wants exactly these messages on the server.
+// onServer checks that the server has exactly these messages.
 func (h *fixture) onServer(want ...string) {
 	h.t.Helper()
 	var got []string
@@ -243,8 +243,7 @@ func (h *fixture) sent(session int, words ...string) []string {
 	return lines
 }
 
-// commands wants exactly these commands among those of a session that begin with
-// one of the verbs.
+// commands checks which of a session's commands begin with one of the verbs.
 func (h *fixture) commands(session int, verbs []string, want ...string) {
 	h.t.Helper()
 	if diff := cmp.Diff(want, h.sent(session, verbs...)); diff != "" {
@@ -278,7 +277,7 @@ func (h *fixture) put(id string, r state.Record) {
 	}
 }
 
-// untouched wants f to change no file of the fixture.
+// untouched checks that f changes no file of the fixture.
 func (h *fixture) untouched(f func()) {
 	h.t.Helper()
 	before := h.files()
@@ -313,7 +312,7 @@ func (h *fixture) files() map[string]string {
 	return all
 }
 
-// class wants err to be of a class.
+// class checks the class of err.
 func class(t *testing.T, err error, want fetch.Class) {
 	t.Helper()
 	if got := fetch.Classify(err); got != want {

@@ -31,7 +31,7 @@ func (h *fixture) ahead() {
 }
 
 // After a surplus reply the last message is read where the replies to the marks
-// are due. Its first line passes for one, while the rest has not arrived yet.
+// are due. Its first line looks like one, while the rest has not arrived yet.
 func TestSurplusReplyWithALateTailDeliversNothing(t *testing.T) {
 	h := newFixture(t, 6, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},

@@ -93,7 +93,7 @@ func (v *visit) confirm() error {
 	if n := len(v.again); v.settler.AllSure(sure) && (n == 0 || v.again[n-1].seq <= sure) {
 		return nil
 	}
-	var refused *pop3.ResponseError // is as good an answer
+	var refused *pop3.ResponseError // a refusal shows as well that replies fit commands
 	if err := v.session.Noop(); err != nil && !errors.As(err, &refused) {
 		return v.lose(err)
 	}
@@ -151,7 +151,7 @@ type withheld struct {
 }
 
 // refuseWithheld notes what the server refused to give. If it gave nothing at all
-// of several messages, that is trouble of the server and counts against none.
+// of several messages, the server has a problem, which counts against none of them.
 func (v *visit) refuseWithheld() {
 	if v.lostStep != nil { // the refusals may belong to other messages
 		v.withheld = nil

@@ -18,8 +18,8 @@ import (
 	"popfetch/state"
 )
 
-// leave leaves the nth message in a Maildir as a crash before Publish does:
-// prepared, with its intent recorded.
+// leave leaves message n in a Maildir as a crash before Publish would: prepared, with
+// its intent recorded.
 func (h *fixture) leave(n int, mail string) {
 	h.t.Helper()
 	ctx := context.Background()
@@ -43,9 +43,9 @@ func (h *fixture) leave(n int, mail string) {
 	}
 }
 
-// makeUnreadable makes a Maildir one that recovery cannot read, and returns the
-// function that undoes it.
-func (h *fixture) makeUnreadable(mail string) (mend func()) {
+// makeUnreadable makes a Maildir unreadable for recovery, and returns the function
+// that undoes it.
+func (h *fixture) makeUnreadable(mail string) (restore func()) {
 	h.t.Helper()
 	part := filepath.Join(h.dir, mail, "cur")
 	must := func(err error) {
@@ -70,7 +70,7 @@ func (h *fixture) remove(mail string) {
 	}
 }
 
-// open wants intents of exactly these ids.
+// open checks that exactly the intents of these ids are open.
 func (h *fixture) open(want ...string) {
 	h.t.Helper()
 	all, err := h.account.Maildrop.Intents()
@@ -90,7 +90,7 @@ func setAside() state.Record {
 	return state.Record{Octets: 100, Failures: plan.MaxFailures, Reason: "it is broken"}
 }
 
-// A user who stops `state retry` has not asked to fetch the mail again.
+// Stopping `state retry` must not lead to mail being fetched again.
 func TestRetryThatWasStoppedForgetsNothing(t *testing.T) {
 	for name, prepare := range map[string]func(h *fixture){
 		"message set aside":        func(h *fixture) {},
@@ -135,9 +135,9 @@ func TestRetryForgetsOnlyIntentsWhosePlaceIsGone(t *testing.T) {
 	h.leave(1, "mail")
 	h.leave(2, "gone")
 	h.leave(3, "gone")
-	h.leave(4, "spoilt")
+	h.leave(4, "unreadable")
 	h.remove("gone")
-	mend := h.makeUnreadable("spoilt")
+	restore := h.makeUnreadable("unreadable")
 	_, err := h.account.Retry(context.Background())
 	class(t, err, fetch.Delivery)
 	h.open("u4")
@@ -146,7 +146,7 @@ func TestRetryForgetsOnlyIntentsWhosePlaceIsGone(t *testing.T) {
 		t.Errorf("%+v", known)
 	}
 	h.delivered(1)
-	mend()
+	restore()
 	r := h.mustPoll()
 	h.delivered(1, 2, 3)
 	h.commands(1, []string{"RETR"}, "RETR 2", "RETR 3")
@@ -168,7 +168,7 @@ func TestRetryCountsWhatItForgets(t *testing.T) {
 	h.delivered(1, 2, 3)
 }
 
-// `state retry` leaves a message alone that is too big: it is not set aside.
+// `state retry` ignores a message that is too big: it is not set aside.
 func TestRetryLeavesWhatIsTooBig(t *testing.T) {
 	h := newFixture(t, 2, nil)
 	big := message(3)
@@ -196,8 +196,8 @@ func TestRetryLeavesWhatIsTooBig(t *testing.T) {
 func TestFinishedIntentIsClosedBeforeOneThatIsHeld(t *testing.T) {
 	h := newFixture(t, 2, nil)
 	h.leave(1, "mail")
-	h.leave(2, "spoilt")
-	mend := h.makeUnreadable("spoilt")
+	h.leave(2, "unreadable")
+	restore := h.makeUnreadable("unreadable")
 	r, err := h.poll()
 	class(t, err, fetch.Delivery)
 	if r.Delivered != 1 || h.server.Sessions() != 0 {
@@ -205,7 +205,7 @@ func TestFinishedIntentIsClosedBeforeOneThatIsHeld(t *testing.T) {
 	}
 	h.open("u2")
 	h.delivered(1)
-	mend()
+	restore()
 	if r := h.mustPoll(); r.Delivered != 1 {
 		t.Errorf("%+v", r)
 	}

@@ -172,8 +172,8 @@ func loop(t *testing.T, g *fakeAccount, interval, whole time.Duration) []time.Du
 	return g.gaps()
 }
 
-// wantGaps wants gaps within a tenth of these; the last one holds for all further
-// gaps.
+// wantGaps checks that each gap is within a tenth of the wanted one; the last of these
+// holds for all further gaps.
 func wantGaps(t *testing.T, gaps []time.Duration, want ...time.Duration) {
 	t.Helper()
 	if len(gaps) < len(want) {

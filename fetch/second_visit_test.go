@@ -224,7 +224,7 @@ func TestCutConnectionSaysNothingAboutPipelining(t *testing.T) {
 }
 
 // What the server gave in the first session says nothing about the second one: a
-// server that refuses every message there has trouble of its own, which counts
+// server that refuses every message there has a problem itself, which counts
 // against none of them.
 func TestSecondVisitThatGivesNothingCountsAgainstNoMessage(t *testing.T) {
 	h := newFixture(t, 6, faults(

@@ -20,10 +20,10 @@ type cutMode struct {
 	delete     bool
 	pipelining pop3.Pipelining
 	tls        bool
-	sparse     int64 // by how much rarer than usual its points are, 0 = not
+	sparse     int64 // factor by which its sample has fewer points, 0 = 1
 }
 
-var manners = []cutMode{
+var cutModes = []cutMode{
 	{"FIN, keep", pop3test.Drop, "", false, pop3.PipelineOff, false, 0},
 	{"FIN, delete", pop3test.Drop, "", true, pop3.PipelineOff, false, 0},
 	{"FIN, delete, pipelined", pop3test.Drop, "", true, pop3.PipelineAuto, false, 0},
@@ -36,8 +36,8 @@ var manners = []cutMode{
 	{"RST below TLS, keep", pop3test.Reset, "TLS", false, pop3.PipelineOff, true, 7},
 }
 
-// few is the distance in octets between two points of the sample.
-const few = 7
+// sampleStep is the distance in octets between two points of the sample.
+const sampleStep = 7
 
 // score sums up the results of many points.
 type score struct{ points, lost, repeated int }
@@ -48,11 +48,11 @@ type score struct{ points, lost, repeated int }
 func TestSessionCutAfterAnyOctetLosesNothing(t *testing.T) {
 	var sum score
 	full := os.Getenv("POPFETCH_TORTURE") == "1"
-	for i, m := range manners {
+	for i, m := range cutModes {
 		t.Run(m.name, func(t *testing.T) {
 			step, at := int64(1), int64(0)
 			if !full {
-				step, at = few*max(m.sparse, 1), int64(i)%few
+				step, at = sampleStep*max(m.sparse, 1), int64(i)%sampleStep
 			}
 			for ; m.point(t, at, &sum); at += step {
 			}
@@ -63,8 +63,8 @@ func TestSessionCutAfterAnyOctetLosesNothing(t *testing.T) {
 	}
 }
 
-// point cuts a session after an octet, and reports whether the session had that
-// many.
+// point cuts a session after the octet at, and reports whether the session was that
+// long.
 func (m cutMode) point(t *testing.T, at int64, sum *score) (struck bool) {
 	t.Helper()
 	change := serving(pop3test.ClearText)
@@ -110,7 +110,7 @@ func (m cutMode) point(t *testing.T, at int64, sum *score) (struck bool) {
 	return struck
 }
 
-// somewhere wants each message on the server or in new/.
+// somewhere checks that each message is on the server or in new/.
 func (h *fixture) somewhere(nums ...int) {
 	h.t.Helper()
 	stored := h.mail("new")
@@ -191,7 +191,7 @@ func TestSegmentsOfEverySizeMakeNoDifference(t *testing.T) {
 	}
 }
 
-// A connection that is refused, silent, or closed at once.
+// A connection that is closed at once or stays silent is a temporary failure.
 func TestConnectionThatIsRefusedSilentOrClosedAtOnce(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{
 		"FIN before the greeting": {At: "connect", Do: pop3test.Drop},

@@ -61,8 +61,8 @@ func (h *fixture) visitWith(want fetch.Class, most time.Duration, f ...pop3test.
 	return r, err
 }
 
-// onlyWholeMessages wants every file in new/ to be one of the messages that the server has
-// or had, and no message to be there twice.
+// onlyWholeMessages checks that every file in new/ is one of the messages that the server
+// has or had, and that none is there twice.
 func (h *fixture) onlyWholeMessages() {
 	h.t.Helper()
 	seen := map[string]bool{}
@@ -163,8 +163,8 @@ func heap() uint64 {
 // mostHeap is how many octets the heap may grow, whatever the server does.
 const mostHeap = 32 << 20
 
-// growsLittle wants the heap to grow by no more than mostHeap during f, measured
-// at the connections of the account.
+// growsLittle checks that the heap grows by mostHeap at most during f, measured at the
+// connections of the account.
 func (h *fixture) growsLittle(f func()) {
 	h.t.Helper()
 	h.growsAtMost(mostHeap, f)

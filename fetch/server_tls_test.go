@@ -13,7 +13,7 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// noCredentialsSent wants no user and no secret in any session.
+// noCredentialsSent checks that no session has sent a user name or a secret.
 func (h *fixture) noCredentialsSent() {
 	h.t.Helper()
 	for _, line := range h.server.Commands() {
@@ -60,7 +60,7 @@ func TestTamperedStartTLSSendsNoCredentials(t *testing.T) {
 	}
 }
 
-// Only the capabilities told inside TLS count. Without any, the methods that
+// Only the capabilities announced inside TLS count. Without any, the methods that
 // every server takes are tried, inside TLS.
 func TestOnlyCapabilitiesInsideTLSCount(t *testing.T) {
 	for name, f := range map[string]pop3test.Fault{

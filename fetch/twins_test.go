@@ -33,8 +33,8 @@ func TestTwoMessagesWithOneUniqueIDAreDeletedOnceDelivered(t *testing.T) {
 	h.onServer()
 }
 
-// Of two messages with one unique-id the first one goes, and the other is listed
-// in its place. A poll that finds nothing to do must keep the other's record.
+// Two messages have one unique-id. The first one goes, and the other is listed in its
+// place. A poll that finds nothing to do must keep the other's record.
 func TestTwinIsNotFetchedAgainAfterAnIdlePoll(t *testing.T) {
 	const a, b = "Subject: a\n\nA\n", "Subject: b\n\nB is longer\n"
 	for name, idle := range map[string]int{"at once": 0, "after an idle poll": 1, "after three": 3} {

@@ -37,7 +37,7 @@ type boltMeta struct {
 // usage is how much of a file is in use.
 type usage struct {
 	size  int64  // of the file in octets
-	pages uint64 // in use or free; the file may have room for more behind them
+	pages uint64 // in use or free; the file may have room for more after them
 	free  uint64 // pages
 	page  int64  // octets of a page
 }

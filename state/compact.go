@@ -15,7 +15,7 @@ import (
 // if none was needed.
 type Compaction struct {
 	Before, After int64 // size of the file in octets
-	Err           error // why it was not done; the store is as good without it
+	Err           error // why it was not done; the store works all the same
 }
 
 // Compaction returns the result of the compaction in Open.

@@ -12,7 +12,7 @@ import (
 // would end the process.
 //
 // Only the code of this package and bbolt may run in fn, on this goroutine: a panic of
-// any other code would pass for damage.
+// any other code would be taken for damage.
 func guard(path string, fn func() error) (panicked bool, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

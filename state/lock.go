@@ -14,7 +14,7 @@ import (
 // lockPoll is the time between two attempts to get a lock that is held.
 const lockPoll = 20 * time.Millisecond
 
-// lock is an flock on a file beside the state file, which is never removed. The state
+// lock is an flock on a file next to the state file, which is never removed. The state
 // file itself would not do: a rename puts it in its place, and a lock belongs to the
 // file and not to its name. The kernel ends an flock with its process, so a lock cannot
 // outlive a kill -9.

@@ -133,7 +133,7 @@ const (
 // part is the records that a Scan has read ahead. Its memory is used again for the next
 // part.
 type part struct {
-	ids  []byte // one behind the other
+	ids  []byte // one after the other
 	ends []int  // end of each id in ids
 	recs []Record
 }

@@ -24,8 +24,8 @@
 // it, so a file holds records of several versions. The first Commit to a file of an
 // older format raises its format in the same transaction, so that an older popfetch
 // refuses the file when it opens it. Intent and intentVersion work the same way.
-// Facts is JSON and takes new fields without a version of its own, but with a new
-// format version: an older popfetch would drop them.
+// Facts is JSON and has no version itself, but a new field needs a new format version:
+// an older popfetch would drop the field.
 package state
 
 import (

@@ -12,7 +12,8 @@
 //   - A message that is given up, or whose reader fails, leaves nothing behind.
 //   - A bad member of a group does not harm the others.
 //   - An ended context ends Stage and Prepare.
-//   - Stage may run beside Prepare and Publish, and two destinations at one place.
+//   - Stage may run at the same time as Prepare and Publish, and two destinations may
+//     deliver to one place.
 //   - Whichever call fails, and wherever the process is killed, each message is delivered
 //     in the end: once, or where Recover cannot say what became of it at most twice.
 //
@@ -58,7 +59,7 @@ type Fixture struct {
 // LF is Fixture.Stored of a destination that stores what deliver.NewLFReader returns.
 func LF(wire string) string { return strings.ReplaceAll(wire, "\r\n", "\n") }
 
-// Run runs the tests, each with a Fixture of its own. What it cleans up belongs to the
+// Run runs the tests, each with its own Fixture. What it cleans up belongs to the
 // t that setup is given.
 func Run(t *testing.T, setup func(t *testing.T) Fixture) {
 	for _, test := range []struct {

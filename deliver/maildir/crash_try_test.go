@@ -176,7 +176,7 @@ func (w world) readers() ([]world, error) {
 	return others, nil
 }
 
-// crash tries one state after a crash: it judges the state, lets the recovery crash in a part
+// crash tries one state after a crash: it judges the state, makes the recovery crash in a part
 // of the cases, runs the program again and judges the result.
 func (s *crashes) crash(w world, of phase) error {
 	v, err := w.look()

@@ -54,7 +54,7 @@ type Maildir struct {
 	// synced it, 0 = any number. Beyond it Stage syncs and closes the file itself,
 	// which is slower: Prepare syncs several files in parallel.
 	MaxOpen int
-	// Syncs limits how many goroutines sync a file at once, beside the callers of Stage
+	// Syncs limits how many goroutines sync a file at once, besides the callers of Stage
 	// and Prepare: each holds a thread while the disk works. Maildirs may share
 	// it, and never wait for each other's part. nil = 16 for this Maildir alone.
 	Syncs *semaphore.Weighted

@@ -28,7 +28,7 @@ func widen(w *os.File, size int64) int64 {
 	return int64(max(room, 0))
 }
 
-// closeOnExec keeps programs from inheriting descriptors beside the standard three. Those that
+// closeOnExec keeps programs from inheriting descriptors besides the standard three. Those that
 // Go opens are close-on-exec anyway, those that popfetch was started with may not be. It
 // needs close_range(2) of Linux 5.11 and does nothing on an older kernel.
 func closeOnExec() {

@@ -64,7 +64,7 @@ const (
 )
 
 // replyTime returns how long the next reply may take as a whole. A server that
-// loses what was sent together with the login never answers it; nobody shall wait
+// loses what was sent together with the login never answers it; nobody should wait
 // for the whole timeout to find that out.
 func (c *Client) replyTime() time.Duration {
 	if !c.handover {

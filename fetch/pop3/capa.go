@@ -51,7 +51,7 @@ func (c Capabilities) Lines() []string {
 }
 
 // Capa asks for the capabilities, in state AUTHORIZATION or TRANSACTION, and
-// remembers them. A server that refuses CAPA has none; that is no error.
+// remembers them. A server that refuses CAPA has none; that is not an error.
 func (c *Client) Capa() (Capabilities, error) {
 	var refused *ResponseError
 	_, err := c.simple("CAPA", Authorization, Transaction)

@@ -37,5 +37,5 @@
 // # Secrets
 //
 // No error and no trace shows a text of the server that gives a secret of the login
-// away, see Options.Secrets: "***" stands in its place.
+// away, see Options.Secrets: "***" takes its place.
 package pop3

@@ -20,7 +20,7 @@ func naiveDot(in []byte) (content, rest []byte, ok bool) {
 			return content, in[i+3:], true
 		}
 		if start && in[i] == '.' {
-			// A dot of which the connection's end hides whether it is the end
+			// The connection ends before it is clear whether this dot is the end
 			// is not content.
 			if i+1 == len(in) || i+2 == len(in) && in[i+1] == '\r' {
 				return content, nil, false

@@ -33,7 +33,7 @@ const (
 type ResponseError struct {
 	Command string // the command that was refused, without any secret: "RETR 12", "PASS"; "greeting" for the greeting
 	Code    Code   // "" if there was none
-	// Text is what followed "-ERR ", with the code; "***" stands behind the code if
+	// Text is what followed "-ERR ", with the code; "***" follows the code if
 	// the text gives a secret away. It may hold any octets: callers escape it.
 	Text string
 }
@@ -113,7 +113,7 @@ func (e *LineError) Error() string {
 
 // TLSError is a connection that cannot be secured: no STLS, a certificate that does
 // not verify, no common version. No credentials were sent. A timeout, a lost
-// connection and the end of the context are no TLSError.
+// connection and the end of the context are not TLSErrors.
 type TLSError struct {
 	Host string
 	Err  error

@@ -244,7 +244,7 @@ func TestTruncationInABody(t *testing.T) {
 	}
 }
 
-// A connection that is lost in the handshake is no TLSError.
+// A connection that is lost in the handshake is not a TLSError.
 func TestLostInTheHandshake(t *testing.T) {
 	client, server := tcpPair(t)
 	server.Close()

@@ -93,7 +93,7 @@ type stateSummary struct {
 }
 
 // checkState opens the state file for a moment, so that no other popfetch has to
-// wait for the visits. A file that another popfetch holds is no error: a daemon
+// wait for the visits. A file that another popfetch holds is not an error: a daemon
 // that polls holds it all the time.
 func (p *program) checkState(s *selection, con *console) (stateSummary, error) {
 	unusable := stateSummary{summary: "cannot be used"}

@@ -98,7 +98,7 @@ func listTable(w io.Writer, width int, account string, listing *plan.Listing, to
 	return t.write(w, width)
 }
 
-// octets formats a size, or a dash if the server has not told it.
+// octets formats a size, or a dash if the server did not announce it.
 func octets(n int64) string {
 	if n < 0 {
 		return "-"

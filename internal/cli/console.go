@@ -121,14 +121,14 @@ func (con *console) acknowledge(ctx context.Context) (stop func() bool) {
 	})
 }
 
-// reportedError is an error that the user has been told already.
+// reportedError is an error that was already shown to the user.
 type reportedError struct{ err error }
 
 func (e *reportedError) Error() string { return e.err.Error() }
 
 func (e *reportedError) Unwrap() error { return e.err }
 
-// reported marks err as told to the user; nil stays nil.
+// reported marks err as shown to the user; nil stays nil.
 func reported(err error) error {
 	if err == nil {
 		return nil

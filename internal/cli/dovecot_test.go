@@ -12,7 +12,7 @@ import (
 	"popfetch/internal/dovecottest"
 )
 
-// TestDovecot runs the program as a process of its own against a real Dovecot,
+// TestDovecot runs the program as its own process against a real Dovecot,
 // and into real programs. Each test has a server for itself.
 func TestDovecot(t *testing.T) {
 	needsDovecot(t)
@@ -53,7 +53,7 @@ func needs(t *testing.T, program, pkg string) {
 	}
 }
 
-// needsDovecot skips the test where there is no Dovecot to run.
+// needsDovecot skips the test if there is no Dovecot to run.
 func needsDovecot(t *testing.T) {
 	t.Helper()
 	if reason := dovecottest.Missing(); reason != "" {
@@ -61,7 +61,7 @@ func needsDovecot(t *testing.T) {
 	}
 }
 
-// serverName is what the certificate of a dovecot is valid for, beside 127.0.0.1.
+// serverName is what the certificate of a dovecot is valid for, besides 127.0.0.1.
 const serverName = "pop.example.org"
 
 // password is that of every user of a dovecot. Any user name will do.
@@ -70,7 +70,7 @@ const password = dovecottest.Password
 // dovecot is a running server.
 type dovecot struct{ *dovecottest.Server }
 
-// startDovecot starts a server that lives as long as the test.
+// startDovecot starts a server and stops it at the end of the test.
 func startDovecot(t *testing.T, withTLS bool) *dovecot {
 	t.Helper()
 	var o dovecottest.Options

@@ -13,7 +13,7 @@ import (
 
 // each calls fn for the chosen accounts, several at a time, and writes what
 // they have written in the order of the configuration. It writes the error of
-// an account behind its output.
+// an account after its output.
 func (s *selection) each(con *console, fn func(a *config.Account, w io.Writer) error) error {
 	type result struct {
 		text bytes.Buffer

@@ -22,7 +22,7 @@ const (
 	exitSignal    = 128 // plus the number of the signal
 )
 
-// exit prints err unless the user has been told, and returns the exit code.
+// exit prints err unless the user has seen it, and returns the exit code.
 func (p *program) exit(ctx context.Context, err error) int {
 	if err != nil && !errors.As(err, new(*reportedError)) {
 		(&console{err: p.err}).complain(err)

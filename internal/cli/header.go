@@ -14,7 +14,7 @@ import (
 )
 
 // header is what the header block of a message shows to a person. Encoded words
-// are decoded, see RFC 2047; the date is as it stands there.
+// are decoded, see RFC 2047; the date is left as it is.
 type header struct {
 	From    string `json:"from"`
 	Date    string `json:"date"`
@@ -29,7 +29,7 @@ const (
 )
 
 // readHeader reads the first From, Date and Subject of a header block. A line
-// that is no field costs that line only: net/mail.ReadMessage would refuse the
+// that is not a field costs that line only: net/mail.ReadMessage would refuse the
 // whole block.
 func readHeader(r io.Reader) header {
 	fields := make(map[string]string)

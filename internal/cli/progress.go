@@ -70,9 +70,9 @@ type progressLine struct {
 	all     *progress
 	account string
 
-	bar     *mpb.Bar // nil = not shown
-	pending int      // octets that bar has not been told of
-	told    time.Time
+	bar     *mpb.Bar  // nil = not shown
+	pending int       // octets that bar does not show yet
+	shown   time.Time // when bar was last changed
 }
 
 func (l *progressLine) Start(messages int, octets int64) {
@@ -86,7 +86,7 @@ func (l *progressLine) Start(messages int, octets int64) {
 		mpb.PrependDecorators(decor.Name(l.account, decor.WCSyncSpaceR), decor.CountersKibiByte("% .1f / % .1f")),
 		mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5})),
 	)
-	l.pending, l.told = 0, time.Now()
+	l.pending, l.shown = 0, time.Now()
 }
 
 func (l *progressLine) Received(n int) {
@@ -94,11 +94,11 @@ func (l *progressLine) Received(n int) {
 		return
 	}
 	l.pending += n
-	if l.pending < 256<<10 && time.Since(l.told) < 100*time.Millisecond {
+	if l.pending < 256<<10 && time.Since(l.shown) < 100*time.Millisecond {
 		return
 	}
 	l.bar.IncrBy(l.pending)
-	l.pending, l.told = 0, time.Now()
+	l.pending, l.shown = 0, time.Now()
 }
 
 func (l *progressLine) End() {

@@ -204,7 +204,7 @@ func TestInterruptIsAcknowledgedAtOnceAndTheClosingLineCounts(t *testing.T) {
 	}
 }
 
-// expect fails the test unless the patterns match one behind the other, and
+// expect fails the test unless the patterns match one after the other, and
 // returns where the last one ends.
 func expect(t *testing.T, screen string, patterns ...string) int {
 	t.Helper()

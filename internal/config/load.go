@@ -54,7 +54,7 @@ func (l *loader) add(path []string, msg, hint string) {
 	l.errs = append(l.errs, e)
 }
 
-// addUnsafe records that the file is no place for the passwords in it.
+// addUnsafe records that the file is not safe for the passwords in it.
 func (l *loader) addUnsafe(err error) {
 	line := l.doc.line(l.secrets[0]...)
 	for _, path := range l.secrets[1:] {

@@ -31,7 +31,7 @@ func (a *Account) namesPassword() bool {
 	return a.PasswordText.IsSet() || a.PasswordFile != "" || len(a.PasswordCommand) > 0 || a.Credential != ""
 }
 
-// applies reports whether a key has an effect beside the others of the account.
+// applies reports whether a key has an effect given the other keys of the account.
 func (a *Account) applies(key string) bool {
 	switch {
 	case a.TLS == TLSNone && strings.HasPrefix(key, "tls_"):

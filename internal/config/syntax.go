@@ -23,7 +23,7 @@ func parse(text string) (d *document, syntax *Error) {
 		return nil, &Error{Line: line, Msg: "not TOML: lists and tables are nested too deeply"}
 	}
 	defer func() {
-		if r := recover(); r != nil { // the library panics where it finds a fault of its own
+		if r := recover(); r != nil { // the library panics if it finds its own state wrong
 			d, syntax = nil, &Error{Line: 1, Msg: "the TOML library cannot read this file", Err: fmt.Errorf("panic in the parser")}
 		}
 	}()

@@ -2,7 +2,7 @@
 
 // Package dovecottest runs a real Dovecot as the POP3 server of tests and benchmarks.
 //
-// The server lives in a directory of its own and needs no installation beyond Debian's
+// The server runs in its own directory and needs no installation beyond Debian's
 // package dovecot-pop3d. It serves a Maildir for each user:
 //
 //	s, err := dovecottest.Start(dovecottest.Options{})
@@ -259,7 +259,7 @@ func (s *Server) Close() error {
 }
 
 // FreePorts returns ports that nobody listens on. They are below those that the system
-// gives to whoever asks for any port, as other tests do by the thousand.
+// gives to programs that ask for any port, as other tests do by the thousand.
 func FreePorts(n int) ([]string, error) {
 	const low, high = 12000, 32000
 	var ports []string

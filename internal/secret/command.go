@@ -18,7 +18,7 @@ import (
 const (
 	// commandLimit is how long a password command may run.
 	commandLimit = 30 * time.Second
-	// typingLimit is the same where somebody may have to type a passphrase.
+	// typingLimit is the same if somebody may have to type a passphrase.
 	typingLimit = 2 * time.Minute
 	// maxStderr bounds what an error shows of the standard error of a program,
 	// in octets.

@@ -1,10 +1,9 @@
 // Package secret finds the password of an account where the configuration says
 // that it is, at the moment when it is needed.
 //
-// A password lives as long as it cannot have changed without notice. The
-// configuration, files, credentials and netrc are read at every call. What a
-// program has printed or a user has typed is kept, in memory only, until a
-// server refuses it.
+// The configuration, files, credentials and netrc are read at every call, since they
+// may change at any time. What a program has printed or a user has typed is kept, in
+// memory only, until a server refuses it.
 package secret
 
 import (

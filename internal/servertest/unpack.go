@@ -37,7 +37,7 @@ func unpack(packages ...string) (dir string, err error) {
 	if err := os.MkdirAll(cacheDir(), 0o755); err != nil {
 		return "", err
 	}
-	// Unpacked beside it and then renamed: whoever finds the directory finds all of it.
+	// Unpacked under another name and then renamed: the directory is never incomplete.
 	work, err := os.MkdirTemp(cacheDir(), name+".")
 	if err != nil {
 		return "", err

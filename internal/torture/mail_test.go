@@ -49,7 +49,7 @@ func marked(text []byte) (int, bool) {
 // copies is the delivered messages of a maildrop.
 type copies struct {
 	whole map[int][]string // message -> names of its exact copies
-	wrong []string         // files that are no exact copy of a message
+	wrong []string         // files that are not an exact copy of a message
 }
 
 // collect reads the files in dirs, except those whose names begin with a dot.

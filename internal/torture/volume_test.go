@@ -75,7 +75,7 @@ func (v *volume) mount() error {
 
 // unmount waits until the volume is free. The kernel releases the files of a process some time
 // after its end, and a process that another trial has just forked holds our descriptors until
-// its exec. There is no notice of either, so unmount tries again and again.
+// its exec. There is no signal for either, so unmount keeps trying.
 func (v *volume) unmount() error {
 	if !v.mounted {
 		return nil

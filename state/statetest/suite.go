@@ -8,7 +8,7 @@ import (
 	"popfetch/state"
 )
 
-// Run runs the tests. Each calls setup for a place of its own, where nothing is yet.
+// Run runs the tests. Each calls setup for its own, empty place.
 // open makes the store there, or opens it again after a Close. What setup cleans up
 // belongs to the t that it is given.
 func Run(t *testing.T, setup func(t *testing.T) (open func() (state.Store, error))) {

@@ -91,7 +91,7 @@ func (s *session) listed() []entry {
 	return distort(left, s.now)
 }
 
-// listing answers LIST and UIDL; show returns what stands behind the number.
+// listing answers LIST and UIDL; show returns what follows the number.
 func (s *session) listing(arg string, show func(entry) string) reply {
 	entries := s.listed()
 	if arg != "" {

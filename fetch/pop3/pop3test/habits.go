@@ -67,7 +67,7 @@ const (
 	// NumberIDs: they are the message numbers, "1", "2", ….
 	NumberIDs
 	// PlaceIDs: they look like unique-ids and belong to the places of the
-	// maildrop: where a message goes, each one behind it takes the id of the
+	// maildrop: if a message goes, each one behind it takes the id of the
 	// one before.
 	PlaceIDs
 )

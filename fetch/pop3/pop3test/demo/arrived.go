@@ -18,7 +18,7 @@ import (
 // file is one message in the Maildir.
 type file struct {
 	name string
-	text []byte // as it stands there
+	text []byte // as it is there
 }
 
 // arrived reads new/ of a Maildir. It refuses anything left in tmp/ and cur/.

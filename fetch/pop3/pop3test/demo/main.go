@@ -1,5 +1,5 @@
 // Command demo shows popfetch at work, without any mail server or account: it
-// starts a POP3 server of its own with a mailbox in it, lets popfetch fetch that,
+// starts its own POP3 server with a mailbox, has popfetch fetch the mail,
 // and checks every octet of what arrived.
 //
 //	go run ./fetch/pop3/pop3test/demo ./popfetch
