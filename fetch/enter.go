@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/rand/v2"
 	"reflect"
 	"strconv"
 	"strings"
@@ -38,6 +39,7 @@ func (p *poll) enter() (err error) {
 	}
 	p.facts = p.noted
 	p.when.Now = p.now()
+	p.when.Turn = rand.Uint32()
 	observed, store := plan.Observe(p.noted, p.when.Now, p.Policy)
 	p.when.Observed = observed
 	if p.records {

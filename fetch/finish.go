@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -50,20 +51,29 @@ func (v *visit) mark(doomed []settle.Removable) (marked map[int]bool, err error)
 		nums[i] = d.Num
 	}
 	marked = make(map[int]bool)
-	var refusals []error
+	var first error // refusal
+	refusals := 0
 	for num, err := range v.session.Dele(nums) {
 		var refused *pop3.ResponseError
 		switch {
 		case err == nil:
 			marked[num] = true
 		case errors.As(err, &refused):
-			refusals = append(refusals, refused)
+			first = cmp.Or(first, err)
+			refusals++
 		default:
 			return marked, err
 		}
+		if refusals < mostRefusals {
+			continue
+		}
+		v.session.Drain()
+		if v.session.Owed() == 0 {
+			break
+		}
 	}
-	if len(refusals) > 0 {
-		v.log.Warn("the server did not delete messages that it was asked to; it is asked again at the next poll", "messages", len(refusals), "reason", refusals[0])
+	if refusals > 0 {
+		v.log.Warn("the server did not delete messages that it was asked to; it is asked again at the next poll", "messages", refusals, "reason", first)
 	}
 	return marked, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 
 	"popfetch/fetch/plan"
@@ -137,7 +138,7 @@ func (v *visit) scanByNumber() ([]pop3.ScanListing, error) {
 // leaves a size unknown, and a refusal leaves all unknown.
 func (v *visit) listSizes() error {
 	sizes := v.listing.Sizes()
-	unknown := func(err error) { v.log.Debug("the size of a message is not known", "reason", err) }
+	unknown := func(err error) { v.notices.add(slog.LevelDebug, "the size of a message is not known", "reason", err) }
 	err := v.scan(unknown, func(l pop3.ScanListing) { sizes.Set(l.Num, l.Octets) })
 	var refused *pop3.ResponseError
 	if errors.As(err, &refused) && !temporaryCode(refused.Code) {
@@ -164,18 +165,10 @@ func (v *visit) scan(bad func(error), got func(pop3.ScanListing)) error {
 	return nil
 }
 
-// mostLines is how many unreadable lines of a listing are logged one by one.
-const mostLines = 5
-
 // skipLine counts a message that is lost to a line of a listing that cannot be
 // read.
 func (v *visit) skipLine(err error) {
 	v.lostLines++
 	v.skipped++
-	switch {
-	case v.lostLines < mostLines:
-		v.log.Warn("a line of the listing makes no sense; its message is skipped", "reason", err)
-	case v.lostLines == mostLines:
-		v.log.Warn("more lines of the listing make no sense; their messages are skipped too", "reason", err)
-	}
+	v.notices.add(slog.LevelWarn, "a line of the listing makes no sense; its message is skipped", "reason", err)
 }

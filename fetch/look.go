@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
@@ -67,19 +68,25 @@ func (v *visit) look() error {
 }
 
 // showHeaders asks for the header blocks of messages (TOP n 0) and enters what they
-// show in v.shown, nil for a message whose header block the server refuses to show.
+// show in v.shown, nil for a message whose header block the server refuses to show. After
+// mostRefusals of them it asks no more.
 func (v *visit) showHeaders(nums []int) error {
 	for _, num := range nums {
 		v.shown[num] = nil
 	}
-	k := 0
+	k, refusals := 0, 0
 	for m, err := range v.session.Top(nums, 0) {
 		num := nums[k]
 		k++
 		var refused *pop3.ResponseError
 		switch {
 		case errors.As(err, &refused):
-			v.shown[num] = nil
+			if refusals++; refusals < mostRefusals {
+				continue
+			}
+			if v.session.Drain(); v.session.Owed() == 0 {
+				return nil
+			}
 		case err != nil:
 			return err
 		default:
@@ -154,7 +161,7 @@ func (v *visit) noteRecognised(upTo int) {
 			break
 		}
 		v.seen++
-		v.log.Info("delivered before, under another unique-id or size", "num", m.Num, "uid", m.UID())
+		v.notices.add(slog.LevelInfo, "delivered before, under another unique-id or size", "num", m.Num, "uid", m.UID())
 		entry := state.Entry{ID: m.ID, Record: m.record}
 		v.ledger.Forget(m.was.ID)
 		v.ledger.Put(entry)

@@ -20,6 +20,7 @@ type poll struct {
 	memory      memory
 	ledger      *settle.Ledger
 	log         *slog.Logger
+	notices     notices
 	life        *lifetime
 	dest        deliver.Destination
 	facts       state.Facts // about the server, as this poll knows them
@@ -37,6 +38,7 @@ func (a *Account) begin(ctx context.Context) *poll {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
+	p.notices.log = p.log
 	p.ledger = settle.NewLedger(p.memory, p.log)
 	return p
 }
@@ -130,6 +132,7 @@ func (p *poll) recordFacts() error {
 // end closes everything. A session that is still open ends without UPDATE.
 func (p *poll) end() {
 	defer p.life.end()
+	p.notices.end()
 	if p.visit != nil {
 		p.fail(p.visit.settler.Wait()) // after a panic
 		p.visit.close()

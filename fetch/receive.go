@@ -73,6 +73,9 @@ func (v *visit) receiveSome(items plan.Items, nums []int) (done int, err error) 
 			return done, err
 		}
 		why := v.life.reason()
+		if why == nil {
+			why = v.tooManyRefusals()
+		}
 		if done == items.Len() || why == nil && !v.settler.InDoubt() {
 			continue
 		}
@@ -83,6 +86,20 @@ func (v *visit) receiveSome(items plan.Items, nums []int) (done int, err error) 
 		return done, why
 	}
 	return done, nil
+}
+
+// mostRefusals is how many messages a visit sees refused before it ends, by the server or
+// by the destination, and how many DELE or TOP. The replies that are on their way then
+// may refuse some more.
+const mostRefusals = 256
+
+// tooManyRefusals returns an error if the visit is to end for the messages that were
+// refused. The next poll goes on with the others.
+func (v *visit) tooManyRefusals() error {
+	if n := len(v.withheld) + v.settler.Failed(); n >= mostRefusals {
+		return fmt.Errorf("%d messages were refused, so this visit ends; the next poll begins with the others", n)
+	}
+	return nil
 }
 
 // confirm makes sure of the received messages if that is needed. No reply is owed

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"log/slog"
 	"time"
 
 	"popfetch/fetch/plan"
@@ -41,19 +42,40 @@ func (v *visit) note() {
 	v.setAside = todo.SetAside.Len()
 	v.skipped += todo.TooBig.Len() + todo.SetAside.Len() + todo.Deferred
 	for it := range todo.SetAside.All() {
-		v.log.Info("message is set aside", "num", it.Num, "uid", it.UID(), "failures", it.Record.Failures, "reason", it.Record.Reason)
+		v.notices.add(slog.LevelInfo, "message is set aside", "num", it.Num, "uid", it.UID(), "failures", it.Record.Failures, "reason", it.Record.Reason)
 	}
-	for it := range todo.TooBig.All() {
-		if it.Record.Reason != plan.LargerThanMaxSize {
-			v.leave(it)
+	v.ledger.Full(todo.Undelivered >= plan.MaxUndelivered)
+	v.leaveTooBig()
+}
+
+// mostTooBig limits the records of messages that stay on the server for their size,
+// together with all other records of undelivered messages.
+const mostTooBig = plan.MaxUndelivered / 2
+
+// leaveTooBig warns of the messages that stay on the server for their size, and records
+// that, so that each is warned of once. When there are very many, the others are
+// warned of in the daily look.
+func (v *visit) leaveTooBig() {
+	room := mostTooBig - v.plan.Undelivered
+	for it := range v.plan.TooBig.All() {
+		if it.Record.Reason == plan.LargerThanMaxSize {
+			continue
+		}
+		level := slog.LevelWarn
+		if room <= 0 && !v.when.Daily {
+			level = slog.LevelDebug
+		}
+		v.notices.add(level, "message is larger than max_size and stays on the server",
+			"num", it.Num, "uid", it.UID(), "octets", it.Octets, "max_size", v.Policy.MaxOctets)
+		if room > 0 || it.Tried() {
+			v.recordTooBig(it)
+			room--
 		}
 	}
 }
 
-// leave logs and records that a message stays on the server for its size.
-func (v *visit) leave(it plan.Item) {
-	v.log.Warn("message is larger than max_size and stays on the server",
-		"num", it.Num, "uid", it.UID(), "octets", it.Octets, "max_size", v.Policy.MaxOctets)
+// recordTooBig records that a message stays on the server for its size.
+func (v *visit) recordTooBig(it plan.Item) {
 	r := it.Record
 	r.Octets, r.Reason = max(it.Octets, r.Octets), plan.LargerThanMaxSize
 	v.ledger.Put(state.Entry{ID: it.ID, Record: r})

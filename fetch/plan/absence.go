@@ -37,6 +37,9 @@ func (d *decision) absent(id []byte, r state.Record) {
 	if recent(r, d.when.Now) {
 		d.missing++
 	}
+	if !r.Seen() && len(d.gone) < agedAtOnce {
+		d.gone = append(d.gone, string(id))
+	}
 	if !d.loose.add(looseRecord{state.Entry{ID: string(id), Record: r}, false}) {
 		d.countAbsence(id, r)
 	}
@@ -68,6 +71,17 @@ func (d *decision) countAbsence(id []byte, r state.Record) {
 		r.Absences, r.Counted = r.Absences+1, now
 	}
 	d.aged(id, r)
+}
+
+// forgetUndelivered forgets records of undelivered messages that are not listed, if
+// there are more records of undelivered messages than MaxUndelivered.
+func (d *decision) forgetUndelivered() {
+	n := min(max(0, d.Undelivered-MaxUndelivered/2), len(d.gone))
+	if d.Undelivered <= MaxUndelivered {
+		n = 0
+	}
+	d.Undelivered -= n
+	d.Forget = append(d.Forget, d.gone[:n]...)
 }
 
 // aged has a record stored whose absence has begun, goes on or is over.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,9 @@ type When struct {
 	// NoHeaders says that the header blocks that the server shows (TOP) are not to be
 	// trusted, so that none is asked for.
 	NoHeaders bool
+	// Turn is a random number. It decides which of the messages that failed before
+	// comes first, for a poll may end before it comes to all of them.
+	Turn uint32
 }
 
 // Shown is the identities of messages whose header blocks the server has shown, by
@@ -44,6 +48,9 @@ type Plan struct {
 	SetAside Items
 	Seen     int // messages that were delivered and stay
 	Deferred int
+	// Undelivered is how many records of undelivered messages there will be, without
+	// those that Forget removes. See MaxUndelivered.
+	Undelivered int
 	// Compare says that what is retrieved may have been delivered under another
 	// unique-id, or under its own: see Delivered.
 	Compare bool
@@ -80,6 +87,9 @@ func New(listing *Listing, known iter.Seq2[[]byte, state.Record], p Policy, when
 	order, next := listing.byID(), 0
 	var buf [maxUID + 16]byte
 	for id, r := range known {
+		if !r.Seen() {
+			d.Undelivered++
+		}
 		for next < len(order) && bytes.Compare(listing.id(int(order[next]), buf[:]), id) < 0 {
 			d.unknown(order[next])
 			next++
@@ -97,6 +107,7 @@ func New(listing *Listing, known iter.Seq2[[]byte, state.Record], p Policy, when
 	if d.lookFurther(); len(d.look) == 0 {
 		d.assign()
 	}
+	d.forgetUndelivered()
 	d.arrange()
 	return d.Plan
 }
@@ -117,6 +128,7 @@ type decision struct {
 	homeless  []int32                // whose header block was shown, and that have no record which fits
 	loose     loose                  // records without a message
 	displaced []looseRecord          // records that had to leave their ids
+	gone      []string               // ids of undelivered messages that are not listed
 	twins     map[int32]state.Record // of delivered messages that share a unique-id
 	reused    bool                   // an id is that of another message than before
 }
@@ -206,7 +218,12 @@ func (d *decision) arrange() {
 	tried := func(i int) bool { return d.records[Fresh][int32(i)].Reason != "" }
 	d.Look = Items{listing: d.listing, index: d.listing.inNumberOrder(d.look)}
 	d.Retrieve = d.items(Fresh, func(i int) bool { return !tried(i) })
-	d.Retrieve.index = append(d.Retrieve.index, d.items(Fresh, tried).index...)
+	if d.Undelivered >= MaxUndelivered { // some of them may have failed too
+		d.turn(d.Retrieve.index)
+	}
+	again := d.items(Fresh, tried).index
+	d.turn(again)
+	d.Retrieve.index = append(d.Retrieve.index, again...)
 	d.TooBig, d.SetAside = d.items(TooBig, every), d.items(SetAside, every)
 	d.Delete = d.items(Due, every)
 	d.Seen, d.Unsure = d.count[Seen], d.count[Suspect]
@@ -217,6 +234,17 @@ func (d *decision) arrange() {
 		d.DeferBeyond(most)
 	}
 	d.Compare = d.Compare && d.Retrieve.Len() > 0
+}
+
+// turn moves the first messages behind the others, so that another one is the first in
+// each poll. A server that refuses many messages cannot make a poll end always before
+// the same ones.
+func (d *decision) turn(index []int32) {
+	if len(index) == 0 {
+		return
+	}
+	n := int(d.when.Turn % uint32(len(index)))
+	copy(index, slices.Concat(index[n:], index[:n]))
 }
 
 // items returns what has a verdict and is wanted, in the order of the numbers.

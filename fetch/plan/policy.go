@@ -21,6 +21,12 @@ func (p Policy) exceeds(octets int64) bool { return p.MaxOctets > 0 && octets > 
 // MaxFailures is how many failures of its own set a message aside.
 const MaxFailures = 5
 
+// MaxUndelivered is how many records of undelivered messages one maildrop has, about. A
+// server can list and refuse as many messages as it likes. When there are as many, those
+// of messages that are not listed are forgotten, and no more are stored. Such a record
+// is only worth an attempt: a message without it counts as new.
+const MaxUndelivered = 10_000
+
 // LargerThanMaxSize is the Reason in the record of a message that stays on the
 // server because of its size.
 const LargerThanMaxSize = "larger than max_size"

@@ -28,6 +28,7 @@ type Ledger struct {
 	closing   []deliver.Staged // to be aborted once the next transaction has closed their intents
 	delivered int              // messages
 	putOff    int              // messages in a row that the destination has put off
+	full      bool             // see Full
 	unsure    bool             // a transaction failed: it is not known what is recorded
 }
 
@@ -49,6 +50,10 @@ func (l *Ledger) Count(delivered int) { l.delivered += delivered }
 // Delivered returns how many messages were delivered.
 func (l *Ledger) Delivered() int { return l.delivered }
 
+// Full says that there are as many records of undelivered messages as one maildrop may
+// have. The ledger then forgets a message that fails and has no such record.
+func (l *Ledger) Full(full bool) { l.full = full }
+
 // Unsure reports whether a transaction has failed. It is not known then what is
 // recorded, and nothing may be deleted from the server.
 func (l *Ledger) Unsure() bool { return l.unsure }
@@ -56,6 +61,10 @@ func (l *Ledger) Unsure() bool { return l.unsure }
 // Postpone records why an attempt at a message failed, so that the next poll takes
 // that message last.
 func (l *Ledger) Postpone(it plan.Item, r state.Record, why error) {
+	if l.full && !it.Tried() {
+		l.Forget(it.ID) // its intent may be recorded
+		return
+	}
 	r.Delivered, r.Reason = time.Time{}, bounded(why.Error())
 	l.Put(state.Entry{ID: it.ID, Record: r})
 }
@@ -88,7 +97,7 @@ func (l *Ledger) commit(put []state.Entry) error {
 // split returns a ledger for a group. What is pending goes into the group's first
 // transaction.
 func (l *Ledger) split() *Ledger {
-	part := &Ledger{maildrop: l.maildrop, log: l.log, pending: l.pending, closing: l.closing, putOff: l.putOff}
+	part := &Ledger{maildrop: l.maildrop, log: l.log, pending: l.pending, closing: l.closing, putOff: l.putOff, full: l.full}
 	l.pending, l.closing = state.Change{}, nil
 	return part
 }
