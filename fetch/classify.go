@@ -63,7 +63,7 @@ func classOf(err error) (Class, bool) {
 		}
 		return State, true
 	case *deliver.Error:
-		// That a destination was stopped is not its fault.
+		// A destination that was stopped has not failed.
 		var late *deadlineError
 		switch {
 		case errors.Is(e.Err, context.Canceled):

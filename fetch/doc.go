@@ -8,7 +8,7 @@
 //	intents  finish or void the deliveries that an earlier run left open
 //	enter    connect, set up TLS, log in; list unique-ids and, if needed, sizes
 //	plan     decide what to retrieve, to delete, to leave, and why (package plan)
-//	verify   look at the header blocks of messages that the plan cannot decide about
+//	look     get the header blocks of messages that the plan cannot decide about
 //	receive  retrieve messages and hand them to the order of safety (package settle)
 //	finish   DELE what is published and recorded; QUIT if the session is in step
 //	record   finished intents, and ids that the server no longer lists

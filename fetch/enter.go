@@ -16,9 +16,9 @@ import (
 	"popfetch/state"
 )
 
-// How long popfetch does without what a server was seen not to take: commands sent
-// ahead, commands sent together with the login, and TOP where it shows header blocks
-// that are not those of the messages.
+// How long popfetch avoids what a server has failed at: commands sent ahead, commands
+// sent together with the login, and TOP if it shows header blocks that are not those of
+// the messages.
 const (
 	serialFor  = 30 * 24 * time.Hour
 	patientFor = 182 * 24 * time.Hour
@@ -140,8 +140,8 @@ func (p *poll) learned() *state.Facts {
 	return &facts
 }
 
-// mostEssential is how many octets of capabilities are recorded. A server with more
-// that matter is asked each time.
+// mostEssential is how many octets of capabilities are recorded at most. A server that
+// announces more is asked each time.
 const mostEssential = 2048
 
 // essentials returns what is worth recording of capabilities: nothing if they do

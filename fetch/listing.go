@@ -20,8 +20,8 @@ func (v *visit) list() (*plan.Listing, error) {
 		refused *pop3.ResponseError
 	)
 	if !v.session.Pipelined() {
-		// Some servers that know little answer UIDL for an empty maildrop without the dot
-		// that ends the listing.
+		// Some simple servers answer UIDL for an empty maildrop without the dot that ends
+		// the listing.
 		if empty, err := v.empty(); empty || err != nil {
 			return listing, err
 		}
@@ -68,9 +68,9 @@ func (v *visit) empty() (bool, error) {
 	return messages == 0, nil
 }
 
-// lacksUIDL returns nil if the refusal means that the server has no unique-ids. If
-// it only does not give them now, nothing may stand in for them: all messages would
-// count as new.
+// lacksUIDL returns nil if the refusal means that the server has no unique-ids. If it
+// merely refuses them now, other ids must not replace them: all messages would count
+// as new.
 func (v *visit) lacksUIDL(refused *pop3.ResponseError) error {
 	if temporaryCode(refused.Code) || v.session.Capabilities().Has("UIDL") {
 		return refused
@@ -89,8 +89,8 @@ func (v *visit) lacksUIDL(refused *pop3.ResponseError) error {
 	return err
 }
 
-// listByHeaders stands in for UIDL, which RFC 1939 section 7 leaves optional: the id of
-// a message is its fingerprint.
+// listByHeaders replaces UIDL, which RFC 1939 section 7 leaves optional: the id of a
+// message is its fingerprint.
 func (v *visit) listByHeaders(refused error) (*plan.Listing, error) {
 	v.log.Debug("no unique-ids, using fingerprints of header blocks", "reason", refused)
 	scanned, err := v.scanByNumber()

@@ -26,7 +26,7 @@ type poll struct {
 	facts       state.Facts // about the server, as this poll knows them
 	noted       state.Facts // as they are recorded
 	when        plan.When   // NoHeaders aside, see visit
-	records     bool        // what is found out is recorded
+	records     bool        // a poll that may record, unlike Look and Relearn
 	alwaysSizes bool        // list the sizes even if the plan does not need them
 	visit       *visit      // the latest one, nil before the first login
 	failures    []error     // of the account as a whole
@@ -101,8 +101,8 @@ func (p *poll) now() time.Time {
 	return time.Now()
 }
 
-// finishIntents finishes what an earlier run recorded and did not end. If that is
-// not possible the account is held: nothing may be decided about its mail.
+// finishIntents finishes the deliveries that an earlier run left open. If that is not
+// possible the account is held: nothing may be decided about its mail.
 func (p *poll) finishIntents() error {
 	delivered, err := p.finishOpen(p.life)
 	p.ledger.Count(delivered)
@@ -119,8 +119,7 @@ func (p *poll) age() {
 	p.ledger.Forget(p.visit.plan.Forget...)
 }
 
-// recordFacts records what was learned about the server when nothing else is to be
-// recorded.
+// recordFacts records what was learned about the server, by itself.
 func (p *poll) recordFacts() error {
 	facts := p.learned()
 	if facts == nil || p.ledger.Unsure() {
@@ -163,8 +162,8 @@ func (p *poll) outcome() error {
 	return &AccountError{p.Name, errs}
 }
 
-// because replaces an error that only says that the poll had to end by the reason
-// for that.
+// because returns why the poll had to end, if err only says that it had to, and
+// otherwise err.
 func (p *poll) because(err error) error {
 	cause := context.Cause(p.life)
 	switch {

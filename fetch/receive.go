@@ -41,7 +41,7 @@ func (v *visit) retrieve() {
 }
 
 // receive retrieves the items in their order. It settles full groups and leaves
-// the last one in hand.
+// the last one to its caller.
 func (v *visit) receive(items plan.Items) error {
 	nums := items.Nums()
 	for items.Len() > 0 {
@@ -64,7 +64,7 @@ func (v *visit) receiveSome(items plan.Items, nums []int) (done int, err error) 
 	v.before = v.answered
 	for m, err := range v.session.Retr(nums) {
 		if done == items.Len() {
-			return done, v.lose(err)
+			return done, v.stepLost(err)
 		}
 		it := items.At(done)
 		done++
@@ -112,7 +112,7 @@ func (v *visit) confirm() error {
 	}
 	var refused *pop3.ResponseError // a refusal shows as well that replies fit commands
 	if err := v.session.Noop(); err != nil && !errors.As(err, &refused) {
-		return v.lose(err)
+		return v.stepLost(err)
 	}
 	v.settler.Trust()
 	v.sure = v.answered
@@ -156,7 +156,7 @@ func (v *visit) handle(it plan.Item, m *pop3.Message, err error) error {
 		return nil
 	case err != nil:
 		v.interrupted(it, err)
-		return v.lose(err)
+		return v.stepLost(err)
 	}
 	return v.stage(it, m)
 }
@@ -181,7 +181,7 @@ func (v *visit) refuseWithheld() {
 	v.withheld = nil
 }
 
-// stage stages one message and settles the group in hand if that is full. An error
+// stage stages one message and settles the current group if that is full. An error
 // ends the retrieval.
 func (v *visit) stage(it plan.Item, m *pop3.Message) error {
 	b := &body{r: m.Body, identifier: plan.NewIdentifier(), limit: v.Policy.MaxOctets, progress: v.Progress,
@@ -199,7 +199,7 @@ func (v *visit) stage(it plan.Item, m *pop3.Message) error {
 		if err == nil {
 			staged.Abort()
 		}
-		return v.lose(surplus)
+		return v.stepLost(surplus)
 	}
 	switch {
 	case b.err != nil:
@@ -264,7 +264,7 @@ func (v *visit) cut(it plan.Item, m *pop3.Message, b *body) error {
 		v.lostStep = v.because(b.err)
 		return v.lostStep
 	}
-	err := v.lose(b.err)
+	err := v.stepLost(b.err)
 	// Without an octet of a message, what came may have been the reply to the mark
 	// behind it, see pop3.Client.Confirmed.
 	v.shifted = v.shifted || v.session.Pipelined() && m.Octets < 0

@@ -161,7 +161,7 @@ func TestMaildropThatWasEmptyForAWhileIsRecognised(t *testing.T) {
 
 // A message of a renumbered maildrop whose header block is not shown is compared when
 // it has been received.
-func TestRenumberedMaildropOfWhichHalfIsShownIsNotRepeated(t *testing.T) {
+func TestHalfShownRenumberedMaildropIsNotRepeated(t *testing.T) {
 	h := newFixture(t, 25, nil)
 	h.mustPoll()
 	before := h.mail("new")

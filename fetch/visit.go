@@ -73,8 +73,8 @@ func (v *visit) usable() bool {
 	return v.session != nil && v.session.Broken() == nil && v.life.Err() == nil
 }
 
-// lose notes why the session broke where a reply was due, and returns that.
-func (v *visit) lose(err error) error {
+// stepLost notes why the session broke when a reply was due, and returns that.
+func (v *visit) stepLost(err error) error {
 	var garbled *pop3.ProtocolError
 	v.shifted = errors.As(err, &garbled) || errors.Is(err, os.ErrDeadlineExceeded)
 	v.lostStep = v.because(err)

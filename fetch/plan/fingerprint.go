@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// maxHeader is how much of a header block counts, in octets. What a longer one
-// says beyond it is ignored.
+// maxHeader is how many octets of a header block count. The rest of a longer one is
+// ignored.
 const maxHeader = 64 << 10
 
 // headerStep is how many octets are looked at together for the end of the header
@@ -46,7 +46,7 @@ const (
 )
 
 // statusFields are the fields, in lower case, that servers and mail readers are known
-// to change in a message that they keep. They do not count where a message has none
+// to change in a message that they keep. They do not count if a message has none
 // of the identity fields.
 var statusFields = []string{
 	"status", "x-status", "x-uid", "x-uidl", "x-keywords", "x-imap", "x-imapbase",
@@ -97,8 +97,8 @@ func (d *Identifier) addHeader(p []byte) int {
 	return end - seen
 }
 
-// headerEnd returns the index behind the empty line that ends a header block, -1
-// where block has none. The octets before from have been looked at already.
+// headerEnd returns the index after the empty line that ends a header block, -1 if
+// block has none. The octets before from have been searched already.
 func headerEnd(block []byte, from int) int {
 	if end := leadingEmptyLine(block); end > 0 {
 		return end // the message has no header

@@ -15,8 +15,8 @@ const maxUID = 512
 // twinMark separates a unique-id from the number of a twin in an id.
 const twinMark = "\x00"
 
-// recordedID returns what a unique-id is recorded under. That is uid itself,
-// uncopied, unless it is too long or contains twinMark.
+// recordedID returns the id under which a unique-id is recorded: uid itself, not
+// copied, unless it is too long or contains twinMark.
 func recordedID(uid []byte) []byte {
 	if len(uid) <= maxUID && bytes.IndexByte(uid, 0) < 0 {
 		return uid
@@ -39,7 +39,7 @@ func appendTwin(b, id []byte, nth int) []byte {
 // headerMark begins the id of a message that has no unique-id.
 const headerMark = "digest:"
 
-// HeaderID returns what a message is recorded under that has no unique-id.
+// HeaderID returns the id under which a message without a unique-id is recorded.
 func HeaderID(m Identity) string { return headerMark + hex.EncodeToString(m.Fingerprint[:]) }
 
 // IsUID reports whether a recorded id is a unique-id that the server has given.
@@ -49,8 +49,8 @@ func IsUID(id []byte) bool {
 
 // DeliveryID names the delivery of one message from one maildrop. Every attempt has the
 // same nonce and so the same name, and a receiver can drop a repeat; another message
-// under the same id has another nonce. 0 is that of attempts that a record of version 1
-// knows of.
+// under the same id has another nonce. Nonce 0 is for attempts that are in a record of
+// version 1.
 func DeliveryID(maildrop, id string, nonce uint32) string {
 	name := append([]byte(maildrop), 0)
 	name = append(name, id...)

@@ -12,7 +12,8 @@ import (
 	"popfetch/state"
 )
 
-// When is what a plan has to know about the moment of the poll.
+// When holds what a plan depends on besides listing and records: the time, and what kind
+// of look the poll takes.
 type When struct {
 	Now      time.Time     // by the clock of this machine
 	Observed time.Duration // observed time of the maildrop, see Observe
@@ -28,7 +29,7 @@ type When struct {
 	Turn uint32
 }
 
-// Shown is the identities of messages whose header blocks the server has shown, by
+// Shown holds the identities of messages whose header blocks the server has shown, by
 // message number; nil for a message whose header block it refused to show.
 type Shown map[int]*Identity
 
@@ -52,7 +53,7 @@ type Plan struct {
 	// those that Forget removes. See MaxUndelivered.
 	Undelivered int
 	// Compare says that what is retrieved may have been delivered under another
-	// unique-id, or under its own: see Delivered.
+	// unique-id, or under its own: see Unclaimed.
 	Compare bool
 	// Numbered says that the unique-ids are the message numbers. Then sizes are wanted
 	// in every poll.

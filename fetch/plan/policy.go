@@ -18,7 +18,7 @@ func (p Policy) DeletesAtOnce() bool { return p.Delete && p.After == 0 }
 // exceeds reports whether a message of this size stays on the server.
 func (p Policy) exceeds(octets int64) bool { return p.MaxOctets > 0 && octets > p.MaxOctets }
 
-// MaxFailures is how many failures of its own set a message aside.
+// MaxFailures is how many failures that count against a message set it aside.
 const MaxFailures = 5
 
 // MaxUndelivered is how many records of undelivered messages one maildrop has, about. A

@@ -7,8 +7,8 @@ import (
 	"popfetch/state"
 )
 
-// mostStamps is how many Received fields that fetchers have put in front of a stored
-// message are left aside, one after the other, to recognise it.
+// mostStamps is how many leading Received fields of a stored message may be ignored to
+// recognise it: fetchers add such fields.
 const mostStamps = 4
 
 // Stored is a message that was found where mail was delivered.
@@ -25,7 +25,7 @@ func Inspect(message io.Reader) (Stored, error) {
 	return Stored{Identity: d.Identity(), Beneath: d.Beneath(mostStamps)}, err
 }
 
-// Library is stored messages, to be compared with what is on a server. The zero value
+// Library holds stored messages, to compare them with those on a server. The zero value
 // is empty.
 type Library struct {
 	copies map[Fingerprint][]*volume
@@ -140,7 +140,7 @@ func (l *Library) free(print Fingerprint) (n int) {
 	return n
 }
 
-// stamps returns how many stamps stand in front of the message with this fingerprint.
+// stamps returns how many stamps precede the message with this fingerprint, or -1.
 func (v *volume) stamps(print Fingerprint) int {
 	if v.Fingerprint == print {
 		return 0

@@ -6,9 +6,9 @@ import (
 	"popfetch/state"
 )
 
-// loose is records that belong to no listed message as far as is known: their ids are
-// not listed, or are those of other messages now. Only records that may belong to a
-// message whose header block was shown are held.
+// loose holds the records that belong to no listed message, as far as is known: their
+// ids are not listed, or now belong to other messages. It keeps only those that may
+// belong to a message whose header block was shown.
 type loose struct {
 	wanted  map[Fingerprint]bool
 	blocks  map[[16]byte]bool // as wanted, for records of version 1

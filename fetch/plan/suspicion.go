@@ -24,17 +24,17 @@ const (
 	grave
 )
 
-// How many mildly suspect messages a poll looks at, the newest first: when they alone
-// give a reason, and in the daily look. Of the newest messages newestDaily are looked at
-// every day, for it is their ids that a server reuses after a restore.
+// Limits on how many mildly suspect messages a poll looks at, the newest first: mostMild
+// in an ordinary poll, mostMildDaily in the daily look. The daily look also covers the
+// newestDaily newest messages, suspect or not: after a restore a server reuses their ids.
 const (
 	mostMild      = 64
 	mostMildDaily = 256
 	newestDaily   = 16
 )
 
-// stampOctets is how much the size of a message is taken to change by status fields
-// and filters, where a record of version 1 allows no better comparison.
+// stampOctets is by how much status fields and filters may change the size of a message.
+// It decides only for records of version 1, which allow no better comparison.
 const stampOctets = 256
 
 // suspicionOf judges the id of a delivered message. was is its record.

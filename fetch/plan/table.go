@@ -2,8 +2,8 @@ package plan
 
 import "encoding/binary"
 
-// table is a list that grows in blocks. It is never copied to become longer, so a
-// large one takes its own size of memory and not two or three times as much.
+// table is a list that grows in blocks. Growing copies nothing, so a large table needs
+// no more memory than its elements.
 type table[T any] struct{ blocks [][]T }
 
 // blockLen is how many elements a block holds.
@@ -54,7 +54,7 @@ func (t *table[T]) truncate(n int) {
 	}
 }
 
-// arena stores byte strings one after the other, each behind its length in two
+// arena stores byte strings one after the other, each preceded by its length in two
 // octets.
 type arena struct{ chunks [][]byte }
 

@@ -8,9 +8,9 @@ import (
 	"popfetch/state"
 )
 
-// Unclaimed is the delivered messages that the listing does not have under their ids. A
-// message that is received while Plan.Compare is set may be one of them. A maildrop may
-// have a million: each takes little more memory than its id.
+// Unclaimed holds the delivered messages whose ids are not listed. A message that is
+// received while Plan.Compare is set may be one of them. A maildrop may have a million:
+// each takes little more memory than its id.
 type Unclaimed struct {
 	entries []unclaimed // in the order of print
 	ids     arena
@@ -68,7 +68,7 @@ func (u *Unclaimed) Find(m Identity, get func(id string) (state.Record, error)) 
 }
 
 // is reports whether a message that was received whole is that of a record. The body
-// decides where the fingerprint is weak.
+// decides if the fingerprint is weak.
 func (m Identity) is(r state.Record) bool {
 	switch {
 	case !r.Seen():

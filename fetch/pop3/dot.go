@@ -30,7 +30,7 @@ const (
 var stuffed = []byte("\r\n.")
 
 // Read returns the content, unstuffed and otherwise unchanged. The error is io.EOF
-// behind the end and io.ErrUnexpectedEOF if the connection ends before it.
+// after the end and io.ErrUnexpectedEOF if the connection ends before it.
 func (d *dotReader) Read(p []byte) (int, error) {
 	n := 0
 	for n < len(p) && d.err == nil {

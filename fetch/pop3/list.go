@@ -127,7 +127,7 @@ func (c *Client) lineError(command string, num int, line []byte, reason string) 
 	return &LineError{Command: command, Num: num, Line: c.lines.shown(line), Reason: reason}
 }
 
-// messageNumber splits a listing line behind its message number, which is 0 if the
+// messageNumber splits a listing line after its message number, which is 0 if the
 // line has none. Any number of blanks may follow it (Maillennium sends several).
 func messageNumber(line []byte) (int, []byte) {
 	word, rest := cutBlank(bytes.TrimLeft(line, " \t"))

@@ -2,8 +2,8 @@ package pop3
 
 // Quit ends the session and always closes the connection. From state TRANSACTION it
 // enters UPDATE: nil means that the server has confirmed the deletions, a
-// *ResponseError that it has kept some of the messages, and every other error that
-// nobody knows. On a broken client, and inside a loop over replies, it sends nothing.
+// *ResponseError that it has kept some of the messages, and every other error that the
+// outcome is unknown. On a broken client, and inside a loop over replies, it sends nothing.
 // It waits for Options.Timeout, or for 10 s if that is less and nothing is marked as
 // deleted.
 //

@@ -59,7 +59,7 @@ func (s *secrets) runs() *runs {
 // accepted says that the login is over.
 func (s *secrets) accepted() { s.relax, s.kept = true, nil }
 
-// conceal returns text as it may be shown: with "***" for all behind the status
+// conceal returns text as it may be shown: with "***" for everything after the status
 // indicator and the response code if it gives a secret away.
 func (s *secrets) conceal(text string) string {
 	if !s.runs().in(text) {

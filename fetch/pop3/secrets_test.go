@@ -42,8 +42,8 @@ func echoes(password string) map[string]string {
 	}
 }
 
-// Nothing of a reply is shown that gives the password away: in an error, in the trace,
-// in the greeting, before, in and after the login.
+// No text that gives the password away is shown, whether in an error, in the trace or in
+// the greeting, before, during or after the login.
 func TestServerThatRepeatsThePassword(t *testing.T) {
 	for _, password := range []string{"Correct-Horse", "päss>?wörd", "s3cret"} {
 		for form, echo := range echoes(password) {
@@ -122,8 +122,8 @@ func TestShortSecrets(t *testing.T) {
 	}
 }
 
-// A million lines of a listing that cannot be used cost no minutes: each is looked at for
-// the secret, and what is looked for is not made anew for each.
+// A million unusable lines of a listing do not take minutes: each is searched for the
+// secret, but the runs to search for are computed once.
 func TestManyTextsShareTheRuns(t *testing.T) {
 	var s secrets
 	s.add("Correct-Horse")
@@ -132,7 +132,7 @@ func TestManyTextsShareTheRuns(t *testing.T) {
 	}
 	first := s.runs()
 	if s.runs() != first || s.conceal("correct-horse") != "***" {
-		t.Error("made anew, or without effect")
+		t.Error("the runs were computed again, or have no effect")
 	}
 	s.add("Battery-Staple")
 	if s.conceal("a battery-staple") != "***" {

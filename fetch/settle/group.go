@@ -8,8 +8,8 @@ import (
 	"popfetch/state"
 )
 
-// A group is settled when it has as many messages as the destination likes, or so
-// many octets, or is so old: messages that were received do not wait for one that
+// A group is settled when it has as many messages as the destination likes, groupOctets
+// octets, or the age groupAge: messages that were received do not wait for one that
 // comes slowly.
 const (
 	groupOctets = 32 << 20

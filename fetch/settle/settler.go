@@ -21,7 +21,7 @@ type Options struct {
 type Settler struct {
 	books
 	options Options
-	group   group     // in hand
+	group   group     // the current one
 	running *settling // the group before, nil = none
 }
 
@@ -30,21 +30,21 @@ func New(ledger *Ledger, o Options) *Settler {
 	return &Settler{books: books{Ledger: ledger}, options: o}
 }
 
-// Add takes a message into the group in hand.
+// Add takes a message into the current group.
 func (s *Settler) Add(m Member) { s.group.add(m) }
 
-// InDoubt reports whether the group in hand has a doubtful message.
+// InDoubt reports whether the current group has a doubtful message.
 func (s *Settler) InDoubt() bool { return s.group.doubt > 0 }
 
-// Trust says that every message of the group in hand is known to be what was asked
+// Trust says that every message of the current group is known to be what was asked
 // for.
 func (s *Settler) Trust() { s.group.doubt = 0 }
 
-// AllSure reports whether the whole group in hand may be settled, given that the
+// AllSure reports whether the whole current group may be settled, given that the
 // first messages of the session up to seq are known to be what was asked for.
 func (s *Settler) AllSure(seq int) bool { return s.group.sure(seq) == len(s.group.members) }
 
-// SettleFull settles what is sure in the group in hand if that is enough. The error
+// SettleFull settles what is sure in the current group if that is enough. The error
 // is that of the group before: nothing more can be delivered then.
 func (s *Settler) SettleFull(seq int) error {
 	n := s.group.sure(seq)
@@ -57,7 +57,7 @@ func (s *Settler) SettleFull(seq int) error {
 	return nil
 }
 
-// SettleOld settles what is sure in the group in hand if it has waited for long
+// SettleOld settles what is sure in the current group if it has waited for long
 // enough. It never waits.
 func (s *Settler) SettleOld(seq int) {
 	if n := s.group.sure(seq); s.group.old(n) && s.running.endedWell() {
@@ -65,11 +65,11 @@ func (s *Settler) SettleOld(seq int) {
 	}
 }
 
-// SettleRest settles the group in hand.
+// SettleRest settles the current group.
 func (s *Settler) SettleRest() error { return s.settle(len(s.group.members)) }
 
 // settle waits for the group before and starts to settle the first n members. The
-// error is that of the group before; the group in hand is given up then.
+// error is that of the group before; the current group is given up then.
 func (s *Settler) settle(n int) error {
 	if err := s.Wait(); err != nil || n == 0 {
 		return err
@@ -79,7 +79,7 @@ func (s *Settler) settle(n int) error {
 }
 
 // Wait waits for the group that is being settled. After an error nothing more can
-// be delivered, and the group in hand is given up.
+// be delivered, and the current group is given up.
 func (s *Settler) Wait() error {
 	running := s.running
 	if running == nil {
@@ -95,7 +95,7 @@ func (s *Settler) Wait() error {
 	return running.err
 }
 
-// GiveUp gives up every member of the group in hand that is not sure. It returns
+// GiveUp gives up every member of the current group that is not sure. It returns
 // the first doubtful one, if there is one.
 func (s *Settler) GiveUp(seq int) (doubtful Member, ok bool) {
 	kept := s.group.cut(s.group.sure(seq))

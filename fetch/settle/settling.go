@@ -11,7 +11,7 @@ import (
 )
 
 // maxPutOff is how many messages in a row the destination may put off before the
-// poll ends: it will hardly take the next one, and each costs a download.
+// poll ends: it is unlikely to take the next one, and each costs a download.
 const maxPutOff = 5
 
 // settling is a group on its way through the order of safety.
@@ -108,9 +108,9 @@ func (s *settling) intend(members []Member) error {
 	return s.commit(entries)
 }
 
-// publish delivers the members. The intent of a message that is refused is closed;
-// that of a message which the place failed to take stays open, and the next poll
-// finishes it.
+// publish delivers the members. If the destination refuses a message, its intent is
+// closed. If the place as a whole fails, the intents stay open, and the next poll
+// finishes them.
 func (s *settling) publish(ctx context.Context, members []Member) (place error) {
 	atOnce := !s.Destination.Recoverable()
 	errs := s.Destination.Publish(ctx, stagedOf(members))

@@ -37,8 +37,8 @@ func (r *userHome) stateFile() string {
 // tinyMessage is every message of a large maildrop.
 const tinyMessage = "Subject: x\r\n\r\n"
 
-// knows records all messages as delivered.
-func (r *userHome) knows(all []pop3test.Message) {
+// recordDelivered records all messages as delivered.
+func (r *userHome) recordDelivered(all []pop3test.Message) {
 	r.t.Helper()
 	store, err := state.File{Path: r.stateFile()}.Open()
 	if err != nil {
@@ -99,7 +99,7 @@ func TestMemoryOfALargeMaildrop(t *testing.T) {
 			var got int64
 			code := 0
 			if tt.known {
-				r.knows(all)
+				r.recordDelivered(all)
 				got = r.peak(0, "--once") // it makes the snapshot too
 			} else {
 				code = 75

@@ -53,7 +53,7 @@ type killer struct {
 	bin     string
 	counts  *census
 	servers provider
-	real    bool // the server is one that does not tell of its commands
+	real    bool // a real server, which does not report its commands
 	control bool // kill where the Maildir and the state change
 	dir     string
 }

@@ -12,7 +12,7 @@ import (
 
 // Habits are what some real servers do at every visit, without anything being
 // wrong from their point of view. The zero value is a server that keeps to the
-// letter of RFC 1939. What happens between two sessions a test does itself:
+// letter of RFC 1939. A test itself does what happens between two sessions:
 // Maildrop.Remove is another client that deletes, Maildrop.Snapshot and
 // Maildrop.Restore are a restore from a backup.
 //
@@ -213,9 +213,10 @@ func (m *Maildrop) Snapshot() Snapshot {
 	return s
 }
 
-// Restore has the maildrop hold what it held then, from the next login on. What came
-// since is gone, what went since is back, and Add gives the unique-ids that it has given
-// since a second time, to other messages. The counts of Retrieved and Deleted go on.
+// Restore has the maildrop hold what it held then, from the next login on. Messages
+// added since are gone, those removed since are back, and Add gives the unique-ids that
+// it has given since once more, to other messages. The counts of Retrieved and Deleted
+// go on.
 func (m *Maildrop) Restore(s Snapshot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

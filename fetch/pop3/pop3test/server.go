@@ -216,7 +216,7 @@ func (s *Server) lines(want func(record) bool) []string {
 	return lines
 }
 
-// Pipelined returns for how many replies the next command had arrived already. It is
+// Pipelined returns how many replies were sent after the next command had arrived. It is
 // at least 1 after a client has sent two commands in one write.
 func (s *Server) Pipelined() int {
 	s.mu.Lock()
