@@ -67,6 +67,7 @@ type Client struct {
 	ctx     context.Context
 	opts    Options
 	host    string
+	port    string // "" = not known
 	link    *link
 	lines   lineIO
 	tls     *tls.Conn // nil = none
@@ -130,11 +131,16 @@ func Dial(ctx context.Context, network, addr string, o *Options) (*Client, error
 	default:
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
-	host, _, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		host = addr // a network without ports
 	}
-	return NewClient(ctx, conn, host, o)
+	c, err := NewClient(ctx, conn, host, o)
+	if err != nil {
+		return nil, err
+	}
+	c.port = port
+	return c, nil
 }
 
 // NewClient is Dial over a connection that exists already. host names the server

@@ -14,6 +14,10 @@ var (
 	// ErrState says that the command is not allowed now. Nothing was sent, and the
 	// session goes on. Every *StateError is ErrState.
 	ErrState = errors.New("command not allowed now")
+	// ErrClearToken says that an access token was not sent, because the connection is
+	// not encrypted and Credentials.Methods names no method. It comes wrapped in an
+	// AuthError.
+	ErrClearToken = errors.New("an access token is not sent over a connection without TLS")
 )
 
 // Code is a response code without its brackets, in upper case; parts of a

@@ -13,9 +13,13 @@ import (
 // Credentials are what a login needs.
 type Credentials struct {
 	User, Password string
+	// Token is an OAuth 2.0 access token, "" = none. Only xoauth2 and oauthbearer send
+	// it, and they send nothing else. With Token and without Password no other method
+	// is possible.
+	Token string
 	// Methods names the methods that may be used, see Methods. Login takes the
 	// first that the server offers. nil leaves the choice to the client, which
-	// never takes APOP.
+	// never takes APOP, and sends no token in clear text.
 	Methods []string
 	// Expected is what Client.Offer returned in an earlier session with the
 	// server over the same kind of connection. If the server announced PIPELINING
@@ -32,13 +36,29 @@ type Credentials struct {
 }
 
 // Methods returns the names of all login methods.
-func Methods() []string { return []string{"plain", "user", "login", "cram-md5", "apop"} }
+func Methods() []string {
+	return append([]string{"plain", "user", "login", "cram-md5", "apop"}, bearerMethods()...)
+}
+
+// possible reports whether the credentials have what a method sends.
+func (cred Credentials) possible(method string) bool {
+	if slices.Contains(bearerMethods(), method) {
+		return cred.Token != ""
+	}
+	return cred.Password != "" || cred.Token == ""
+}
 
 // automatic returns the methods to try if the user has named none. Where others can
-// read along, the one that does not show the password comes first. APOP is not among
-// them, because its use of MD5 can be attacked (CVE-2007-1558).
-func automatic(private bool) []string {
-	if private {
+// read along, the one that does not show the password comes first, and a token is not
+// sent at all (RFC 6750 section 5.3). APOP is not among them, because its use of MD5 can
+// be attacked (CVE-2007-1558).
+func (cred Credentials) automatic(private bool) []string {
+	switch {
+	case cred.Token != "" && private:
+		return bearerMethods()
+	case cred.Token != "":
+		return nil
+	case private:
 		return []string{"plain", "user", "login", "cram-md5"}
 	}
 	return []string{"cram-md5", "plain", "user", "login"}
@@ -61,16 +81,17 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 		return "", err
 	}
 	c.lines.secrets.add(cred.Password)
+	c.lines.secrets.add(cred.Token)
 	// RFC 2449 section 6.6 has PIPELINING in both states. A server that has
 	// not been visited before may announce it and still lose what arrives
 	// together with the login (Courier, Cyrus), so the first visit waits.
 	ahead := c.opts.Pipelining == PipelineAuto && !cred.Patient
 	again := ahead && cred.Expected.pipelining()
 	if again && !c.caps.Asked && cred.Expected.Before.Has("PIPELINING") {
-		method, err := c.choose(cred.Methods, cred.Expected.Before)
-		// In clear text the password is shown only after today's CAPA has
+		method, err := c.choose(cred, cred.Expected.Before)
+		// In clear text the secret is shown only after today's CAPA has
 		// said that the server offers nothing better.
-		if err == nil && (c.tls != nil || !showsPassword(method)) {
+		if err == nil && (c.tls != nil || !showsSecret(method)) {
 			return method, c.loginAhead(method, cred)
 		}
 	}
@@ -79,7 +100,7 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 			return "", err
 		}
 	}
-	method, err = c.choose(cred.Methods, c.caps)
+	method, err = c.choose(cred, c.caps)
 	if err != nil {
 		return "", &AuthError{User: cred.User, Err: err}
 	}
@@ -159,8 +180,8 @@ func (c *Client) converse(d dialog, ahead bool, next []string, between func() er
 	return nil
 }
 
-// showsPassword reports whether a method sends the password itself.
-func showsPassword(method string) bool { return method != "cram-md5" && method != "apop" }
+// showsSecret reports whether a method sends the password or the token itself.
+func showsSecret(method string) bool { return method != "cram-md5" && method != "apop" }
 
 // dialogOf returns the dialog of a method that choose has returned.
 func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) dialog {
@@ -173,6 +194,8 @@ func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) di
 		return &exchange{m: sasl.NewLoginClient(cred.User, cred.Password), user: cred.User}
 	case "cram-md5":
 		return &exchange{m: &cramMD5{user: cred.User, secret: cred.Password}, user: cred.User}
+	case "xoauth2", "oauthbearer":
+		return c.newBearer(method, cred)
 	}
 	return &exchange{m: sasl.NewPlainClient("", cred.User, cred.Password), single: true, user: cred.User}
 }
@@ -222,20 +245,24 @@ func (c *Client) complete(caps Capabilities) bool {
 	return caps.Has("UIDL") && caps.Has("TOP") && (caps.Has("PIPELINING") || c.opts.Pipelining == PipelineOff)
 }
 
-// choose returns the first method that may be used and that the server offers.
-func (c *Client) choose(methods []string, caps Capabilities) (string, error) {
-	names := automatic(c.tls != nil)
-	if methods != nil {
+// choose returns the first method that may be used, that the credentials allow, and that
+// the server offers.
+func (c *Client) choose(cred Credentials, caps Capabilities) (string, error) {
+	names := cred.automatic(c.tls != nil)
+	if cred.Methods != nil {
 		names = nil
-		for _, m := range methods {
+		for _, m := range cred.Methods {
 			names = append(names, strings.ToLower(m))
 		}
+	} else if len(names) == 0 {
+		return "", ErrClearToken
 	}
 	for _, m := range names {
 		if !slices.Contains(Methods(), m) {
 			return "", fmt.Errorf("unknown login method %s", quote(m))
 		}
 	}
+	names = slices.DeleteFunc(names, func(m string) bool { return !cred.possible(m) })
 	if i := slices.IndexFunc(names, func(m string) bool { return c.offers(m, caps) }); i >= 0 {
 		return names[i], nil
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,6 +27,15 @@ func apopDigest(secret, challenge string) string {
 }
 
 const loginSecret = "tanstaaf"
+
+// loginAs returns the credentials of bob for a method, loginSecret as its secret.
+func loginAs(method string) Credentials {
+	cred := Credentials{User: "bob", Password: loginSecret, Methods: []string{method}}
+	if slices.Contains(bearerMethods(), strings.ToLower(method)) {
+		cred.Password, cred.Token = "", loginSecret
+	}
+	return cred
+}
 
 // The examples of RFC 1939 section 7 (APOP) and RFC 2195 section 2.
 func TestDigestsOfTheStandards(t *testing.T) {
@@ -48,13 +58,15 @@ func TestDigestsOfTheStandards(t *testing.T) {
 func loginScript(method, verdict string) string {
 	const challenge = "<1.2@x>"
 	scripts := map[string]string{
-		"user":     "C: USER bob\nS: +OK\nC: PASS " + loginSecret + "\n",
-		"plain":    "C: AUTH PLAIN " + b64("\x00bob\x00"+loginSecret) + "\n",
-		"login":    "C: AUTH LOGIN " + b64("bob") + "\nS: + " + b64("Password:") + "\nC: " + b64(loginSecret) + "\n",
-		"cram-md5": "C: AUTH CRAM-MD5\nS: + " + b64(challenge) + "\nC: " + b64("bob "+cramDigest(loginSecret, challenge)) + "\n",
-		"apop":     "C: APOP bob " + apopDigest(loginSecret, challenge) + "\n",
+		"user":        "C: USER bob\nS: +OK\nC: PASS " + loginSecret + "\n",
+		"plain":       "C: AUTH PLAIN " + b64("\x00bob\x00"+loginSecret) + "\n",
+		"login":       "C: AUTH LOGIN " + b64("bob") + "\nS: + " + b64("Password:") + "\nC: " + b64(loginSecret) + "\n",
+		"cram-md5":    "C: AUTH CRAM-MD5\nS: + " + b64(challenge) + "\nC: " + b64("bob "+cramDigest(loginSecret, challenge)) + "\n",
+		"apop":        "C: APOP bob " + apopDigest(loginSecret, challenge) + "\n",
+		"xoauth2":     "C: AUTH XOAUTH2\nS: +\nC: " + b64("user=bob\x01auth=Bearer "+loginSecret+"\x01\x01") + "\n",
+		"oauthbearer": "C: AUTH OAUTHBEARER\nS: +\nC: " + b64("n,a=bob,\x01auth=Bearer "+loginSecret+"\x01\x01") + "\n",
 	}
-	return "S: +OK hi <1.2@x>\nC: CAPA\nS: +OK\nS: USER\nS: SASL PLAIN LOGIN CRAM-MD5\nS: TOP\nS: UIDL\nS: PIPELINING\nS: .\n" +
+	return "S: +OK hi <1.2@x>\nC: CAPA\nS: +OK\nS: USER\nS: SASL PLAIN LOGIN CRAM-MD5 XOAUTH2 OAUTHBEARER\nS: TOP\nS: UIDL\nS: PIPELINING\nS: .\n" +
 		scripts[method] + "S: " + verdict + "\n"
 }
 
@@ -62,14 +74,14 @@ func TestLoginMethods(t *testing.T) {
 	for _, method := range Methods() {
 		t.Run(method, func(t *testing.T) {
 			c := connect(t, loginScript(method, "+OK"))
-			got, err := c.Login(Credentials{User: "bob", Password: loginSecret, Methods: []string{strings.ToUpper(method)}})
+			got, err := c.Login(loginAs(strings.ToUpper(method)))
 			if got != method || err != nil || c.State() != Transaction {
 				t.Errorf("%s, %v, %v", got, err, c.State())
 			}
 		})
 		t.Run(method+" refused", func(t *testing.T) {
 			c := connect(t, loginScript(method, "-ERR [AUTH] wrong"))
-			_, err := c.Login(Credentials{User: "bob", Password: loginSecret, Methods: []string{method}})
+			_, err := c.Login(loginAs(method))
 			var login *AuthError
 			var refused *ResponseError
 			if !errors.As(err, &login) || login.Method != method || login.User != "bob" ||
@@ -91,6 +103,7 @@ func TestTraceHasNoSecrets(t *testing.T) {
 		loginSecret, b64(loginSecret), b64("\x00bob\x00" + loginSecret),
 		cramDigest(loginSecret, challenge), b64("bob " + cramDigest(loginSecret, challenge)),
 		apopDigest(loginSecret, challenge), b64(challenge), b64("Password:"),
+		b64("user=bob\x01auth=Bearer " + loginSecret + "\x01\x01"),
 	}
 	for _, method := range Methods() {
 		for _, verdict := range []string{"+OK", "-ERR no", "nonsense", "-ERR you sent " + loginSecret + " as " + b64(loginSecret)} {
@@ -100,7 +113,7 @@ func TestTraceHasNoSecrets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = c.Login(Credentials{User: "bob", Password: loginSecret, Methods: []string{method}})
+			_, err = c.Login(loginAs(method))
 			shown := trace.String()
 			if err != nil {
 				shown += err.Error()
@@ -166,7 +179,7 @@ func TestChoice(t *testing.T) {
 			if _, err := c.Capa(); err != nil {
 				t.Fatal(err)
 			}
-			got, err := c.choose(tt.methods, c.caps)
+			got, err := c.choose(Credentials{User: "u", Password: loginSecret, Methods: tt.methods}, c.caps)
 			if got != tt.want || (err == nil) != (tt.want != "") {
 				t.Errorf("got %q, %v", got, err)
 			}
@@ -374,7 +387,7 @@ func TestErrorsAfterLoginHaveNoSecrets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Login(Credentials{User: "bob", Password: loginSecret, Methods: []string{method}}); err != nil {
+		if _, err := c.Login(loginAs(method)); err != nil {
 			t.Fatal(err)
 		}
 		err = c.Noop()

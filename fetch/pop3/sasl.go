@@ -35,6 +35,7 @@ type exchange struct {
 	m      sasl.Client
 	user   string // for errors
 	single bool   // m has nothing to send but the initial response
+	apart  bool   // the initial response waits for a challenge, unless the server refuses to send one
 
 	method  string
 	command string
@@ -53,7 +54,7 @@ func (x *exchange) begin(c *Client, _ bool) (all bool, err error) {
 	if ir != nil {
 		// An empty one is not none. RFC 5034 section 4
 		initial := cmp.Or(encoded, "=")
-		if len(line)+1+len(initial)+len("\r\n") <= maxCommand {
+		if !x.apart && len(line)+1+len(initial)+len("\r\n") <= maxCommand {
 			line, shown = line+" "+initial, shown+" ***"
 		} else {
 			x.pending = ir
@@ -73,10 +74,18 @@ func (x *exchange) end(c *Client, last func()) error {
 		}
 		challenge, more := continuation(line)
 		if !more {
-			return x.decided(c, line)
+			err := x.decided(c, line)
+			if x.apart && x.pending != nil && plainRefusal(err) {
+				x.together(c)
+				continue
+			}
+			return err
 		}
 		c.lines.trace("S", "+ ***")
 		if len(c.unanswered) > 0 {
+			if b, ok := x.m.(*bearer); ok && x.pending == nil {
+				return x.refusedAhead(c, b, challenge)
+			}
 			return c.protocol(x.command, line, "a challenge where everything had been said")
 		}
 		answer, err := x.answer(challenge)
@@ -94,6 +103,31 @@ func (x *exchange) end(c *Client, last func()) error {
 		}
 	}
 	return c.protocol(x.command, nil, fmt.Sprintf("more than %d challenges", maxChallenges))
+}
+
+// together sends the command again, now with the initial response: there are servers that
+// refuse AUTH without one. They have not seen the response yet, so nothing is tried twice.
+func (x *exchange) together(c *Client) {
+	encoded := base64.StdEncoding.EncodeToString(x.pending)
+	x.apart, x.pending = false, nil
+	c.queue(x.command, x.command+" "+encoded, x.command+" ***")
+}
+
+// refusedAhead ends the session over the refusal of a token behind which commands were
+// sent: the server takes the first of them for the answer to its challenge.
+func (x *exchange) refusedAhead(c *Client, b *bearer, challenge []byte) error {
+	if decoded, err := base64.StdEncoding.AppendDecode(nil, challenge); err == nil {
+		b.Next(decoded)
+	}
+	err := &AuthError{Method: x.method, User: x.user, Err: b.tokenError(c, fmt.Errorf("%s: the server sent an error challenge", x.command))}
+	c.fail(err)
+	return err
+}
+
+// plainRefusal reports whether err is -ERR without a response code, or with AUTH.
+func plainRefusal(err error) bool {
+	var refused *ResponseError
+	return errors.As(err, &refused) && (refused.Code == "" || refused.Code == AuthCode)
 }
 
 // done reports whether m knows that it has nothing left to send.
@@ -129,6 +163,9 @@ func (x *exchange) answer(encoded []byte) ([]byte, error) {
 // decided takes the server's decision.
 func (x *exchange) decided(c *Client, line []byte) error {
 	if _, err := c.verdict(x.command, line); err != nil {
+		if b, ok := x.m.(*bearer); ok && x.pending == nil {
+			err = b.refused(c, err)
+		}
 		return refusedLogin(x.method, x.user, err)
 	}
 	_, proves := x.m.(interface{ Done() bool })

@@ -172,7 +172,7 @@ func TestOwnLinesAreMaskedWhereTheyAreSent(t *testing.T) {
 		if _, err := c.Capa(); err != nil {
 			t.Fatal(err)
 		}
-		cred := Credentials{User: "bob", Password: loginSecret}
+		cred := loginAs(method)
 		if err := c.converse(c.dialogOf(method, cred, c.caps), false, nil, nil); err != nil { // Login would have made it known
 			t.Fatal(err)
 		}

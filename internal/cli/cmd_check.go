@@ -144,6 +144,7 @@ type inspection struct {
 	Expires      string   `json:"expires"`
 	Fingerprint  string   `json:"fingerprint"`
 	Capabilities []string `json:"capabilities"`
+	Secret       string   `json:"secret"`
 	Method       string   `json:"method"`
 	Messages     int      `json:"messages"`
 	Octets       int64    `json:"octets"`
@@ -175,6 +176,10 @@ func (f *inspection) visit(ctx context.Context, a *config.Account, terminal *sec
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
 	defer cancel()
 	d := &connector{account: a, log: con.log.With("account", a.Name), secret: secret.Of(a, terminal), connected: f.connection}
+	f.Secret = d.secret.Kind().String() + " from " + d.secret.String()
+	if a.PasswordText.IsSet() {
+		f.Secret = d.secret.Kind().String() + " from the configuration"
+	}
 	client, err := d.login(ctx, fetch.Opening{Serial: true})
 	if err != nil {
 		var refused *tls.CertificateVerificationError
@@ -271,6 +276,7 @@ func (f *inspection) write(w io.Writer) {
 	line("expires", f.Expires)
 	line("fingerprint", f.Fingerprint)
 	line("capabilities", quoteUnlessPlain(strings.Join(f.Capabilities, ", ")))
+	line("secret", quoteUnlessPlain(f.Secret))
 	if f.Method != "" {
 		line("logged in", "with "+f.Method)
 	}

@@ -82,6 +82,7 @@ func checkFiles(cfg *config.Config, con *console) error {
 		}
 		checkProgram(a.Name, "mda", a.MDA)
 		checkProgram(a.Name, "password_command", a.PasswordCommand)
+		checkProgram(a.Name, "token_command", a.TokenCommand)
 		if a.TLS != config.TLSNone {
 			_, err := (&connector{account: a}).tls(a.Host)
 			check(a.Name, "", err)

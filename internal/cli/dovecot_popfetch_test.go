@@ -68,7 +68,7 @@ func (d *dovecot) account(name, user, tls string, more ...string) string {
 	for _, line := range more {
 		text += line + "\n"
 	}
-	if !strings.Contains(text, "\npassword = ") {
+	if !strings.Contains(text, "\npassword = ") && !strings.Contains(text, "_command = ") {
 		text += fmt.Sprintf("password = %q\n", password)
 	}
 	return text

@@ -3,6 +3,7 @@
 package cli_test
 
 import (
+	"crypto/tls"
 	"net"
 	"os/exec"
 	"strings"
@@ -34,6 +35,7 @@ func TestDovecot(t *testing.T) {
 		{"mda says later", testMDALater},
 		{"mda says never", testMDANever},
 		{"mechanisms", testMechanisms},
+		{"access tokens", testAccessTokens},
 		{"wrong password", testWrongPassword},
 		{"certificate for another name", testWrongName},
 		{"server without TLS", testNoTLS},
@@ -75,10 +77,22 @@ func startDovecot(t *testing.T, withTLS bool) *dovecot {
 	t.Helper()
 	var o dovecottest.Options
 	if withTLS {
-		cert, err := certtest.SelfSigned(certtest.Request{Names: []string{serverName}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
-		must(t, err)
-		o.Certificate = &cert
+		o.Certificate = serverCertificate(t)
 	}
+	return runDovecot(t, o)
+}
+
+// serverCertificate is one for serverName and 127.0.0.1.
+func serverCertificate(t *testing.T) *tls.Certificate {
+	t.Helper()
+	cert, err := certtest.SelfSigned(certtest.Request{Names: []string{serverName}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}})
+	must(t, err)
+	return &cert
+}
+
+// runDovecot starts a server with these options that lives as long as the test.
+func runDovecot(t *testing.T, o dovecottest.Options) *dovecot {
+	t.Helper()
 	s, err := dovecottest.Start(o)
 	must(t, err)
 	t.Cleanup(func() {

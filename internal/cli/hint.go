@@ -143,6 +143,10 @@ func loginHint(err error) string {
 		return ""
 	case errors.As(err, &method):
 		return methodHint(method)
+	case errors.Is(err, pop3.ErrClearToken):
+		return `set tls = "implicit" or "starttls"; for a tunnel on this machine, auth = "xoauth2" or "oauthbearer" sends the token all the same`
+	case errors.As(err, new(*pop3.TokenError)):
+		return "the token may have expired, or be for another user or scope: POP3 takes the scope https://mail.google.com/ at Gmail and https://outlook.office.com/POP.AccessAsUser.All at Outlook; POP3 may also be switched off in the settings of the mailbox"
 	case !errors.As(err, &refused):
 		return ""
 	}
@@ -172,7 +176,16 @@ func methodHint(e *pop3.MethodError) string {
 		}
 	}
 	var parts []string
-	if len(usable) > 0 {
+	tokens := func(methods []string) int {
+		return len(slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return !sendsToken(m) }))
+	}
+	switch {
+	case len(usable) == 0:
+	case tokens(e.Allowed) == len(e.Allowed) && len(e.Allowed) > 0 && tokens(usable) == 0:
+		parts = append(parts, "the account has an access token, and the server takes none: set a source of a password, which many providers call an app password")
+	case tokens(e.Allowed) == 0 && tokens(usable) == len(usable):
+		parts = append(parts, "the server takes an access token and no password: set token_command")
+	default:
 		parts = append(parts, fmt.Sprintf("auth may name %s, which the server offers", strings.Join(usable, ", ")))
 	}
 	if len(unknown) > 0 {
@@ -184,12 +197,13 @@ func methodHint(e *pop3.MethodError) string {
 	return strings.Join(parts, "; ")
 }
 
+// sendsToken reports whether a login method sends an access token.
+func sendsToken(method string) bool { return method == "xoauth2" || method == "oauthbearer" }
+
 // mechanismNeeds names a SASL mechanism that popfetch does not know, and what it
 // needs in place of a password.
 func mechanismNeeds(mechanism string) string {
 	switch mechanism {
-	case "XOAUTH2", "OAUTHBEARER":
-		return mechanism + " (needs an OAuth 2.0 token)"
 	case "GSSAPI", "GS2-KRB5":
 		return mechanism + " (needs Kerberos)"
 	case "EXTERNAL":

@@ -110,7 +110,7 @@ func TestHintNamesLoginMethods(t *testing.T) {
 		offered []string
 		want    string
 	}{
-		{[]string{"SASL XOAUTH2", "SASL GSSAPI"}, "popfetch does not know XOAUTH2 (needs an OAuth 2.0 token), GSSAPI (needs Kerberos); popfetch knows plain"},
+		{[]string{"SASL XOAUTH2", "SASL GSSAPI"}, "the server takes an access token and no password: set token_command; popfetch does not know GSSAPI (needs Kerberos)"},
 		{[]string{"USER", "SASL CRAM-MD5", "SASL NTLM"}, "auth may name user, cram-md5, which the server offers; popfetch does not know NTLM"},
 		{nil, "popfetch knows plain"},
 	} {

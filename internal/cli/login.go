@@ -25,7 +25,7 @@ import (
 type connector struct {
 	account   *config.Account
 	log       *slog.Logger
-	secret    *secret.Source         // of the account's password
+	secret    *secret.Source         // of the account's password or token
 	sessions  tls.ClientSessionCache // RFC 8446 section 2.2
 	method    string                 // of the last login
 	connected func(*pop3.Client)     // is called before the login, may be nil
@@ -40,31 +40,63 @@ func (d *connector) open(ctx context.Context, how fetch.Opening) (fetch.Session,
 	return client, nil
 }
 
-// login dials, secures the connection and logs in. It looks up the password
-// first, so that nobody has to type it against the server's clock.
+// login dials, secures the connection and logs in. It looks up the secret first, so that
+// nobody has to type it against the server's clock. An access token that the server
+// refuses may have expired: if the source then yields another one, login tries that in a
+// second session, and no third.
 func (d *connector) login(ctx context.Context, how fetch.Opening) (*pop3.Client, error) {
-	a := d.account
-	password, err := d.secret.Password(ctx)
+	text, err := d.secret.Secret(ctx)
 	if err != nil {
 		return nil, secretError(err)
 	}
-	client, err := d.dial(ctx, password, how.Serial)
+	client, refusal := d.loginWith(ctx, how, text)
+	if !errors.As(refusal, new(*pop3.TokenError)) || !d.secret.Renews() {
+		return client, refusal
+	}
+	again, err := d.secret.Secret(ctx)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w; and then, for a new token: %w", refusal, secretError(err))
+	case again == text:
+		return nil, refusal
+	}
+	d.log.Info("the server refused the access token; trying a new one", "reason", refusal)
+	return d.loginWith(ctx, how, again)
+}
+
+// credentials returns what the login takes the secret for.
+func (d *connector) credentials(text string, how fetch.Opening) pop3.Credentials {
+	a := d.account
+	cred := pop3.Credentials{User: a.User, Methods: a.Auth, Expected: how.Expected, Next: how.Next, Patient: how.Patient}
+	if d.secret.Kind() == secret.Token {
+		cred.Token = text
+		return cred
+	}
+	cred.Password = text
+	if a.TakesToken() { // auth names methods of both kinds
+		cred.Token = text
+	}
+	return cred
+}
+
+// loginWith dials, secures the connection and logs in with this secret.
+func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text string) (*pop3.Client, error) {
+	a := d.account
+	client, err := d.dial(ctx, text, how.Serial)
 	if err != nil {
 		return nil, &connectError{tls: a.TLS, err: err}
 	}
 	if d.connected != nil {
 		d.connected(client)
 	}
-	d.method, err = client.Login(pop3.Credentials{
-		User: a.User, Password: password, Methods: a.Auth, Expected: how.Expected, Next: how.Next, Patient: how.Patient,
-	})
+	d.method, err = client.Login(d.credentials(text, how))
 	if err != nil {
 		client.Close()
 		switch {
 		case errors.As(err, new(*pop3.AuthError)):
 			d.secret.Refused()
 		case errors.As(err, new(*pop3.AheadError)):
-			// The poll logs in once more at once: the password stays known.
+			// The poll logs in once more at once: the secret stays known.
 		default:
 			d.secret.Doubtful()
 		}
@@ -95,14 +127,14 @@ func secretError(err error) error {
 }
 
 // dial connects and secures the connection. The client is then in state
-// AUTHORIZATION. No trace and no error shows the password.
-func (d *connector) dial(ctx context.Context, password string, serial bool) (*pop3.Client, error) {
+// AUTHORIZATION. No trace and no error shows text.
+func (d *connector) dial(ctx context.Context, text string, serial bool) (*pop3.Client, error) {
 	a := d.account
 	o := &pop3.Options{
 		Security: security(a.TLS),
 		Timeout:  time.Duration(a.Timeout),
 		Log:      d.log,
-		Secrets:  []string{password},
+		Secrets:  []string{text},
 	}
 	if serial || a.Pipelining == config.PipeliningOff {
 		o.Pipelining = pop3.PipelineOff

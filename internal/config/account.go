@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,7 +13,7 @@ import (
 // of an account replaces all keys of its family in [defaults].
 func families() []family {
 	return []family{
-		{[]string{"password", "password_file", "password_command", "credential"}, "both say where the password comes from"},
+		{[]string{"password", "password_file", "password_command", "credential", "token_command"}, "both say where the secret comes from"},
 		{[]string{"maildir", "mda"}, "are both a destination, and an account has exactly one"},
 		{[]string{"tls_ca_file", "tls_fingerprint"}, "exclude each other: a fingerprint is checked instead of the authorities"},
 	}
@@ -114,13 +115,17 @@ func (s *section) fill() {
 	s.Maildir = fillAccount(s.Maildir, s.Name)
 	s.PasswordFile = fillAccount(s.PasswordFile, s.Name)
 	s.Credential = fillAccount(s.Credential, s.Name)
-	argv := make([]string, len(s.PasswordCommand)) // a copy: all accounts share that of [defaults]
-	for i, arg := range s.PasswordCommand {
-		argv[i] = fillAccount(arg, s.Name)
+	s.PasswordCommand = fillArguments(s.PasswordCommand, s.Name)
+	s.TokenCommand = fillArguments(s.TokenCommand, s.Name)
+}
+
+// fillArguments returns a copy, because all accounts share the command of [defaults].
+func fillArguments(argv []string, account string) []string {
+	filled := slices.Clone(argv)
+	for i, arg := range filled {
+		filled[i] = fillAccount(arg, account)
 	}
-	if len(argv) > 0 {
-		s.PasswordCommand = argv
-	}
+	return filled
 }
 
 // checkName returns what is wrong with the name of an account, "" for nothing. The
@@ -191,6 +196,10 @@ func (l *loader) checkClashes(s *section) {
 	if s.set["mda_timeout"] && s.set["maildir"] && s.Name != "" { // in [defaults] it may be for other accounts
 		l.add(at("mda_timeout"), "mda_timeout has no effect with maildir, only with mda", "leave it out")
 	}
+	if s.Name != "" && s.YieldsToken() && !s.TakesToken() && s.Auth != nil {
+		l.add(at("auth"), fmt.Sprintf("no method of auth (%s) sends the access token that the account has", strings.Join(s.Auth, ", ")),
+			`name "xoauth2" or "oauthbearer", or write auth = "auto"`)
+	}
 	cert, key := s.TLSClientCert != "", s.TLSClientKey != ""
 	switch {
 	case s.set["tls_client_cert"] && !key:
@@ -255,6 +264,7 @@ func (l *loader) warnings(a *Account) []string {
 		}
 	}
 	literal("password_command", a.PasswordCommand)
+	literal("token_command", a.TokenCommand)
 	literal("mda", a.MDA)
 	return out
 }

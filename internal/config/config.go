@@ -10,6 +10,7 @@ package config
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -44,12 +45,13 @@ type Account struct {
 	Server  string `toml:"server"`  // as written
 	User    string `toml:"user"`    // not empty, no control characters
 
-	// Where the password comes from: at most one of the four is set. With none
-	// of them it is looked up in netrc, then asked for on the terminal.
+	// Where the secret comes from: at most one of these is set. With none of them
+	// it is looked up in netrc, then asked for on the terminal.
 	PasswordText    Secret   `toml:"password"`
 	PasswordFile    string   `toml:"password_file,template"`
 	PasswordCommand []string `toml:"password_command,argv"`
-	Credential      string   `toml:"credential,name"` // file name below $CREDENTIALS_DIRECTORY
+	Credential      string   `toml:"credential,name"`    // file name below $CREDENTIALS_DIRECTORY
+	TokenCommand    []string `toml:"token_command,argv"` // prints an OAuth 2.0 access token
 
 	TLS             TLSMode       `toml:"tls"`
 	TLSCAFile       string        `toml:"tls_ca_file,path"`     // "" = the system's
@@ -80,6 +82,23 @@ type Account struct {
 // Address returns host and port for net.Dial.
 func (a *Account) Address() string { return net.JoinHostPort(a.Host, strconv.Itoa(a.Port)) }
 
+// bearerMethods are the methods that send an access token and no password.
+func bearerMethods() []string { return []string{"xoauth2", "oauthbearer"} }
+
+// YieldsToken reports whether the source of the secret can only yield an access token.
+func (a *Account) YieldsToken() bool { return len(a.TokenCommand) > 0 }
+
+// TakesToken reports whether the key auth names a method that sends an access token. A
+// secret that the configuration calls a password is taken for the token then.
+func (a *Account) TakesToken() bool {
+	return slices.ContainsFunc(a.Auth, func(m string) bool { return slices.Contains(bearerMethods(), m) })
+}
+
+// TakesPassword reports whether a method that sends or proves a password may be used.
+func (a *Account) TakesPassword() bool {
+	return a.Auth == nil || slices.ContainsFunc(a.Auth, func(m string) bool { return !slices.Contains(bearerMethods(), m) })
+}
+
 // Options is what Load must know about the other parts of the program. The zero
 // value is valid.
 type Options struct {
@@ -87,7 +106,7 @@ type Options struct {
 	// placeholder, or nil. A nil CheckMDA accepts every command.
 	CheckMDA func(argv []string) error
 	// Methods are the names that the key auth accepts, in lower case. nil means
-	// plain, login, user, cram-md5 and apop.
+	// plain, login, user, cram-md5, apop, xoauth2 and oauthbearer.
 	Methods []string
 }
 
@@ -95,7 +114,7 @@ func (o Options) methods() []string {
 	if o.Methods != nil {
 		return o.Methods
 	}
-	return []string{"plain", "login", "user", "cram-md5", "apop"}
+	return append([]string{"plain", "login", "user", "cram-md5", "apop"}, bearerMethods()...)
 }
 
 // builtin returns the built-in defaults, without those that depend on the

@@ -48,7 +48,7 @@ func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 		{"default wrong once", "[defaults]\ntimeout = true\n[account.a]\nserver=\"h\"\nuser=\"a\"\nmaildir=\"/m\"\n[account.b]\nserver=\"h\"\nuser=\"b\"\nmaildir=\"/m\"",
 			[]string{`config.toml:2: key "defaults.timeout": expected a duration such as "5m", found true`}},
 		{"two secrets", account("password_file = \"/x\"\ncredential = \"c\""), []string{
-			`config.toml:6: account "work": key "credential": password_file and credential both say where the password comes from (keep one of them)`}},
+			`config.toml:6: account "work": key "credential": password_file and credential both say where the secret comes from (keep one of them)`}},
 		{"two destinations", account(`mda = ["x"]`), []string{
 			`config.toml:5: account "work": key "mda": maildir and mda are both a destination, and an account has exactly one (keep one of them)`}},
 		{"two destinations by default", "[defaults]\nmda = [\"x\"]\nmaildir = \"/x\"\n[account.a]\nserver = \"h\"\nuser = \"u\"", []string{
@@ -74,7 +74,7 @@ func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 		{"credential with slash", account(`credential = "../x"`), []string{`config.toml:5: account "work": key "credential": "../x" is not a file name`}},
 		{"auto among methods", account(`auth = ["auto", "plain"]`), []string{`config.toml:5: account "work": key "auth": "auto" cannot be combined with methods`}},
 		{"method twice", account(`auth = ["plain", "PLAIN"]`), []string{`config.toml:5: account "work": key "auth": the list contains "plain" twice`}},
-		{"unknown method", account(`auth = "PLAINN"`), []string{`config.toml:5: account "work": key "auth": "plainn" is an unknown method; the methods are "plain", "login", "user", "cram-md5" or "apop"; did you mean "plain"?`}},
+		{"unknown method", account(`auth = "PLAINN"`), []string{`config.toml:5: account "work": key "auth": "plainn" is an unknown method; the methods are "plain", "login", "user", "cram-md5", "apop", "xoauth2" or "oauthbearer"; did you mean "plain"?`}},
 		{"tls", account(`tls = "start_tls"`), []string{`config.toml:5: account "work": key "tls": "start_tls" is not one of "implicit", "starttls" or "none"; did you mean "starttls"?`}},
 		{"tls as boolean", account(`tls = true`), []string{`config.toml:5: account "work": key "tls": expected one of "implicit", "starttls" or "none", found true`}},
 		{"version as number", account(`tls_min_version = 1.2`), []string{`config.toml:5: account "work": key "tls_min_version": expected a string, found the number 1.2; write it in quotes: "1.2"`}},

@@ -61,6 +61,8 @@ func otherName(got string) string {
 		return "user"
 	case "passwordeval", "passwd_command", "password_cmd", "password_eval":
 		return "password_command"
+	case "oauth2_command", "access_token_command", "oauthbearer_command":
+		return "token_command"
 	case "ssl", "tls_starttls", "starttls", "sslproto":
 		return "tls"
 	case "tls_trust_file", "sslcertfile", "ca_file":

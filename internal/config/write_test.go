@@ -96,7 +96,7 @@ func TestInvalidConfigurationIsNotWritten(t *testing.T) {
 		`key "user": missing`:                                   func(a *Account) { a.User = "" },
 		`key "maildir": missing`:                                func(a *Account) { a.Maildir = "" },
 		`are both a destination`:                                func(a *Account) { a.MDA = []string{"x"} },
-		`both say where the password comes from`:                func(a *Account) { a.PasswordFile, a.Credential = "/x", "c" },
+		`both say where the secret comes from`:                  func(a *Account) { a.PasswordFile, a.Credential = "/x", "c" },
 		`key "user": the string contains the control character`: func(a *Account) { a.User = "CORP\bob" },
 		`the password contains the control character`:           func(a *Account) { a.PasswordText = NewSecret("hunter2\n") },
 		`the password is empty`:                                 func(a *Account) { a.PasswordText = NewSecret("") },

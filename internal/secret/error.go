@@ -8,8 +8,9 @@ import (
 	"popfetch/internal/config"
 )
 
-// Error is the reason why there is no password. It holds no part of one.
+// Error is the reason why there is no secret. It holds no part of one.
 type Error struct {
+	Kind   Kind   // what was looked for
 	Source string // where it was looked for: "password_file /home/me/.pop"
 	Msg    string // what went wrong; bounded, control characters escaped
 	Hint   string // what the user can do, or ""
@@ -19,7 +20,7 @@ type Error struct {
 
 // Error is one line without the name of the account.
 func (e *Error) Error() string {
-	s := "password: "
+	s := e.Kind.String() + ": "
 	if e.Source != "" {
 		s += e.Source + ": "
 	}

@@ -97,11 +97,11 @@ func isUTF16(data []byte) bool {
 // Octets that are not UTF-8 pass: a server may want Latin-1.
 func check(password string) error {
 	if strings.ContainsAny(password, "\r\n\x00") {
-		return fmt.Errorf("the password holds a line end or a NUL")
+		return fmt.Errorf("it holds a line end or a NUL")
 	}
 	for _, r := range password {
 		if r != '\t' && unicode.IsControl(r) {
-			return fmt.Errorf("the password holds the control character %U", r)
+			return fmt.Errorf("it holds the control character %U", r)
 		}
 	}
 	return nil

@@ -1,23 +1,41 @@
-// Package secret finds the password of an account where the configuration says
-// that it is, at the moment when it is needed.
+// Package secret finds the password or the access token of an account where the
+// configuration says that it is, at the moment when it is needed.
 //
 // The configuration, files, credentials and netrc are read at every call, since they
-// may change at any time. What a program has printed or a user has typed is kept, in
-// memory only, until a server refuses it.
+// may change at any time. A password that a program has printed, and what a user has
+// typed, is kept, in memory only, until a server refuses it. A program that prints
+// tokens runs at every call: a token is valid for about an hour.
 package secret
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
 
 	"popfetch/internal/config"
 )
 
-// Source is where the password of one account comes from. At most one of Text,
-// File, Command and Credential is set. With none of them Password looks into
+// Kind is what a secret can be used for.
+type Kind uint8
+
+const (
+	Password Kind = iota
+	Token         // an OAuth 2.0 access token
+)
+
+func (k Kind) String() string {
+	if k == Token {
+		return "access token"
+	}
+	return "password"
+}
+
+// Source is where the secret of one account comes from. At most one of Text, File,
+// Command, Credential and TokenCommand is set. With none of them Secret looks into
 // netrc, and then asks on the terminal.
 //
-// The exported fields are not changed once Password has been called. All methods
+// The exported fields are not changed once Secret has been called. All methods
 // may be called from several goroutines.
 type Source struct {
 	Account string // name of the account, for the question on the terminal
@@ -28,6 +46,9 @@ type Source struct {
 	File       string   // absolute path
 	Command    []string // a program and its arguments; no shell is run
 	Credential string   // name of a file in $CREDENTIALS_DIRECTORY
+
+	TokenCommand []string // as Command, prints an access token
+	AsToken      bool     // what Text, File, Command, Credential, netrc or the user yields is an access token
 
 	Terminal *Terminal // shared by all sources of the process; nil = nobody can be asked
 
@@ -41,6 +62,7 @@ func Of(a *config.Account, t *Terminal) *Source {
 	return &Source{
 		Account: a.Name, Host: a.Host, User: a.User,
 		Text: a.PasswordText, File: a.PasswordFile, Command: a.PasswordCommand, Credential: a.Credential,
+		TokenCommand: a.TokenCommand, AsToken: !a.TakesPassword(),
 		Terminal: t,
 	}
 }
@@ -57,13 +79,55 @@ func (s *Source) String() string {
 		return "password_command " + s.Command[0]
 	case s.Credential != "":
 		return "credential " + s.Credential
+	case len(s.TokenCommand) > 0:
+		return "token_command " + s.TokenCommand[0]
 	}
 	return "netrc"
 }
 
-// Password returns the password. An error is an *Error, or that of a ctx that
-// has ended. Programs and questions that use the terminal wait for each other.
-func (s *Source) Password(ctx context.Context) (string, error) {
+// Kind returns what the source yields.
+func (s *Source) Kind() Kind {
+	if s.AsToken || len(s.TokenCommand) > 0 {
+		return Token
+	}
+	return Password
+}
+
+// Renews reports whether a second call of Secret, right after the first, may yield
+// another secret without anybody's help.
+func (s *Source) Renews() bool { return len(s.Command) > 0 || len(s.TokenCommand) > 0 }
+
+// Secret returns the secret. An error is an *Error, or that of a ctx that has ended.
+// Programs and questions that use the terminal wait for each other.
+func (s *Source) Secret(ctx context.Context) (string, error) {
+	text, err := s.find(ctx)
+	if err == nil && s.Kind() == Token {
+		err = s.checkToken(text)
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Kind = s.Kind()
+	}
+	if err != nil {
+		return "", err
+	}
+	return text, nil
+}
+
+// checkToken refuses what cannot be an access token: RFC 6750 section 2.1 allows some of
+// the visible characters of ASCII. A program may have printed all that its provider sent.
+func (s *Source) checkToken(text string) error {
+	i := strings.IndexFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+	switch {
+	case strings.HasPrefix(text, "{"):
+		return &Error{Source: s.String(), Msg: "this is JSON, and not an access token", Hint: "print the value of access_token alone, for example through jq -r .access_token"}
+	case i >= 0:
+		return &Error{Source: s.String(), Msg: "this is not an access token: it holds a blank, a control character or a character that is not ASCII",
+			Hint: "the first line has to be the token alone"}
+	}
+	return nil
+}
+
+func (s *Source) find(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -76,11 +140,13 @@ func (s *Source) Password(ctx context.Context) (string, error) {
 	case s.File != "":
 		return fromFile(s.String(), s.File)
 	case len(s.Command) > 0:
-		password, err := s.Terminal.run(ctx, s.String(), s.Command)
-		if err == nil {
-			s.keep(password, false)
+		text, err := s.Terminal.run(ctx, s.String(), s.Command)
+		if err == nil && s.Kind() == Password {
+			s.keep(text, false)
 		}
-		return password, err
+		return text, err
+	case len(s.TokenCommand) > 0:
+		return s.Terminal.run(ctx, s.String(), s.TokenCommand)
 	case s.Credential != "":
 		return fromCredential(s.String(), s.Credential)
 	}
@@ -91,16 +157,16 @@ func (s *Source) Password(ctx context.Context) (string, error) {
 	return s.ask(ctx, path)
 }
 
-// Refused forgets the password: a server has said that it is wrong. The next
-// call of Password looks it up again, or asks for it.
+// Refused forgets the secret: a server has said that it is wrong. The next call of
+// Secret looks it up again, or asks for it.
 func (s *Source) Refused() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kept, s.typed = config.Secret{}, false
 }
 
-// Doubtful tells that a login failed and that the password may or may not be the
-// reason. The next call of Password runs the program again; what was typed stays
+// Doubtful tells that a login failed and that the secret may or may not be the
+// reason. The next call of Secret runs the program again; what was typed stays
 // known, so that nobody is asked twice because of a broken connection.
 func (s *Source) Doubtful() {
 	s.mu.Lock()
@@ -116,8 +182,8 @@ func (s *Source) known() config.Secret {
 	return s.kept
 }
 
-func (s *Source) keep(password string, typed bool) {
+func (s *Source) keep(text string, typed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kept, s.typed = config.NewSecret(password), typed
+	s.kept, s.typed = config.NewSecret(text), typed
 }

@@ -50,7 +50,7 @@ func TestPasswordIsTheFirstLineOfItsFile(t *testing.T) {
 		{"UTF-16, big end first", "\xfe\xff\x00h\x00u\x00n", 0o600, "", "the text is UTF-16"},
 		{"UTF-16 without a mark", "h\x00u\x00n\x00t\x00", 0o600, "", "the text is UTF-16"},
 		{"Latin-1", "h\xfcnter2\n", 0o600, "h\xfcnter2", ""}, {"tab", "hun\tter2\n", 0o600, "hun\tter2", ""},
-		{"colours of a terminal", "\x1b[1mhunter2\n", 0o600, "", "the password holds the control character U+001B"}, {"CR inside", "hun\rter2\n", 0o600, "", "holds a line end or a NUL"},
+		{"colours of a terminal", "\x1b[1mhunter2\n", 0o600, "", "it holds the control character U+001B"}, {"CR inside", "hun\rter2\n", 0o600, "", "holds a line end or a NUL"},
 		{"too long", strings.Repeat("hunter2", 10000), 0o600, "", "longer than 64KiB"},
 		{"readable", "hunter2\n", 0o644, "", "the file holds a password and is open to others, mode 0644 (chmod 600 "},
 		{"secret of a container", "hunter2\n", 0o444, "", `; for a secret that docker or Kubernetes has mounted, set credential = "pw" and the environment variable CREDENTIALS_DIRECTORY=/`},
@@ -60,7 +60,7 @@ func TestPasswordIsTheFirstLineOfItsFile(t *testing.T) {
 			path := write(t, "pw", x.text)
 			chmod(t, path, x.mode)
 			s := &Source{File: path}
-			got, err := s.Password(t.Context())
+			got, err := s.Secret(t.Context())
 			checkPassword(t, got, err, x.want, x.err)
 			if err != nil && !strings.HasPrefix(err.Error(), "password: password_file "+path+": ") {
 				t.Errorf("the source is not named: %v", err)
@@ -68,7 +68,7 @@ func TestPasswordIsTheFirstLineOfItsFile(t *testing.T) {
 		})
 	}
 	s := &Source{File: "/no/such/file"}
-	if _, err := s.Password(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Secret(t.Context()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
 }
@@ -108,7 +108,7 @@ func TestPasswordIsTheFirstLineOfOutput(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			s := &Source{Command: x.argv}
-			got, err := s.Password(t.Context())
+			got, err := s.Secret(t.Context())
 			checkPassword(t, got, err, x.want, x.err)
 			var e *Error
 			if errors.As(err, &e) && (e.Temporary() != x.temporary || len(e.Error()) > 5*maxStderr) {
@@ -188,7 +188,7 @@ func TestCredentialOfSystemdAndContainers(t *testing.T) {
 		{dir + "/none", "work", "", "no such file"},
 	} {
 		t.Setenv("CREDENTIALS_DIRECTORY", x.dir)
-		got, err := (&Source{Credential: x.name}).Password(t.Context())
+		got, err := (&Source{Credential: x.name}).Secret(t.Context())
 		checkPassword(t, got, err, x.want, x.err)
 	}
 }
@@ -198,36 +198,36 @@ func TestNetrcIsReadWithoutAnotherSource(t *testing.T) {
 	s := &Source{Account: "work", Host: "pop.example.org", User: "me"}
 	t.Setenv("NETRC", "")
 	t.Setenv("HOME", filepath.Dir(netrc))
-	got, err := s.Password(t.Context())
+	got, err := s.Secret(t.Context())
 	checkPassword(t, got, err, "hunter2", "")
 
 	t.Setenv("HOME", "/nowhere")
-	_, err = s.Password(t.Context())
+	_, err = s.Secret(t.Context())
 	checkPassword(t, "", err, "", `password: the account names no source, /nowhere/.netrc has no entry for "me" at pop.example.org, and there is no terminal to ask on (set password_command`)
 
 	t.Setenv("NETRC", netrc)
-	got, err = s.Password(t.Context())
+	got, err = s.Secret(t.Context())
 	checkPassword(t, got, err, "hunter2", "")
-	got, err = (&Source{Host: "bad", User: "me"}).Password(t.Context())
+	got, err = (&Source{Host: "bad", User: "me"}).Secret(t.Context())
 	checkPassword(t, got, err, "", "holds a line end")
 
 	if err := os.WriteFile(netrc, []byte("\ufeffmachine pop.example.org login me password hunter2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err = s.Password(t.Context())
+	got, err = s.Secret(t.Context())
 	checkPassword(t, got, err, "hunter2", "")
 
 	chmod(t, netrc, 0o644)
-	got, err = s.Password(t.Context())
+	got, err = s.Secret(t.Context())
 	checkPassword(t, got, err, "", "netrc "+netrc+": the file holds a password and is open to others")
-	got, err = (&Source{Host: "other", User: "me"}).Password(t.Context())
+	got, err = (&Source{Host: "other", User: "me"}).Secret(t.Context())
 	checkPassword(t, got, err, "", "no entry") // nothing of it is used, so its mode is not ours
 }
 
 func TestPasswordIsNotLookedUpAfterTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (&Source{Text: config.NewSecret("x")}).Password(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := (&Source{Text: config.NewSecret("x")}).Secret(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -241,7 +241,7 @@ func TestChangedPasswordFileIsReadAgain(t *testing.T) {
 		if err := os.WriteFile(path, []byte(want), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Password(t.Context()); got != want || err != nil {
+		if got, err := s.Secret(t.Context()); got != want || err != nil {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
 	}
@@ -257,7 +257,7 @@ func TestPasswordCommandRunsAgainAfterRefusal(t *testing.T) {
 		want  string
 	}{{func() {}, "1"}, {func() {}, "1"}, {s.Refused, "2"}, {s.Doubtful, "3"}, {func() {}, "3"}} {
 		x.after()
-		if got, err := s.Password(t.Context()); strings.TrimSpace(got) != x.want || err != nil {
+		if got, err := s.Secret(t.Context()); strings.TrimSpace(got) != x.want || err != nil {
 			t.Errorf("call %d: run %q, %v, want %q", i+1, got, err, x.want)
 		}
 	}
@@ -266,13 +266,13 @@ func TestPasswordCommandRunsAgainAfterRefusal(t *testing.T) {
 func TestFailedPasswordCommandIsNotRemembered(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "later")
 	s := &Source{Command: []string{"cat", path}}
-	if got, err := s.Password(t.Context()); err == nil {
+	if got, err := s.Secret(t.Context()); err == nil {
 		t.Errorf("got %q", got)
 	}
 	if err := os.WriteFile(path, []byte("hunter2"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Password(t.Context()); got != "hunter2" || err != nil {
+	if got, err := s.Secret(t.Context()); got != "hunter2" || err != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 }

@@ -71,7 +71,7 @@ func (s *Source) ask(ctx context.Context, netrc string) (string, error) {
 		return "", &Error{
 			Msg: fmt.Sprintf("the account names no source, %s has no entry for %q at %s, and there is no terminal to ask on",
 				netrc, s.User, s.Host),
-			Hint: "set password_command, password_file or credential",
+			Hint: "set password_command, password_file, credential or token_command",
 		}
 	}
 	if err := t.lock(ctx); err != nil {
@@ -81,7 +81,11 @@ func (s *Source) ask(ctx context.Context, netrc string) (string, error) {
 	if kept := s.known(); kept.IsSet() { // another call has asked meanwhile
 		return kept.Reveal(), nil
 	}
-	fmt.Fprintf(t.out, "Password for account %s (%s at %s): ", s.Account, strings.Map(printable, s.User), s.Host)
+	what := "Password"
+	if s.Kind() == Token {
+		what = "Access token"
+	}
+	fmt.Fprintf(t.out, "%s for account %s (%s at %s): ", what, s.Account, strings.Map(printable, s.User), s.Host)
 	typed, err := t.readLine(ctx)
 	fmt.Fprintln(t.out)
 	switch {

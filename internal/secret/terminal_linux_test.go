@@ -33,7 +33,7 @@ func TestPasswordIsAskedForOnce(t *testing.T) {
 	ask := func(ctx context.Context, s *Source) chan answer {
 		c := make(chan answer, 1)
 		go func() {
-			p, err := s.Password(ctx)
+			p, err := s.Secret(ctx)
 			c <- answer{p, err}
 		}()
 		return c
@@ -90,7 +90,7 @@ func TestPasswordCommandMayUseTheTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Source{Command: []string{"sh", "-c", `test -t 0 && read -r x && echo "got $x"`}, Terminal: tty}
-	if p, err := s.Password(t.Context()); p != "got typed" || err != nil {
+	if p, err := s.Secret(t.Context()); p != "got typed" || err != nil {
 		t.Errorf("got %q, %v", p, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -100,7 +100,7 @@ func TestPasswordCommandMayUseTheTerminal(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := s.Password(ctx)
+		_, err := s.Secret(ctx)
 		done <- err
 	}()
 	cancel()

@@ -105,6 +105,8 @@ func (s *session) auth(arg string) (reply, error) {
 		r = x.login()
 	case "CRAM-MD5":
 		r = x.cramMD5()
+	case "XOAUTH2", "OAUTHBEARER":
+		r = x.bearer(mechanism)
 	default:
 		return s.no("", "unknown mechanism"), nil
 	}
@@ -214,4 +216,37 @@ func (x *exchange) cramMD5() reply {
 		mac.Write([]byte(challenge))
 		return hex.EncodeToString(mac.Sum(nil)) == response[i+1:]
 	})
+}
+
+// bearer is XOAUTH2, or OAUTHBEARER of RFC 7628. It refuses a token with a challenge that
+// says why, as Google and Dovecot do.
+func (x *exchange) bearer(mechanism string) reply {
+	fields := strings.Split(x.ask("", true), "\x01")
+	if x.refusal != "" || x.err != nil {
+		return reply{}
+	}
+	var name, token string
+	for _, field := range fields {
+		if t, ok := strings.CutPrefix(field, "auth=Bearer "); ok {
+			token = t
+		}
+		if n, ok := strings.CutPrefix(field, "user="); ok {
+			name = n
+		}
+		if n, ok := strings.CutPrefix(field, "n,a="); ok {
+			name = strings.NewReplacer("=2C", ",", "=3D", "=").Replace(strings.TrimSuffix(n, ","))
+		}
+	}
+	u, known := x.session.server.Users[name]
+	if !known || token == "" || u.Token != token {
+		answer := x.ask(`{"status":"invalid_token","scope":"https://mail.example.com/","schemes":"bearer"}`, false)
+		switch {
+		case x.refusal != "" || x.err != nil:
+			return reply{}
+		case mechanism == "OAUTHBEARER" && answer != "\x01": // RFC 7628 section 3.2.3
+			return x.session.no("", "not the response to an error challenge")
+		}
+		return x.session.no("AUTH", "the token is not valid")
+	}
+	return x.session.login(name, func(*User) bool { return true })
 }

@@ -41,8 +41,8 @@ type Server struct {
 	// "UIDL", "TOP", "CAPA", "STLS", "USER", "SASL", "RESP-CODES", "PIPELINING"
 	// (that one is only not announced), and any other command.
 	Without []string
-	// SASL lists the mechanisms served, of PLAIN, LOGIN and CRAM-MD5. All
-	// three when nil, none when empty.
+	// SASL lists the mechanisms served, of PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and
+	// OAUTHBEARER. The first three when nil, none when empty.
 	SASL []string
 	// Timestamp puts a timestamp into the greeting and so offers APOP.
 	Timestamp bool
@@ -85,6 +85,7 @@ type Server struct {
 // User is somebody who may log in.
 type User struct {
 	Password string
+	Token    string    // for XOAUTH2 and OAUTHBEARER; "" = none is accepted
 	Maildrop *Maildrop // nil = an empty one, made by Start
 }
 
