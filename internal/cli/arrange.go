@@ -8,8 +8,8 @@ import (
 )
 
 // arrange puts a command line into the order that the library understands:
-// command, flags, "--", arguments. Left alone, the library takes a flag behind
-// an argument for another argument, so that "popfetch work -n" would fetch
+// command, flags, "--", arguments. Otherwise the library takes a flag after an
+// argument for another argument, so that "popfetch work -n" would fetch
 // instead of showing what it would fetch. If no command is named, it inserts
 // pollCommand. Short flags may be combined: -1nv.
 func arrange(args []string, commands []*cli.Command) []string {

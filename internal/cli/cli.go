@@ -23,7 +23,7 @@ type program struct {
 	err      io.Writer // messages; commands write through their console
 	version  string
 	terminal bool // out and err are both terminals, so somebody watches
-	width    int  // of the terminal that out is, in columns; 0 = it is none
+	width    int  // columns of the terminal that out is; 0 = out is not a terminal
 }
 
 // Main runs popfetch with the arguments, the first of which is the program's

@@ -24,7 +24,7 @@ type console struct {
 	json     bool // data is JSON, and so is the log
 	quiet    bool // errors only
 	terminal bool // somebody watches
-	width    int  // of the terminal that out is, in columns; 0 = it is none
+	width    int  // columns of the terminal that out is; 0 = out is not a terminal
 	checking bool // the command is check, whose output a hint may refer to
 	progress *progress
 }

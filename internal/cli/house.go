@@ -31,7 +31,7 @@ func stateFile(cfg *config.Config) state.File { return state.File{Path: cfg.Stat
 
 // parallelSyncs is how many message files all polls together sync in parallel,
 // in addition to those that each poll syncs itself, one at a time. Each takes a
-// thread of the process while the disk works. More gain nothing, see
+// thread of the process while the disk works. More bring no gain, see
 // bench/disk.md.
 const parallelSyncs = 64
 

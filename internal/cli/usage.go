@@ -14,7 +14,7 @@ type usage struct{ msg string }
 
 func (e *usage) Error() string { return e.msg + "; see popfetch --help" }
 
-// didYouMean returns a question to put behind a message about an unknown name,
+// didYouMean returns a question to append to a message about an unknown name,
 // "" if none of the names resembles it.
 func didYouMean(got string, names []string) string {
 	if name := config.Nearest(got, names); name != "" {

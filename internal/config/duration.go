@@ -17,8 +17,8 @@ type durationUnit struct {
 	size int64 // nanoseconds
 }
 
-// durationUnits are in descending order. A day is 24 hours: how long mail is kept
-// does not depend on the clock changes of a place.
+// durationUnits are in descending order. A day is always 24 hours: daylight saving time
+// does not change how long mail is kept.
 func durationUnits() []durationUnit {
 	return []durationUnit{
 		{"w", int64(7 * 24 * time.Hour)},

@@ -77,7 +77,7 @@ func (c *Config) encode(comments Comments) string {
 }
 
 // encodeTable writes the keys of a table that differ from the standard and apply,
-// and keep in any case: what happens to mail on the server should be in sight.
+// and always keep: what happens to mail on the server should be visible.
 func encodeTable(b *bytes.Buffer, v, standard reflect.Value, applies func(key string) bool) {
 	for _, f := range fieldsOf(v.Type()) {
 		value := v.Field(f.index)

@@ -13,7 +13,7 @@ import (
 )
 
 // conf is for Dovecot 2.3. Root leaves logins to the users that the Debian package has
-// made; anybody else runs everything as himself, without chroot. One login process serves
+// made; other users run everything as themselves, without chroot. One login process serves
 // many sessions, and failed logins are answered at once.
 var conf = template.Must(template.New("dovecot.conf").Parse(`
 base_dir = {{.Dir}}/run

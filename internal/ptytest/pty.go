@@ -38,11 +38,11 @@ func Echoes(t testing.TB, terminal *os.File) bool {
 	return settings.Lflag&unix.ECHO != 0
 }
 
-// WaitForNoEcho returns once the terminal shows no longer what is typed, as it does while
-// a program asks for a password. The test fails after a minute.
+// WaitForNoEcho returns once the terminal no longer shows what is typed, which a program
+// arranges while it asks for a password. The test fails after a minute.
 func WaitForNoEcho(t testing.TB, terminal *os.File) {
 	t.Helper()
-	// The kernel tells nobody of such a change, so this has to look again and again.
+	// The kernel does not signal such a change, so this keeps looking.
 	for end := time.Now().Add(time.Minute); Echoes(t, terminal); {
 		if time.Now().After(end) {
 			t.Fatal("the terminal still echoes after a minute")

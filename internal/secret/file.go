@@ -28,7 +28,7 @@ func fromFile(source, path string) (string, error) {
 }
 
 // fromCredential reads a credential of systemd.exec(5), or a secret that docker
-// or Kubernetes has mounted. Who set $CREDENTIALS_DIRECTORY vouches for the
+// or Kubernetes has mounted. Whoever set $CREDENTIALS_DIRECTORY vouches for the
 // directory: systemd gives the files to the user by an access list, container
 // platforms make them mode 0444, and neither shows in mode bits who can read them.
 func fromCredential(source, name string) (string, error) {

@@ -24,7 +24,7 @@ import (
 // Password is that of every user.
 const Password = "correct-horse"
 
-// Users returns the users of every server. Each has a maildrop of his own.
+// Users returns the users of every server. Each has their own maildrop.
 func Users() []string { return []string{"anna", "bert", "carl", "dora", "emil", "fritz"} }
 
 // Software is a POP3 server in Debian.
@@ -145,7 +145,7 @@ func (s *Server) addUsers() error {
 }
 
 // answers waits until the server greets at an address, a minute at most. No daemon here
-// says when it is ready, so this has to ask again and again.
+// says when it is ready, so this keeps trying.
 func (s *Server) answers(addr string) error {
 	var last error
 	for end := time.Now().Add(time.Minute); addr != "" && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
