@@ -37,6 +37,9 @@ type Account struct {
 	Policy   plan.Policy
 	Interval time.Duration // between polls of the daemon
 	Deadline time.Duration // of one poll, 0 = 1 h
+	// MinRate is how many octets a second, TLS included, have to come: a poll that has
+	// waited five minutes longer than this allows is ended, DELE and QUIT aside. 0 = any.
+	MinRate int64
 	// Stamp returns what is put in front of a message, with CRLF line ends; nil for nothing.
 	Stamp func(deliver.Meta) string
 	// Now tells the time, nil = time.Now.
@@ -56,23 +59,18 @@ type Progress interface {
 	End()
 }
 
-const (
-	defaultDeadline = time.Hour
-	// grace is how long the message that is being received may take after the user
-	// has stopped popfetch.
-	grace = 4 * time.Second
-	// overtime is how long the delivery of messages that were received whole may
-	// take after the end of the poll.
-	overtime = time.Second
-)
+const defaultDeadline = time.Hour
 
 // Poll polls the account once. When ctx ends, no further message is begun; the
 // message that is being received has a few seconds to arrive, and delivered
 // messages are deleted if the policy says so. The report is valid with any error,
 // and the error is an *AccountError. A panic is caught and returned as an error, so
 // that the other accounts go on.
-func (a *Account) Poll(ctx context.Context) (Report, error) {
-	p := a.begin(ctx)
+func (a *Account) Poll(ctx context.Context) (Report, error) { return a.poll(ctx, nil) }
+
+// poll is Poll. Once leave is closed it begins no further message.
+func (a *Account) poll(ctx context.Context, leave <-chan struct{}) (Report, error) {
+	p := a.begin(ctx, leave)
 	p.records = true
 	started := time.Now()
 	p.guard(p.run)
@@ -87,7 +85,7 @@ func (a *Account) Poll(ctx context.Context) (Report, error) {
 // Look logs in, lists and plans, and calls fn in the TRANSACTION state. The plan is
 // made without a look at any header block. Look retrieves, deletes and records nothing.
 func (a *Account) Look(ctx context.Context, fn func(s Session, listing *plan.Listing, todo plan.Plan) error) error {
-	p := a.begin(ctx)
+	p := a.begin(ctx, nil)
 	p.alwaysSizes = true
 	look := func() error {
 		if err := p.enter(); err != nil {

@@ -64,7 +64,7 @@ func classOf(err error) (Class, bool) {
 		return State, true
 	case *deliver.Error:
 		// A destination that was stopped has not failed.
-		var late *deadlineError
+		var late *lateError
 		switch {
 		case errors.Is(e.Err, context.Canceled):
 			return Canceled, true

@@ -1,9 +1,6 @@
 package fetch
 
-import (
-	"fmt"
-	"time"
-)
+import "fmt"
 
 // AccountError is why the poll of an account did not end well. Classify says what
 // kind of reason it is.
@@ -74,10 +71,3 @@ func (e *NoUIDLError) Error() string {
 
 // Unwrap returns the refusal of UIDL.
 func (e *NoUIDLError) Unwrap() error { return e.Err }
-
-// deadlineError is the end of a poll that took too long.
-type deadlineError struct{ deadline time.Duration }
-
-func (e *deadlineError) Error() string {
-	return fmt.Sprintf("the poll took longer than its deadline of %v", e.deadline)
-}

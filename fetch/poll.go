@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"popfetch/deliver"
@@ -33,8 +34,8 @@ type poll struct {
 	report      Report
 }
 
-func (a *Account) begin(ctx context.Context) *poll {
-	p := &poll{Account: a, memory: memory{a.Maildrop}, log: a.Log, life: newLifetime(ctx, cmp.Or(a.Deadline, defaultDeadline))}
+func (a *Account) begin(ctx context.Context, leave <-chan struct{}) *poll {
+	p := &poll{Account: a, memory: memory{a.Maildrop}, log: a.Log, life: newLifetime(ctx, leave, cmp.Or(a.Deadline, defaultDeadline), a.MinRate)}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -67,6 +68,7 @@ func (p *poll) run() {
 		p.fallBack()
 	}
 	if p.visit.usable() && !p.ledger.Unsure() {
+		p.life.finishing()
 		p.fail(p.visit.finish())
 	}
 	if !p.ledger.Unsure() {
@@ -150,7 +152,10 @@ func (p *poll) fail(err error) {
 
 // outcome returns the error of the poll, nil if all went well.
 func (p *poll) outcome() error {
-	errs := p.failures
+	errs := slices.DeleteFunc(p.failures, func(err error) bool {
+		// That the poll made room for other accounts is no failure if it got on.
+		return err == errTurn && p.ledger.Delivered() > 0
+	})
 	if p.visit != nil {
 		for _, problem := range p.visit.settler.Problems {
 			errs = append(errs, &MessageError{problem.Num, problem.UID(), problem.Err})

@@ -18,7 +18,7 @@ type Relearned struct {
 // Relearn records as delivered what is both in the maildrop and in have. It fetches
 // nothing, and leaves records that exist as they are.
 func (a *Account) Relearn(ctx context.Context, have []plan.Stored) (found Relearned, err error) {
-	p := a.begin(ctx)
+	p := a.begin(ctx, nil)
 	p.alwaysSizes = true
 	p.guard(func() {
 		found, err = p.relearn(have)

@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -14,20 +13,36 @@ type Scheduler struct {
 	Accounts []*Account
 	Parallel int // polls at a time, at least 1
 	PerHost  int // of these, to one host, at least 1
+	// Spare is how many polls may be under way beside those that Parallel and PerHost
+	// count: a poll that has run for a minute stops counting, so that a slow server
+	// delays its own account only.
+	Spare int
+	// Brief makes Once end a poll in order that has run for five minutes: it receives
+	// the message in hand, unless that is slow, deletes and quits.
+	Brief bool
 	// Done is called after each poll, one call at a time.
 	Done func(Report)
-	// Round is called when polls have delivered something and no poll is under way.
-	// Polls go on meanwhile; there is one call at a time. nil = not called.
+	// Round is called when polls have delivered something and no poll that has run for
+	// less than a minute is under way, at the latest a minute after the first of these
+	// polls has ended. Polls go on meanwhile; there is one call at a time. nil = not called.
 	Round func(ctx context.Context, delivered int)
-	Log   *slog.Logger
 }
+
+const (
+	// patience is how long polls and Round wait for a poll that takes long.
+	patience = time.Minute
+	// turn is how long a poll may take while others need its place.
+	turn = 5 * time.Minute
+)
 
 // slot is one account's place in the schedule.
 type slot struct {
 	*Account
-	due      time.Time // zero: not again
-	running  bool
-	failures int // polls in a row that failed for the account as a whole
+	due      time.Time     // zero: not again
+	begun    time.Time     // of the poll under way; zero: none
+	spare    bool          // that poll counts against Spare, no longer against Parallel and PerHost
+	leave    chan struct{} // closed to end that poll in order; nil: it has been closed
+	failures int           // polls in a row that failed for the account as a whole
 }
 
 // Once polls each account once and returns their errors joined. No poll begins after
@@ -86,9 +101,11 @@ type run struct {
 	again     bool // accounts are polled again at their intervals
 	slots     []*slot
 	perHost   map[string]int
-	running   int
+	running   int // polls that count against Parallel
+	spare     int // polls that count against Spare
 	results   chan result
 	delivered int           // messages since Round was last called
+	since     time.Time     // the first of these was reported
 	rounding  bool          // Round has not returned
 	rounded   chan struct{} // receives when Round returns
 	errs      []error       // of accounts that are not polled again
@@ -115,14 +132,19 @@ func (r *run) wait() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		wake := r.launch()
-		if r.running == 0 && wake.IsZero() && !r.rounding {
+		var wake alarm
+		now := time.Now()
+		r.release(now, &wake)
+		blocked := r.launch(now, &wake)
+		r.dismiss(now, blocked, &wake)
+		r.round(now, &wake)
+		if r.running == 0 && r.spare == 0 && wake.at.IsZero() && !r.rounding {
 			return
 		}
-		var alarm <-chan time.Time
-		if !wake.IsZero() {
-			timer.Reset(time.Until(wake))
-			alarm = timer.C
+		var ring <-chan time.Time
+		if !wake.at.IsZero() {
+			timer.Reset(time.Until(wake.at))
+			ring = timer.C
 		}
 		var stop <-chan struct{}
 		if !r.idle() {
@@ -131,56 +153,114 @@ func (r *run) wait() {
 		select {
 		case res := <-r.results:
 			r.finished(res)
-			r.round()
 		case <-r.rounded:
 			r.rounding = false
-			r.round()
-		case <-alarm:
+		case <-ring:
 		case <-stop:
 		}
 	}
 }
 
+// alarm is the time of the next thing to do; zero: none.
+type alarm struct{ at time.Time }
+
+// passed reports whether t has come; if not, the alarm rings at t at the latest.
+func (a *alarm) passed(t, now time.Time) bool {
+	if !t.After(now) {
+		return true
+	}
+	if a.at.IsZero() || t.Before(a.at) {
+		a.at = t
+	}
+	return false
+}
+
 // idle reports that no poll begins any more.
 func (r *run) idle() bool { return r.failed != nil || r.ctx.Err() != nil }
 
-// launch polls every account that is due, within the limits, the one that has waited
-// longest first. It returns when the next account will be due, zero if none will.
-func (r *run) launch() (wake time.Time) {
-	if r.idle() {
-		return time.Time{}
+// release makes polls that have run for long count against Spare.
+func (r *run) release(now time.Time, wake *alarm) {
+	for _, sl := range r.slots {
+		if !sl.begun.IsZero() && !sl.spare && r.spare < r.Spare && wake.passed(sl.begun.Add(patience), now) {
+			r.count(sl, -1)
+			sl.spare = true
+			r.count(sl, 1)
+		}
 	}
-	now := time.Now()
+}
+
+// count adds n to what counts the polls of sl.
+func (r *run) count(sl *slot, n int) {
+	if sl.spare {
+		r.spare += n
+		return
+	}
+	r.running += n
+	r.perHost[sl.Host] += n
+}
+
+// launch polls every account that is due, within the limits, the one that has waited
+// longest first. It reports whether the limits have kept an account waiting.
+func (r *run) launch(now time.Time, wake *alarm) (blocked bool) {
+	if r.idle() {
+		return false
+	}
 	slices.SortStableFunc(r.slots, func(a, b *slot) int { return a.due.Compare(b.due) })
 	for _, sl := range r.slots {
 		switch {
-		case sl.running || sl.due.IsZero():
-		case sl.due.After(now):
-			if wake.IsZero() || sl.due.Before(wake) {
-				wake = sl.due
-			}
+		case !sl.begun.IsZero() || sl.due.IsZero() || !wake.passed(sl.due, now):
 		case r.running < r.Parallel && r.perHost[sl.Host] < r.PerHost:
-			r.launchOne(sl)
+			r.launchOne(sl, now)
+			wake.passed(now.Add(patience), now)
+		default:
+			blocked = true
 		}
 	}
-	return wake
+	return blocked
 }
 
-func (r *run) launchOne(sl *slot) {
-	sl.running = true
-	r.running++
-	r.perHost[sl.Host]++
+func (r *run) launchOne(sl *slot, now time.Time) {
+	leave := make(chan struct{})
+	sl.begun, sl.leave, sl.spare = now, leave, false
+	r.count(sl, 1)
 	go func() {
-		report, _ := sl.Poll(r.ctx)
+		report, _ := sl.poll(r.ctx, leave)
 		r.results <- result{sl, report}
 	}()
 }
 
+// dismiss asks polls to end whose turn is over: with Brief all of them, in a loop the
+// one that has run longest if an account waits for its place.
+func (r *run) dismiss(now time.Time, blocked bool, wake *alarm) {
+	var longest *slot
+	for _, sl := range r.slots {
+		switch {
+		case sl.begun.IsZero():
+		case r.Brief && !r.again:
+			if sl.leave != nil && wake.passed(sl.begun.Add(turn), now) {
+				sl.dismiss()
+			}
+		case longest == nil || sl.begun.Before(longest.begun):
+			longest = sl
+		}
+	}
+	if r.again && blocked && r.spare == r.Spare && longest != nil && longest.leave != nil && wake.passed(longest.begun.Add(turn), now) {
+		longest.dismiss()
+	}
+}
+
+func (sl *slot) dismiss() {
+	close(sl.leave)
+	sl.leave = nil
+}
+
 func (r *run) finished(res result) {
 	sl, report := res.slot, res.report
-	sl.running = false
-	r.running--
-	r.perHost[sl.Host]--
+	r.count(sl, -1)
+	sl.begun = time.Time{}
+	if r.delivered == 0 {
+		r.since = time.Now()
+	}
 	r.delivered += report.Delivered
 	r.reschedule(sl, report)
 	if Classify(report.Err) == State {
@@ -191,9 +271,9 @@ func (r *run) finished(res result) {
 	}
 }
 
-// round calls Round if no poll is under way and something was delivered.
-func (r *run) round() {
-	if r.Round == nil || r.rounding || r.running > 0 || r.delivered == 0 {
+// round calls Round if something was delivered and no poll is worth waiting for.
+func (r *run) round(now time.Time, wake *alarm) {
+	if r.Round == nil || r.rounding || r.delivered == 0 || r.running > 0 && !wake.passed(r.since.Add(patience), now) {
 		return
 	}
 	r.rounding = true

@@ -2,10 +2,12 @@ package fetch_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,9 +22,12 @@ import (
 // slowServer sends its reply to one command at an octet a second, which takes
 // longer than a minute.
 type slowServer struct {
-	at     string // verb, "greeting" or "body"
-	silent bool   // nothing at all in place of the trickle
-	octets int    // of the body of message 1
+	at     string        // verb, "greeting" or "body"
+	silent bool          // nothing at all in place of the trickle
+	octets int           // of the body of message 1
+	lines  int           // of the listings, 0 = 2
+	pause  time.Duration // between two chunks, 0 = a second
+	chunk  int           // octets sent at once, 0 = 1
 }
 
 func (s slowServer) serve(conn net.Conn) {
@@ -51,13 +56,28 @@ func (s slowServer) reply(verb string) []part {
 	case "CAPA":
 		return []part{first, {verb, "USER\r\nUIDL\r\nTOP\r\nX-" + pad + "\r\n.\r\n"}}
 	case "UIDL":
+		if s.lines > 2 {
+			return []part{{verb, "+OK\r\n" + s.listing("%d id-%[1]d\r\n") + ".\r\n"}}
+		}
 		return []part{first, {verb, "1 " + pad[:60] + "\r\n2 " + pad[:59] + "\r\n.\r\n"}}
 	case "LIST":
+		if s.lines > 2 {
+			return []part{{verb, "+OK\r\n" + s.listing("%d 100\r\n") + ".\r\n"}}
+		}
 		return []part{{verb, "+OK " + pad + "\r\n1 100\r\n2 100\r\n.\r\n"}}
 	case "RETR":
 		return []part{ok, {"body", strings.Repeat("x", s.octets) + "\r\n.\r\n"}}
 	}
 	return []part{ok}
+}
+
+// listing returns the lines of a listing.
+func (s slowServer) listing(format string) string {
+	var b strings.Builder
+	for i := range s.lines {
+		fmt.Fprintf(&b, format, i+1)
+	}
+	return b.String()
 }
 
 func (s slowServer) send(conn net.Conn, name, octets string) bool {
@@ -69,9 +89,9 @@ func (s slowServer) send(conn net.Conn, name, octets string) bool {
 		_, err := io.WriteString(conn, octets)
 		return err == nil
 	}
-	for i := range len(octets) {
-		time.Sleep(time.Second)
-		if _, err := io.WriteString(conn, octets[i:i+1]); err != nil {
+	for chunk := range slices.Chunk([]byte(octets), max(s.chunk, 1)) {
+		time.Sleep(cmp.Or(s.pause, time.Second))
+		if _, err := conn.Write(chunk); err != nil {
 			return false
 		}
 	}

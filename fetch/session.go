@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"iter"
+	"time"
 
 	"popfetch/fetch/pop3"
 )
@@ -13,6 +14,8 @@ type Opening struct {
 	Expected pop3.Offer
 	Next     []string
 	Patient  bool
+	// Waited is that of pop3.Options.
+	Waited func(octets int, d time.Duration)
 }
 
 // Session is a maildrop in the TRANSACTION state, as a poll uses it. Its

@@ -38,6 +38,7 @@ type visit struct {
 // login opens a session. After a refusal that is not about the moment, nothing that
 // was known about the server's capabilities counts: the next poll asks for them.
 func (p *poll) login(how Opening) (*visit, error) {
+	how.Waited = p.life.waited
 	session, err := p.Open(p.life, how)
 	if err == nil {
 		settler := settle.New(p.ledger, settle.Options{

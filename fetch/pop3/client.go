@@ -53,6 +53,9 @@ type Options struct {
 	// waits for at most 10 s.
 	Timeout    time.Duration
 	Pipelining Pipelining
+	// Waited is called after each read from the connection: octets have come, those of
+	// TLS included, after a wait of d. nil = not called.
+	Waited func(octets int, d time.Duration)
 	// Log gets the wire trace at LevelTrace; nil = none.
 	Log *slog.Logger
 	// Secrets are passwords and tokens that no trace and no error may show, from
@@ -151,6 +154,7 @@ func NewClient(ctx context.Context, conn net.Conn, host string, o *Options) (*Cl
 		o = new(Options)
 	}
 	c := &Client{ctx: ctx, opts: *o, host: host, timeout: o.timeout(), link: newLink(ctx, conn)}
+	c.link.waited = o.Waited
 	c.lines.log = o.Log
 	for _, secret := range o.Secrets {
 		c.lines.secrets.add(secret)

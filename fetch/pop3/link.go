@@ -20,6 +20,7 @@ type link struct {
 	net.Conn
 	ctx     context.Context
 	unwatch func() bool
+	waited  func(octets int, d time.Duration) // see Options.Waited
 
 	budget  time.Duration // how long the exchange may wait
 	left    time.Duration // what is left of that
@@ -66,7 +67,11 @@ func (l *link) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := l.Conn.Read(p)
-	l.left -= time.Since(start)
+	d := time.Since(start)
+	l.left -= d
+	if l.waited != nil {
+		l.waited(n, d)
+	}
 	if l.arrived += n; l.bulk && l.arrived >= rateOctets {
 		l.left, l.arrived = l.budget, 0
 	}

@@ -69,6 +69,7 @@ func (p *program) poll(c *cli.Context) error {
 	defer con.acknowledge(c.Context)()
 	if c.Bool("once") {
 		scheduler := h.scheduler(con, func(r fetch.Report) { con.report(r, false) })
+		scheduler.Brief = !con.terminal && h.enabled() > 1
 		return reported(scheduler.Once(c.Context))
 	}
 	scheduler := h.scheduler(con, func(r fetch.Report) {
@@ -83,6 +84,7 @@ func (p *program) poll(c *cli.Context) error {
 func (h *house) scheduler(con *console, done func(fetch.Report)) *fetch.Scheduler {
 	s := &fetch.Scheduler{
 		Parallel: h.polls,
+		Spare:    h.spare,
 		PerHost:  h.config.ParallelPerHost,
 		Done:     done,
 	}
@@ -93,6 +95,17 @@ func (h *house) scheduler(con *console, done func(fetch.Report)) *fetch.Schedule
 		s.Round = func(ctx context.Context, delivered int) { con.runHook(ctx, argv, delivered) }
 	}
 	return s
+}
+
+// enabled returns how many accounts a run without names polls. From cron they are what
+// a slow account keeps waiting, because the run holds the state file.
+func (h *house) enabled() (n int) {
+	for _, a := range h.config.Accounts {
+		if a.Enabled {
+			n++
+		}
+	}
+	return n
 }
 
 // report prints how a poll went: JSON to standard output, or one line for a

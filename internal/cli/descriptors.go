@@ -25,11 +25,23 @@ func descriptors() uint64 {
 	return uint64(limit.Cur)
 }
 
-// share divides limit file descriptors: it returns how many of the wanted polls may
-// run at once, and how many files of messages each of them may keep open. Both are
-// at least 1. If that is too much, opening a file fails with an error that says so.
-func share(limit uint64, wanted int) (polls, files int) {
+// fewestSpare is how many polls that take long may be under way beside the others, at
+// least, if there are descriptors for them.
+const fewestSpare = 16
+
+// share divides limit file descriptors: it returns how many polls of the accounts may
+// run at once, at most parallel, how many more if these take long, and how many files
+// of messages each of all these may keep open. polls and files are at least 1. If that
+// is too much, opening a file fails with an error that says so.
+func share(limit uint64, parallel, accounts int) (polls, spare, files int) {
 	free := int(min(limit, 1<<20)) - ownDescriptors
-	polls = max(1, min(wanted, free/(pollDescriptors+minFiles)))
-	return polls, max(1, free/polls-pollDescriptors)
+	possible := min(accounts, max(1, free/(pollDescriptors+minFiles)))
+	polls = min(parallel, accounts)
+	spare = min(max(parallel, fewestSpare), accounts-1)
+	if possible < accounts {
+		spare = min(spare, possible/2)
+		polls = min(polls, possible-spare)
+	}
+	together := min(polls+spare, accounts)
+	return polls, spare, max(1, free/together-pollDescriptors)
 }

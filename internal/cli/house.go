@@ -105,6 +105,7 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		Policy:   h.policy(a),
 		Interval: time.Duration(a.Interval),
 		Deadline: time.Duration(a.Deadline),
+		MinRate:  int64(a.MinRate),
 		Log:      log,
 		Progress: progress,
 		Fallback: a.Pipelining == config.PipeliningAuto,

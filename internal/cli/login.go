@@ -82,7 +82,7 @@ func (d *connector) credentials(text string, how fetch.Opening) pop3.Credentials
 // loginWith dials, secures the connection and logs in with this secret.
 func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text string) (*pop3.Client, error) {
 	a := d.account
-	client, err := d.dial(ctx, text, how.Serial)
+	client, err := d.dial(ctx, text, how)
 	if err != nil {
 		return nil, &connectError{tls: a.TLS, err: err}
 	}
@@ -128,15 +128,16 @@ func secretError(err error) error {
 
 // dial connects and secures the connection. The client is then in state
 // AUTHORIZATION. No trace and no error shows text.
-func (d *connector) dial(ctx context.Context, text string, serial bool) (*pop3.Client, error) {
+func (d *connector) dial(ctx context.Context, text string, how fetch.Opening) (*pop3.Client, error) {
 	a := d.account
 	o := &pop3.Options{
 		Security: security(a.TLS),
 		Timeout:  time.Duration(a.Timeout),
 		Log:      d.log,
 		Secrets:  []string{text},
+		Waited:   how.Waited,
 	}
-	if serial || a.Pipelining == config.PipeliningOff {
+	if how.Serial || a.Pipelining == config.PipeliningOff {
 		o.Pipelining = pop3.PipelineOff
 	}
 	host, err := asciiHost(a.Host)

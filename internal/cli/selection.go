@@ -17,6 +17,7 @@ type selection struct {
 	config *config.Config
 	chosen []*config.Account
 	polls  int // how many accounts may be visited at once
+	spare  int // how many more, for polls that take long
 	files  int // how many files of messages each poll may keep open
 
 	terminal *secret.Terminal // where passwords are asked for
@@ -43,8 +44,8 @@ func (p *program) choose(cfg *config.Config, args []string) (*selection, error) 
 	if err != nil {
 		return nil, err
 	}
-	polls, files := share(descriptors(), min(cfg.Parallel, len(chosen)))
-	return &selection{config: cfg, chosen: chosen, polls: polls, files: files, terminal: secret.NewTerminal(os.Stdin, os.Stderr)}, nil
+	polls, spare, files := share(descriptors(), cfg.Parallel, len(chosen))
+	return &selection{config: cfg, chosen: chosen, polls: polls, spare: spare, files: files, terminal: secret.NewTerminal(os.Stdin, os.Stderr)}, nil
 }
 
 // loadConfig loads the configuration that the flags of c name and prints its

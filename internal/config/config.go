@@ -72,6 +72,7 @@ type Account struct {
 	MaxMessages   int        `toml:"max_messages"`   // fetched in one poll; 0 = no limit
 	Interval      Duration   `toml:"interval"`       // this account's, or that of Config
 	Timeout       Duration   `toml:"timeout"`        // one reply, or 1 KiB of a body
+	MinRate       Size       `toml:"min_rate"`       // octets a second that a server has to send; 0 = any
 	Deadline      Duration   `toml:"deadline"`       // one poll as a whole
 	Pipelining    Pipelining `toml:"pipelining"`     // whether commands are sent before the previous reply has come
 	Received      bool       `toml:"received"`       // add a Received field to each message
@@ -130,6 +131,7 @@ func builtin() (Config, Account) {
 			TLSMinVersion: TLS12,
 			MDATimeout:    Duration(5 * time.Minute),
 			Timeout:       Duration(60 * time.Second),
+			MinRate:       128,
 			Deadline:      Duration(time.Hour),
 			Pipelining:    PipeliningAuto,
 			Received:      true,

@@ -35,7 +35,7 @@ func FuzzLoad(f *testing.F) {
 		// What was accepted is complete, and Write and Show write it for Load.
 		for _, a := range c.Accounts {
 			if a.Host == "" || a.Port == 0 || a.User == "" || (a.Maildir == "") == (len(a.MDA) == 0) || strings.ContainsFunc(a.User+a.Server+a.PasswordText.Reveal(), unicode.IsControl) ||
-				a.Timeout <= 0 || a.Deadline <= 0 || a.Interval <= 0 || a.MDATimeout <= 0 || a.MaxSize < 0 || a.MaxMessages < 0 {
+				a.Timeout <= 0 || a.MinRate < 0 || a.Deadline <= 0 || a.Interval <= 0 || a.MDATimeout <= 0 || a.MaxSize < 0 || a.MaxMessages < 0 {
 				t.Errorf("%+v", a)
 			}
 		}

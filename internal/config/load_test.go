@@ -67,7 +67,7 @@ func TestUnsetKeysHaveTheirDefaults(t *testing.T) {
 	want := Account{
 		Name: "work", Host: "pop.example.org", Port: 995, Enabled: true, Server: "pop.example.org", User: "me",
 		TLS: TLSImplicit, TLSMinVersion: TLS12, Maildir: "/mail", MDATimeout: Duration(5 * time.Minute),
-		Interval: Duration(5 * time.Minute), Timeout: Duration(time.Minute), Deadline: Duration(time.Hour),
+		Interval: Duration(5 * time.Minute), Timeout: Duration(time.Minute), MinRate: 128, Deadline: Duration(time.Hour),
 		Pipelining: PipeliningAuto, Received: true,
 	}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(Account{}), cmp.Comparer(func(a, b Secret) bool { return a.Reveal() == b.Reveal() }),
@@ -109,6 +109,7 @@ max_size = "50MiB"
 max_messages = 7
 interval = "1h"
 timeout = "5s"
+min_rate = "1kB"
 deadline = "2m"
 pipelining = "off"
 received = false
@@ -132,7 +133,7 @@ proxy = "socks5://localhost:1080"
 		{"auth", strings.Join(a.Auth, "|"), "cram-md5|apop"}, {"mda", strings.Join(a.MDA, "|"), "maildrop|-d|{user}"},
 		{"mda_timeout", a.MDATimeout, Duration(90 * time.Second)}, {"keep", a.Keep, Keep{true, Duration(36 * time.Hour)}},
 		{"max_size", a.MaxSize, Size(50 << 20)}, {"max_messages", a.MaxMessages, 7}, {"own interval", a.Interval, Duration(time.Hour)},
-		{"timeout", a.Timeout, Duration(5 * time.Second)}, {"deadline", a.Deadline, Duration(2 * time.Minute)},
+		{"timeout", a.Timeout, Duration(5 * time.Second)}, {"min_rate", a.MinRate, Size(1000)}, {"deadline", a.Deadline, Duration(2 * time.Minute)},
 		{"pipelining", a.Pipelining, PipeliningOff}, {"received", a.Received, false},
 		{"source_address", a.SourceAddress.String(), "192.0.2.1"}, {"proxy", a.Proxy.String(), "socks5://localhost:1080"},
 	} {
