@@ -241,8 +241,8 @@ func (s *tappedSession) List() iter.Seq2[pop3.ScanListing, error] {
 	return steps(s, "LIST", pop3.ScanListing{}, s.Session.List(), nil)
 }
 
-func (s *tappedSession) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
-	inner := steps(s, "RETR", &pop3.Message{Body: noBody{}}, s.Session.Retr(nums), nil)
+func (s *tappedSession) Retr(nums []int, octets func(int) int64) iter.Seq2[*pop3.Message, error] {
+	inner := steps(s, "RETR", &pop3.Message{Body: noBody{}}, s.Session.Retr(nums, octets), nil)
 	return func(yield func(*pop3.Message, error) bool) {
 		for m, err := range inner {
 			if err == nil {
@@ -255,7 +255,7 @@ func (s *tappedSession) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 	}
 }
 
-func (s *tappedSession) Dele(nums []int) iter.Seq2[int, error] {
+func (s *tappedSession) DeleThenQuit(nums []int) iter.Seq2[int, error] {
 	for _, num := range nums {
 		uid := s.t.uids[num]
 		if !s.t.recorded[uid] || !s.t.published[uid] {
@@ -264,9 +264,9 @@ func (s *tappedSession) Dele(nums []int) iter.Seq2[int, error] {
 		s.t.deles++
 	}
 	if len(nums) == 0 {
-		return s.Session.Dele(nums)
+		return s.Session.DeleThenQuit(nums)
 	}
-	return steps(s, "DELE", 0, s.Session.Dele(nums), nil)
+	return steps(s, "DELE", 0, s.Session.DeleThenQuit(nums), nil)
 }
 
 func (s *tappedSession) Quit() (err error) {

@@ -98,9 +98,9 @@ func (c *fakeSession) List() iter.Seq2[pop3.ScanListing, error] {
 	return func(func(pop3.ScanListing, error) bool) {}
 }
 
-func (c *fakeSession) Top([]int, int) iter.Seq2[*pop3.Message, error] { return c.Retr(nil) }
+func (c *fakeSession) Top([]int, int) iter.Seq2[*pop3.Message, error] { return c.Retr(nil, nil) }
 
-func (c *fakeSession) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
+func (c *fakeSession) Retr(nums []int, _ func(int) int64) iter.Seq2[*pop3.Message, error] {
 	return func(yield func(*pop3.Message, error) bool) {
 		for _, num := range nums {
 			m := &pop3.Message{Num: num, Body: strings.NewReader(fmt.Sprintf("Message-ID: <%d.%d@example.org>\r\n\r\n", c.visit, num))}
@@ -116,7 +116,9 @@ func (c *fakeSession) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 
 func (c *fakeSession) Stat() (int, int64, error) { return c.fresh, 0, nil }
 
-func (c *fakeSession) Dele([]int) iter.Seq2[int, error] { return func(func(int, error) bool) {} }
+func (c *fakeSession) DeleThenQuit([]int) iter.Seq2[int, error] {
+	return func(func(int, error) bool) {}
+}
 
 func (c *fakeSession) Pipelined() bool { return false }
 

@@ -22,9 +22,9 @@ type watched struct {
 	dele func(nums []int)                     // before the first DELE
 }
 
-func (w watched) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
+func (w watched) Retr(nums []int, octets func(int) int64) iter.Seq2[*pop3.Message, error] {
 	return func(yield func(*pop3.Message, error) bool) {
-		for m, err := range w.Session.Retr(nums) {
+		for m, err := range w.Session.Retr(nums, octets) {
 			if err == nil && w.body != nil {
 				changed := *m
 				changed.Body = w.body(m.Num, m.Body)
@@ -37,11 +37,11 @@ func (w watched) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
 	}
 }
 
-func (w watched) Dele(nums []int) iter.Seq2[int, error] {
+func (w watched) DeleThenQuit(nums []int) iter.Seq2[int, error] {
 	if w.dele != nil {
 		w.dele(nums)
 	}
-	return w.Session.Dele(nums)
+	return w.Session.DeleThenQuit(nums)
 }
 
 // watch puts the hooks of w into the sessions of the account.

@@ -44,7 +44,8 @@ func (v *visit) finish() error {
 }
 
 // mark marks messages as deleted (RFC 1939 section 5, DELE) and returns the numbers
-// that the server accepted. It will be asked again for a message that it refuses.
+// that the server accepted. Where it takes several commands at once, QUIT is on its way
+// then. The next poll asks again for a message that it refuses.
 func (v *visit) mark(doomed []settle.Removable) (marked map[int]bool, err error) {
 	nums := make([]int, len(doomed))
 	for i, d := range doomed {
@@ -53,7 +54,7 @@ func (v *visit) mark(doomed []settle.Removable) (marked map[int]bool, err error)
 	marked = make(map[int]bool)
 	var first error // refusal
 	refusals := 0
-	for num, err := range v.session.Dele(nums) {
+	for num, err := range v.session.DeleThenQuit(nums) {
 		var refused *pop3.ResponseError
 		switch {
 		case err == nil:

@@ -62,7 +62,7 @@ func (v *visit) receive(items plan.Items) error {
 // returns how many items the server has given or refused.
 func (v *visit) receiveSome(items plan.Items, nums []int) (done int, err error) {
 	v.before = v.answered
-	for m, err := range v.session.Retr(nums) {
+	for m, err := range v.session.Retr(nums, items.Octets) {
 		if done == items.Len() {
 			return done, v.stepLost(err)
 		}

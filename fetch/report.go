@@ -19,7 +19,7 @@ type Report struct {
 	Deleted    int   // messages that the server has confirmed to be deleted
 	Failed     int   // messages that this poll tried and did not deliver
 	Octets     int64 // received in messages
-	RoundTrips int   // how often something was sent while no reply was due, QUIT included
+	RoundTrips int   // of the longest chain of commands that waited for one another, QUIT included
 	Seconds    float64
 	LoginDelay time.Duration // the server wants no earlier login than this much later
 	Err        error         // what Poll returned

@@ -40,8 +40,8 @@ func TestFlightsOfAPoll(t *testing.T) {
 	}{
 		// CAPA; login; UIDL, LIST; RETR; QUIT. Then: CAPA, login, UIDL; (LIST; RETR;) QUIT.
 		"kept": {prompt, plan.Policy{}, nil, []visit{{20, 5, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
-		// As above, with LIST each time, and DELE.
-		"deleted": {prompt, plan.Policy{Delete: true}, nil, []visit{{20, 6, 2}, {0, 2, 0}, {3, 4, 2}, {0, 2, 0}}},
+		// As above, with LIST each time, and DELE with QUIT.
+		"deleted": {prompt, plan.Policy{Delete: true}, nil, []visit{{20, 5, 2}, {0, 2, 0}, {100, 3, 2}, {0, 2, 0}}},
 		// What the first visit learns is stored.
 		"nothing there": {prompt, plan.Policy{}, nil, []visit{{0, 4, 1}, {0, 2, 0}}},
 		// CAPA; login; CAPA; UIDL, LIST; RETR; QUIT. Then: CAPA; login; CAPA, UIDL; QUIT.
@@ -77,6 +77,25 @@ func TestFlightsOfAPoll(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A hundred messages of an ordinary size are asked for at once: the login with the
+// listings, RETR, and DELE with QUIT.
+func TestHundredOrdinaryMessagesNeedThreeRoundTrips(t *testing.T) {
+	h := newFixture(t, 1, serving(pop3test.ImplicitTLS))
+	h.secured(pop3.ImplicitTLS)
+	h.ahead()
+	h.options.Timeout = soon
+	h.mustPoll()
+	for n := range 100 {
+		m := message(n + 2)
+		m.Raw = append(m.Raw, bytes.Repeat([]byte(strings.Repeat("x", 70)+"\r\n"), 500)...) // 36,000 octets
+		h.drop.Add(m)
+	}
+	if r := h.mustPoll(); r.Delivered != 100 || r.Deleted != 100 || r.RoundTrips != 3 {
+		t.Errorf("%+v", r)
+	}
+	h.onServer()
 }
 
 // The first visit sends nothing behind the login, so a server that would lose it

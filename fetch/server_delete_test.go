@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"slices"
 	"testing"
 
 	"popfetch/fetch"
@@ -95,4 +96,51 @@ func TestRefusedDeleteIsNotRecordedAsDeleted(t *testing.T) {
 	h.mustPoll()
 	h.commands(2, []string{"TOP", "RETR", "DELE"}, "TOP 1 0", "DELE 1")
 	h.onServer()
+}
+
+// QUIT is on its way when the reply to a DELE is missing, refused or no reply: nothing
+// counts as deleted that the server still has, and nothing is fetched again.
+func TestBrokenDeleteWithQuitOnItsWay(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault pop3test.Fault
+		class fetch.Class
+		gone  int // messages that count as deleted
+	}{
+		"refused":         {pop3test.Fault{At: "DELE 2", Do: pop3test.Err, Text: "no"}, fetch.OK, 3},
+		"all refused":     {pop3test.Fault{At: "DELE", Do: pop3test.Err, Text: "no"}, fetch.OK, 0},
+		"cut":             {pop3test.Fault{At: "DELE 2", Do: pop3test.Drop}, fetch.Temporary, 0},
+		"reset":           {pop3test.Fault{At: "DELE 3", Do: pop3test.Reset}, fetch.Temporary, 0},
+		"cut at QUIT":     {pop3test.Fault{At: "QUIT", Do: pop3test.Drop}, fetch.Temporary, 0},
+		"no reply":        {pop3test.Fault{At: "DELE 2", Do: pop3test.Raw}, fetch.Temporary, 0},
+		"nonsense":        {pop3test.Fault{At: "DELE 2", Do: pop3test.Raw, Text: "what?\r\n"}, fetch.Protocol, 0},
+		"the rest lost":   {pop3test.Fault{At: "DELE 1", Do: pop3test.Forget}, fetch.Temporary, 0},
+		"no answer":       {pop3test.Fault{At: "DELE 4", Do: pop3test.Stall}, fetch.Temporary, 0},
+		"QUIT is refused": {pop3test.Fault{At: "QUIT", Do: pop3test.Err, Text: "no"}, fetch.Temporary, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newFixture(t, 4, nil)
+			h.ahead()
+			h.options.Timeout = soon
+			if tt.class == fetch.Temporary {
+				h.options.Timeout = brief
+			}
+			h.visitWith(tt.class, soon, tt.fault)
+			h.delivered(1, 2, 3, 4)
+			gone := 0
+			for id, r := range h.known() {
+				if r.Deleted {
+					gone++
+				}
+				if left := h.drop.Messages(); r.Deleted && slices.ContainsFunc(left, func(m pop3test.Message) bool { return m.UID == id }) {
+					t.Errorf("%s counts as deleted and is on the server", id)
+				}
+			}
+			if gone != tt.gone {
+				t.Errorf("%d count as deleted, want %d", gone, tt.gone)
+			}
+			h.options.Timeout = soon
+			h.converge(1, 2, 3, 4)
+			h.commands(2, []string{"RETR"})
+		})
+	}
 }

@@ -27,8 +27,8 @@ type Session interface {
 	List() iter.Seq2[pop3.ScanListing, error]
 	Uidl() iter.Seq2[pop3.UniqueID, error]
 	Top(nums []int, lines int) iter.Seq2[*pop3.Message, error]
-	Retr(nums []int) iter.Seq2[*pop3.Message, error]
-	Dele(nums []int) iter.Seq2[int, error]
+	Retr(nums []int, octets func(k int) int64) iter.Seq2[*pop3.Message, error]
+	DeleThenQuit(nums []int) iter.Seq2[int, error]
 	Pipelined() bool
 	Drain()
 	Owed() int

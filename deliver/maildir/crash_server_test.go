@@ -102,7 +102,7 @@ func (s *session) Top(nums []int, _ int) iter.Seq2[*pop3.Message, error] {
 	})
 }
 
-func (s *session) Retr(nums []int) iter.Seq2[*pop3.Message, error] {
+func (s *session) Retr(nums []int, _ func(int) int64) iter.Seq2[*pop3.Message, error] {
 	return s.messages(nums, func(text string) string { return text })
 }
 
@@ -117,7 +117,7 @@ func (s *session) messages(nums []int, part func(string) string) iter.Seq2[*pop3
 	}
 }
 
-func (s *session) Dele(nums []int) iter.Seq2[int, error] {
+func (s *session) DeleThenQuit(nums []int) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		for _, num := range nums {
 			s.w.server.marked[num-1] = true

@@ -32,6 +32,9 @@ func (s Items) At(k int) Item {
 	return Item{s.listing.At(int(i)), s.records[i]}
 }
 
+// Octets returns the announced size of the kth, -1 if it is not known.
+func (s Items) Octets(k int) int64 { return s.listing.octets.get(int(s.index[k]), -1) }
+
 // All returns the messages in their order.
 func (s Items) All() iter.Seq[Item] {
 	return func(yield func(Item) bool) {

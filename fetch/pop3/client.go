@@ -85,9 +85,10 @@ type Client struct {
 	// What is on its way.
 	out           []byte        // commands that are queued and not written yet
 	queued        []string      // their names
-	unanswered    []string      // commands that were written and not answered yet, oldest first
+	unanswered    []sent        // commands that were written and not answered yet, oldest first
 	unclaimed     []string      // of both, those sent before the call that reads their reply, see askAhead
-	flights       int           // see RoundTrips
+	trips         int           // see RoundTrips
+	answeredTrip  int           // the trip of the command that was answered last
 	flightStart   time.Time     // of the flight whose first reply has not come; zero = none
 	roundTrip     time.Duration // the shortest wait for the first reply of a flight so far
 	iterating     string        // the command whose loop is running, "" = none
@@ -184,7 +185,7 @@ func (c *Client) open() error {
 	}
 	// RFC 1939 section 4: the greeting is a positive response, and may carry
 	// the timestamp of APOP (section 7).
-	c.unanswered = append(c.unanswered, "greeting")
+	c.unanswered = append(c.unanswered, sent{command: "greeting"})
 	text, err := c.status()
 	if err != nil {
 		return err
@@ -213,9 +214,10 @@ func (c *Client) TLS() (tls.ConnectionState, bool) {
 	return c.tls.ConnectionState(), true
 }
 
-// RoundTrips returns how often the client has sent something while it waited for
-// no reply, QUIT included. The greeting and TLS handshakes do not count.
-func (c *Client) RoundTrips() int { return c.flights }
+// RoundTrips returns the length of the longest chain of commands, QUIT included, in which
+// each was sent after the reply to the one before it: the round trips that no pipelining
+// has saved. The greeting and TLS handshakes do not count.
+func (c *Client) RoundTrips() int { return c.trips }
 
 // Octets returns how many octets of the protocol came in and went out, as
 // counted inside TLS.

@@ -132,7 +132,7 @@ func TestSlowBody(t *testing.T) {
 				start := time.Now()
 				var got int64
 				var last error
-				for m, err := range c.Retr([]int{1}) {
+				for m, err := range c.Retr([]int{1}, nil) {
 					if last = err; err == nil {
 						got, _ = io.Copy(io.Discard, m.Body)
 					}
@@ -178,7 +178,7 @@ func TestSlowCaller(t *testing.T) {
 		io.Copy(io.Discard, r)
 	}), func(t *testing.T, conn net.Conn) {
 		c := login(t, conn)
-		for m, err := range c.Retr([]int{1}) {
+		for m, err := range c.Retr([]int{1}, nil) {
 			if err != nil {
 				t.Fatal(err)
 			}

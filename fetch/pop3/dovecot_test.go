@@ -70,7 +70,7 @@ func TestDovecot(t *testing.T) {
 				nums = append(nums, u.Num)
 			}
 			got := make(map[string]bool)
-			for m, err := range c.Retr(nums) {
+			for m, err := range c.Retr(nums, nil) {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -113,7 +113,7 @@ func ExampleClient_Retr() {
 	`)
 	defer c.Close()
 	var delivered []int
-	for m, err := range c.Retr([]int{1, 2}) {
+	for m, err := range c.Retr([]int{1, 2}, nil) {
 		if refused := new(pop3.ResponseError); errors.As(err, &refused) {
 			fmt.Println(err)
 			continue

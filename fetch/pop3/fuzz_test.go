@@ -187,7 +187,7 @@ func fuzzSession(t *testing.T, c *Client, most int64) {
 		}
 	}
 	var got int64
-	for m, err := range c.Retr(nums) {
+	for m, err := range c.Retr(nums, nil) {
 		if last = err; m.Num%2 == 0 {
 			n, _ := io.Copy(io.Discard, m.Body)
 			got += n

@@ -141,7 +141,7 @@ func TestBareLineFeedsInReplies(t *testing.T) {
 func TestLongBody(t *testing.T) {
 	body := strings.Repeat("x", 1<<22)
 	c := rawReply(t, "+OK\r\n"+body+"\r\n.\r\n", false)
-	for m, err := range c.Retr([]int{1}) {
+	for m, err := range c.Retr([]int{1}, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,21 +11,25 @@ import (
 )
 
 // The window is how many commands may wait for their replies at once if the server
-// announces PIPELINING (RFC 2449 section 6.6). It is firstWindow until the first
-// replies have shown how long they are. Then it covers what arrives in aheadTime, or
-// in aheadTrips round trips if that is more: enough to keep a fast and distant line
-// busy, and little enough that a stop, which waits for these replies, does not take
-// long. maxWindow commands fit into the smallest socket buffers, so that client and
-// server never both block in a write.
+// announces PIPELINING (RFC 2449 section 6.6). Until the first reply has come it covers
+// firstAhead octets of replies, as long as they are expected to be. Then it covers what
+// arrives in aheadTime, or in aheadTrips round trips if that is more: enough to keep a
+// fast and distant line busy, and little enough that a stop, which waits for these
+// replies, does not take long. maxWindow commands fit into the smallest socket buffers,
+// so that client and server never both block in a write.
 const (
-	firstWindow = 32
-	minWindow   = 4
-	maxWindow   = 256
+	minWindow = 4
+	maxWindow = 256
 
+	firstAhead = 4 << 20 // octets: 100 messages of an ordinary size
 	aheadTime  = time.Second
 	aheadTrips = 4
 	minAhead   = 1 << 20 // octets; the first replies tell little about the speed of the line
 	maxAhead   = 32 << 20
+
+	unknownOctets = 128 << 10 // what is expected of a message whose size is not known
+	headerOctets  = 16 << 10  // … of a header block; most have less
+	statusOctets  = 64        // … of a status line
 )
 
 func isEnd(err error) bool {
@@ -43,14 +47,28 @@ func (c *Client) Pipelined() bool {
 	return c.opts.Pipelining == PipelineAuto && c.caps.Has("PIPELINING")
 }
 
+// firstWindow returns how many commands may be sent before the first reply has come.
+// What a server has said of its sizes may be wrong, so that it decides nothing but this.
+func (b *batch) firstWindow() int {
+	n := 0
+	for expected := int64(0); n < min(len(b.nums), maxWindow) && expected < firstAhead; n++ {
+		octets := b.octets(n)
+		if octets < 0 {
+			octets = unknownOctets
+		}
+		expected += min(octets, firstAhead)
+	}
+	return max(n, minWindow)
+}
+
 // window returns how many commands may wait for their replies, after replies with
-// that many octets took that long.
-func (c *Client) window(replies, octets int64, took time.Duration) int {
+// that many octets took that long. Without any reply it is first.
+func (c *Client) window(first int, replies, octets int64, took time.Duration) int {
 	switch {
 	case !c.Pipelined():
 		return 1
 	case replies == 0:
-		return firstWindow
+		return first
 	}
 	ahead := int64(maxAhead)
 	if took > 0 {
@@ -69,6 +87,12 @@ func (c *Client) queue(command, line, shown string) {
 	c.lines.trace("C", shown)
 }
 
+// sent is a command on its way.
+type sent struct {
+	command string
+	trip    int // the number of the round trip, from 1
+}
+
 // flush writes all that is queued at once.
 func (c *Client) flush() error {
 	if len(c.out) == 0 {
@@ -84,15 +108,18 @@ func (c *Client) flush() error {
 		if c.lines.r.Buffered() > 0 {
 			return c.protocol(command, []byte(c.lines.head()), "the server sent something before it was asked")
 		}
-		c.flights++
 		c.flightStart = time.Now()
 	}
+	// What is sent now could not be sent before the last reply had come.
+	c.trips = c.answeredTrip + 1
 	c.link.whole(c.timeout)
 	if err := c.lines.write(c.out); err != nil {
 		return c.failIO(command, err)
 	}
 	c.out = c.out[:0]
-	c.unanswered = append(c.unanswered, c.queued...)
+	for _, command := range c.queued {
+		c.unanswered = append(c.unanswered, sent{command, c.trips})
+	}
 	c.queued = c.queued[:0]
 	return nil
 }
@@ -114,7 +141,8 @@ func (c *Client) reply(limit int) (command string, line []byte, err error) {
 	if err := c.flush(); err != nil {
 		return "", nil, err
 	}
-	command = c.unanswered[0]
+	oldest := c.unanswered[0]
+	command = oldest.command
 	c.link.whole(c.replyTime())
 	line, err = c.lines.line(limit)
 	if c.dotless && err == nil && string(line) == "." {
@@ -125,6 +153,7 @@ func (c *Client) reply(limit int) (command string, line []byte, err error) {
 		return command, nil, c.failIO(command, err)
 	}
 	c.timeTrip()
+	c.answeredTrip = oldest.trip
 	c.unanswered = append(c.unanswered[:0], c.unanswered[1:]...)
 	return command, line, nil
 }
@@ -221,8 +250,8 @@ func (c *Client) Drain() { c.draining = true }
 // been answered. The one whose message is being read counts as answered.
 func (c *Client) Owed() int {
 	n := 0
-	for _, command := range c.unanswered {
-		if command != probe {
+	for _, s := range c.unanswered {
+		if s.command != probe {
 			n++
 		}
 	}
@@ -251,8 +280,8 @@ const (
 
 // ahead returns the window, and how many commands there are between two probes; 0 =
 // none is needed.
-func (c *Client) ahead(replies, octets int64, took time.Duration) (window, gap int) {
-	window = c.window(replies, octets, took)
+func (c *Client) ahead(first int, replies, octets int64, took time.Duration) (window, gap int) {
+	window = c.window(first, replies, octets, took)
 	switch {
 	case window == 1:
 		return 1, 0
@@ -262,19 +291,29 @@ func (c *Client) ahead(replies, octets int64, took time.Duration) (window, gap i
 	return window, int(max(min(int64(window/4), maxProbeGap, probeOctets*replies/max(octets, 1)), 1))
 }
 
-// each sends line(num) for each number, at most a window ahead of the replies, and
-// calls got for each reply in order. got returns false to leave the loop. After an
-// error that broke the client got is called once more, with that error. each reports
-// whether all that was sent is answered. With probes it counts for Confirmed.
-func (c *Client) each(nums []int, line func(num int) string, probes bool, got func(num int, text string, err error) bool) bool {
+// batch is one command for each of several messages.
+type batch struct {
+	nums   []int
+	line   func(num int) string
+	octets func(k int) int64 // expected in the reply to the command for nums[k], -1 = unknown
+	probes bool              // count for Confirmed
+	quit   bool              // QUIT goes out with the last command, if the server announces PIPELINING
+}
+
+// each sends the commands of a batch, at most a window ahead of the replies, and calls
+// got for each reply in order. got returns false to leave the loop. After an error that
+// broke the client got is called once more, with that error. each reports whether all
+// that it sent is answered; a QUIT is for the caller to read.
+func (c *Client) each(b batch, got func(num int, text string, err error) bool) bool {
+	nums, line, probes := b.nums, b.line, b.probes
 	before, _ := c.Octets()
-	start := time.Now()
+	start, first := time.Now(), b.firstWindow()
 	next, probed, answered := 0, 0, 0
 	refused := false // the last probe was
 	c.confirmed = 0
 	for i, num := range nums {
 		now, _ := c.Octets()
-		size, gap := c.ahead(int64(i), now-before, time.Since(start))
+		size, gap := c.ahead(first, int64(i), now-before, time.Since(start))
 		// Half a window at a time: many commands share a write, and the server
 		// always has something to do.
 		if next == i {
@@ -293,6 +332,9 @@ func (c *Client) each(nums []int, line func(num int) string, probes bool, got fu
 					// Its reply shows that the one before was followed by no message.
 					c.queue(probe, probe, probe)
 				}
+				if b.quit && last && c.Pipelined() {
+					c.askAhead("QUIT")
+				}
 			}
 		}
 		text, err := c.status()
@@ -303,7 +345,7 @@ func (c *Client) each(nums []int, line func(num int) string, probes bool, got fu
 		if more {
 			c.confirmed = answered
 		}
-		for len(c.unanswered) > 0 && c.unanswered[0] == probe {
+		for len(c.unanswered) > 0 && c.unanswered[0].command == probe {
 			was := refused
 			if refused, err = c.readProbe(); err == nil && answered > 0 && refused != was {
 				err = c.protocol(probe, nil, "the server takes it one time and refuses it another")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"net"
 	"strings"
 	"testing"
@@ -73,7 +74,7 @@ func TestWindow(t *testing.T) {
 			c.lines.r = bufio.NewReaderSize(&c.lines, bufferSize)
 
 			seen := 0
-			for m, err := range c.Retr(numbers(n)) {
+			for m, err := range c.Retr(numbers(n), nil) {
 				seen++
 				if m.Num != seen {
 					t.Fatalf("message %d, want %d", m.Num, seen)
@@ -108,8 +109,12 @@ func TestWindow(t *testing.T) {
 			if c.Confirmed() != n {
 				t.Errorf("%d of %d replies are confirmed", c.Confirmed(), n)
 			}
-			if seen != n || c.Broken() != nil || c.RoundTrips() != 1 {
-				t.Errorf("%d of %d, %v, %d round trips", seen, n, c.Broken(), c.RoundTrips())
+			if seen != n || c.Broken() != nil {
+				t.Errorf("%d of %d, %v", seen, n, c.Broken())
+			}
+			const firstWindow = firstAhead / unknownOctets
+			if trips := c.RoundTrips(); trips > len(conn.writes) || (trips == 1) != (n <= firstWindow) {
+				t.Errorf("%d round trips with %d writes", trips, len(conn.writes))
 			}
 			if first := strings.Count(conn.writes[0], "RETR"); first != min(n, firstWindow) {
 				t.Errorf("%d commands in the first write", first)
@@ -147,6 +152,82 @@ func TestPipelinedDele(t *testing.T) {
 	}
 }
 
+// QUIT goes out with the DELEs. A refused DELE does not keep the server from UPDATE.
+func TestDeleAndQuitShareAFlight(t *testing.T) {
+	c := pipelined(t, `
+		C: DELE 3
+		C: DELE 1
+		C: DELE 2
+		C: QUIT
+		S: +OK
+		S: -ERR no
+		S: +OK
+		S: +OK
+	`)
+	var got []string
+	for num, err := range c.DeleThenQuit([]int{3, 1, 2}) {
+		got = append(got, fmt.Sprint(num, err))
+	}
+	if s := strings.Join(got, "; "); s != `3 <nil>; 1 DELE 1: server said "-ERR no"; 2 <nil>` {
+		t.Error(s)
+	}
+	if err := c.Quit(); err != nil || c.State() != Update {
+		t.Errorf("%v, state %v", err, c.State())
+	}
+	if c.RoundTrips() != 3 { // CAPA, login, DELE with QUIT
+		t.Errorf("%d round trips", c.RoundTrips())
+	}
+}
+
+// Only the last DELEs share a flight with QUIT, so that QUIT is not sent after a reply
+// that is none.
+func TestNoQuitBehindAnEarlierWindowOutOfStep(t *testing.T) {
+	var script strings.Builder
+	for num := 1; num <= maxWindow; num++ {
+		fmt.Fprintf(&script, "C: DELE %d\n", num)
+	}
+	script.WriteString("S: what?\n")
+	c := pipelined(t, script.String())
+	var last error
+	for _, err := range c.DeleThenQuit(numbers(maxWindow + 100)) {
+		last = err
+	}
+	var garbled *ProtocolError
+	if !errors.As(last, &garbled) || !errors.Is(c.Quit(), ErrBroken) {
+		t.Errorf("%v", last)
+	}
+}
+
+// The deletions are confirmed only if nothing contradicts it: with a reply too many, the
+// reply to QUIT may be the one behind it.
+func TestSurplusReplyBehindQuit(t *testing.T) {
+	for surplus, confirmed := range map[string]bool{"+OK bye": true, "-ERR some messages not removed": false, "what?": false} {
+		c := pipelined(t, "C: DELE 1\nC: QUIT\nS: +OK\nS: +OK\nS: "+surplus)
+		for _, err := range c.DeleThenQuit([]int{1}) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if err := c.Quit(); (err == nil) != confirmed {
+			t.Errorf("%s: %v", surplus, err)
+		}
+	}
+}
+
+// Without PIPELINING QUIT waits for the reply to the last DELE.
+func TestQuitWaitsForDeleWithoutPIPELINING(t *testing.T) {
+	c := pipelined(t, "C: DELE 1\nS: +OK\nC: DELE 2\nS: +OK\nC: QUIT\nS: +OK")
+	c.opts.Pipelining = PipelineOff
+	for _, err := range c.DeleThenQuit([]int{1, 2}) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := c.Quit(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Commands are pipelined only if the server announces PIPELINING and Options allow it.
 func TestNoPipelining(t *testing.T) {
 	for _, tt := range []struct {
@@ -154,11 +235,11 @@ func TestNoPipelining(t *testing.T) {
 		offer string
 		want  int
 	}{
-		{PipelineOff, "PIPELINING", 1}, {PipelineAuto, "TOP", 1}, {PipelineAuto, "PIPELINING", firstWindow},
+		{PipelineOff, "PIPELINING", 1}, {PipelineAuto, "TOP", 1}, {PipelineAuto, "PIPELINING", 9},
 	} {
 		c := &Client{opts: Options{Pipelining: tt.p}}
 		c.caps.add(tt.offer)
-		if got := c.window(0, 0, 0); got != tt.want {
+		if got := c.window(9, 0, 0, 0); got != tt.want {
 			t.Errorf("%v: window %d", tt, got)
 		}
 	}
@@ -174,21 +255,21 @@ func TestBreak(t *testing.T) {
 	}{
 		{"listing", "C: UIDL\nS: +OK\nS: 1 a\nS: 2 b\nS: .", func(c *Client) { first(c.Uidl()) }, false},
 		{"listing at its last line", "C: LIST\nS: +OK\nS: 1 1\nS: .", func(c *Client) { first(c.List()) }, false},
-		{"unread body", retr, func(c *Client) { first(c.Retr([]int{1})) }, false},
+		{"unread body", retr, func(c *Client) { first(c.Retr([]int{1}, nil)) }, false},
 		{"half a body", retr, func(c *Client) {
-			for m := range c.Retr([]int{1}) {
+			for m := range c.Retr([]int{1}, nil) {
 				m.Body.Read(make([]byte, 1))
 				break
 			}
 		}, false},
 		{"before the last message, which was not asked for yet", retr + "C: NOOP\nS: +OK", func(c *Client) {
-			for m := range c.Retr([]int{1, 2}) {
+			for m := range c.Retr([]int{1, 2}, nil) {
 				io.Copy(io.Discard, m.Body)
 				break
 			}
 		}, true},
 		{"everything was read", retr + "C: NOOP\nS: +OK", func(c *Client) {
-			for m := range c.Retr([]int{1}) {
+			for m := range c.Retr([]int{1}, nil) {
 				io.Copy(io.Discard, m.Body)
 				break
 			}
@@ -240,7 +321,7 @@ func everyCall(c *Client) []error {
 	errs = append(errs, err)
 	_, err = first(c.Uidl())
 	errs = append(errs, err)
-	_, err = first(c.Retr([]int{1}))
+	_, err = first(c.Retr([]int{1}, nil))
 	errs = append(errs, err)
 	_, err = first(c.Top([]int{1}, 1))
 	errs = append(errs, err)
@@ -271,7 +352,7 @@ func TestWrongState(t *testing.T) {
 	})
 	t.Run("inside a loop", func(t *testing.T) {
 		c := transaction(t, "C: RETR 1\nS: +OK\nS: x\nS: .\nC: NOOP\nS: +OK")
-		for range c.Retr([]int{1}) {
+		for range c.Retr([]int{1}, nil) {
 			for _, err := range everyCall(c) {
 				if !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "inside a loop over RETR") {
 					t.Errorf("got %v", err)
@@ -286,12 +367,12 @@ func TestWrongState(t *testing.T) {
 		c := transaction(t, "")
 		for _, num := range []int{0, -1} {
 			_, err := first(c.Dele([]int{1, num}))
-			m, err2 := first(c.Retr([]int{num}))
+			m, err2 := first(c.Retr([]int{num}, nil))
 			if !errors.Is(err, ErrState) || !errors.Is(err2, ErrState) || m == nil {
 				t.Errorf("%v, %v", err, err2)
 			}
 		}
-		for range c.Retr(nil) {
+		for range c.Retr(nil, nil) {
 			t.Error("a message out of nothing")
 		}
 	})
@@ -315,7 +396,7 @@ func TestUnsolicited(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := transaction(t, tt.script)
 			if strings.HasPrefix(tt.script, "C: RETR") {
-				for range c.Retr([]int{1}) {
+				for range c.Retr([]int{1}, nil) {
 				}
 			} else if err := c.Noop(); err != nil {
 				t.Fatal(err)
@@ -331,13 +412,35 @@ func TestUnsolicited(t *testing.T) {
 func TestStaleBody(t *testing.T) {
 	c := transaction(t, "C: RETR 1\nS: +OK\nS: x\nS: .\nC: RETR 2\nS: +OK\nS: y\nS: .")
 	var kept io.Reader
-	for m := range c.Retr([]int{1, 2}) {
+	for m := range c.Retr([]int{1, 2}, nil) {
 		if kept != nil {
 			if n, err := kept.Read(make([]byte, 8)); n != 0 || err == nil || err == io.EOF {
 				t.Errorf("read %d, %v", n, err)
 			}
 		}
 		kept = m.Body
+	}
+}
+
+// A hundred messages of an ordinary size are asked for at once, and few large ones.
+func TestFirstWindowFollowsTheSizes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		octets []int64 // of 1000 messages, over and over
+		want   int
+	}{
+		"ordinary":     {[]int64{4 << 10, 8 << 10, 100 << 10, 20 << 10, 60 << 10}, 108},
+		"small":        {[]int64{700}, maxWindow},
+		"empty":        {[]int64{0}, maxWindow},
+		"large":        {[]int64{50 << 20}, minWindow},
+		"unknown":      {[]int64{-1}, 32},
+		"endless":      {[]int64{math.MaxInt64}, minWindow},
+		"a large one":  {[]int64{1, 1, 1, 1, 1, 5 << 20, 1}, 6},
+		"many unknown": {[]int64{1, -1}, 64},
+	} {
+		b := batch{nums: numbers(1000), octets: func(k int) int64 { return tt.octets[k%len(tt.octets)] }}
+		if got := b.firstWindow(); got != tt.want {
+			t.Errorf("%s: window %d, want %d", name, got, tt.want)
+		}
 	}
 }
 
@@ -349,7 +452,7 @@ func TestWindowFollowsTheReplies(t *testing.T) {
 		took, trip      time.Duration
 		want            int
 	}{
-		{0, 0, 0, 0, firstWindow},
+		{0, 0, 0, 0, 9},
 		{1, 0, time.Second, 0, maxWindow},
 		{10, 1000, time.Second, 0, maxWindow},
 		{10, mega, time.Second, 0, 10},        // a megabyte a second: so much of it
@@ -364,7 +467,7 @@ func TestWindowFollowsTheReplies(t *testing.T) {
 	} {
 		c := &Client{roundTrip: tt.trip}
 		c.caps.add("PIPELINING")
-		if got := c.window(tt.replies, tt.octets, tt.took); got != tt.want {
+		if got := c.window(9, tt.replies, tt.octets, tt.took); got != tt.want {
 			t.Errorf("%+v: window %d", tt, got)
 		}
 	}

@@ -14,6 +14,14 @@ func (c *Client) Quit() error {
 		return err
 	}
 	_, err := c.status()
+	if err == nil && c.lines.r.Buffered() > 0 {
+		// A reply too many. If the server has repeated one to a DELE, then this is the one
+		// to QUIT.
+		head := []byte(c.lines.head())
+		if _, ok := indicator(head, "+OK"); !ok {
+			return c.protocol("QUIT", head, "the server sent more replies than it was asked for")
+		}
+	}
 	return err
 }
 
@@ -40,6 +48,6 @@ func (c *Client) sendQuit() error {
 	if c.state == Transaction {
 		c.state = Update
 	}
-	c.queue("QUIT", "QUIT", "QUIT")
+	c.ask("QUIT")
 	return nil
 }

@@ -197,7 +197,7 @@ func TestFatalIsLast(t *testing.T) {
 		t.Run(reply, func(t *testing.T) {
 			c := rawReply(t, reply, true)
 			var errs []error
-			for m, err := range c.Retr([]int{1, 2, 3}) {
+			for m, err := range c.Retr([]int{1, 2, 3}, nil) {
 				if m == nil {
 					t.Fatal("no message")
 				}

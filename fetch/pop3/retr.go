@@ -25,10 +25,20 @@ type Message struct {
 // yields, even if a Body has returned it before, so that this message comes a second
 // time. The message is never nil.
 //
+// octets returns the size of message nums[k], as List has told it, or -1; nil = no size
+// is known. It decides how many messages are asked for before the first one has come.
+//
 // RFC 1939 section 5 (RETR)
-func (c *Client) Retr(nums []int) iter.Seq2[*Message, error] {
-	return c.messages("RETR", nums, "", announced)
+func (c *Client) Retr(nums []int, octets func(k int) int64) iter.Seq2[*Message, error] {
+	if octets == nil {
+		octets = always(-1)
+	}
+	line := func(num int) string { return "RETR " + strconv.Itoa(num) }
+	return c.messages("RETR", batch{nums: nums, line: line, octets: octets, probes: true}, announced)
 }
+
+// always returns a function for batch.octets where all replies are alike.
+func always(octets int64) func(int) int64 { return func(int) int64 { return octets } }
 
 // announced returns the size in the reply to RETR ("120 octets"), or -1. RFC 1939
 // section 5 has it only in examples.
@@ -40,20 +50,19 @@ func announced(text string) int64 {
 	return -1
 }
 
-// messages runs RETR and TOP.
-func (c *Client) messages(verb string, nums []int, suffix string, octets func(text string) int64) iter.Seq2[*Message, error] {
+// messages runs RETR and TOP. octets reads the size of a message in a status line.
+func (c *Client) messages(verb string, all batch, octets func(text string) int64) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
-		if err := c.enterNumbers(verb, nums); err != nil {
+		if err := c.enterNumbers(verb, all.nums); err != nil {
 			yield(&Message{Octets: -1, Body: failedBody{err}}, err)
 			return
 		}
-		line := func(num int) string { return verb + " " + strconv.Itoa(num) + suffix }
 		c.iterate(verb, func() bool {
-			return c.each(nums, line, verb == "RETR", func(num int, text string, err error) bool {
+			return c.each(all, func(num int, text string, err error) bool {
 				if err != nil {
 					return yield(&Message{Num: num, Octets: -1, Body: failedBody{err}}, err)
 				}
-				b := c.newBody(line(num))
+				b := c.newBody(all.line(num))
 				m := &Message{Num: num, Octets: octets(text), Body: b}
 				more := yield(m, nil)
 				if err := b.finish(more); err != nil && more {

@@ -101,7 +101,7 @@ func runSession(c *Client) (seen string, err error) {
 		}
 		note("top %d %d %q", m.Num, m.Octets, b)
 	}
-	for m, err := range c.Retr([]int{1, 2, 3}) {
+	for m, err := range c.Retr([]int{1, 2, 3}, nil) {
 		if errors.As(err, &refused) {
 			note("retr %d %v", m.Num, err)
 			continue
@@ -217,7 +217,7 @@ func TestDotReaderStopsAtTheEnd(t *testing.T) {
 		S= "y\r\n.\r\n"
 	`)
 	var all bytes.Buffer
-	for m, err := range c.Retr([]int{1, 2}) {
+	for m, err := range c.Retr([]int{1, 2}, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -231,7 +231,7 @@ func TestTruncationInABody(t *testing.T) {
 		t.Fatal(err)
 	}
 	var last error
-	for m, err := range c.Retr([]int{1}) {
+	for m, err := range c.Retr([]int{1}, nil) {
 		last = err
 		if err == nil {
 			if b, err := io.ReadAll(m.Body); string(b) != "half a mess" || !errors.Is(err, io.ErrUnexpectedEOF) {
