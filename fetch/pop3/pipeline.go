@@ -247,7 +247,7 @@ func (c *Client) iterate(command string, body func() bool) {
 func (c *Client) Drain() { c.draining = true }
 
 // Owed returns how many commands of the loop that is running have been sent and not
-// been answered. The one whose message is being read counts as answered.
+// been answered, QUIT included. The one whose message is being read counts as answered.
 func (c *Client) Owed() int {
 	n := 0
 	for _, s := range c.unanswered {
