@@ -27,7 +27,7 @@ GO_VERSIONS ?= local
 PACKAGES ?= ./...
 
 # Debian packages of the programs that the tests run against. PEERS= installs none.
-PEERS ?= dovecot-pop3d procmail maildrop mandoc strace xfsprogs
+PEERS ?= dovecot-pop3d procmail maildrop getmail6 fetchmail mpop mandoc strace xfsprogs
 
 # The packages that make test runs again under the race detector: those whose tests
 # stay in one process, without the long crash tests. make race runs all of them.

@@ -46,9 +46,10 @@ const (
 )
 
 // statusFields are the fields, in lower case, that servers and mail readers are known
-// to change in a message that they keep. They do not count if a message has none
-// of the identity fields.
+// to change in a message that they keep, and those that programs put in front of one
+// that they deliver. They do not count if a message has none of the identity fields.
 var statusFields = []string{
+	"return-path", "delivered-to",
 	"status", "x-status", "x-uid", "x-uidl", "x-keywords", "x-imap", "x-imapbase",
 	"content-length", "lines", "x-mozilla-status", "x-mozilla-status2", "x-mozilla-keys",
 }

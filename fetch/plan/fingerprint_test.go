@@ -70,6 +70,9 @@ func TestMessageWithoutIdentityFieldsIsToldByItsOtherFields(t *testing.T) {
 	if b := identify("X-Report: disk\r\nStatus: RO\r\nX-UID: 9\r\n\r\nfull\r\n"); a != (Identity{b.Fingerprint, b.Body, b.Weak, a.Block}) {
 		t.Error("status fields make another message")
 	}
+	if b := identify("Return-Path: <a@example.com>\r\nDelivered-To: b\r\nX-Report: disk\r\n\r\nfull\r\n"); a.Fingerprint != b.Fingerprint {
+		t.Error("fields of a delivery make another message")
+	}
 	if b := identify("X-Report: memory\r\nStatus: O\r\n\r\nfull\r\n"); a.Fingerprint == b.Fingerprint {
 		t.Error("another field makes no other message")
 	}

@@ -28,6 +28,7 @@ func TestDovecot(t *testing.T) {
 		{"restored from a copy", testRestoredServer},
 		{"restored with other unique-ids", testRestoredWithNewIDs},
 		{"moved to a folder and back", testMovedAndBack},
+		{"rebuild after other fetchers", testRebuildAfterPeers},
 		{"three accounts", testThreeAccounts},
 		{"200 accounts", testManyAccounts},
 		{"procmail", testProcmail},
