@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"popfetch/state"
 )
 
 // Scheduler polls accounts, several at a time.
@@ -26,6 +28,9 @@ type Scheduler struct {
 	// less than a minute is under way, at the latest a minute after the first of these
 	// polls has ended. Polls go on meanwhile; there is one call at a time. nil = not called.
 	Round func(ctx context.Context, delivered int)
+	// Reopen makes the state usable again after a failure, and does nothing while it is
+	// usable. Loop calls it before each poll. nil = a failure of the state ends Loop.
+	Reopen func() error
 }
 
 const (
@@ -61,8 +66,9 @@ func (s *Scheduler) Once(ctx context.Context) error {
 }
 
 // Loop polls each account at its interval until ctx ends, waits for the polls under
-// way, and returns nil. It returns earlier, with an error, only if the state has
-// failed: without records everything would be delivered twice.
+// way, and returns nil. While the state fails the accounts back off. Loop returns
+// earlier, with an error, only if the state cannot become usable by itself: without
+// records everything would be delivered twice.
 func (s *Scheduler) Loop(ctx context.Context) error {
 	r := s.start(ctx)
 	r.again = true
@@ -224,8 +230,7 @@ func (r *run) launchOne(sl *slot, now time.Time) {
 	sl.begun, sl.leave, sl.spare = now, leave, false
 	r.count(sl, 1)
 	go func() {
-		report, _ := sl.poll(r.ctx, leave)
-		r.results <- result{sl, report}
+		r.results <- result{sl, r.poll(sl.Account, leave)}
 	}()
 }
 
@@ -254,6 +259,28 @@ func (sl *slot) dismiss() {
 	sl.leave = nil
 }
 
+// poll polls an account once the state is usable.
+func (r *run) poll(a *Account, leave <-chan struct{}) Report {
+	if r.again && r.Reopen != nil {
+		if err := r.Reopen(); err != nil {
+			return Report{Account: a.Name, Err: &AccountError{a.Name, []error{&StateError{err}}}}
+		}
+	}
+	report, _ := a.poll(r.ctx, leave)
+	return report
+}
+
+// mayRecover reports whether a state that has failed may work again when it is opened
+// anew, as after a full disk.
+func mayRecover(err error) bool {
+	for _, lasting := range []error{state.ErrDamaged, state.ErrVersion, state.ErrGone, state.ErrLost, state.ErrClosed, state.ErrReadOnly} {
+		if errors.Is(err, lasting) {
+			return false
+		}
+	}
+	return true
+}
+
 func (r *run) finished(res result) {
 	sl, report := res.slot, res.report
 	r.count(sl, -1)
@@ -263,7 +290,7 @@ func (r *run) finished(res result) {
 	}
 	r.delivered += report.Delivered
 	r.reschedule(sl, report)
-	if Classify(report.Err) == State {
+	if Classify(report.Err) == State && !(r.again && r.Reopen != nil && mayRecover(report.Err)) {
 		r.failed = report.Err
 	}
 	if r.Done != nil {

@@ -15,6 +15,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/pop3/pop3test"
+	"popfetch/state"
 )
 
 // pollCounter counts the polls that are under way, in total and for each host.
@@ -141,6 +142,59 @@ func TestStateFailureStopsEverything(t *testing.T) {
 			class(t, err, fetch.State)
 			if !errors.Is(err, errState) || !slices.Equal(reports, []string{"bad", "slow"}) || len(later.polls) > 0 {
 				t.Errorf("%v, polls of %q", err, reports)
+			}
+		})
+	}
+}
+
+// While the state fails each account backs off, and no poll begins before it is usable
+// again.
+func TestDaemonGoesOnAfterTheStateHasFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		sick := &fakeAccount{name: "sick"}
+		disk := &failingMaildrop{Maildrop: &fakeMaildrop{records: records{}}, intents: errState}
+		well := &fakeAccount{name: "well"}
+		s := &fetch.Scheduler{Accounts: []*fetch.Account{sick.account(), well.account()}, Parallel: 1, PerHost: 2}
+		s.Accounts[0].Maildrop = disk
+		attempts := 0
+		s.Reopen = func() error {
+			if attempts++; attempts > 2 && attempts < 8 {
+				return errState
+			}
+			if attempts >= 8 {
+				disk.intents = nil
+			}
+			return nil
+		}
+		failures, polls := 0, 0
+		s.Done = func(r fetch.Report) {
+			if r.Err != nil {
+				class(t, r.Err, fetch.State)
+				failures++
+			} else if r.Account == "sick" {
+				if polls++; polls == 3 {
+					stop()
+				}
+			}
+		}
+		if err := s.Loop(ctx); err != nil {
+			t.Errorf("the loop ended: %v", err)
+		}
+		if failures != 6 || polls != 3 {
+			t.Errorf("%d failures, %d polls that went well", failures, polls)
+		}
+	})
+}
+
+func TestDaemonEndsWhereTheStateCannotRecover(t *testing.T) {
+	for _, lasting := range []error{state.ErrDamaged, state.ErrGone, state.ErrVersion} {
+		synctest.Test(t, func(t *testing.T) {
+			a := &fakeAccount{name: "a"}
+			s := &fetch.Scheduler{Accounts: []*fetch.Account{a.account()}, Parallel: 2, PerHost: 2}
+			s.Reopen = func() error { return fmt.Errorf("state: %w", lasting) }
+			if err := s.Loop(t.Context()); !errors.Is(err, lasting) || len(a.polls) > 0 {
+				t.Errorf("%v, %d polls", err, len(a.polls))
 			}
 		})
 	}

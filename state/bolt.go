@@ -38,6 +38,7 @@ type Bolt struct {
 	format    uint32     // version of what is in the file; after Open guarded by writer
 	settled   bool       // what was in the file at Open is durable; guarded by writer
 	snapshots sync.Mutex // held while a snapshot is made
+	opening   sync.Mutex // held by Reopen; guards file and db while no call runs
 
 	mu        sync.Mutex // guards the fields below
 	queue     []*pending // changes that wait for the next transaction
@@ -72,6 +73,12 @@ func (s *Bolt) open(wait time.Duration) error {
 	if err != nil {
 		return err
 	}
+	return s.use(f, wait)
+}
+
+// use has bbolt open the checked file f, and reads what the store is. f is closed after
+// an error.
+func (s *Bolt) use(f *os.File, wait time.Duration) error {
 	s.file = f
 	panicked, err := guard(s.path, func() (err error) {
 		s.db, err = openBolt(f, wait, s.readOnly)
@@ -154,10 +161,16 @@ func (s *Bolt) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.calls.Wait()
-	if s.db == nil {
-		return nil
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	var err error
+	if s.db != nil {
+		err = s.closeFile()
 	}
-	return errors.Join(s.closeFile(), s.lock.release())
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.release())
+	}
+	return err
 }
 
 func (s *Bolt) closeFile() (err error) {

@@ -35,6 +35,7 @@ const (
 	hasObserved
 	hasFailures
 	isUnproven
+	hasTried
 	allFlags  = 1<<iota - 1
 	allFlags1 = isDeleted<<1 - 1
 )
@@ -101,6 +102,9 @@ func encodeRecord(id []byte, r Record) []byte {
 	if flags&hasFailures != 0 {
 		b = binary.AppendVarint(b, int64(r.Failures))
 	}
+	if flags&hasTried != 0 {
+		b = binary.AppendVarint(b, r.Tried.Unix())
+	}
 	return seal(id, b)
 }
 
@@ -121,6 +125,7 @@ func (r Record) flags() (flags uint64) {
 		{hasObserved, r.Observed/time.Second != 0},
 		{hasFailures, r.Failures != 0},
 		{isUnproven, r.Unproven},
+		{hasTried, !r.Tried.IsZero()},
 	} {
 		if f.set {
 			flags |= f.flag
@@ -178,6 +183,9 @@ func (d *decoder) record2() (r Record) {
 	}
 	if flags&hasFailures != 0 {
 		r.Failures = d.int()
+	}
+	if flags&hasTried != 0 {
+		r.Tried = d.time()
 	}
 	r.Deleted, r.Unproven = flags&isDeleted != 0, flags&isUnproven != 0
 	return r

@@ -21,7 +21,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		"unproven":  {Delivered: day, Unproven: true, Deleted: true},
 		"absent":    {Delivered: day, Absent: day.AddDate(0, 0, 30), Absences: 31, Counted: day.AddDate(0, 0, 60)},
 		"uncounted": {Counted: day},
-		"failed":    {Octets: 7, Failures: 3, Reason: "552 too big \x00\xff"},
+		"failed":    {Octets: 7, Failures: 3, Reason: "552 too big \x00\xff", Tried: day},
 		"extremes":  {Octets: math.MinInt64, Absences: math.MaxInt, Failures: math.MinInt, Reason: strings.Repeat("x", 1<<16)},
 		"old":       {Delivered: time.Unix(-1, 0).UTC(), Absent: time.Unix(0, 0).UTC()},
 	} {
@@ -48,6 +48,7 @@ func TestValuesOfEveryVersionAreRead(t *testing.T) {
 		// version 2
 		"02f10bc2438086f7840d01000000000000000000000000000002030000000000000000000000000000000000004da0389ce57992": {Delivered: day, Octets: 4321, Fingerprint: [16]byte{1, 15: 2}, Body: [16]byte{3}, Nonce: 77, Observed: time.Hour, Deleted: true, Unproven: true},
 		"028804010b35353220746f6f2062696706f71c9fa9":                                                               {Octets: -1, Failures: 3, Reason: "552 too big"},
+		"028814010b35353220746f6f206269670c8086f7840deba745d6":                                                     {Octets: -1, Failures: 6, Reason: "552 too big", Tried: day},
 		"02070e8086f7840d090000000000000000000000000000000180928c850d0180d896850d0406bf73e0":                       {Delivered: day, Octets: 7, Digest: [16]byte{9}, Absent: day.Add(48 * time.Hour), Absences: 2, Counted: day.Add(72 * time.Hour)},
 	} {
 		value, err := hex.DecodeString(text)

@@ -69,7 +69,7 @@ type Maildrop interface {
 	// writes nothing. ErrClosed, ErrReadOnly and ErrInvalid mean that nothing was
 	// tried. After any other error it is not known whether the change was kept:
 	// delete nothing at the server. Every later call of the store returns the same
-	// error until it is closed and opened again.
+	// error until it is closed and opened again, see also Bolt.Reopen.
 	Commit(Change) error
 }
 
@@ -113,8 +113,11 @@ type Record struct {
 	Deleted bool
 	// Failures counts the attempts that failed because of this message.
 	Failures int
-	// Reason is why the last of them failed.
+	// Reason is why the last attempt failed, also one that does not count.
 	Reason string
+	// Tried is when that was; zero in records of version 1 and of delivered messages.
+	// Whole seconds, UTC.
+	Tried time.Time
 }
 
 // Seen reports whether the message counts as delivered.
@@ -173,6 +176,8 @@ type Facts struct {
 	// NoHeaders is when the server was last seen to show a header block (TOP) that is
 	// not that of the message (RETR); zero for never.
 	NoHeaders time.Time `json:"no_headers,omitzero"`
+	// Reminded is when the user was last told that messages are set aside.
+	Reminded time.Time `json:"reminded,omitzero"`
 }
 
 // Empty reports whether there is nothing to write.
@@ -196,6 +201,9 @@ var (
 	// ErrLost: there is no file, but its snapshot is there. File.Restore brings it
 	// back; to begin anew, move the snapshot away.
 	ErrLost = errors.New("the state file is gone, but its snapshot is there")
+	// ErrGone: the file of an open store has been removed, or another one is in its
+	// place.
+	ErrGone = errors.New("the state file has been removed or replaced")
 	// ErrVersion: a newer popfetch has written the file.
 	ErrVersion = errors.New("state file is from a newer popfetch")
 	// ErrClosed: the store is closed.

@@ -140,6 +140,7 @@ func sample(n int) Record {
 		r.Absent, r.Absences = r.Delivered.Add(time.Hour), n%40
 	}
 	if n%5 == 0 {
+		r.Tried = r.Delivered
 		r.Delivered, r.Failures, r.Reason = time.Time{}, n%9+1, fmt.Sprintf("refused %d", n)
 	}
 	return r

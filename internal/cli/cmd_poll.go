@@ -76,6 +76,7 @@ func (p *program) poll(c *cli.Context) error {
 		con.report(r, true)
 		snapshot()
 	})
+	scheduler.Reopen = file.Reopen
 	return reported(scheduler.Loop(c.Context))
 }
 

@@ -54,10 +54,10 @@ func testRecords(f *fixture) {
 
 func testTimes(f *fixture) {
 	at := time.Unix(1_750_000_000, 999_999_999).In(time.FixedZone("", 3600))
-	r := state.Record{Delivered: at, Absent: at, Counted: at, Observed: time.Hour + time.Second - 1}
+	r := state.Record{Delivered: at, Absent: at, Counted: at, Tried: at, Observed: time.Hour + time.Second - 1}
 	f.commit(me, state.Change{Put: []state.Entry{{ID: "a", Record: r}}})
 	whole := time.Unix(1_750_000_000, 0).UTC()
-	r = state.Record{Delivered: whole, Absent: whole, Counted: whole, Observed: time.Hour}
+	r = state.Record{Delivered: whole, Absent: whole, Counted: whole, Tried: whole, Observed: time.Hour}
 	f.want(contents{me: {"a": {Record: r}}})
 }
 

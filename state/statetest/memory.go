@@ -155,7 +155,7 @@ func (m *maildrop) Commit(c state.Change) error {
 	}
 	for _, e := range c.Put {
 		r := e.Record
-		r.Delivered, r.Absent, r.Counted = seconds(r.Delivered), seconds(r.Absent), seconds(r.Counted)
+		r.Delivered, r.Absent, r.Counted, r.Tried = seconds(r.Delivered), seconds(r.Absent), seconds(r.Counted), seconds(r.Tried)
 		r.Observed = r.Observed.Truncate(time.Second)
 		if i, ok := slices.BinarySearch(d.ids, e.ID); !ok {
 			d.ids = slices.Insert(d.ids, i, e.ID)

@@ -17,6 +17,7 @@ func record(n int) state.Record {
 		r.Absent, r.Absences = r.Delivered.Add(time.Hour), n%40
 	}
 	if n%5 == 0 {
+		r.Tried = r.Delivered
 		r.Delivered, r.Failures, r.Reason = time.Time{}, n%9+1, fmt.Sprintf("refused %d", n)
 	}
 	return r
