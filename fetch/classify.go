@@ -19,7 +19,7 @@ const (
 	Temporary       // worth another try as it is: network, busy server, anything unknown
 	Config          // a setting of the account cannot work until somebody changes it
 	Protocol        // the server breaks the protocol, or there is no TLS
-	Auth            // the server refused the credentials
+	Auth            // the server refuses the login until somebody changes something
 	Delivery        // the destination does not take mail
 	Lost            // the record of what was delivered for this account is lost: it alone is held
 	State           // what was delivered cannot be recorded: nothing may go on
@@ -77,10 +77,18 @@ func classOf(err error) (Class, bool) {
 		return Delivery, true
 	case *pop3.AuthError:
 		var refused *pop3.ResponseError
-		if errors.As(e, &refused) && refused.Code != "" && refused.Code != pop3.AuthCode {
-			return classOf(refused)
+		if !errors.As(e, &refused) {
+			return Auth, true
 		}
-		return Auth, true
+		switch refused.Code {
+		case pop3.AuthCode, pop3.SysPerm: // RFC 3206: somebody has to change something
+			return Auth, true
+		case "":
+			if !busy(refused) {
+				return Auth, true
+			}
+		}
+		return Temporary, true
 	case *pop3.ResponseError:
 		if e.Code == pop3.SysPerm {
 			return Protocol, true

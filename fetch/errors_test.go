@@ -35,7 +35,7 @@ func TestClassify(t *testing.T) {
 		{"login refused [IN-USE]", &pop3.AuthError{Err: refused(pop3.InUse)}, fetch.Temporary},
 		{"login refused [LOGIN-DELAY]", &pop3.AuthError{Err: refused(pop3.LoginDelay)}, fetch.Temporary},
 		{"login refused [SYS/TEMP]", &pop3.AuthError{Err: refused(pop3.SysTemp)}, fetch.Temporary},
-		{"login refused [SYS/PERM]", &pop3.AuthError{Err: refused(pop3.SysPerm)}, fetch.Protocol},
+		{"login refused [SYS/PERM]", &pop3.AuthError{Err: refused(pop3.SysPerm)}, fetch.Auth},
 		{"no method", &pop3.AuthError{Err: errors.New("none is offered")}, fetch.Auth},
 		{"protocol", &pop3.ProtocolError{}, fetch.Protocol},
 		{"line", &pop3.LineError{}, fetch.Protocol},
@@ -75,5 +75,30 @@ func TestClassesAscend(t *testing.T) {
 		if order[i-1] >= order[i] {
 			t.Errorf("class %d is not graver than %d", order[i], order[i-1])
 		}
+	}
+}
+
+func TestRefusalAboutTheMomentIsNoWrongPassword(t *testing.T) {
+	for text, want := range map[string]fetch.Class{
+		"unable to lock maildrop":                         fetch.Temporary,
+		"maildrop already locked":                         fetch.Temporary,
+		"Login frequency limited":                         fetch.Temporary,
+		"duplicate login!":                                fetch.Temporary,
+		"Too many connections":                            fetch.Temporary,
+		"please TRY again in 15 minutes":                  fetch.Temporary,
+		"cannot access mailbox":                           fetch.Temporary,
+		"Maildrop lock busy!  Is another session active?": fetch.Temporary,
+		"Exceeded the login limit for a 15 minute period. Reduce the frequency of requests":    fetch.Temporary,
+		"Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)": fetch.Temporary,
+		"Logon failure: unknown user name or bad password.":                                    fetch.Auth,
+		"authentication failed": fetch.Auth,
+		"locked out":            fetch.Auth,
+		"Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy": fetch.Auth,
+		"too many invalid logon attempts, server busy": fetch.Auth,
+	} {
+		class(t, &pop3.AuthError{Err: &pop3.ResponseError{Text: text}}, want)
+		// With a code the text does not count, nor does it outside the login.
+		class(t, &pop3.AuthError{Err: &pop3.ResponseError{Code: pop3.AuthCode, Text: "[AUTH] " + text}}, fetch.Auth)
+		class(t, &pop3.ResponseError{Text: text}, fetch.Temporary)
 	}
 }

@@ -270,3 +270,11 @@ func TestFastMessageSurvivesTheEndOfABriefRun(t *testing.T) {
 		}
 	})
 }
+
+func TestBusyServerIsAskedSoonAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		locked := &pop3.AuthError{Err: &pop3.ResponseError{Command: "PASS", Text: "unable to lock maildrop"}}
+		g := &fakeAccount{visit: func(context.Context) error { return locked }}
+		wantGaps(t, loop(t, g, 10*time.Second, time.Hour)[:3], time.Minute, 2*time.Minute, 4*time.Minute)
+	})
+}

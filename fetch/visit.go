@@ -46,11 +46,8 @@ func (p *poll) login(how Opening) (*visit, error) {
 		})
 		return &visit{poll: p, session: session, serial: how.Serial, settler: settler, shown: make(plan.Shown)}, nil
 	}
-	var (
-		refused *pop3.AuthError
-		reply   *pop3.ResponseError
-	)
-	if errors.As(err, &refused) && !(errors.As(err, &reply) && temporaryCode(reply.Code)) {
+	var reply *pop3.ResponseError
+	if errors.As(err, new(*pop3.AuthError)) && !(errors.As(err, &reply) && (temporaryCode(reply.Code) || busy(reply))) {
 		p.facts.Before, p.facts.After = nil, nil
 	}
 	return nil, p.because(err)

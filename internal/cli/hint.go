@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/internal/durable"
@@ -149,6 +151,18 @@ func loginHint(err error) string {
 		return "the token may have expired, or be for another user or scope: POP3 takes the scope https://mail.google.com/ at Gmail and https://outlook.office.com/POP.AccessAsUser.All at Outlook; POP3 may also be switched off in the settings of the mailbox"
 	case !errors.As(err, &refused):
 		return ""
+	}
+	var login *loginError
+	advice := ""
+	if errors.As(err, &login) {
+		advice = adviceOf(login.host)
+	}
+	advice = cmp.Or(adviceFor(refused.Text), advice)
+	switch {
+	case fetch.Classify(err) == fetch.Temporary && refused.Code == "":
+		return "the server is busy, or another program has this maildrop open; the next poll tries again"
+	case advice != "" && (refused.Code == pop3.SysPerm || refused.Code == pop3.AuthCode || refused.Code == ""):
+		return advice
 	}
 	switch refused.Code {
 	case pop3.InUse:

@@ -93,17 +93,35 @@ func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text strin
 	if err != nil {
 		client.Close()
 		switch {
-		case errors.As(err, new(*pop3.AuthError)):
+		case secretRefused(err):
 			d.secret.Refused()
 		case errors.As(err, new(*pop3.AheadError)):
 			// The poll logs in once more at once: the secret stays known.
 		default:
 			d.secret.Doubtful()
 		}
-		return nil, err
+		return nil, &loginError{host: a.Host, err: err}
 	}
 	return client, nil
 }
+
+// secretRefused reports whether the server refused the secret itself, as far as anybody
+// can tell.
+func secretRefused(err error) bool {
+	var reply *pop3.ResponseError
+	return errors.As(err, new(*pop3.AuthError)) && fetch.Classify(err) == fetch.Auth && !(errors.As(err, &reply) && reply.Code == pop3.SysPerm)
+}
+
+// loginError is a login that did not succeed.
+type loginError struct {
+	host string // for the hint
+	err  error
+}
+
+func (e *loginError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *loginError) Unwrap() error { return e.err }
 
 // connectError is a connection that could not be made or secured.
 type connectError struct {

@@ -49,9 +49,7 @@ const knownFailure = "known"
 // known returns the journeys that popfetch fails today, by server, with the reason. The table
 // shows them; they do not fail the test.
 func known() map[string]map[string]string {
-	return map[string]map[string]string{
-		"mpopd": {"busy maildrop": `"-ERR cannot access mailbox" counts as a wrong password`},
-	}
+	return map[string]map[string]string{} // none today
 }
 
 // TestInterop fetches from real servers with the built popfetch. It runs those that start
