@@ -3,6 +3,9 @@ package plan
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -165,5 +168,30 @@ func BenchmarkIdentity(b *testing.B) {
 		d := NewIdentifier()
 		d.Write(message)
 		d.Identity()
+	}
+}
+
+func TestManualNamesTheFieldsOfAFingerprint(t *testing.T) {
+	manual, err := os.ReadFile("../../man/popfetch.7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(manual), ".Ss The fingerprint\n")
+	section, _, _ = strings.Cut(section, ".Ss ")
+	section = strings.ToLower(strings.ReplaceAll(section, `\&`, ""))
+	rest := section
+	for _, name := range identityFields {
+		found := false
+		if _, rest, found = strings.Cut(rest, ".ql "+name+" "); !found {
+			t.Errorf("%s is missing, or in another order", name)
+		}
+	}
+	for _, name := range statusFields {
+		if !regexp.MustCompile(`\b` + name + `\b`).MatchString(section) {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	if limit := fmt.Sprint(maxHeader>>10, " kib"); !strings.Contains(section, limit) {
+		t.Errorf("the limit of %s is missing", limit)
 	}
 }
