@@ -170,7 +170,7 @@ func TestGarbageAfterAMessageOfTheWrongSizeDeliversNothing(t *testing.T) {
 }
 
 // Neither LIST nor the reply to RETR tells the size, and an unstuffed dot line ends
-// the message early: nothing shows that it is half a message but what follows.
+// the message early: only what follows shows that it is half a message.
 func TestHalfAMessageOfUnknownSizeIsNotDelivered(t *testing.T) {
 	h := newFixture(t, 1, faults(
 		pop3test.Fault{At: "LIST", Do: pop3test.Raw, Text: "+OK\r\n.\r\n"},

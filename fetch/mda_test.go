@@ -111,7 +111,7 @@ func TestCrashBetweenTwoMessagesRepeatsNone(t *testing.T) {
 	}
 }
 
-// A destination that puts off several messages in a row will hardly take the next
+// A destination that puts off several messages in a row is unlikely to take the next
 // one: the poll ends instead of downloading all of them.
 func TestMessagesPutOffInARowEndThePoll(t *testing.T) {
 	const all = 12

@@ -21,8 +21,8 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // records is what is known of a maildrop.
 type records map[string]state.Record
 
-// sorted yields the records as state.Maildrop.Scan does: who keeps an id without
-// copying it keeps the next one.
+// sorted yields the records as state.Maildrop.Scan does: an id is overwritten by the
+// next one.
 func (r records) sorted(yield func([]byte, state.Record) bool) {
 	var buf []byte
 	for _, id := range slices.Sorted(maps.Keys(r)) {

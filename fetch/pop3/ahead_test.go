@@ -19,7 +19,7 @@ func offering(lines ...string) string {
 // everything is what a good server offers.
 var everything = []string{"UIDL", "TOP", "PIPELINING", "USER", "SASL PLAIN CRAM-MD5"}
 
-// relying logs in over TLS to a server of which known is remembered.
+// relying logs in over TLS to a server that offered known in an earlier session.
 func relying(t *testing.T, known Offer, method, script string) (*Client, error) {
 	t.Helper()
 	a := newAuthority(t)
@@ -210,7 +210,7 @@ func TestPatientLogin(t *testing.T) {
 }
 
 // In clear text a method that shows the password waits for what CAPA says today, even
-// where an earlier session told of nothing better; the listings may go with it.
+// if an earlier session offered nothing better; the listings may go with it.
 func TestPasswordInClearTextWaitsForCapa(t *testing.T) {
 	known := Offer{Before: ParseCapabilities([]string{"UIDL", "TOP", "PIPELINING", "USER"})}
 	for name, script := range map[string]string{
@@ -250,8 +250,8 @@ func TestListingsLostBehindTheLoginCostSeconds(t *testing.T) {
 	}
 }
 
-// A reply to another command in place of the listing that was sent with the login is no
-// listing without messages: all mail would stay on the server, unsaid.
+// A reply to another command in place of the listing that was sent with the login must not
+// count as an empty listing: all mail would silently stay on the server.
 func TestAnotherReplyInPlaceOfTheListingBehindTheLogin(t *testing.T) {
 	known := Offer{Before: ParseCapabilities(everything)}
 	capa := offering(everything...)
@@ -273,8 +273,8 @@ func TestAnotherReplyInPlaceOfTheListingBehindTheLogin(t *testing.T) {
 	}
 }
 
-// The same where the server must accept USER before it sees PASS, and one command only
-// comes next.
+// The same if the server must accept USER before it sees PASS, and only one command comes
+// next.
 func TestOneListingLostBehindPASS(t *testing.T) {
 	bare := []string{"UIDL", "TOP", "PIPELINING"}
 	a := newAuthority(t)

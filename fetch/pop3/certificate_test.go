@@ -9,7 +9,7 @@ import (
 	"popfetch/internal/certtest"
 )
 
-// Which names in a certificate stand for which server. RFC 6125
+// Which names in a certificate match which server. RFC 6125
 func TestNamesInCertificates(t *testing.T) {
 	ca := newAuthority(t)
 	for name, tt := range map[string]struct {

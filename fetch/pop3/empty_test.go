@@ -32,7 +32,7 @@ func TestNoListingIsAskedOfAnEmptyMaildrop(t *testing.T) {
 	noListing(t, c)
 }
 
-// Where the listings were sent with STAT, the server may have refused them, or left out
+// If the listings were sent with STAT, the server may have refused them, or left out
 // the dot, for an empty maildrop.
 func TestListingsOfAnEmptyMaildropThatWereSentAhead(t *testing.T) {
 	for _, uidl := range []string{"+OK", "-ERR no messages", "+OK\nS: ."} {
@@ -92,7 +92,7 @@ func TestListingThatIsRefused(t *testing.T) {
 	}
 }
 
-// A dot is skipped behind a listing of an empty maildrop alone, and once.
+// A stray dot is skipped only after the listing of an empty maildrop, and only once.
 func TestDotWhereNoListingWas(t *testing.T) {
 	c := transaction(t, "C: STAT\nS: +OK 0 0\nC: NOOP\nS: .\n")
 	if _, _, err := c.Stat(); err != nil {

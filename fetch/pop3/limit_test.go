@@ -38,7 +38,7 @@ func TestEndlessStatusLine(t *testing.T) {
 
 func TestListingLineLimit(t *testing.T) {
 	for over := -1; over <= 1; over++ {
-		// What fills the line are blanks, so that only its length is wrong.
+		// Blanks fill the line, so that only its length is wrong.
 		line := "7 x" + strings.Repeat(" ", maxListing+over-3)
 		c := rawListing(t, "+OK\r\n"+line+"\r\n8 y\r\n.\r\n")
 		var got []string

@@ -179,8 +179,8 @@ func TestDeleAndQuitShareAFlight(t *testing.T) {
 	}
 }
 
-// Only the last DELEs share a flight with QUIT, so that QUIT is not sent after a reply
-// that is none.
+// Only the last DELEs share a flight with QUIT, so that QUIT is not sent after a malformed
+// reply.
 func TestNoQuitBehindAnEarlierWindowOutOfStep(t *testing.T) {
 	var script strings.Builder
 	for num := 1; num <= maxWindow; num++ {
@@ -198,8 +198,8 @@ func TestNoQuitBehindAnEarlierWindowOutOfStep(t *testing.T) {
 	}
 }
 
-// The deletions are confirmed only if nothing contradicts it: with a reply too many, the
-// reply to QUIT may be the one behind it.
+// After a surplus reply, what is read as the reply to QUIT belongs to another command, so
+// the deletions do not count as confirmed.
 func TestSurplusReplyBehindQuit(t *testing.T) {
 	for surplus, confirmed := range map[string]bool{"+OK bye": true, "-ERR some messages not removed": false, "what?": false} {
 		c := pipelined(t, "C: DELE 1\nC: QUIT\nS: +OK\nS: +OK\nS: "+surplus)

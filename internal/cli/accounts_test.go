@@ -10,8 +10,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// many configures accounts on one server, each with one message.
-func many(t *testing.T, accounts, parallel int) (*pop3test.Server, *userHome) {
+// serveAccounts configures accounts on one server, each with one message.
+func serveAccounts(t *testing.T, accounts, parallel int) (*pop3test.Server, *userHome) {
 	t.Helper()
 	s := &pop3test.Server{Security: pop3test.ClearText, Users: make(map[string]*pop3test.User)}
 	for i := range accounts {
@@ -36,7 +36,7 @@ func TestTwoThousandAccounts(t *testing.T) {
 	t.Parallel()
 	const accounts, most = 2000, 150
 	for parallel, visits := range map[int][]string{200: {"fresh", "nothing new"}, accounts: {"", "nothing new"}} {
-		s, r := many(t, accounts, parallel)
+		s, r := serveAccounts(t, accounts, parallel)
 		for _, what := range visits {
 			mib := r.peak(0, "--once") >> 20
 			if t.Logf("%d at once, %s: %d MiB", parallel, what, mib); what != "" && mib > most {

@@ -125,7 +125,7 @@ func killInMDA(t *testing.T, d *dovecot, bin executable, user, script string, co
 	h.silently(t)
 	sameMail(t, "the server afterwards", d.holds(t, user), nil)
 
-	// A repeat has the delivery id of the message, so that a program can know it.
+	// A repeat has the delivery id of the message, so that a program can recognise it.
 	ids := make(map[string]int)
 	for _, name := range entries(t, filepath.Join(out, "new")) {
 		id, _, _ := strings.Cut(name, ".")

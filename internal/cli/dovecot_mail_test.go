@@ -157,8 +157,8 @@ func writeAlmostRepeated(b *bytes.Buffer, _ *rand.Rand, octets int) {
 	b.WriteString("\n" + strings.Repeat("all is well\n", octets/12+1))
 }
 
-// holds fetches what a user has on the server, over a connection and with a
-// decoder of its own.
+// holds fetches what a user has on the server, over its own connection and with its own
+// decoder.
 func (d *dovecot) holds(t *testing.T, user string) mailbag {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", d.POP3, 10*time.Second)

@@ -127,8 +127,8 @@ func testConnections(t *testing.T, bin executable) {
 	}
 }
 
-// testKeepFor sets back the recorded time of some deliveries, which is shorter
-// than to wait for days.
+// testKeepFor sets back the recorded time of some deliveries instead of waiting for
+// days.
 func testKeepFor(t *testing.T, bin executable) {
 	const n, old = 20, 7
 	d := startDovecot(t, true)
@@ -158,7 +158,7 @@ func testKeepFor(t *testing.T, bin executable) {
 	sameMail(t, "the server a day too early", d.holds(t, alice), left)
 }
 
-// age sets back the deliveries of the first n ids by d, and fails if there are not as many.
+// age sets back the deliveries of the first n ids by d, and fails if there are fewer.
 func age(t *testing.T, h *home, user string, n int, d time.Duration) {
 	t.Helper()
 	store, err := state.File{Path: h.state()}.Open()

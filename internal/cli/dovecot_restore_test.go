@@ -217,8 +217,7 @@ func (r *restored) complete(t *testing.T, numbers ...int) {
 	sameMail(t, "the Maildir", r.delivered(t), r.ever)
 }
 
-// dayLater sets back all recorded times by a day, which is shorter than to wait for it,
-// and polls.
+// dayLater sets back all recorded times by a day, instead of waiting for one, and polls.
 func (r *restored) dayLater(t *testing.T) {
 	t.Helper()
 	setBack(t, r.state(), alice, 24*time.Hour+time.Minute)

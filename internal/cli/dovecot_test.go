@@ -14,7 +14,7 @@ import (
 )
 
 // TestDovecot runs the program as its own process against a real Dovecot,
-// and into real programs. Each test has a server for itself.
+// and into real programs. Each test has its own server.
 func TestDovecot(t *testing.T) {
 	needsDovecot(t)
 	bin := buildPopfetch(t)
@@ -48,7 +48,7 @@ func TestDovecot(t *testing.T) {
 	}
 }
 
-// needs skips the test where a program is missing that a package of Debian has.
+// needs skips the test if a program is missing, and names its Debian package.
 func needs(t *testing.T, program, pkg string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
@@ -91,7 +91,7 @@ func serverCertificate(t *testing.T) *tls.Certificate {
 	return &cert
 }
 
-// runDovecot starts a server with these options that lives as long as the test.
+// runDovecot starts a server with these options and stops it at the end of the test.
 func runDovecot(t *testing.T, o dovecottest.Options) *dovecot {
 	t.Helper()
 	s, err := dovecottest.Start(o)

@@ -107,7 +107,7 @@ func testAccessTokens(t *testing.T, bin executable) {
 		}
 	}
 
-	// A refused token is said to be that, is fetched anew once, and not a third time.
+	// A refused token is reported as a refused token, and fetched again once in each run.
 	t.Run("refused", func(t *testing.T) {
 		user := "refused@example.org"
 		d.fill(t, user, n)

@@ -160,7 +160,7 @@ func TestMailIsFetchedWhenNobodyReadsTheOutput(t *testing.T) {
 		{"exec popfetch --once --json -vv >/dev/full 2>&1", 75},
 		{"exec popfetch --once -vv 2>&-", 75},
 		{"exec popfetch --once --json -vv <&- >&- 2>&-", 75},
-		// A FIFO whose reader goes at once.
+		// A FIFO whose reader leaves at once.
 		{"mkfifo p; popfetch --once -vv 2>p & : <p; wait $!", 75},
 		{"mkfifo p; popfetch --once -vv --json >p 2>&1 & : <p; wait $!", 75},
 	} {

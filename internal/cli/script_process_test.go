@@ -103,8 +103,8 @@ func signalOf(ts *testscript.TestScript, name string) syscall.Signal {
 	return s
 }
 
-// hammer sends the signal until the program has ended: when it has taken notice of
-// the first one cannot be seen from outside.
+// hammer sends the signal until the program has ended: it cannot be seen from outside
+// when the program has noticed the first one.
 func hammer(ts *testscript.TestScript, neg bool, args []string) {
 	wants(ts, neg, args, 2, 2, "hammer NAME SIGNAL")
 	p, signal := processOf(ts, args[0]), signalOf(ts, args[1])
@@ -157,8 +157,9 @@ func exited(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // measured is a command of the tests that runs another one and writes the peak of
-// its resident memory in KiB behind what that has written. It is a small process
-// of its own: what wait4(2) says of a child begins with the memory of the parent.
+// its resident memory in KiB after the output of that one. It is a separate, small
+// process: the peak that wait4(2) returns for a child begins with the memory of the
+// parent.
 func measured() {
 	cmd := exec.Command(os.Args[1], os.Args[2:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr

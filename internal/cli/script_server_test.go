@@ -208,7 +208,7 @@ func setFaults(ts *testscript.TestScript, neg bool, args []string) {
 //	RETR 2: drop 40         after 40 octets; reset, stall and cut likewise
 //	AUTH: err [IN-USE] no   -ERR and the text, in which \n and the like are as in Go
 //	LIST: raw garbage       octets in place of the reply
-//	RETR: slow 20 50ms      so many octets at a time
+//	RETR: slow 20 50ms      20 octets at a time
 //	STAT: once err later    the first time only
 func parseFault(s string) (f pop3test.Fault, err error) {
 	at, rest, ok := strings.Cut(s, ": ")

@@ -20,8 +20,8 @@ import (
 	"popfetch/internal/cli"
 )
 
-// TestMain makes popfetch a command of the scripts: a process of its own that
-// runs this test binary.
+// TestMain makes popfetch a command of the scripts: a separate process that runs this
+// test binary.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"popfetch": func() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr, "test")) },
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the command line as a person or cron does. Beside the usual
+// TestScripts runs the command line as a person or cron does. Besides the usual
 // commands of testscript there are
 //
 //	popserver NAME [-flag...] USER=MAIL...   start a POP3 server, see startServer
@@ -101,8 +101,8 @@ type worldKey struct{}
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
 // patience is how long a test waits for something that has to come. It is long
-// enough for a machine that is busy with other tests; it passes only in a test that
-// fails.
+// enough for a machine that is busy with other tests; only a failing test waits that
+// long.
 const patience = 2 * time.Minute
 
 // wants ends the script unless the command has least to most arguments (most 0 = no

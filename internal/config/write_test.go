@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// same reports whether two configurations differ in nothing but what depends on
-// the file: its name, and the lines in warnings.
+// same reports whether two configurations are equal except for what depends on the
+// file: its name, and the lines in warnings.
 func same(a, b *Config) bool {
 	x, y := *a, *b
 	x.File, y.File, x.Warnings, y.Warnings = "", "", nil, nil

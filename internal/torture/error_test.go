@@ -28,8 +28,8 @@ func TestFailedSystemCallLosesNothing(t *testing.T) {
 type failure struct {
 	call   string
 	errors []string
-	// places limits it to these files of a home. Without, all of the process are
-	// hit: sockets and the like too.
+	// places limits it to these files of a home; nil = every file of the process,
+	// sockets included.
 	places func(h *home) []string
 }
 

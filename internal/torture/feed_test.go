@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// popfetch is killed while its MDA reads a message, of every size that it passes on in
-// another way. The MDA must never take a part for the whole message. A repeat has the same
+// popfetch is killed while its MDA reads a message, for each way in which popfetch passes
+// a message on. The MDA must never take a part for the whole message. A repeat has the same
 // delivery id, so that the receiver can drop it.
 func TestKillWhileMDAReads(t *testing.T) {
 	for _, lines := range []int{10, 5000, 50000} {

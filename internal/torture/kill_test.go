@@ -64,7 +64,7 @@ func (k killer) trial(_, i int) score {
 	account := kind{mda: i%5 == 4 && !k.control, keep: i%2 == 0}
 	n := []int{1, 5, 120}[r.IntN(3)]
 	if account.mda && n > 5 {
-		n = 20 // each is a group of its own
+		n = 20 // each is a separate group
 	}
 	counts, err := k.counts.of(account, n)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// TestMain plays popfetch if the program is called so. The rest of its name says how
-// well.
+// TestMain plays popfetch if the test binary runs under that name. The rest of the name
+// says how well.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 3 && os.Args[1] == "--config" {
 		if err := standIn(filepath.Base(os.Args[0]), os.Args[2], os.Args[3]); err != nil {
