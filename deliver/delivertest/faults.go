@@ -77,7 +77,7 @@ func (p *place) interrupt(n int, dead bool, at string) (failed string) {
 		r.deliver(p.Context(), false)
 		p.d.Close()
 		p.Faults.Arm(n, dead)
-		r.recover(p.Context())
+		r.recoverOpen(p.Context())
 		failed = p.Faults.Failed()
 		p.Faults.Disarm()
 	}
@@ -85,7 +85,7 @@ func (p *place) interrupt(n int, dead bool, at string) (failed string) {
 	r.dead = false
 	p.d.Close()
 	p.d = p.Open()
-	if err := r.recover(p.Context()); err != nil {
+	if err := r.recoverOpen(p.Context()); err != nil {
 		p.Errorf("Recover: %v", err)
 	}
 	again := &run{place: p}
@@ -172,8 +172,8 @@ func (r *run) publish(ctx context.Context, part []*message) {
 	}
 }
 
-// recover asks Recover about the open intents. One with an error stays open.
-func (r *run) recover(ctx context.Context) error {
+// recoverOpen asks Recover about the open intents. One with an error stays open.
+func (r *run) recoverOpen(ctx context.Context) error {
 	var errs []error
 	for _, m := range r.messages {
 		if m.intent == nil {

@@ -48,8 +48,8 @@ func (l *loose) add(e looseRecord) bool {
 	return false
 }
 
-// take returns a record of the message that was shown, each record once.
-func (l *loose) take(shown *Identity) (looseRecord, bool) {
+// find returns a record of the message that was shown, each record once.
+func (l *loose) find(shown *Identity) (looseRecord, bool) {
 	if found := l.records[shown.Fingerprint]; len(found) > 0 {
 		l.records[shown.Fingerprint] = found[1:]
 		return found[0], true
@@ -61,7 +61,7 @@ func (l *loose) take(shown *Identity) (looseRecord, bool) {
 	return looseRecord{}, false
 }
 
-// left returns the records that were not taken, in no order.
+// left returns the records that were not found, in no order.
 func (l *loose) left() (all []looseRecord) {
 	for _, held := range l.records {
 		all = append(all, held...)
@@ -195,7 +195,7 @@ func (d *decision) assign() {
 	for _, i := range d.listing.inNumberOrder(d.homeless) {
 		shown, _ := d.identity(i)
 		if !shown.Weak {
-			if e, ok := d.loose.take(shown); ok {
+			if e, ok := d.loose.find(shown); ok {
 				d.move(i, e.Entry, *shown)
 				continue
 			}
