@@ -74,7 +74,9 @@ type Destination interface {
 	// Publish delivers prepared messages whose intents are recorded. The result
 	// has one element for each message, nil if it is delivered and durable, so
 	// that the server may delete its copy; a nil slice means that all are. After
-	// an error everything that Recover needs is still there; but see ErrGone.
+	// an error everything that Recover needs is still there; but see ErrGone. An
+	// error of a Destination that is not Recoverable means that the message is not
+	// delivered: the caller closes its intent.
 	Publish(ctx context.Context, group []Staged) []error
 
 	// Close frees what the destination holds open. It does not abort.

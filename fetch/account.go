@@ -100,3 +100,11 @@ func (a *Account) Look(ctx context.Context, fn func(s Session, listing *plan.Lis
 	p.guard(p.end)
 	return p.outcome()
 }
+
+// now returns the time.
+func (a *Account) now() time.Time {
+	if a.Now != nil {
+		return a.Now()
+	}
+	return time.Now()
+}

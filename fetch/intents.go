@@ -37,7 +37,7 @@ func (a *Account) decide(ctx context.Context, open []state.OpenIntent) (change s
 			delivered++
 		case deliver.Again:
 			r := o.Record
-			r.Delivered = time.Time{}
+			r.Delivered, r.Tried = time.Time{}, a.now()
 			r.Failures++
 			r.Reason = "popfetch was interrupted while the message was being delivered"
 			change.Put = append(change.Put, state.Entry{ID: o.ID, Record: r})

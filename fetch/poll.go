@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	"popfetch/deliver"
 	"popfetch/fetch/plan"
@@ -40,7 +39,7 @@ func (a *Account) begin(ctx context.Context, leave <-chan struct{}) *poll {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.notices.log = p.log
-	p.ledger = settle.NewLedger(p.memory, p.log)
+	p.ledger = settle.NewLedger(p.memory, p.log, p.now)
 	return p
 }
 
@@ -93,14 +92,6 @@ func (p *poll) prepare() error {
 		return err
 	}
 	return p.visit.apply()
-}
-
-// now returns the time.
-func (p *poll) now() time.Time {
-	if p.Now != nil {
-		return p.Now()
-	}
-	return time.Now()
 }
 
 // finishIntents finishes the deliveries that an earlier run left open. If that is not

@@ -329,6 +329,10 @@ func (v *visit) interrupted(it plan.Item, why error) {
 	r := it.Record
 	if it.Tried() {
 		r.Failures++
+		if r.Failures == plan.MaxFailures {
+			v.log.Warn("message is set aside, because the connection ended during it again and again", "num", it.Num, "uid", it.UID(), "failures", r.Failures, "reason", why)
+		}
+		why = settle.Counted(why, r.Failures)
 	}
 	r.Octets = it.Octets
 	v.ledger.Postpone(it, r, why)

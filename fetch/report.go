@@ -44,8 +44,25 @@ func (v *visit) note() {
 	for it := range todo.SetAside.All() {
 		v.notices.add(slog.LevelInfo, "message is set aside", "num", it.Num, "uid", it.UID(), "failures", it.Record.Failures, "reason", it.Record.Reason)
 	}
+	v.remind(todo.SetAside)
 	v.ledger.Full(todo.Undelivered >= plan.MaxUndelivered)
 	v.leaveTooBig()
+}
+
+// remind tells the user once a day that messages are set aside, unless their failures
+// have said so within a day.
+func (v *visit) remind(aside plan.Items) {
+	if !plan.ReminderIsDue(v.facts.Reminded, v.when.Now) {
+		return
+	}
+	for it := range aside.All() {
+		if !plan.ReminderIsDue(it.Record.Tried, v.when.Now) {
+			continue
+		}
+		v.log.Warn("messages are set aside and stay on the server; popfetch list shows them", "messages", aside.Len(), "uid", it.UID(), "reason", it.Record.Reason)
+		v.facts.Reminded = v.when.Now
+		return
+	}
 }
 
 // mostTooBig limits the records of messages that stay on the server for their size,

@@ -87,7 +87,7 @@ func (h *fixture) open(want ...string) {
 }
 
 func setAside() state.Record {
-	return state.Record{Octets: 100, Failures: plan.MaxFailures, Reason: "it is broken"}
+	return state.Record{Octets: 100, Failures: plan.MaxFailures, Tried: time.Now(), Reason: "it is broken"}
 }
 
 // Stopping `state retry` must not lead to mail being fetched again.

@@ -167,7 +167,7 @@ func (d *decision) unknown(i int32) {
 // that fits decides.
 func (d *decision) undelivered(i int32, r state.Record) Verdict {
 	switch octets := d.listing.octets.get(int(i), -1); {
-	case r.Failures >= MaxFailures:
+	case waits(r, d.when.Now):
 		return SetAside
 	// The record has the real size of a message that turned out larger than the
 	// server had announced.

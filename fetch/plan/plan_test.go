@@ -132,8 +132,14 @@ func TestPlanVerdict(t *testing.T) {
 		"too big, but delivered":                 {plan.Policy{MaxOctets: 100}, 200, big, plan.Seen, false},
 		"limit was raised":                       {plan.Policy{MaxOctets: 300}, 5, state.Record{Octets: 101}, plan.Fresh, false},
 		"failed four times":                      {plan.Policy{}, 100, state.Record{Failures: 4, Reason: "no"}, plan.Fresh, false},
-		"failed five times":                      {plan.Policy{}, 100, state.Record{Failures: 5, Reason: "no"}, plan.SetAside, false},
-		"failed five times, and too big":         {plan.Policy{MaxOctets: 50}, 100, state.Record{Failures: 5, Reason: "no"}, plan.SetAside, false},
+		"failed five times":                      {plan.Policy{}, 100, state.Record{Failures: 5, Reason: "no", Tried: noon}, plan.SetAside, false},
+		"failed five times, and too big":         {plan.Policy{MaxOctets: 50}, 100, state.Record{Failures: 5, Reason: "no", Tried: noon}, plan.SetAside, false},
+		"failed five times, a day ago":           {plan.Policy{}, 100, state.Record{Failures: 5, Reason: "no", Tried: noon.Add(-23 * time.Hour)}, plan.Fresh, false},
+		"failed five times, the clock went back": {plan.Policy{}, 100, state.Record{Failures: 5, Reason: "no", Tried: noon.Add(23 * time.Hour)}, plan.Fresh, false},
+		"failed eleven times, a day ago":         {plan.Policy{}, 100, state.Record{Failures: 11, Reason: "no", Tried: noon.Add(-24 * time.Hour)}, plan.Fresh, false},
+		"failed twelve times, six days ago":      {plan.Policy{}, 100, state.Record{Failures: 12, Reason: "no", Tried: noon.Add(-6 * 24 * time.Hour)}, plan.SetAside, false},
+		"failed twelve times, a week ago":        {plan.Policy{}, 100, state.Record{Failures: 12, Reason: "no", Tried: noon.Add(-7 * 24 * time.Hour)}, plan.Fresh, false},
+		"failed in version 1":                    {plan.Policy{}, 100, state.Record{Failures: 5, Reason: "no"}, plan.Fresh, false},
 		"delivered, after many failures":         {plan.Policy{}, 100, state.Record{Delivered: noon, Octets: 100, Failures: 9}, plan.Seen, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,10 @@
 package plan
 
-import "time"
+import (
+	"time"
+
+	"popfetch/state"
+)
 
 // Policy is what the user wants done with the messages of an account. The zero
 // value fetches every message and keeps it on the server.
@@ -18,8 +22,37 @@ func (p Policy) DeletesAtOnce() bool { return p.Delete && p.After == 0 }
 // exceeds reports whether a message of this size stays on the server.
 func (p Policy) exceeds(octets int64) bool { return p.MaxOctets > 0 && octets > p.MaxOctets }
 
-// MaxFailures is how many failures that count against a message set it aside.
-const MaxFailures = 5
+// MaxFailures is how many failures that count against a message set it aside: it is
+// tried once a day from then on, and once a week after dailyTries more failures.
+const (
+	MaxFailures = 5
+	dailyTries  = 7
+)
+
+// The times between two tries of a message that is set aside are a little shorter than
+// their names, so that a run at the same time of each day does not just miss one.
+const (
+	aDay  = 23 * time.Hour
+	aWeek = 7*24*time.Hour - time.Hour
+)
+
+// waits reports whether a message that is set aside is left alone for now.
+func waits(r state.Record, now time.Time) bool {
+	if r.Failures < MaxFailures {
+		return false
+	}
+	wait := aDay
+	if r.Failures >= MaxFailures+dailyTries {
+		wait = aWeek
+	}
+	// A record without a time is one of version 1. A clock that was set back must not
+	// leave the message waiting.
+	return !r.Tried.IsZero() && now.Sub(r.Tried).Abs() < wait
+}
+
+// ReminderIsDue reports whether the user, who was told last that a message is set aside,
+// is to be told again. last may be zero.
+func ReminderIsDue(last, now time.Time) bool { return last.IsZero() || now.Sub(last).Abs() >= aDay }
 
 // MaxUndelivered is how many records of undelivered messages one maildrop has, about. A
 // server can list and refuse as many messages as it likes. When there are as many, those
@@ -40,7 +73,7 @@ const (
 	Seen                        // delivered by an earlier poll: leave it
 	Due                         // delivered by an earlier poll: delete it
 	TooBig                      // larger than Policy.MaxOctets: leave it
-	SetAside                    // failed MaxFailures times: leave it
+	SetAside                    // failed MaxFailures times or more: leave it until its next try is due
 	Deferred                    // beyond Policy.MaxMessages: retrieve it in a later poll
 )
 

@@ -23,6 +23,7 @@ type Maildrop interface {
 type Ledger struct {
 	maildrop Maildrop
 	log      *slog.Logger
+	now      func() time.Time
 
 	pending   state.Change     // goes into the next transaction
 	closing   []deliver.Staged // to be aborted once the next transaction has closed their intents
@@ -32,8 +33,10 @@ type Ledger struct {
 	unsure    bool             // a transaction failed: it is not known what is recorded
 }
 
-// NewLedger returns a ledger with nothing to record.
-func NewLedger(m Maildrop, log *slog.Logger) *Ledger { return &Ledger{maildrop: m, log: log} }
+// NewLedger returns a ledger with nothing to record. now tells the time.
+func NewLedger(m Maildrop, log *slog.Logger, now func() time.Time) *Ledger {
+	return &Ledger{maildrop: m, log: log, now: now}
+}
 
 // Put has records stored by the next transaction.
 func (l *Ledger) Put(entries ...state.Entry) { l.pending.Put = append(l.pending.Put, entries...) }
@@ -65,7 +68,7 @@ func (l *Ledger) Postpone(it plan.Item, r state.Record, why error) {
 		l.Forget(it.ID) // its intent may be recorded
 		return
 	}
-	r.Delivered, r.Reason = time.Time{}, bounded(why.Error())
+	r.Delivered, r.Reason, r.Tried = time.Time{}, bounded(why.Error()), l.now()
 	l.Put(state.Entry{ID: it.ID, Record: r})
 }
 
@@ -97,7 +100,7 @@ func (l *Ledger) commit(put []state.Entry) error {
 // split returns a ledger for a group. What is pending goes into the group's first
 // transaction.
 func (l *Ledger) split() *Ledger {
-	part := &Ledger{maildrop: l.maildrop, log: l.log, pending: l.pending, closing: l.closing, putOff: l.putOff, full: l.full}
+	part := &Ledger{maildrop: l.maildrop, log: l.log, now: l.now, pending: l.pending, closing: l.closing, putOff: l.putOff, full: l.full}
 	l.pending, l.closing = state.Change{}, nil
 	return part
 }
@@ -131,7 +134,9 @@ type Problem struct {
 type Results struct {
 	Removable []Removable // delivered and recorded
 	Problems  []Problem
-	Open      int // messages whose recorded intents the next poll finishes
+	// Open counts messages that the place as a whole failed to take. Its error is their
+	// reason. The next poll finishes their intents, or fetches them again.
+	Open int
 }
 
 // Failed returns how many messages were not delivered.
@@ -155,11 +160,21 @@ func (b *books) Refuse(it plan.Item, why error, definite bool) {
 	r := it.Record
 	if definite {
 		r.Failures++
-	}
-	if r.Failures == plan.MaxFailures {
-		why = fmt.Errorf("%w; this was the %dth time, and it is set aside: it stays on the server until popfetch state retry", why, plan.MaxFailures)
+		why = Counted(why, r.Failures)
 	}
 	b.Fail(it, r, why)
+}
+
+// Counted returns why an attempt failed, with what follows from the number of failures
+// that count against the message.
+func Counted(why error, failures int) error {
+	switch {
+	case failures == plan.MaxFailures:
+		return fmt.Errorf("%w; this was the %dth time, and the message is set aside: it stays on the server, is tried again once a day and later once a week, or after popfetch state retry", why, failures)
+	case failures > plan.MaxFailures:
+		return fmt.Errorf("%w; this was the %dth time, and the message stays set aside", why, failures)
+	}
+	return why
 }
 
 // Fail notes that a message was not delivered, with the record to be stored.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -82,7 +83,7 @@ func (s staged) Abort() error           { s.r.note("abort"); return nil }
 // deliverAll settles n messages and commits once more, as a poll does. It returns
 // the first error.
 func (r *record) deliverAll(n int) (*settle.Settler, error) {
-	ledger := settle.NewLedger(r, slog.New(slog.DiscardHandler))
+	ledger := settle.NewLedger(r, slog.New(slog.DiscardHandler), time.Now)
 	s := settle.New(ledger, settle.Options{
 		Destination: r, Context: context.Background(), Delete: true, Temporary: func(error) bool { return false },
 	})
@@ -186,7 +187,7 @@ func TestOrderOfSafety(t *testing.T) {
 // From a doubtful message on nothing is settled before Trust.
 func TestDoubtfulMessageHoldsBackWhatFollows(t *testing.T) {
 	r := &record{group: 10, recoverable: true}
-	s := settle.New(settle.NewLedger(r, slog.New(slog.DiscardHandler)), settle.Options{
+	s := settle.New(settle.NewLedger(r, slog.New(slog.DiscardHandler), time.Now), settle.Options{
 		Destination: r, Context: t.Context(), Temporary: func(error) bool { return false },
 	})
 	for seq := 1; seq <= 4; seq++ {

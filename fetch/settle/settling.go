@@ -110,7 +110,8 @@ func (s *settling) intend(members []Member) error {
 
 // publish delivers the members. If the destination refuses a message, its intent is
 // closed. If the place as a whole fails, the intents stay open, and the next poll
-// finishes them.
+// finishes them. Where recovery could only have the message fetched again, the intent
+// is closed at once, and the failure counts against nothing.
 func (s *settling) publish(ctx context.Context, members []Member) (place error) {
 	atOnce := !s.Destination.Recoverable()
 	errs := s.Destination.Publish(ctx, stagedOf(members))
@@ -124,8 +125,12 @@ func (s *settling) publish(ctx context.Context, members []Member) (place error) 
 			// Recovery would take the missing file for a delivered message, so
 			// that intent must not wait for the next transaction either.
 			atOnce = atOnce || errors.Is(err, deliver.ErrGone)
+		case s.Destination.Recoverable():
+			s.Open++
+			place = err
 		default:
 			s.Open++
+			s.void(m, err)
 			place = err
 		}
 	}
@@ -163,6 +168,13 @@ func (s *settling) notPublished(m Member, why error) {
 	} else {
 		s.putOff = 0
 	}
+}
+
+// void closes the intent of a message that the place failed to take.
+func (s *settling) void(m Member, why error) {
+	s.pending.Done = append(s.pending.Done, m.ID)
+	s.closing = append(s.closing, m.Staged)
+	s.Postpone(m.Item, m.Item.Record, why)
 }
 
 func stagedOf(members []Member) []deliver.Staged {

@@ -133,7 +133,9 @@ func (h *house) policy(a *config.Account) plan.Policy {
 // finishIntent has been called for those that matter.
 func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destination, error) {
 	if len(a.MDA) > 0 {
-		return h.mda(a, log), nil
+		// Without the program nothing is worth a download.
+		m := h.mda(a, log)
+		return m, m.Check()
 	}
 	if err := h.checkLost(a); err != nil {
 		return nil, err
