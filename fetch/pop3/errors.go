@@ -93,6 +93,7 @@ type ProtocolError struct {
 	Command string // the command that was being answered
 	Line    string // what the server sent, at most 1024 octets of it
 	Reason  string // what is wrong with it
+	TooLong bool   // it is a listing with more lines or octets than the client reads
 }
 
 func (e *ProtocolError) Error() string {

@@ -95,6 +95,10 @@ func TestListingLimit(t *testing.T) {
 		}
 		_, err := c.listing("UIDL", limit, func([]byte, *LineError) bool { return true })
 		wantLimit(t, over, err)
+		var reply *ProtocolError
+		if over > 0 && (!errors.As(err, &reply) || !reply.TooLong) {
+			t.Errorf("%v does not say that the listing is too long", err)
+		}
 	}
 }
 

@@ -2,9 +2,9 @@ package pop3
 
 import (
 	"bytes"
+	"fmt"
 	"iter"
 	"math"
-	"strconv"
 )
 
 // The bounds of a listing. Callers keep it as a whole, so that they bound what an
@@ -111,16 +111,21 @@ func (c *Client) listing(command string, maxLines int, got func(line []byte, lon
 			return false, nil
 		}
 		if lines >= maxLines {
-			return false, c.protocol(command, line, "more than "+strconv.Itoa(maxLines)+" lines")
+			return false, c.tooLong(command, maxLines, "lines")
 		}
 		if c.lines.in-int64(c.lines.r.Buffered())-begin > maxListingOctets {
-			return false, c.protocol(command, line, "more than "+strconv.Itoa(maxListingOctets)+" octets")
+			return false, c.tooLong(command, maxListingOctets, "octets")
 		}
 		octets += int64(len(line))
 		if !got(bytes.TrimPrefix(line, []byte{'.'}), long) {
 			return true, c.broken
 		}
 	}
+}
+
+// tooLong breaks the client because of a listing that exceeds a bound.
+func (c *Client) tooLong(command string, most int, what string) error {
+	return c.fail(&ProtocolError{Command: command, Reason: fmt.Sprintf("the listing has more than %d %s", most, what), TooLong: true})
 }
 
 func (c *Client) lineError(command string, num int, line []byte, reason string) *LineError {

@@ -30,6 +30,7 @@ const portHint = `port 995 goes with tls = "implicit", port 110 with tls = "star
 func hint(err error, checking bool) string {
 	var place *deliver.Error
 	var lost *lostError
+	var reply *pop3.ProtocolError
 	switch {
 	case errors.As(err, &place):
 		return place.Hint
@@ -37,6 +38,8 @@ func hint(err error, checking bool) string {
 		return lost.hint()
 	case errors.Is(err, state.ErrLost):
 		return "popfetch state restore brings the snapshot back; to start over and have everything on the servers delivered again, move the snapshot away too"
+	case errors.As(err, &reply) && reply.TooLong:
+		return "popfetch fetches from maildrops of up to 1,000,000 messages; move or delete some on the server, for example with its web mail"
 	case errors.Is(err, state.ErrLocked):
 		return "only one popfetch at a time can use a state file; a daemon may be running, or the previous run has not ended"
 	}

@@ -17,7 +17,7 @@ import (
 	"popfetch/internal/config"
 )
 
-func TestHintExplainsErrorsOfFiles(t *testing.T) {
+func TestHintExplainsErrors(t *testing.T) {
 	for _, test := range []struct {
 		err  error
 		want string // part of the hint, "" = no hint
@@ -25,6 +25,7 @@ func TestHintExplainsErrorsOfFiles(t *testing.T) {
 		{fmt.Errorf("state: %w", &fs.PathError{Op: "write", Path: "state.db", Err: syscall.ENOSPC}), "disk full"},
 		{&os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.EROFS}, "read-only"},
 		{&fs.PathError{Op: "open", Path: "config.toml", Err: syscall.ENOENT}, ""},
+		{fmt.Errorf("work: %w", &pop3.ProtocolError{Command: "UIDL", TooLong: true}), "1,000,000 messages"},
 		// EACCES of a connection is not about the owner of a directory.
 		{&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.EACCES)}, ""},
 	} {
