@@ -135,7 +135,7 @@ func (c *Client) lineError(command string, num int, line []byte, reason string) 
 // messageNumber splits a listing line after its message number, which is 0 if the
 // line has none. Any number of blanks may follow it (Maillennium sends several).
 func messageNumber(line []byte) (int, []byte) {
-	word, rest := cutBlank(bytes.TrimLeft(line, " \t"))
+	word, rest := cutBlank(trimBlanks(line))
 	num, ok := parseNumber(word, math.MaxInt32)
 	if !ok {
 		return 0, nil
@@ -143,12 +143,31 @@ func messageNumber(line []byte) (int, []byte) {
 	return int(num), rest
 }
 
+// cutBlank splits b behind its first word. A listing may have a million lines: its own
+// loops take half the time of bytes.IndexAny and bytes.TrimLeft.
 func cutBlank(b []byte) (word, rest []byte) {
-	i := bytes.IndexAny(b, " \t")
-	if i < 0 {
-		return b, nil
+	for i, c := range b {
+		if c == ' ' || c == '\t' {
+			return b[:i], trimBlanks(b[i:])
+		}
 	}
-	return b[:i], bytes.TrimLeft(b[i:], " \t")
+	return b, nil
+}
+
+// trimBlanks returns b without the blanks at its start.
+func trimBlanks(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	return b
+}
+
+// trimBlanksRight returns b without the blanks at its end.
+func trimBlanksRight(b []byte) []byte {
+	for n := len(b); n > 0 && (b[n-1] == ' ' || b[n-1] == '\t'); n-- {
+		b = b[:n-1]
+	}
+	return b
 }
 
 // parseNumber reads decimal digits and nothing else.

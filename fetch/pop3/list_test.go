@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestUidlLines(t *testing.T) {
@@ -120,4 +121,49 @@ func rawReply(t *testing.T, reply string, close bool) *Client {
 	}()
 	t.Cleanup(func() { c.Close(); server.Close(); <-done })
 	return c
+}
+
+// listed is a connection with the same reply to each command.
+type listed struct {
+	net.Conn
+	reply, pending []byte
+}
+
+func (l *listed) Write(p []byte) (int, error) { l.pending = l.reply; return len(p), nil }
+
+func (l *listed) Read(p []byte) (int, error) {
+	n := copy(p, l.pending)
+	l.pending = l.pending[n:]
+	return n, nil
+}
+
+func (l *listed) SetDeadline(time.Time) error      { return nil }
+func (l *listed) SetReadDeadline(time.Time) error  { return nil }
+func (l *listed) SetWriteDeadline(time.Time) error { return nil }
+func (l *listed) Close() error                     { return nil }
+
+func BenchmarkUidl(b *testing.B) {
+	const n = 100_000
+	conn := &listed{reply: []byte("+OK\r\n")}
+	for i := range n {
+		conn.reply = fmt.Appendf(conn.reply, "%d %016x\r\n", i+1, i)
+	}
+	conn.reply = append(conn.reply, ".\r\n"...)
+	c := &Client{ctx: b.Context(), timeout: defaultTimeout, link: newLink(b.Context(), conn), state: Transaction}
+	c.lines.conn = c.link
+	c.lines.r = bufio.NewReaderSize(&c.lines, bufferSize)
+	defer c.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		got := 0
+		for _, err := range c.Uidl() {
+			if err != nil {
+				b.Fatal(err)
+			}
+			got++
+		}
+		if got != n {
+			b.Fatal(got)
+		}
+	}
 }

@@ -1,9 +1,6 @@
 package pop3
 
-import (
-	"bytes"
-	"iter"
-)
+import "iter"
 
 // maxUniqueID is generous: RFC 1939 allows 70 octets, and servers send more.
 const maxUniqueID = 8000
@@ -22,7 +19,7 @@ type UniqueID struct {
 func (c *Client) Uidl() iter.Seq2[UniqueID, error] {
 	return func(yield func(UniqueID, error) bool) {
 		scan(c, "UIDL", yield, func(num int, rest []byte) (UniqueID, string) {
-			id := bytes.TrimRight(rest, " \t")
+			id := trimBlanksRight(rest)
 			switch {
 			case len(id) == 0:
 				return UniqueID{Num: num}, "no unique-id"
