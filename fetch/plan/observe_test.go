@@ -28,14 +28,14 @@ func TestClockThatJumpsMakesNothingDue(t *testing.T) {
 			}
 			r := state.Record{Delivered: now, Observed: poll().Observed}
 			now = now.Add(jump + 5*time.Minute)
-			if due(r, p, poll()) {
+			if due(&r, p, poll()) {
 				t.Fatal("due five minutes after the delivery")
 			}
-			if when := poll(); age(r, when) > 7*day {
-				t.Errorf("the jump has aged it by %v", age(r, when))
+			if when := poll(); age(&r, when) > 7*day {
+				t.Errorf("the jump has aged it by %v", age(&r, when))
 			}
 			days := 0
-			for ; !due(r, p, poll()) && days < 100; days++ {
+			for ; !due(&r, p, poll()) && days < 100; days++ {
 				now = now.Add(day)
 			}
 			if days < 7 || days > 15 {
@@ -71,7 +71,7 @@ func TestRarePollsDeleteAllTheSame(t *testing.T) {
 		now := f.ObservedAt.Add(30 * day)
 		f.Observed, _ = Observe(f, now, p)
 		f.ObservedAt = now
-		if got := due(r, p, When{Now: now, Observed: f.Observed}); got != want {
+		if got := due(&r, p, When{Now: now, Observed: f.Observed}); got != want {
 			t.Errorf("month %d: due %v", month+1, got)
 		}
 	}

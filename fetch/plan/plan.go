@@ -99,7 +99,7 @@ func New(listing *Listing, known iter.Seq2[[]byte, state.Record], p Policy, when
 			d.absent(id, r)
 			continue
 		}
-		d.present(order[next], id, r)
+		d.present(order[next], id, &r)
 		next++
 	}
 	for _, i := range order[next:] {
@@ -178,13 +178,13 @@ func (d *decision) undelivered(i int32, r state.Record) Verdict {
 }
 
 // present decides about a listed message that has a record.
-func (d *decision) present(i int32, id []byte, was state.Record) {
+func (d *decision) present(i int32, id []byte, was *state.Record) {
 	shown, looked := d.identity(i)
-	r := listedAgain(was)
+	r := listedAgain(*was)
 	switch {
 	case r.Seen():
 		d.known++
-		d.delivered(i, id, was)
+		d.delivered(i, id, was, &r)
 	case r.Fingerprint == (Fingerprint{}):
 		d.give(i, d.undelivered(i, r), r)
 	// It was received whole before, and perhaps handed over: its delivery id must not
@@ -197,7 +197,7 @@ func (d *decision) present(i int32, id []byte, was state.Record) {
 	default:
 		d.give(i, d.undelivered(i, r), r)
 	}
-	if v := d.Verdicts[i]; r != was && shown == nil && v != Fresh && v != Suspect {
+	if v := d.Verdicts[i]; shown == nil && v != Fresh && v != Suspect && r != *was {
 		d.aged(id, r)
 	}
 }

@@ -81,7 +81,7 @@ func (d *decision) compare(i int32, id []byte, was state.Record, shown Identity)
 		d.compareOld(i, id, was, shown)
 	case r.Fingerprint != shown.Fingerprint:
 		d.another(i, id, r)
-	case shown.Weak && d.suspicionOf(i, was) == grave && !r.Unproven:
+	case shown.Weak && d.suspicionOf(i, &was) == grave && !r.Unproven:
 		d.retrieveToCompare(i, id, r)
 	default:
 		d.recognised(i, was, r)
@@ -117,7 +117,7 @@ func (d *decision) adopt(r *state.Record, shown Identity) {
 func (d *decision) recognised(i int32, was, r state.Record) {
 	r.Deleted = false
 	r = d.update(i, r, was)
-	if due(r, d.policy, d.when) {
+	if due(&r, d.policy, d.when) {
 		d.give(i, Due, r)
 		return
 	}

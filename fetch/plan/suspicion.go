@@ -38,7 +38,7 @@ const (
 const stampOctets = 256
 
 // suspicionOf judges the id of a delivered message. was is its record.
-func (d *decision) suspicionOf(i int32, was state.Record) suspicion {
+func (d *decision) suspicionOf(i int32, was *state.Record) suspicion {
 	switch {
 	case was.Deleted, d.otherSize(i, was), due(was, d.policy, d.when):
 		return grave
@@ -49,20 +49,20 @@ func (d *decision) suspicionOf(i int32, was state.Record) suspicion {
 }
 
 // otherSize reports whether both sizes are known and differ.
-func (d *decision) otherSize(i int32, r state.Record) bool {
+func (d *decision) otherSize(i int32, r *state.Record) bool {
 	octets := d.listing.octets.get(int(i), -1)
 	return octets >= 0 && r.Octets >= 0 && octets != r.Octets
 }
 
 // due reports whether a delivered message is to be deleted for its age. A message
 // whose record rests on its unique-id alone stays.
-func due(r state.Record, p Policy, when When) bool {
+func due(r *state.Record, p Policy, when When) bool {
 	return p.Delete && !r.Unproven && age(r, when) >= p.After
 }
 
 // age returns how long ago a message was delivered, in observed time, or by the clock
 // if the record has no observed time. A delivery in the future counts as just now.
-func age(r state.Record, when When) time.Duration {
+func age(r *state.Record, when When) time.Duration {
 	if r.Observed == 0 {
 		return max(0, when.Now.Sub(r.Delivered))
 	}
@@ -81,33 +81,33 @@ func (l *Listing) numbered() bool {
 	return l.Len() > 0
 }
 
-// delivered decides about a listed message under whose id one was delivered.
-func (d *decision) delivered(i int32, id []byte, was state.Record) {
-	r := listedAgain(was)
+// delivered decides about a listed message under whose id one was delivered. was is its
+// record, and r the same without its absence.
+func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 	if d.listing.repeated(int(i)) {
 		if d.twins == nil {
 			d.twins = make(map[int32]state.Record)
 		}
-		d.twins[i] = r
+		d.twins[i] = *r
 	}
 	s := d.suspicionOf(i, was)
 	shown, looked := d.identity(i)
 	switch {
 	case shown != nil:
-		d.compare(i, id, was, *shown)
+		d.compare(i, id, *was, *shown)
 	case s == none, looked && s == mild:
-		d.give(i, Seen, r)
+		d.give(i, Seen, *r)
 	case looked && (d.policy.exceeds(d.listing.octets.get(int(i), -1)) || r.Unproven):
-		d.give(i, Seen, r)
+		d.give(i, Seen, *r)
 	case looked:
-		d.retrieveToCompare(i, id, r)
+		d.retrieveToCompare(i, id, *r)
 	case s == mild:
-		d.give(i, Seen, r)
+		d.give(i, Seen, *r)
 		d.mild = append(d.mild, i)
 	default:
-		d.give(i, Suspect, r)
+		d.give(i, Suspect, *r)
 		if due(was, d.policy, d.when) && !was.Deleted && !d.otherSize(i, was) {
-			d.give(i, Due, r)
+			d.give(i, Due, *r)
 		}
 		d.look = append(d.look, i)
 	}

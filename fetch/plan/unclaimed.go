@@ -90,5 +90,5 @@ func Recognised(it Item, e state.Entry, m Identity, p Policy, when When) (r stat
 	if it.Octets >= 0 {
 		r.Octets = it.Octets
 	}
-	return r, due(r, p, when)
+	return r, due(&r, p, when)
 }
