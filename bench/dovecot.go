@@ -41,8 +41,8 @@ service pop3-login {
 `
 
 // startDovecot starts a server that keeps its files in dir, which has to be short and
-// open to other users. It listens on the given addresses of a namespace, of which one
-// is 127.0.0.1.
+// open to other users. It listens on the given addresses of a namespace; one of them is
+// 127.0.0.1.
 func startDovecot(dir string, at namespace, listen ...string) (*dovecot, error) {
 	certificate, err := certtest.SelfSigned(certtest.Request{
 		Subject: pkix.Name{CommonName: "127.0.0.1"},

@@ -9,7 +9,7 @@ import (
 )
 
 // finishOpen decides about the open intents and records the decisions. It returns
-// how many messages it has delivered, also with an error.
+// how many messages it has delivered, even with an error.
 func (a *Account) finishOpen(ctx context.Context) (delivered int, err error) {
 	m := memory{a.Maildrop}
 	open, err := m.Intents()

@@ -144,7 +144,7 @@ func (p *poll) fail(err error) {
 // outcome returns the error of the poll, nil if all went well.
 func (p *poll) outcome() error {
 	errs := slices.DeleteFunc(p.failures, func(err error) bool {
-		// That the poll made room for other accounts is no failure if it got on.
+		// A poll that made progress and then made room for other accounts has not failed.
 		return err == errTurn && p.ledger.Delivered() > 0
 	})
 	if p.visit != nil {

@@ -142,7 +142,7 @@ func (v *visit) giveUpDoubtful() (upTo int) {
 		upTo = v.confirmed()
 	}
 	if m, ok := v.settler.GiveUp(upTo); ok {
-		v.interrupted(m.Item, fmt.Errorf("not the octets came that were announced, but %d, and then the server was out of step", m.Octets))
+		v.interrupted(m.Item, fmt.Errorf("%d octets came, which is not the announced size, and then the server was out of step", m.Octets))
 	}
 	return upTo
 }
@@ -330,7 +330,7 @@ func (v *visit) interrupted(it plan.Item, why error) {
 	if it.Tried() {
 		r.Failures++
 		if r.Failures == plan.MaxFailures {
-			v.log.Warn("message is set aside, because the connection ended during it again and again", "num", it.Num, "uid", it.UID(), "failures", r.Failures, "reason", why)
+			v.log.Warn("message is set aside: the connection ended while it was received", "num", it.Num, "uid", it.UID(), "failures", r.Failures, "reason", why)
 		}
 		why = settle.Counted(why, r.Failures)
 	}

@@ -12,7 +12,7 @@ import (
 type Relearned struct {
 	Learned   int           // messages that were recorded as delivered
 	Unknown   int           // messages without a stored copy
-	Ambiguous []plan.Listed // messages of which it is not clear whether a copy is theirs; not recorded
+	Ambiguous []plan.Listed // messages that a copy may or may not belong to; not recorded
 }
 
 // Relearn records as delivered what is both in the maildrop and in have. It fetches

@@ -70,7 +70,7 @@ func (h *fixture) onlyWholeMessages() {
 		known := slices.ContainsFunc(h.texts(9), func(s string) bool { return s == got })
 		switch {
 		case !known:
-			h.t.Errorf("new/ has what is no message: %.300q", got)
+			h.t.Errorf("new/ has a file that is not a message: %.300q", got)
 		case seen[got]:
 			h.t.Errorf("new/ has twice: %.100q", got)
 		}

@@ -47,7 +47,7 @@ func sampleFile(t testing.TB) (data []byte, last, before contents) {
 }
 
 // tryFile opens a file of these octets and reads all of it. It accepts the errors
-// ErrDamaged and, by chance, ErrVersion, where the file is as it was and its lock is free.
+// ErrDamaged and, by chance, ErrVersion, while the file is as it was and its lock is free.
 func tryFile(t testing.TB, path string, data []byte) (contents, error) {
 	t.Helper()
 	if err := os.WriteFile(path, data, 0o600); err != nil {

@@ -17,7 +17,7 @@ type decoder struct {
 
 // newDecoder checks the seal of a value and returns its version, from 1 to newest.
 // The seal and the version have the same place in every version, so a value of a
-// newer popfetch is told from a broken one: the error is ErrVersion.
+// newer popfetch is distinguished from a broken one: the error is ErrVersion.
 func newDecoder(key, value []byte, newest byte) (d decoder, version byte, err error) {
 	payload, err := unseal(key, value)
 	if err != nil {

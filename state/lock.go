@@ -57,14 +57,14 @@ func (l *lock) release() error {
 }
 
 // note replaces the text in the lock file. It may fail, for example on a full disk; the
-// lock is as good without it.
+// lock works all the same.
 func (l *lock) note(text string) {
 	if l.file.Truncate(0) == nil {
 		_, _ = l.file.WriteAt([]byte(text), 0)
 	}
 }
 
-// holder returns " (process N)" where the lock file names its holder, "" elsewhere.
+// holder returns " (process N)" if the lock file names its holder, else "".
 func holder(f *os.File) string {
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, 32))
 	if err != nil {
@@ -77,7 +77,7 @@ func holder(f *os.File) string {
 	return fmt.Sprintf(" (process %d)", pid)
 }
 
-// flock calls flock(2), and again where a signal has interrupted it.
+// flock calls flock(2), and again if a signal has interrupted it.
 func flock(f *os.File, how int) error {
 	for {
 		err := syscall.Flock(int(f.Fd()), how)

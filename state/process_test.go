@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Where this variable is set, the test binary is another process of a test and plays the
+// If this variable is set, the test binary is another process of a test and plays the
 // part that it names.
 const partVariable = "POPFETCH_STATE_TEST_PART"
 

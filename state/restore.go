@@ -59,7 +59,7 @@ func (f File) Restore(force bool) (r Restored, err error) {
 	return r, nil
 }
 
-// needsRestore returns nil where the file at path is damaged or lost. The caller
+// needsRestore returns nil if the file at path is damaged or lost. The caller
 // holds the lock.
 func needsRestore(path string) error {
 	c, r, err := openCopy(path)

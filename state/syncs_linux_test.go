@@ -121,7 +121,7 @@ func wantOrder(t *testing.T, have []string, want ...string) {
 	}
 }
 
-// wantSyncedBefore fails where a file was written and not synced before an event.
+// wantSyncedBefore fails if a file was written and not synced before an event.
 func wantSyncedBefore(t *testing.T, have []string, file, event string) {
 	t.Helper()
 	dirty, found := false, false

@@ -51,7 +51,7 @@ func TestCheckFindsWhatOpenFindsAndChangesNothing(t *testing.T) {
 				t.Errorf("exists %v, %v; want %v, %v", exists, err, x.exists, x.ok)
 			}
 			if place := new(deliver.Error); err != nil && (!errors.As(err, &place) || place.Scope != deliver.Place) {
-				t.Errorf("%#v is no error of the place", err)
+				t.Errorf("%#v is not an error of the place", err)
 			}
 			if after := namesBelow(t, dir); after != before {
 				t.Errorf("before %q, after %q", before, after)

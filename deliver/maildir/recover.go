@@ -141,7 +141,7 @@ func (t *tree) close() {
 	}
 }
 
-// decide is Recover in an open Maildir. Where the name is found, its 128 random bits prove
+// decide is Recover in an open Maildir. If the name is found, its 128 random bits prove
 // that it is the message and the Maildir of the intent. That the name is missing proves
 // something only in the same Maildir.
 func (t *tree) decide(n note, now time.Time) (deliver.Outcome, error) {
@@ -167,7 +167,7 @@ func (t *tree) decide(n note, now time.Time) (deliver.Outcome, error) {
 		return 0, err
 	}
 	same := id.Same(durable.ID{Device: n.Device, Inode: n.Inode, Born: n.Born})
-	// Where the clock was set back, the age of the intent is not known.
+	// If the clock was set back, the age of the intent is not known.
 	young := now.Sub(time.Unix(n.Time, 0)).Abs() <= maxAge
 	if same && young {
 		return t.published()

@@ -168,7 +168,7 @@ func (d *Identifier) Beneath(most int) []Fingerprint {
 
 // fields are the fields of a header block in canonical form: unfolded, with one
 // space for each run of white space and none at the ends, so that a program that
-// folds them anew changes nothing.
+// folds them differently changes nothing.
 type fields struct {
 	identity [len(identityFields)][][]byte // values by name, in the order of the message
 	others   [][]byte                      // whole fields, without status fields

@@ -26,7 +26,7 @@ func TestFingerprintStaysWhatServersAndFiltersDo(t *testing.T) {
 	for name, message := range map[string]string{
 		"Status is added":             strings.Replace(sample, "MIME-Version", "Status: RO\r\nX-UID: 17\r\nMIME-Version", 1),
 		"a filter stamps":             "X-Scanned: yes\r\n" + sample,
-		"the fields are folded anew":  strings.ReplaceAll(sample, "\r\n\t", " "),
+		"the fields are folded again": strings.ReplaceAll(sample, "\r\n\t", " "),
 		"LF line ends":                strings.ReplaceAll(sample, "\r\n", "\n"),
 		"another case of the names":   strings.NewReplacer("Message-ID", "Message-Id", "Subject", "SUBJECT").Replace(sample),
 		"another order of the fields": reorder(sample),

@@ -36,7 +36,7 @@ type Shown map[int]*Identity
 // Plan is what one poll is going to do, and why.
 type Plan struct {
 	// Look holds the messages whose header blocks are needed before the plan is
-	// final. Show them to New, which then makes the plan anew; the other fields are
+	// final. Show them to New, which then makes a new plan; the other fields are
 	// provisional until Look is empty.
 	Look Items
 

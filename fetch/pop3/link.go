@@ -24,7 +24,7 @@ type link struct {
 
 	budget  time.Duration // how long the exchange may wait
 	left    time.Duration // what is left of that
-	bulk    bool          // the budget begins anew after each rateOctets
+	bulk    bool          // the budget starts over after each rateOctets
 	arrived int           // octets since it began
 
 	mu    sync.Mutex // orders the deadlines set here and the one of the context

@@ -187,7 +187,7 @@ func (c *Client) verdict(command string, line []byte) (string, error) {
 	return "", &ResponseError{Command: command, Code: responseCode(text), Text: text}
 }
 
-// indicator returns the text behind a status indicator; false if the line has
+// indicator returns the text after a status indicator; false if the line has
 // another one. Case does not matter.
 func indicator(line []byte, want string) (string, bool) {
 	if len(line) < len(want) || !strings.EqualFold(string(line[:len(want)]), want) {

@@ -86,7 +86,7 @@ func (p *program) commands() []*cli.Command {
 }
 
 // flags returns the flags that every command has, followed by more. They are
-// made anew for each command, since the library stores values in them.
+// created for each command, since the library stores values in them.
 func flags(more ...cli.Flag) []cli.Flag {
 	verbose := boolFlag("explain decisions; twice: show the POP3 dialogue", "verbose", "v")
 	verbose.Count = new(int)

@@ -18,7 +18,7 @@ import (
 )
 
 // testRebuildAfterPeers has another fetcher fill a Maildir and popfetch learn from it. Each
-// of them changes messages: it puts fields in front, folds others anew, and more. Messages
+// of them changes messages: it puts fields in front, refolds others, and more. Messages
 // that it changes too much are fetched again, and no others.
 func testRebuildAfterPeers(t *testing.T, bin executable) {
 	const ordinary, fresh = 20, 5
@@ -152,7 +152,7 @@ func oddMessages() []string {
 		received + "From: a@example.net\nSubject: the same twice\nMessage-ID: <odd10@example.net>\n" + rest,
 		received + "From: a@example.net\nSubject: the same twice\nMessage-ID: <odd10@example.net>\n" + rest,
 		"From: a@example.net\nSubject: no empty line behind the header\nMessage-ID: <odd11@example.net>\n",
-		"From: a@example.net\nthis is no field\nSubject: " + lineWithoutColon + "\nMessage-ID: <odd12@example.net>\n" + rest,
+		"From: a@example.net\nthis is not a field\nSubject: " + lineWithoutColon + "\nMessage-ID: <odd12@example.net>\n" + rest,
 		"From: =?UTF-8?B?R8O8bnRlcg==?= =?UTF-8?Q?M=C3=BCller?= <a@example.net>\nSubject: =?utf-8?q?encoded=20words?=\n =?utf-8?q?_of_two_lines?=\nMessage-ID: <odd13@example.net>\n" + rest,
 		received + "From: a@example.net\nTo: undisclosed-recipients:;\nSubject: \ttabs\tin\tbetween\t\nMessage-ID: <odd14@example.net>\n" + rest,
 		received + "from: a@example.net\nSUBJECT: names in other letters\nMESSAGE-ID: <odd15@example.net>\n" + rest,

@@ -118,7 +118,7 @@ func testAccessTokens(t *testing.T, bin executable) {
 			r := h.once(t, 77)
 			r.says(t, "popfetch: work: ", "the server refused the access token (status ", "hint: the token may have expired")
 			if strings.Contains(r.stderr, "password") {
-				t.Errorf("it speaks of a password:\n%s", r.stderr)
+				t.Errorf("it mentions a password:\n%s", r.stderr)
 			}
 			runs, err := os.ReadFile(counter)
 			if err != nil || len(runs) != 2 || len(tokens.tokens()) != 1 {

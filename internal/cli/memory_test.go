@@ -141,7 +141,7 @@ func TestMemoryOfStateRebuildWithALongFirstLine(t *testing.T) {
 	s := clearServer(t, pop3test.Message{UID: "a", Raw: []byte(tinyMessage)})
 	r := newUserHome(t, account("work", s, ""))
 	r.exits(0, "exec popfetch --once")
-	// A hole takes no place on the disk, and reads as octets without a line end.
+	// A hole takes no space on the disk, and reads as octets without a line end.
 	name := filepath.Join(r.dir, "Mail", "work", "new", "1.hole.example")
 	octets := int64(sized(128, 500)) << 20
 	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Truncate(name, octets)); err != nil {
