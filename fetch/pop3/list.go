@@ -11,7 +11,7 @@ import (
 // endless one costs too.
 const (
 	maxListingLines  = 1_000_000
-	maxListingOctets = 64 << 20
+	maxListingOctets = 32 << 20
 )
 
 // ScanListing is one line of the reply to LIST. RFC 1939 section 5

@@ -39,7 +39,7 @@ func hint(err error, checking bool) string {
 	case errors.Is(err, state.ErrLost):
 		return "popfetch state restore brings the snapshot back; to start over and have everything on the servers delivered again, move the snapshot away too"
 	case errors.As(err, &reply) && reply.TooLong:
-		return "popfetch fetches from maildrops of up to 1,000,000 messages; move or delete some on the server, for example with its web mail"
+		return "popfetch fetches from maildrops of up to 1,000,000 messages, fewer if their unique-ids are long; move or delete some on the server, for example with its web mail"
 	case errors.Is(err, state.ErrLocked):
 		return "only one popfetch at a time can use a state file; a daemon may be running, or the previous run has not ended"
 	}

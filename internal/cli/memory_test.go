@@ -86,7 +86,7 @@ func TestMemoryOfALargeMaildrop(t *testing.T) {
 		"new":                {n, ascending, false, mostNew},
 		"new, mixed":         {n, mixed, false, mostNew},
 		"new, of one id":     {n, func(int) string { return "same" }, false, mostNew},
-		"new, of 64 MiB":     {130_000, long, false, 150 << 20},
+		"new, of 32 MiB":     {65_000, long, false, 70 << 20},
 		"nothing, for scale": {0, ascending, true, 20 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
