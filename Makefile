@@ -108,7 +108,7 @@ vet:
 
 man:
 	@if command -v mandoc >/dev/null; then \
-		echo 'mandoc -Tlint -W warning man/*'; mandoc -Tlint -W warning man/popfetch.1 man/popfetch.toml.5 man/popfetch.7; \
+		echo 'mandoc -Tlint -W warning man/*'; mandoc -Tlint -W warning man/popfetch.1 man/popfetch.toml.5 man/popfetch.7 man/popfetch-oauth.7; \
 	else \
 		echo 'man: mandoc is not installed, so the man pages are not checked'; \
 	fi
@@ -164,6 +164,7 @@ install: popfetch
 	install -m 644 man/popfetch.1 '$(DESTDIR)$(MANDIR)/man1/popfetch.1'
 	install -m 644 man/popfetch.toml.5 '$(DESTDIR)$(MANDIR)/man5/popfetch.toml.5'
 	install -m 644 man/popfetch.7 '$(DESTDIR)$(MANDIR)/man7/popfetch.7'
+	install -m 644 man/popfetch-oauth.7 '$(DESTDIR)$(MANDIR)/man7/popfetch-oauth.7'
 	install -m 644 config.example.toml README.md CHANGELOG.md LICENSE '$(DESTDIR)$(DOCDIR)'
 	@set -e; for unit in popfetch.service popfetch-once.service popfetch.timer; do \
 		echo "install contrib/systemd/$$unit"; \

@@ -74,6 +74,7 @@ const pollCommand = "poll"
 func (p *program) commands() []*cli.Command {
 	commands := []*cli.Command{
 		p.pollCommand(), p.checkCommand(), p.listCommand(), p.configCommand(), p.stateCommand(),
+		p.authorizeCommand(), p.tokenCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = usageError
@@ -150,6 +151,8 @@ usage:
   popfetch --once [ACCOUNT...]    poll each account once and exit, for cron
   popfetch check [ACCOUNT...]     test the accounts: connection, login, destination
   popfetch list [ACCOUNT...]      list the messages on the server and their state
+  popfetch authorize ACCOUNT      sign in at an OAuth 2.0 provider
+  popfetch token ACCOUNT          print an access token, for other programs
   popfetch config check           check the configuration
   popfetch config show            show the configuration in effect, passwords masked
   popfetch state check            check the state file

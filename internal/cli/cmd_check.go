@@ -53,7 +53,7 @@ func (p *program) check(c *cli.Context) error {
 	return reported(errors.Join(err, s.each(con, func(a *config.Account, w io.Writer) error {
 		found := &inspection{Account: a.Name, Server: a.Address(), State: known.summary}
 		errs := []error{known.lost[a], found.checkDestination(a)}
-		errs = append(errs, found.visit(c.Context, a, s.terminal, con))
+		errs = append(errs, found.visit(c.Context, a, s.secret(a), con))
 		errs = withoutNil(errs)
 		if con.json {
 			found.Error = joinMessages(errs)
@@ -172,10 +172,10 @@ func (f *inspection) checkDestination(a *config.Account) error {
 
 // visit logs in and asks for everything but the messages. It notes what it sees
 // up to an error.
-func (f *inspection) visit(ctx context.Context, a *config.Account, terminal *secret.Terminal, con *console) error {
+func (f *inspection) visit(ctx context.Context, a *config.Account, source *secret.Source, con *console) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
 	defer cancel()
-	d := &connector{account: a, log: con.log.With("account", a.Name), secret: secret.Of(a, terminal), connected: f.connection}
+	d := &connector{account: a, log: con.log.With("account", a.Name), secret: source, connected: f.connection}
 	f.Secret = d.secret.Kind().String() + " from " + d.secret.String()
 	if a.PasswordText.IsSet() {
 		f.Secret = d.secret.Kind().String() + " from the configuration"

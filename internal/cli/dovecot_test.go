@@ -37,6 +37,8 @@ func TestDovecot(t *testing.T) {
 		{"mda says never", testMDANever},
 		{"mechanisms", testMechanisms},
 		{"access tokens", testAccessTokens},
+		{"sign in as the manual says", testSignIn},
+		{"sign-in that ends", testSignInEnds},
 		{"wrong password", testWrongPassword},
 		{"certificate for another name", testWrongName},
 		{"server without TLS", testNoTLS},

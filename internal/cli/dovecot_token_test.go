@@ -55,16 +55,22 @@ func startTokenDovecot(t *testing.T) (*dovecot, *introspection) {
 	tokens := &introspection{users: make(map[string]string)}
 	endpoint := httptest.NewServer(tokens)
 	t.Cleanup(endpoint.Close)
+	return tokenDovecot(t, endpoint.URL+"/"), tokens
+}
+
+// tokenDovecot starts a server that asks an endpoint about tokens.
+func tokenDovecot(t *testing.T, endpoint string) *dovecot {
+	t.Helper()
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o755))
 	args := filepath.Join(dir, "oauth2.conf")
-	text := fmt.Sprintf("introspection_mode = post\nintrospection_url = %s/\nusername_attribute = username\nactive_attribute = active\nactive_value = true\n", endpoint.URL)
+	text := fmt.Sprintf("introspection_mode = post\nintrospection_url = %s\nusername_attribute = username\nactive_attribute = active\nactive_value = true\n", endpoint)
 	must(t, os.WriteFile(args, []byte(text), 0o644))
 	return runDovecot(t, dovecottest.Options{
 		Certificate: serverCertificate(t),
 		Settings: "auth_mechanisms = plain login cram-md5 apop xoauth2 oauthbearer\n" +
 			"passdb {\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = " + args + "\n}\n",
-	}), tokens
+	})
 }
 
 // Access tokens, short ones and those of 5,000 octets, by both mechanisms, from a command

@@ -19,7 +19,6 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/plan"
 	"popfetch/internal/config"
-	"popfetch/internal/secret"
 	"popfetch/state"
 )
 
@@ -89,7 +88,7 @@ func (p *program) readOnly(s *selection, con *console, keep bool, fn func(h *hou
 func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Account {
 	key := state.Key(a.User, a.Host)
 	log := h.log.With("account", a.Name)
-	d := &connector{account: a, log: log, secret: secret.Of(a, h.terminal)}
+	d := &connector{account: a, log: log, secret: h.secret(a)}
 	account := &fetch.Account{
 		Name:     a.Name,
 		User:     a.User,

@@ -14,9 +14,11 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/durable", "internal/secret", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/durable", "internal/oauth", "internal/secret", "state"},
 		"popfetch/internal/config":          {},
 		"popfetch/internal/secret":          {"internal/config"},
+		"popfetch/internal/oauth":           {"internal/config", "internal/durable", "internal/secret"},
+		"popfetch/internal/oauth/oauthtest": {},
 		"popfetch/fetch":                    {"deliver", "fetch/plan", "fetch/pop3", "fetch/settle", "state"},
 		"popfetch/fetch/settle":             {"deliver", "fetch/plan", "state"},
 		"popfetch/fetch/plan":               {"state"},
@@ -50,13 +52,14 @@ var (
 		"golang.org/x/term":                  {"popfetch/internal/cli", "popfetch/internal/secret"},
 		"github.com/creack/pty":              {"popfetch/internal/ptytest"},
 		"net/textproto":                      {},
+		"golang.org/x/oauth2":                {"popfetch/internal/oauth"},
 		"github.com/vbauerster/mpb/v8/decor": {"popfetch/internal/cli"},
 		"github.com/mattn/go-runewidth":      {"popfetch/internal/cli"},
 	}
 	// fixtures are the packages for tests that every test may import.
 	fixtures = []string{
 		"deliver/delivertest", "fetch/pop3/pop3test", "internal/certtest", "internal/dovecottest", "internal/durable/model",
-		"internal/ptytest", "internal/servertest", "state/statetest",
+		"internal/oauth/oauthtest", "internal/ptytest", "internal/servertest", "state/statetest",
 	}
 	// endToEnd lists what tests import beyond that because they put several rooms
 	// together.

@@ -93,7 +93,7 @@ func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text strin
 	if err != nil {
 		client.Close()
 		switch {
-		case secretRefused(err):
+		case secretRefused(err) && (d.secret.Kind() == secret.Password || errors.As(err, new(*pop3.TokenError))):
 			d.secret.Refused()
 		case errors.As(err, new(*pop3.AheadError)):
 			// The poll logs in once more at once: the secret stays known.
@@ -134,11 +134,16 @@ func (e *connectError) Error() string { return e.err.Error() }
 // Unwrap returns the cause.
 func (e *connectError) Unwrap() error { return e.err }
 
-// secretError makes an error of looking up a secret an error of the
-// configuration, unless it is temporary.
+// secretError gives an error of looking up a secret its class: the provider has taken back
+// what it had given, the error is temporary, or the configuration is wrong.
 func secretError(err error) error {
 	var none *secret.Error
-	if errors.As(err, &none) && !none.Temporary() {
+	switch {
+	case !errors.As(err, &none):
+		return err
+	case none.Refused:
+		return &pop3.AuthError{Err: err}
+	case !none.Temporary():
 		return &fetch.ConfigError{Err: err}
 	}
 	return err

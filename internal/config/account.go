@@ -13,7 +13,8 @@ import (
 // of an account replaces all keys of its family in [defaults].
 func families() []family {
 	return []family{
-		{[]string{"password", "password_file", "password_command", "credential", "token_command"}, "both say where the secret comes from"},
+		{[]string{"password", "password_file", "password_command", "credential", "token_command", "oauth"}, "both say where the secret comes from"},
+		{[]string{"client_secret", "client_secret_command"}, "both say where the client secret comes from"},
 		{[]string{"maildir", "mda"}, "are both a destination, and an account has exactly one"},
 		{[]string{"tls_ca_file", "tls_fingerprint"}, "exclude each other: a fingerprint is checked instead of the authorities"},
 	}
@@ -44,6 +45,7 @@ func (l *loader) defaults(base Account, tree map[string]any) Account {
 		return base
 	}
 	s.set = l.table(reflect.ValueOf(&s.Account).Elem(), table, s.path)
+	l.liftClient(&s)
 	l.checkClashes(&s)
 	return s.Account
 }
@@ -70,8 +72,10 @@ func (l *loader) account(name string, v any, defaults Account) *Account {
 		}
 	}
 	s.set = l.table(dst, table, s.path)
+	l.liftClient(&s)
 	l.checkClashes(&s)
 	l.checkRequired(&s, table)
+	l.checkClient(&s)
 	l.checkServer(&s)
 	if s.TLS == TLSNone { // the TLS settings of [defaults] are for the other accounts
 		clearKeys(dst, []string{"tls_ca_file", "tls_fingerprint", "tls_server_name", "tls_client_cert", "tls_client_key"})
@@ -117,6 +121,7 @@ func (s *section) fill() {
 	s.Credential = fillAccount(s.Credential, s.Name)
 	s.PasswordCommand = fillArguments(s.PasswordCommand, s.Name)
 	s.TokenCommand = fillArguments(s.TokenCommand, s.Name)
+	s.ClientSecretCommand = fillArguments(s.ClientSecretCommand, s.Name)
 }
 
 // fillArguments returns a copy, because all accounts share the command of [defaults].
@@ -265,6 +270,7 @@ func (l *loader) warnings(a *Account) []string {
 	}
 	literal("password_command", a.PasswordCommand)
 	literal("token_command", a.TokenCommand)
+	literal("client_secret_command", a.ClientSecretCommand)
 	literal("mda", a.MDA)
 	return out
 }

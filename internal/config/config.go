@@ -20,7 +20,7 @@ import (
 // The toml tags of Config and Account are the complete list of keys. The word
 // after the comma is what is done with a text: a "path" is expanded and made
 // absolute; so is a "template", which may contain {account}; in an "argv" the
-// program is expanded; a "name" may contain {account}; "words" are one or a list.
+// program is expanded; a "name" may contain {account}; "words" and "scopes" are one or a list.
 type Config struct {
 	File string `toml:"-"` // path of the file, as given to Load
 
@@ -52,6 +52,12 @@ type Account struct {
 	PasswordCommand []string `toml:"password_command,argv"`
 	Credential      string   `toml:"credential,name"`    // file name below $CREDENTIALS_DIRECTORY
 	TokenCommand    []string `toml:"token_command,argv"` // prints an OAuth 2.0 access token
+	OAuth           OAuth    `toml:"oauth"`              // where popfetch itself signs in
+
+	// The client that is registered with the provider of OAuth.
+	ClientID            string   `toml:"client_id"` // set if OAuth is
+	ClientSecret        Secret   `toml:"client_secret"`
+	ClientSecretCommand []string `toml:"client_secret_command,argv"`
 
 	TLS             TLSMode       `toml:"tls"`
 	TLSCAFile       string        `toml:"tls_ca_file,path"`     // "" = the system's
@@ -87,7 +93,7 @@ func (a *Account) Address() string { return net.JoinHostPort(a.Host, strconv.Ito
 func bearerMethods() []string { return []string{"xoauth2", "oauthbearer"} }
 
 // YieldsToken reports whether the source of the secret can only yield an access token.
-func (a *Account) YieldsToken() bool { return len(a.TokenCommand) > 0 }
+func (a *Account) YieldsToken() bool { return len(a.TokenCommand) > 0 || a.OAuth.IsSet() }
 
 // TakesToken reports whether the key auth names a method that sends an access token. A
 // secret that the configuration calls a password is taken for the token then.

@@ -54,6 +54,10 @@ func (l *loader) table(dst reflect.Value, table map[string]any, path []string) m
 		if _, ok := dst.Field(fs[i].index).Interface().(Secret); ok {
 			l.secrets = append(l.secrets, at)
 		}
+		if o, ok := dst.Field(fs[i].index).Addr().Interface().(*OAuth); ok {
+			good[key] = l.oauth(o, v, at)
+			continue
+		}
 		if err := l.value(dst.Field(fs[i].index), fs[i], v); err != nil {
 			l.add(at, err.Error(), "")
 			continue
@@ -107,9 +111,12 @@ func (l *loader) value(dst reflect.Value, f field, v any) (err error) {
 	case *string:
 		*p, err = l.text(f, v)
 	case *[]string:
-		if f.kind == "words" {
+		switch f.kind {
+		case "words":
 			*p, err = l.methods(v)
-		} else {
+		case "scopes":
+			*p, err = scopes(v)
+		default:
 			*p, err = l.argv(f, v)
 		}
 	case *[]Fingerprint:

@@ -40,6 +40,8 @@ func encodeValue(v reflect.Value, f field) string {
 		return encodeText(v)
 	case []string:
 		return encodeList(v, f)
+	case OAuth:
+		return v.encode()
 	case []Fingerprint:
 		var list []string
 		for _, p := range v {

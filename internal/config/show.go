@@ -36,6 +36,8 @@ func (a *Account) applies(key string) bool {
 	switch {
 	case a.TLS == TLSNone && strings.HasPrefix(key, "tls_"):
 		return false
+	case strings.HasPrefix(key, "client_"):
+		return a.OAuth.IsSet()
 	case key == "mda_timeout":
 		return len(a.MDA) > 0
 	}

@@ -117,7 +117,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
 	text := read(t, "../../config.example.toml")
 	plain := show(t, mustLoad(t, text))
-	withoutDefault := strings.Fields(`on_new_mail password_file credential password token_command tls_ca_file tls_fingerprint tls_server_name
+	withoutDefault := strings.Fields(`on_new_mail password_file credential password token_command oauth client_id client_secret client_secret_command tls_ca_file tls_fingerprint tls_server_name
 		tls_client_cert tls_client_key mda mda_timeout source_address proxy`)
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -129,6 +129,13 @@ func TestExampleShowsDefaults(t *testing.T) {
 		changed[i] = strings.TrimPrefix(line, "# ")
 		switch key := m[1]; key {
 		case "password_file", "credential", "password", "token_command": // one source at a time
+			changed = slices.DeleteFunc(changed, func(s string) bool { return strings.HasPrefix(s, "password_command") })
+		case "oauth", "client_id", "client_secret", "client_secret_command":
+			for j, s := range changed {
+				if strings.HasPrefix(s, "# oauth = ") || strings.HasPrefix(s, "# client_id = ") {
+					changed[j] = strings.TrimPrefix(s, "# ")
+				}
+			}
 			changed = slices.DeleteFunc(changed, func(s string) bool { return strings.HasPrefix(s, "password_command") })
 		case "tls_client_cert", "mda_timeout": // one needs the other
 			for j, s := range changed {

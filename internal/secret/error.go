@@ -15,7 +15,10 @@ type Error struct {
 	Msg    string // what went wrong; bounded, control characters escaped
 	Hint   string // what the user can do, or ""
 	Retry  bool   // a later attempt may succeed without anybody's help
-	Err    error  // the cause, or nil
+	// Refused tells that a provider has taken back what it had given, so that this is a
+	// login that was refused, and not an error of the configuration.
+	Refused bool
+	Err     error // the cause, or nil
 }
 
 // Error is one line without the name of the account.

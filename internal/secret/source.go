@@ -20,19 +20,30 @@ import (
 type Kind uint8
 
 const (
-	Password Kind = iota
-	Token         // an OAuth 2.0 access token
+	Password     Kind = iota
+	Token             // an OAuth 2.0 access token
+	ClientSecret      // what a client proves itself with to an OAuth 2.0 provider
 )
 
 func (k Kind) String() string {
-	if k == Token {
+	switch k {
+	case Token:
 		return "access token"
+	case ClientSecret:
+		return "client secret"
 	}
 	return "password"
 }
 
+// Granter hands out access tokens.
+type Granter interface {
+	// Token returns a token that is not refused, "" = none was.
+	Token(ctx context.Context, refused string) (string, error)
+	String() string
+}
+
 // Source is where the secret of one account comes from. At most one of Text, File,
-// Command, Credential and TokenCommand is set. With none of them Secret looks into
+// Command, Credential, TokenCommand and Grant is set. With none of them Secret looks into
 // netrc, and then asks on the terminal.
 //
 // The exported fields are not changed once Secret has been called. All methods
@@ -48,16 +59,21 @@ type Source struct {
 	Credential string   // name of a file in $CREDENTIALS_DIRECTORY
 
 	TokenCommand []string // as Command, prints an access token
+	Grant        Granter  // set if the account signs in by itself; nil = it does not
 	AsToken      bool     // what Text, File, Command, Credential, netrc or the user yields is an access token
+	OfClient     bool     // Text or Command yields a ClientSecret
 
 	Terminal *Terminal // shared by all sources of the process; nil = nobody can be asked
 
-	mu    sync.Mutex
-	kept  config.Secret // typed, or printed by Command; unset = look it up
-	typed bool          // kept was typed
+	mu      sync.Mutex
+	granted string        // the last token of Grant
+	refused string        // the last one that a server has refused
+	kept    config.Secret // typed, or printed by Command; unset = look it up
+	typed   bool          // kept was typed
 }
 
-// Of returns the source that the configuration names for an account.
+// Of returns the source that the configuration names for an account. The caller sets Grant
+// if the account has OAuth.
 func Of(a *config.Account, t *Terminal) *Source {
 	return &Source{
 		Account: a.Name, Host: a.Host, User: a.User,
@@ -71,6 +87,12 @@ func Of(a *config.Account, t *Terminal) *Source {
 // "password_command pass". It holds no secret.
 func (s *Source) String() string {
 	switch {
+	case s.Text.IsSet() && s.OfClient:
+		return "client_secret"
+	case s.OfClient:
+		return "client_secret_command " + s.Command[0]
+	case s.Grant != nil:
+		return s.Grant.String()
 	case s.Text.IsSet():
 		return "password"
 	case s.File != "":
@@ -87,7 +109,10 @@ func (s *Source) String() string {
 
 // Kind returns what the source yields.
 func (s *Source) Kind() Kind {
-	if s.AsToken || len(s.TokenCommand) > 0 {
+	switch {
+	case s.OfClient:
+		return ClientSecret
+	case s.AsToken, len(s.TokenCommand) > 0, s.Grant != nil:
 		return Token
 	}
 	return Password
@@ -95,7 +120,9 @@ func (s *Source) Kind() Kind {
 
 // Renews reports whether a second call of Secret, right after the first, may yield
 // another secret without anybody's help.
-func (s *Source) Renews() bool { return len(s.Command) > 0 || len(s.TokenCommand) > 0 }
+func (s *Source) Renews() bool {
+	return len(s.Command) > 0 || len(s.TokenCommand) > 0 || s.Grant != nil
+}
 
 // Secret returns the secret. An error is an *Error, or that of a ctx that has ended.
 // Programs and questions that use the terminal wait for each other.
@@ -104,7 +131,7 @@ func (s *Source) Secret(ctx context.Context) (string, error) {
 	if err == nil && s.Kind() == Token {
 		err = s.checkToken(text)
 	}
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*Error](err); ok && s.Grant == nil {
 		e.Kind = s.Kind()
 	}
 	if err != nil {
@@ -135,13 +162,15 @@ func (s *Source) find(ctx context.Context) (string, error) {
 		return kept.Reveal(), nil
 	}
 	switch {
+	case s.Grant != nil:
+		return s.grant(ctx)
 	case s.Text.IsSet():
 		return s.Text.Reveal(), nil
 	case s.File != "":
 		return fromFile(s.String(), s.File)
 	case len(s.Command) > 0:
 		text, err := s.Terminal.run(ctx, s.String(), s.Command)
-		if err == nil && s.Kind() == Password {
+		if err == nil && s.Kind() != Token {
 			s.keep(text, false)
 		}
 		return text, err
@@ -157,12 +186,26 @@ func (s *Source) find(ctx context.Context) (string, error) {
 	return s.ask(ctx, path)
 }
 
+func (s *Source) grant(ctx context.Context) (string, error) {
+	s.mu.Lock()
+	refused := s.refused
+	s.mu.Unlock()
+	text, err := s.Grant.Token(ctx, refused)
+	if err == nil {
+		s.mu.Lock()
+		s.granted = text
+		s.mu.Unlock()
+	}
+	return text, err
+}
+
 // Refused forgets the secret: a server has said that it is wrong. The next call of
 // Secret looks it up again, or asks for it.
 func (s *Source) Refused() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kept, s.typed = config.Secret{}, false
+	s.refused = s.granted
 }
 
 // Doubtful tells that a login failed and that the secret may or may not be the
