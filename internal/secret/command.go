@@ -51,7 +51,7 @@ func runCommand(ctx context.Context, source string, argv []string, limit time.Du
 	case errors.Is(stdout.err, errTooLong):
 		return "", &Error{Source: source, Msg: "printed more than " + config.Size(maxSecret).String(), Err: stdout.err}
 	case err != nil && cmd.Process == nil:
-		return "", &Error{Source: source, Msg: startProblem(err), Err: err}
+		return "", notStarted(source, err)
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
 		return "", &Error{Source: source, Msg: err.Error() + stderr.quoted(), Retry: true, Err: err}
 	}
@@ -62,12 +62,16 @@ func runCommand(ctx context.Context, source string, argv []string, limit time.Du
 	return password, err
 }
 
-// startProblem is the reason why a program did not start, without its name.
-func startProblem(err error) string {
-	if e, ok := errors.AsType[*exec.Error](err); ok {
-		return e.Err.Error()
+// notStarted is the error for a program that did not start. Source names it.
+func notStarted(source string, err error) error {
+	e := &Error{Source: source, Msg: config.WithoutPath(err).Error(), Err: err}
+	if failed, ok := errors.AsType[*exec.Error](err); ok {
+		e.Msg = failed.Err.Error()
 	}
-	return config.WithoutPath(err).Error()
+	if errors.Is(err, exec.ErrNotFound) {
+		e.Hint = "is the program installed, and in the PATH?"
+	}
+	return e
 }
 
 var errTooLong = errors.New("output is too long")

@@ -102,7 +102,7 @@ func TestPasswordIsTheFirstLineOfOutput(t *testing.T) {
 		{"status", []string{"sh", "-c", "echo hunter2; printf 'no\\033[1m key' >&2; exit 2"}, "", `password_command sh: exit status 2: "no\x1b[1m key"`, true},
 		{"long complaint", []string{"sh", "-c", "yes | head -c 100000 >&2; exit 1"}, "", "exit status 1: \"y\\ny", true},
 		{"endless", []string{"yes", "hunter2"}, "", "printed more than 64KiB", false},
-		{"not found", []string{"no-such-program-here"}, "", "executable file not found in $PATH", false},
+		{"not found", []string{"no-such-program-here"}, "", "executable file not found in $PATH (is the program installed, and in the PATH?)", false},
 		{"not executable", []string{"/etc/passwd"}, "", "permission denied", false},
 		{"stdin is empty", []string{"sh", "-c", "cat; echo hunter2"}, "hunter2", "", false},
 	} {
