@@ -34,38 +34,53 @@ func (v *visit) finish() error {
 		v.log.Debug("the server did not confirm QUIT", "reason", err)
 	}
 	v.report.Deleted = len(marked)
-	for _, d := range doomed {
-		if r := d.Entry.Record; marked[d.Num] {
-			r.Deleted, r.Absent, r.Counted, r.Absences = true, v.when.Now, v.when.Now, 1
-			v.ledger.Put(state.Entry{ID: d.Entry.ID, Record: r})
+	return v.recordDeleted(marked)
+}
+
+// deletedAtOnce is how many deletions one transaction records.
+const deletedAtOnce = 1000
+
+// recordDeleted records that messages are deleted, in transactions of limited size. The
+// last one is that of the poll.
+func (v *visit) recordDeleted(gone []settle.Removable) error {
+	for i, d := range gone {
+		if i > 0 && i%deletedAtOnce == 0 {
+			if err := v.ledger.Commit(); err != nil {
+				return err
+			}
 		}
+		r, err := v.memory.Get(d.ID)
+		if err != nil {
+			return err
+		}
+		r.Deleted, r.Absent, r.Counted, r.Absences = true, v.when.Now, v.when.Now, 1
+		v.ledger.Put(state.Entry{ID: d.ID, Record: r})
 	}
 	return nil
 }
 
-// mark marks messages as deleted (RFC 1939 section 5, DELE) and returns the numbers
-// that the server accepted. Where it takes several commands at once, QUIT is on its way
-// then. The next poll asks again for a message that it refuses.
-func (v *visit) mark(doomed []settle.Removable) (marked map[int]bool, err error) {
+// mark marks messages as deleted (RFC 1939 section 5, DELE) and returns those that the
+// server accepted. Where it takes several commands at once, QUIT is on its way then. The
+// next poll asks again for a message that it refuses.
+func (v *visit) mark(doomed []settle.Removable) (marked []settle.Removable, err error) {
 	nums := make([]int, len(doomed))
 	for i, d := range doomed {
 		nums[i] = d.Num
 	}
-	marked = make(map[int]bool)
 	var first error // refusal
-	refusals := 0
-	for num, err := range v.session.DeleThenQuit(nums) {
+	refusals, k := 0, 0
+	for _, err := range v.session.DeleThenQuit(nums) {
 		var refused *pop3.ResponseError
 		switch {
 		case err == nil:
-			marked[num] = true
+			marked = append(marked, doomed[k])
 		case errors.As(err, &refused):
 			first = cmp.Or(first, err)
 			refusals++
 		default:
 			return marked, err
 		}
-		if refusals < mostRefusals {
+		if k++; refusals < mostRefusals {
 			continue
 		}
 		v.session.Drain()
@@ -79,12 +94,17 @@ func (v *visit) mark(doomed []settle.Removable) (marked map[int]bool, err error)
 	return marked, nil
 }
 
-// doomed returns the messages to delete, in ascending order of their numbers.
+// doomed returns the messages to delete, in ascending order of their numbers. When there
+// are more than the server may refuse, another one is the first in each poll.
 func (v *visit) doomed() []settle.Removable {
-	all := slices.Clone(v.settler.Removable)
+	all := v.settler.Removable
 	for it := range v.plan.Delete.All() {
-		all = append(all, settle.Removable{Num: it.Num, Entry: state.Entry{ID: it.ID, Record: it.Record}})
+		all = append(all, settle.Removable{Num: it.Num, ID: it.ID})
 	}
 	slices.SortFunc(all, func(a, b settle.Removable) int { return a.Num - b.Num })
+	if len(all) > mostRefusals {
+		first := int(v.when.Turn % uint32(len(all)))
+		all = slices.Concat(all[first:], all[:first])
+	}
 	return all
 }

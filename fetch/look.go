@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"slices"
 
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
@@ -149,29 +150,36 @@ func (v *visit) recognise(it plan.Item, id plan.Identity) (bool, error) {
 	}
 	record, due := plan.Recognised(it, was, id, v.Policy, v.when)
 	v.again = append(v.again, recognised{it, v.answered, was, record, due})
+	if len(v.again) >= recognisedAtOnce {
+		return true, v.noteRecognised(v.confirmed())
+	}
 	return true, nil
 }
 
+// recognisedAtOnce is how many recognised messages one transaction records.
+const recognisedAtOnce = 1000
+
 // noteRecognised records the received messages that were delivered before, as far as
 // the session was in step, and has those deleted that are due.
-func (v *visit) noteRecognised(upTo int) {
-	due := false
+func (v *visit) noteRecognised(upTo int) error {
+	due, n := false, 0
 	for _, m := range v.again {
 		if m.seq > upTo {
 			break
 		}
+		n++
 		v.seen++
 		v.notices.add(slog.LevelInfo, "delivered before, under another unique-id or size", "num", m.Num, "uid", m.UID())
-		entry := state.Entry{ID: m.ID, Record: m.record}
 		v.ledger.Forget(m.was.ID)
-		v.ledger.Put(entry)
+		v.ledger.Put(state.Entry{ID: m.ID, Record: m.record})
 		if m.due {
 			due = true
-			v.settler.Removable = append(v.settler.Removable, settle.Removable{Num: m.Num, Entry: entry})
+			v.settler.Removable = append(v.settler.Removable, settle.Removable{Num: m.Num, ID: m.ID})
 		}
 	}
-	v.again = nil
-	if due {
-		v.fail(v.ledger.Commit()) // before the DELE
+	v.again = slices.Delete(v.again, 0, n)
+	if due || n >= recognisedAtOnce/2 {
+		return v.ledger.Commit() // before the DELE
 	}
+	return nil
 }

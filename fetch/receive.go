@@ -37,7 +37,8 @@ func (v *visit) retrieve() {
 	// What was received whole is delivered, whatever ended the session.
 	v.fail(v.settler.SettleRest())
 	v.fail(v.settler.Wait())
-	v.noteRecognised(upTo)
+	v.fail(v.noteRecognised(upTo))
+	v.again = nil
 }
 
 // receive retrieves the items in their order. It settles full groups and leaves

@@ -61,6 +61,9 @@ func (s *Bolt) commit(m *maildrop, c Change) error {
 	return err
 }
 
+// keepMapped is the size in octets up to which a file may stay resident between commits.
+const keepMapped = 8 << 20
+
 // write makes a group of changes durable in one transaction. After any error it is not
 // known what the disk holds, so the store has failed.
 func (s *Bolt) write(group []*pending) error {
@@ -73,6 +76,9 @@ func (s *Bolt) write(group []*pending) error {
 				if err := p.drop.apply(tx, p.change); err != nil {
 					return err
 				}
+			}
+			if tx.Size() > keepMapped {
+				s.mapping(tx).forget() // many commits read all of a large file
 			}
 			return nil
 		})

@@ -9,7 +9,7 @@ import (
 // Item is a listed message together with its record.
 type Item struct {
 	Listed
-	Record state.Record // zero if there is none
+	Record state.Record // zero if there is none, and for a delivered message
 }
 
 // Tried reports whether an earlier attempt to deliver the message failed.

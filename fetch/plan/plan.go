@@ -120,11 +120,12 @@ type decision struct {
 	policy  Policy
 	when    When
 	shown   Shown
-	records [len(verdictNames)]map[int32]state.Record // for Items; none for Seen
+	records [len(verdictNames)]map[int32]state.Record // for Items; of undelivered messages only
 
 	count [len(verdictNames)]int
 
 	look      []int32                // indices of the messages whose header blocks are needed
+	grave     []int32                // as look, of those whose ids cannot be believed
 	mild      []int32                // as look, of those that are only mildly suspect
 	homeless  []int32                // whose header block was shown, and that have no record which fits
 	loose     loose                  // records without a message
@@ -134,12 +135,12 @@ type decision struct {
 	reused    bool                   // an id is that of another message than before
 }
 
-// give decides about the message at an index. r is its record, which the caller of
-// New needs unless the message is left alone.
+// give decides about the message at an index. r is its record, which the caller of New
+// needs if the message is not delivered.
 func (d *decision) give(i int32, v Verdict, r state.Record) {
 	delete(d.records[d.Verdicts[i]], i)
 	d.Verdicts[i] = v
-	if v == Seen || r == (state.Record{}) {
+	if v == Seen || v == Suspect || v == Due || r == (state.Record{}) {
 		return
 	}
 	if d.records[v] == nil {

@@ -10,8 +10,8 @@ import (
 // ids are not listed, or now belong to other messages. It keeps only those that may
 // belong to a message whose header block was shown.
 type loose struct {
-	wanted  map[Fingerprint]bool
-	blocks  map[[16]byte]bool // as wanted, for records of version 1
+	wanted  map[Fingerprint]int // how many messages with that fingerprint were shown
+	blocks  map[[16]byte]int    // as wanted, for records of version 1
 	records map[Fingerprint][]looseRecord
 	old     map[[16]byte][]looseRecord // by the digest of the header block
 }
@@ -22,10 +22,11 @@ type looseRecord struct {
 }
 
 func (l *loose) wantOnly(shown Shown) {
-	l.wanted, l.blocks = make(map[Fingerprint]bool), make(map[[16]byte]bool)
+	l.wanted, l.blocks = make(map[Fingerprint]int), make(map[[16]byte]int)
 	for _, id := range shown {
-		if id != nil {
-			l.wanted[id.Fingerprint], l.blocks[id.Block] = true, true
+		if id != nil && !id.Weak { // a weak fingerprint recognises nothing, see assign
+			l.wanted[id.Fingerprint]++
+			l.blocks[id.Block]++
 		}
 	}
 	l.records, l.old = make(map[Fingerprint][]looseRecord), make(map[[16]byte][]looseRecord)
@@ -38,10 +39,10 @@ func (l *loose) add(e looseRecord) bool {
 	switch {
 	case r.Deleted:
 		return false
-	case r.Fingerprint != Fingerprint{} && l.wanted[r.Fingerprint]:
+	case r.Fingerprint != Fingerprint{} && len(l.records[r.Fingerprint]) < l.wanted[r.Fingerprint]:
 		l.records[r.Fingerprint] = append(l.records[r.Fingerprint], e)
 		return true
-	case r.Fingerprint == Fingerprint{} && r.Seen() && r.Digest != [16]byte{} && l.blocks[r.Digest]:
+	case r.Fingerprint == Fingerprint{} && r.Seen() && r.Digest != [16]byte{} && len(l.old[r.Digest]) < l.blocks[r.Digest]:
 		l.old[r.Digest] = append(l.old[r.Digest], e)
 		return true
 	}

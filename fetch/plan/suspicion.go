@@ -33,6 +33,13 @@ const (
 	newestDaily   = 16
 )
 
+// mostLook limits the messages whose header blocks one poll looks at because their ids
+// cannot be believed, and so what it learns and has to record.
+const mostLook = 5000
+
+// mostLookAll is as mostLook, for a maildrop none of whose ids can be believed.
+const mostLookAll = 20_000
+
 // stampOctets is by how much status fields and filters may change the size of a message.
 // It decides only for records of version 1, which allow no better comparison.
 const stampOctets = 256
@@ -109,16 +116,36 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 		if due(was, d.policy, d.when) && !was.Deleted && !d.otherSize(i, was) {
 			d.give(i, Due, *r)
 		}
-		d.look = append(d.look, i)
+		d.grave = append(d.grave, i)
 	}
+}
+
+// lookAtGrave adds the messages whose ids cannot be believed, mostLook of them in one
+// poll, and returns the others.
+func (d *decision) lookAtGrave() (left []int32) {
+	room := max(0, mostLook-len(d.shown))
+	if len(d.grave) > room {
+		d.turn(d.grave)
+		left = d.grave[room:]
+	}
+	d.look = append(d.look, d.grave[:len(d.grave)-len(left)]...)
+	return left
 }
 
 // lookFurther adds to the messages to look at those for which a single record gives no
 // reason.
 func (d *decision) lookFurther() {
-	if d.when.NoHeaders {
-		return
+	left := d.lookAtGrave()
+	if !d.when.NoHeaders {
+		d.lookAtOthers()
 	}
+	for _, i := range left { // later polls come to them
+		d.give(i, Seen, state.Record{})
+	}
+}
+
+// lookAtOthers adds the messages that are looked at for what others show.
+func (d *decision) lookAtOthers() {
 	if d.reused {
 		// One id is that of another message now, so all others may be.
 		d.lookAt(func(i int32) bool { return d.Verdicts[i] == Seen })
@@ -136,7 +163,7 @@ func (d *decision) lookFurther() {
 		d.lookAtNewest()
 	}
 	if d.Numbered {
-		most = len(d.mild)
+		most = mostLook
 	}
 	byNumber := d.listing.inNumberOrder(d.mild)
 	for k := range min(len(byNumber), max(0, most-len(d.shown))) {
@@ -144,13 +171,21 @@ func (d *decision) lookFurther() {
 	}
 }
 
-// lookAt adds the messages that are wanted and were not looked at yet.
+// lookAt adds the messages that are wanted and were not looked at yet, the newest
+// mostLookAll if there are more.
 func (d *decision) lookAt(want func(i int32) bool) {
+	var wanted []int32
 	for i := range int32(d.listing.Len()) {
-		if want(i) {
-			d.addLook(i)
+		if _, looked := d.identity(i); want(i) && !looked {
+			wanted = append(wanted, i)
 		}
 	}
+	room := max(0, mostLookAll-len(d.shown)-len(d.look))
+	if len(wanted) > room {
+		wanted = d.listing.inNumberOrder(wanted)
+		wanted = wanted[len(wanted)-room:]
+	}
+	d.look = append(d.look, wanted...)
 }
 
 func (d *decision) addLook(i int32) {

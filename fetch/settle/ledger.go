@@ -120,8 +120,8 @@ func (l *Ledger) join(part *Ledger) {
 
 // Removable is a message whose copy on the server may be deleted.
 type Removable struct {
-	Num   int // of this session
-	Entry state.Entry
+	Num int // of this session
+	ID  string
 }
 
 // Problem is why a message was not delivered. It stays on the server.

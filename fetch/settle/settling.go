@@ -149,7 +149,7 @@ func (s *settling) publish(ctx context.Context, members []Member) (place error) 
 func (s *settling) published(m Member) {
 	s.pending.Done = append(s.pending.Done, m.ID)
 	if s.Delete {
-		s.Removable = append(s.Removable, Removable{m.Num, state.Entry{ID: m.ID, Record: m.Record}})
+		s.Removable = append(s.Removable, Removable{m.Num, m.ID})
 	}
 	s.delivered++
 	s.putOff = 0

@@ -158,3 +158,103 @@ func TestMemoryOfOnNewMailThatPrintsForEver(t *testing.T) {
 	r := newUserHome(t, fmt.Sprintf("on_new_mail = [\"sh\", \"-c\", \"head -c %d /dev/zero; exit 1\"]\n%s", octets, account("work", s, "")))
 	takesAtMost(t, fmt.Sprintf("on_new_mail that prints %d MiB", octets>>20), r.peak(0, "--once"), 40<<20)
 }
+
+// mostAgainstAnyServer is how much memory popfetch takes, whatever a server does.
+const mostAgainstAnyServer = 64 << 20
+
+// tinyMessages returns n messages with unique-ids as Dovecot has them.
+func tinyMessages(n int) []pop3test.Message {
+	all := make([]pop3test.Message, n)
+	for i := range all {
+		all[i] = pop3test.Message{UID: fmt.Sprintf("%08x5f3a1b2c", i), Raw: []byte(tinyMessage)}
+	}
+	return all
+}
+
+// bounded polls several times and compares memory, log and state file of each poll with
+// their bounds.
+func (r *userHome) bounded(what string, polls, code int) {
+	r.t.Helper()
+	var memory, log, file int64
+	for range polls {
+		e := r.exits(code, "exec measured popfetch --once")
+		var kib int64
+		if _, err := fmt.Sscan(e.stdout, &kib); err != nil {
+			r.t.Fatal(err)
+		}
+		info, err := os.Stat(r.stateFile())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		memory, log, file = max(memory, kib<<10), max(log, int64(len(e.stderr))), max(file, info.Size())
+	}
+	takesAtMost(r.t, what, memory, mostAgainstAnyServer)
+	const mostLog, mostFile = 64 << 10, 8 << 20
+	r.t.Logf("BOUND %s: %d KiB of log of at most %d KiB, %d KiB of state of at most %d KiB", what, log>>10, mostLog>>10, file>>10, mostFile>>10)
+	if log > mostLog || file > mostFile {
+		r.t.Errorf("%s: %d KiB of log in one poll, %d KiB of state", what, log>>10, file>>10)
+	}
+}
+
+// A server lists very many messages and refuses each with a long text.
+func TestMemoryOfAServerThatRefusesEveryMessage(t *testing.T) {
+	t.Parallel()
+	n := sized(60_000, 300_000)
+	s := clearServer(t, tinyMessages(n)...)
+	s.SetFaults(pop3test.Fault{At: "RETR", Do: pop3test.Err, Text: strings.Repeat("x", 1900)})
+	newUserHome(t, account("work", s, "")).bounded(fmt.Sprintf("%d messages refused", n), 3, 75)
+}
+
+// Very many messages are too big.
+func TestMemoryOfManyMessagesThatAreTooBig(t *testing.T) {
+	t.Parallel()
+	n := sized(60_000, 500_000)
+	s := clearServer(t, tinyMessages(n)...)
+	newUserHome(t, account("work", s, "max_size = \"1B\"")).bounded(fmt.Sprintf("%d messages too big", n), 3, 0)
+}
+
+// All known messages are due for deletion, and the server refuses every DELE.
+func TestMemoryOfAServerThatRefusesEveryDELE(t *testing.T) {
+	t.Parallel()
+	n := sized(20_000, 200_000)
+	all := tinyMessages(n)
+	s := clearServer(t, all...)
+	r := newUserHome(t, account("work", s, "keep = false"))
+	r.recordDelivered(all)
+	s.SetFaults(pop3test.Fault{At: "DELE", Do: pop3test.Err, Text: strings.Repeat("x", 1900)})
+	takesAtMost(t, fmt.Sprintf("%d DELE refused", n), r.peak(0, "--once"), mostAgainstAnyServer)
+}
+
+// Each of very many known messages has another size than before, so that its header
+// block is looked at.
+func TestMemoryOfAServerThatChangesEverySize(t *testing.T) {
+	t.Parallel()
+	n := sized(20_000, 200_000)
+	all := tinyMessages(n)
+	s := clearServer(t, all...)
+	r := newUserHome(t, account("work", s, ""))
+	r.recordDelivered(all)
+	s.SetFaults(pop3test.Fault{At: "LIST", Do: pop3test.WrongOctets, N: 77})
+	takesAtMost(t, fmt.Sprintf("%d sizes changed", n), r.peak(0, "--once"), mostAgainstAnyServer)
+}
+
+// Each of very many known ids is new.
+func TestMemoryOfAServerThatChangesEveryID(t *testing.T) {
+	t.Parallel()
+	n := sized(20_000, 100_000)
+	all := tinyMessages(n)
+	s := clearServer(t, all...)
+	r := newUserHome(t, account("work", s, ""))
+	r.recordDelivered(all)
+	s.SetFaults(pop3test.Fault{At: "UIDL", Do: pop3test.RenumberUID})
+	takesAtMost(t, fmt.Sprintf("%d ids changed", n), r.peak(0, "--once"), mostAgainstAnyServer)
+}
+
+// Very many messages are fetched and deleted in one session.
+func TestMemoryOfManyMessagesInOneSession(t *testing.T) {
+	t.Parallel()
+	n := sized(20_000, 100_000)
+	s := clearServer(t, tinyMessages(n)...)
+	r := newUserHome(t, account("work", s, "keep = false"))
+	takesAtMost(t, fmt.Sprintf("%d messages in one session", n), r.peak(0, "--once"), mostAgainstAnyServer)
+}
