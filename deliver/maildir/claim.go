@@ -62,6 +62,9 @@ func (m *Maildir) claim(prefix, store string) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	if info, err := m.root.Stat(prefix + store); err == nil && !info.Private {
+		m.Log.Warn("the file system has no modes: other users may be able to read the mail", "path", m.Path)
+	}
 	// The new claim is durable before an old one is removed: no power cut leaves none.
 	if err := m.root.Sync(); err != nil {
 		return err

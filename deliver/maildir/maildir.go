@@ -60,7 +60,7 @@ type Maildir struct {
 	Syncs *semaphore.Weighted
 
 	fs   durable.FS              // nil = durable.OS
-	init func(path string) error // makes tmp, new and cur in a directory; nil = go-maildir
+	init func(path string) error // makes tmp, new and cur in a directory; nil = makeParts
 	// together is from how many files on Prepare uses syncfs(2), 0 = fewestTogether.
 	together int
 
@@ -88,7 +88,7 @@ func (m *Maildir) Open() error {
 		m.fs = durable.OS{}
 	}
 	if m.init == nil {
-		m.init = func(path string) error { return gomaildir.Dir(path).Init() }
+		m.init = makeParts
 	}
 	if m.Log == nil {
 		m.Log = slog.New(slog.DiscardHandler)
@@ -122,6 +122,17 @@ func (m *Maildir) Open() error {
 		return err
 	}
 	return nil
+}
+
+// makeParts makes tmp, new and cur in the directory path. The library makes what a
+// Maildir lacks, but root would own it then: MakeDirs comes first.
+func makeParts(path string) error {
+	for _, part := range []string{"tmp", "new", "cur"} {
+		if err := (durable.OS{}).MakeDirs(filepath.Join(path, part)); err != nil {
+			return err
+		}
+	}
+	return gomaildir.Dir(path).Init()
 }
 
 // reset forgets the deliveries before this Open. Open files still count.

@@ -15,12 +15,15 @@ import (
 // FS makes and opens directories by path. Implementations are safe for concurrent use.
 type FS interface {
 	// MakeDirs creates the directory path and its missing parents, mode 0700
-	// whatever the umask. When it returns nil the new entries are durable. So is
+	// whatever the umask, if the file system has modes. What root makes in a
+	// directory of somebody else belongs to that user. When it returns nil the new entries are durable. So is
 	// the entry of the deepest directory that existed before: an earlier call
 	// may have been killed before it synced that one. The modes of existing
 	// directories do not change.
 	MakeDirs(path string) error
-	// OpenDir opens the directory path. Symbolic links in it are followed.
+	// OpenDir opens the directory path. Symbolic links in it are followed. For root
+	// it is an *OwnerError if somebody else than root and the owner of the directory
+	// could have put another one there.
 	OpenDir(path string) (Dir, error)
 }
 
@@ -32,8 +35,9 @@ type FS interface {
 type Dir interface {
 	// OpenDir opens the subdirectory name; anything else there is an error.
 	OpenDir(name string) (Dir, error)
-	// Create makes the file name, mode 0600 whatever the umask. An existing name
-	// is fs.ErrExist.
+	// Create makes the file name, mode 0600 whatever the umask, if the file system has
+	// modes. For root the file belongs to the owner of the directory. An existing
+	// name is fs.ErrExist.
 	Create(name string) (File, error)
 	// Rename moves the entry name to newname in the directory to, of the same
 	// implementation. An existing newname is fs.ErrExist and stays as it is.
@@ -80,6 +84,7 @@ type Info struct {
 	ModTime time.Time
 	Regular bool // a regular file
 	Dir     bool // a directory
+	Private bool // its mode allows its owner only
 }
 
 // ID tells one directory from another, also after a restart of the system.

@@ -4,6 +4,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,14 @@ type Cause struct {
 // Explain returns what err means to the user. An error it does not know may pass, so
 // that counts as temporary.
 func Explain(err error) Cause {
+	var owner *OwnerError
+	var give *GiveError
+	switch {
+	case errors.As(err, &owner):
+		return Cause{Hint: fmt.Sprintf("run popfetch as user %d, or make all of the path belong to root and this user", owner.Owner)}
+	case errors.As(err, &give):
+		return Cause{Hint: fmt.Sprintf("run popfetch as user %d", give.Owner)}
+	}
 	for _, known := range []struct {
 		errno unix.Errno
 		Cause

@@ -22,7 +22,24 @@ const dirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
 
 // OpenDir implements FS.
 func (OS) OpenDir(path string) (Dir, error) {
-	return openDir(unix.AT_FDCWD, path, path, 0)
+	dir, err := openPath(path)
+	if err != nil {
+		return nil, err // not a nil *osDir
+	}
+	return dir, nil
+}
+
+// openPath opens the directory path and checks who owns what leads to it.
+func openPath(path string) (*osDir, error) {
+	dir, err := openDir(unix.AT_FDCWD, path, path, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := dir.checkPath(); err != nil {
+		dir.Close()
+		return nil, err
+	}
+	return dir, nil
 }
 
 // MakeDirs implements FS. It goes down from the deepest directory that exists, so
@@ -39,7 +56,7 @@ func (o OS) MakeDirs(path string) error {
 	if err := syncParent(top); err != nil {
 		return err
 	}
-	dir, err := openDir(unix.AT_FDCWD, top, top, 0)
+	dir, err := openPath(top)
 	if err != nil {
 		return err
 	}
@@ -121,7 +138,10 @@ func (d *osDir) makeDir(name string) (*osDir, error) {
 		return nil, err
 	}
 	if ours {
-		err = child.f.Chmod(0o700)
+		err = ignoreNoModes(child.f.Chmod(0o700))
+	}
+	if ours && err == nil {
+		err = d.give(child.f)
 	}
 	if err == nil {
 		err = d.Sync()
@@ -131,6 +151,18 @@ func (d *osDir) makeDir(name string) (*osDir, error) {
 		return nil, err
 	}
 	return child, nil
+}
+
+// ignoreNoModes returns the error of a chmod of something that this process has just
+// made, nil if it only says that the file system has no modes (vfat, some network file
+// systems).
+func ignoreNoModes(err error) error {
+	for _, none := range []unix.Errno{unix.EPERM, unix.ENOTSUP, unix.EOPNOTSUPP, unix.ENOSYS} {
+		if errors.Is(err, none) {
+			return nil
+		}
+	}
+	return err
 }
 
 func (d *osDir) fd() int { return int(d.f.Fd()) }
@@ -155,7 +187,10 @@ func (d *osDir) Create(name string) (File, error) {
 	// seldom needed.
 	info, err := f.Stat()
 	if err == nil && info.Mode().Perm() != 0o600 {
-		err = f.Chmod(0o600)
+		err = ignoreNoModes(f.Chmod(0o600))
+	}
+	if err == nil {
+		err = d.give(f)
 	}
 	if err != nil {
 		f.Close()
@@ -198,6 +233,7 @@ func (d *osDir) Stat(name string) (Info, error) {
 		ModTime: modTime(&st),
 		Regular: kind == unix.S_IFREG,
 		Dir:     kind == unix.S_IFDIR,
+		Private: st.Mode&0o077 == 0,
 	}, nil
 }
 

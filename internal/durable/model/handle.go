@@ -93,6 +93,7 @@ func (d *dir) Stat(name string) (durable.Info, error) {
 		ModTime: found.made,
 		Regular: !found.dir,
 		Dir:     found.dir,
+		Private: true,
 	}, nil
 }
 
