@@ -108,7 +108,9 @@ func (v *visit) tooManyRefusals() error {
 // to the commands. A full group is settled then.
 func (v *visit) confirm() error {
 	sure := v.confirmed()
-	if n := len(v.again); v.settler.AllSure(sure) && (n == 0 || v.again[n-1].seq <= sure) {
+	// A server that closes the connection behind a refusal takes no DELE any more.
+	open := !v.denied || v.session.Pipelined() && sure == v.answered
+	if n := len(v.again); open && v.settler.AllSure(sure) && (n == 0 || v.again[n-1].seq <= sure) {
 		return nil
 	}
 	var refused *pop3.ResponseError // a refusal shows as well that replies fit commands
@@ -116,7 +118,7 @@ func (v *visit) confirm() error {
 		return v.stepLost(err)
 	}
 	v.settler.Trust()
-	v.sure = v.answered
+	v.sure, v.denied = v.answered, false
 	return v.settler.SettleFull(v.sure)
 }
 
@@ -153,12 +155,17 @@ func (v *visit) handle(it plan.Item, m *pop3.Message, err error) error {
 	var refused *pop3.ResponseError
 	switch {
 	case errors.As(err, &refused):
+		v.denied = true
 		v.withheld = append(v.withheld, withheld{it, refused})
 		return nil
 	case err != nil:
-		v.interrupted(it, err)
-		return v.stepLost(err)
+		lost := v.stepLost(err)
+		if !v.ended {
+			v.interrupted(it, err)
+		}
+		return lost
 	}
+	v.denied = false
 	return v.stage(it, m)
 }
 
@@ -171,11 +178,16 @@ type withheld struct {
 // refuseWithheld notes what the server refused to give. If it gave nothing at all
 // of several messages, the server has a problem, which counts against none of them.
 func (v *visit) refuseWithheld() {
-	if v.lostStep != nil { // the refusals may belong to other messages
+	if v.lostStep != nil && v.session.Pipelined() && !v.ended { // the refusals may belong to other messages
 		v.withheld = nil
 		return
 	}
-	trouble := !v.given && len(v.withheld) > 1
+	// If the connection ended behind the first refusal, the others were not asked for.
+	asked := len(v.withheld)
+	if v.ended {
+		asked = v.plan.Retrieve.Len() + len(v.settler.Problems)
+	}
+	trouble := !v.given && asked > 1
 	for _, w := range v.withheld {
 		v.settler.Refuse(w.Item, w.refused, !trouble && !temporaryCode(w.refused.Code))
 	}
@@ -333,7 +345,6 @@ func (v *visit) interrupted(it plan.Item, why error) {
 		if r.Failures == plan.MaxFailures {
 			v.log.Warn("message is set aside: the connection ended while it was received", "num", it.Num, "uid", it.UID(), "failures", r.Failures, "reason", why)
 		}
-		why = settle.Counted(why, r.Failures)
 	}
 	r.Octets = it.Octets
 	v.ledger.Postpone(it, r, why)

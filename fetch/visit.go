@@ -2,7 +2,9 @@ package fetch
 
 import (
 	"errors"
+	"io"
 	"os"
+	"syscall"
 
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
@@ -31,6 +33,8 @@ type visit struct {
 	answered int   // messages that the server has given or refused
 	before   int   // of these, before the Retr that runs
 	sure     int   // of these, known to be what was asked for
+	denied   bool  // the latest answer to RETR was a refusal
+	ended    bool  // the server closed the connection behind a refusal
 	shifted  bool  // replies may belong to other commands, see pop3.Client.Confirmed
 	lostStep error // why the session broke while messages were received
 }
@@ -75,20 +79,35 @@ func (v *visit) usable() bool {
 func (v *visit) stepLost(err error) error {
 	var garbled *pop3.ProtocolError
 	v.shifted = errors.As(err, &garbled) || errors.Is(err, os.ErrDeadlineExceeded)
+	// Exchange answers RETR of a message that it cannot convert with -ERR and closes the
+	// connection. That says nothing about the next message.
+	v.ended = v.denied && !v.shifted && connectionEnded(err)
 	v.lostStep = v.because(err)
 	return v.lostStep
 }
 
+// connectionEnded reports whether an error of a session says that the server has closed
+// the connection.
+func connectionEnded(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
 // fallBack visits the server a second time, one command at a time, if the first
-// session broke while messages were received that had been asked for ahead, and
-// nothing else went wrong. If the second visit succeeds, the server cannot take
-// commands ahead, or the network failed: that is recorded for some time, and the
-// failure of the first visit is dropped.
+// session broke while messages were received that had been asked for ahead, or behind
+// a refusal, and nothing else went wrong. If the second visit succeeds, the failure of
+// the first is dropped. Without a refusal the server cannot take commands ahead, or the
+// network failed: that is recorded for some time.
 func (p *poll) fallBack() {
 	first := p.visit
 	lost := first.lostStep
-	if lost == nil || len(p.failures) != 1 || p.failures[0] != lost || !p.Fallback || p.ledger.Unsure() ||
-		p.life.reason() != nil || !first.session.Pipelined() {
+	outOfStep := p.Fallback && first.session.Pipelined()
+	if lost == nil || len(p.failures) != 1 || p.failures[0] != lost || p.ledger.Unsure() ||
+		p.life.reason() != nil || !outOfStep && !first.ended {
 		return
 	}
 	if err := p.visitAgain(); err != nil {
@@ -100,12 +119,27 @@ func (p *poll) fallBack() {
 		return
 	}
 	p.failures = nil
+	if first.ended {
+		p.leaveOut(first.settler.Problems)
+		p.visit.given = first.given
+	}
 	p.visit.retrieve()
-	if !p.visit.usable() {
+	if !p.visit.usable() || first.ended {
 		return
 	}
 	p.log.Warn("the server got out of step when commands were sent ahead; from now on it is asked one at a time", "reason", lost)
 	p.facts.Serial = p.when.Now
+}
+
+// leaveOut does not retrieve in this visit what an earlier one could not deliver, so that
+// it does not end this one too.
+func (p *poll) leaveOut(problems []settle.Problem) {
+	left := make(map[string]bool)
+	for _, problem := range problems {
+		left[problem.ID] = true
+	}
+	p.visit.plan.LeaveOut(func(it plan.Item) bool { return left[it.ID] })
+	p.visit.settler.Problems = append(p.visit.settler.Problems, problems...)
 }
 
 // visitAgain opens a session that sends one command at a time, lists and plans.

@@ -267,6 +267,17 @@ func (p *Plan) DeferBeyond(most int) {
 	p.Retrieve = p.Retrieve.First(most)
 }
 
+// LeaveOut leaves messages that were to be retrieved for a later poll.
+func (p *Plan) LeaveOut(out func(Item) bool) {
+	var kept []int32
+	for k, i := range p.Retrieve.index {
+		if !out(p.Retrieve.At(k)) {
+			kept = append(kept, i)
+		}
+	}
+	p.Retrieve.index = kept
+}
+
 // Idle reports whether a poll with this plan neither looks at, retrieves nor deletes
 // anything, so that sizes would change nothing.
 func (p Plan) Idle() bool { return p.Look.Len()+p.Retrieve.Len()+p.Delete.Len() == 0 && !p.Numbered }

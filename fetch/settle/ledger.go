@@ -157,12 +157,12 @@ type books struct {
 // Refuse notes that the server or the destination refuses a message. A definite
 // refusal counts against the message, and plan.MaxFailures of them set it aside.
 func (b *books) Refuse(it plan.Item, why error, definite bool) {
-	r := it.Record
+	r, told := it.Record, why
 	if definite {
 		r.Failures++
-		why = Counted(why, r.Failures)
+		told = Counted(why, r.Failures)
 	}
-	b.Fail(it, r, why)
+	b.note(it, r, why, told)
 }
 
 // Counted returns why an attempt failed, with what follows from the number of failures
@@ -178,9 +178,12 @@ func Counted(why error, failures int) error {
 }
 
 // Fail notes that a message was not delivered, with the record to be stored.
-func (b *books) Fail(it plan.Item, r state.Record, why error) {
+func (b *books) Fail(it plan.Item, r state.Record, why error) { b.note(it, r, why, why) }
+
+// note is Fail with another error for the user.
+func (b *books) note(it plan.Item, r state.Record, why, told error) {
 	b.Postpone(it, r, why)
-	b.Problems = append(b.Problems, Problem{it, why})
+	b.Problems = append(b.Problems, Problem{it, told})
 	b.log.Debug("message was not delivered", "num", it.Num, "uid", it.UID(), "reason", why)
 }
 

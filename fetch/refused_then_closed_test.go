@@ -1,0 +1,67 @@
+package fetch_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"popfetch/fetch"
+	"popfetch/fetch/plan"
+	"popfetch/fetch/pop3"
+	"popfetch/fetch/pop3/pop3test"
+)
+
+// refusedAndClosed is how Exchange answers a command that it cannot carry out.
+func refusedAndClosed(at string) func(*pop3test.Server) {
+	return faults(pop3test.Fault{At: at, Do: pop3test.Err, Text: "Server unavailable. 21"}, pop3test.Fault{At: at, Do: pop3test.Drop, After: pop3test.AfterStatus})
+}
+
+func TestMessageWhoseRefusalClosesTheConnectionIsBlamedAndNoOther(t *testing.T) {
+	for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto} {
+		for bad := 1; bad <= 4; bad++ {
+			t.Run(fmt.Sprint(name, ", message ", bad), func(t *testing.T) {
+				h := newFixture(t, 4, refusedAndClosed(fmt.Sprint("RETR ", bad)))
+				h.options.Pipelining = p
+				h.account.Policy.Delete = true
+				others := slices.DeleteFunc(upTo(4), func(n int) bool { return n == bad })
+				_, err := h.poll()
+				class(t, err, fetch.Temporary)
+				if err == nil || !strings.Contains(err.Error(), fmt.Sprintf(`message %d (unique-id "u%d"): RETR %d: server said "-ERR Server unavailable`, bad, bad, bad)) {
+					t.Errorf("the message is not named: %v", err)
+				}
+				h.delivered(others...)
+				h.onServer(fmt.Sprint("u", bad))
+				for id, r := range h.known() {
+					if r.Seen() == (id == fmt.Sprint("u", bad)) || r.Seen() && r.Failures > 0 {
+						t.Errorf("%s: %+v", id, r)
+					}
+				}
+				h.server.SetFaults(pop3test.Fault{At: "RETR 1", Do: pop3test.Err, Text: "Server unavailable. 21"}, pop3test.Fault{At: "RETR 1", Do: pop3test.Drop, After: pop3test.AfterStatus})
+				polls := 1
+				for ; err != nil; polls++ {
+					if polls > plan.MaxFailures+1 {
+						t.Fatalf("not set aside: %v", err)
+					}
+					_, err = h.poll()
+				}
+				if got := h.known()[fmt.Sprint("u", bad)].Failures; got != plan.MaxFailures {
+					t.Errorf("%d failures", got)
+				}
+			})
+		}
+	}
+}
+
+// A server that goes down refuses everything and closes the connection.
+func TestServerThatGoesDownDuringAPollSetsNothingAside(t *testing.T) {
+	h := newFixture(t, 3, refusedAndClosed("RETR"))
+	for range 2 * plan.MaxFailures {
+		if _, err := h.poll(); err == nil {
+			t.Error("no error")
+		}
+	}
+	h.server.SetFaults()
+	h.mustPoll()
+	h.delivered(1, 2, 3)
+}
