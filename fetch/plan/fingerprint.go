@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"hash"
+	"iter"
 	"slices"
 )
 
@@ -171,7 +172,7 @@ func (d *Identifier) Beneath(most int) []Fingerprint {
 // folds them differently changes nothing.
 type fields struct {
 	identity [len(identityFields)][][]byte // values by name, in the order of the message
-	others   [][]byte                      // whole fields, without status fields
+	others   [][]byte                      // whole fields, without status fields; nil if an identity field but Received is there
 }
 
 func (f *fields) weak() bool { return len(f.identity[messageID])+len(f.identity[received]) == 0 }
@@ -204,23 +205,89 @@ func (f *fields) fingerprint(without int) Fingerprint {
 // parseFields reads a header block. Lines that belong to no field are left out, and
 // so are identity fields without a value.
 func parseFields(block []byte) (f fields) {
-	for len(block) > 0 {
-		var field []byte
-		field, block = cutField(block)
-		name, value, ok := bytes.Cut(field, []byte(":"))
-		name = bytes.ToLower(bytes.TrimRight(name, " \t"))
-		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\r\n") {
-			continue
-		}
-		value = bytes.Join(bytes.Fields(value), []byte(" "))
-		switch i := slices.Index(identityFields[:], string(name)); {
-		case i >= 0 && len(value) > 0:
-			f.identity[i] = append(f.identity[i], value)
-		case i < 0 && !slices.Contains(statusFields, string(name)):
-			f.others = append(f.others, slices.Concat(name, []byte(":"), value))
+	for name, value := range eachField(block) {
+		if i := identityField(name); i >= 0 {
+			if value = canonical(value); len(value) > 0 {
+				f.identity[i] = append(f.identity[i], value)
+			}
 		}
 	}
+	if f.onlyReceived() {
+		f.others = otherFields(block)
+	}
 	return f
+}
+
+// onlyReceived reports whether there is no identity field but Received.
+func (f *fields) onlyReceived() bool {
+	for i, values := range f.identity {
+		if i != received && len(values) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// identityField returns the index of a name in identityFields, -1 if it is not there.
+func identityField(name []byte) int {
+	var buf [16]byte
+	if len(name) > len(buf) {
+		return -1
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		buf[i] = c
+	}
+	for i, want := range identityFields {
+		if string(buf[:len(name)]) == want {
+			return i
+		}
+	}
+	return -1
+}
+
+// otherFields returns the fields that are neither identity fields nor status fields.
+func otherFields(block []byte) (all [][]byte) {
+	for name, value := range eachField(block) {
+		lower := bytes.ToLower(name)
+		if identityField(name) < 0 && !slices.Contains(statusFields, string(lower)) {
+			all = append(all, slices.Concat(lower, []byte(":"), canonical(value)))
+		}
+	}
+	return all
+}
+
+// canonical returns the value of a field with one space for each run of white space and
+// none at the ends.
+func canonical(value []byte) []byte {
+	all := make([]byte, 0, len(value))
+	for word := range bytes.FieldsSeq(value) {
+		if len(all) > 0 {
+			all = append(all, ' ')
+		}
+		all = append(all, word...)
+	}
+	return all
+}
+
+// eachField yields the names and raw values of the fields of a header block.
+func eachField(block []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for len(block) > 0 {
+			var field []byte
+			field, block = cutField(block)
+			name, value, ok := bytes.Cut(field, []byte(":"))
+			name = bytes.TrimRight(name, " \t")
+			if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\r\n") {
+				continue
+			}
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
 }
 
 // cutField cuts the first line and the lines that continue it off a header block (RFC

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -161,13 +162,53 @@ func FuzzIdentity(f *testing.F) {
 	})
 }
 
+// ordinaryHeader is a header block of 4 KiB, as messages have that passed a few hosts.
+func ordinaryHeader() string {
+	var b strings.Builder
+	for i := range 5 {
+		fmt.Fprintf(&b, "Received: from host%d.example.org (host%[1]d.example.org [192.0.2.%[1]d])\r\n\tby mx.example.net (Postfix) with ESMTPS id 4%[1]dABCDEF\r\n\tfor <me@example.net>; Mon, 2 Feb 2026 10:00:0%[1]d +0000 (UTC)\r\n", i)
+	}
+	b.WriteString("From: somebody@example.org\r\nTo: me@example.net\r\nSubject: an ordinary message\r\nMessage-ID: <1@example.org>\r\n")
+	for i := range 20 {
+		fmt.Fprintf(&b, "X-Field-%d: %s\r\n", i, strings.Repeat("v", 120))
+	}
+	b.WriteString("\r\n")
+	return b.String()
+}
+
+// What is received passes through an Identifier, so a line of a body costs no allocation.
+func TestLineOfABodyCostsNoAllocation(t *testing.T) {
+	for name, header := range map[string]string{"with Message-ID": ordinaryHeader(), "without": "Subject: x\r\n\r\n"} {
+		allocations := func(lines int) float64 {
+			m := []byte(header + strings.Repeat("a line\r\n", lines))
+			return testing.AllocsPerRun(10, func() {
+				d := NewIdentifier()
+				for part := range slices.Chunk(m, 32<<10) {
+					d.Write(part)
+				}
+				d.Identity()
+			})
+		}
+		if few, many := allocations(10), allocations(100_000); many > few {
+			t.Errorf("%s: %v allocations for 10 lines, %v for 100,000", name, few, many)
+		}
+	}
+}
+
 func BenchmarkIdentity(b *testing.B) {
-	message := []byte(sample + strings.Repeat("a line of the usual length, which is some seventy octets or so long\r\n", 1000))
-	b.SetBytes(int64(len(message)))
-	for b.Loop() {
-		d := NewIdentifier()
-		d.Write(message)
-		d.Identity()
+	for name, header := range map[string]string{"with Message-ID": ordinaryHeader(), "without": "Subject: x\r\n\r\n"} {
+		for _, lines := range []int{0, 100, 100_000} {
+			b.Run(fmt.Sprintf("%s/%d lines", name, lines), func(b *testing.B) {
+				message := []byte(header + strings.Repeat("a line of the usual length, which is some seventy octets or so long\r\n", lines))
+				b.SetBytes(int64(len(message)))
+				b.ReportAllocs()
+				for b.Loop() {
+					d := NewIdentifier()
+					d.Write(message)
+					d.Identity()
+				}
+			})
+		}
 	}
 }
 
