@@ -134,7 +134,7 @@ cover:
 
 # popfetch and its peers fetch from one Dovecot, in one run, as root: a table in
 # bench/, and its summary in README.md. It takes about 20 minutes and 15 GiB in
-# /var/tmp. bench-quick takes about a minute and only prints its table.
+# /var/tmp. bench-quick takes about two minutes and only prints its table.
 BENCH_PEERS = dovecot-pop3d mpop fdm getmail6 fetchmail procmail strace iproute2
 
 bench: build

@@ -87,7 +87,7 @@ func parse(args []string) (options, error) {
 		fmt.Fprintln(flags.Output(), "usage: go run ./bench [flags] ./popfetch")
 		flags.PrintDefaults()
 	}
-	flags.BoolVar(&o.quick, "quick", false, "three scenarios, about a minute")
+	flags.BoolVar(&o.quick, "quick", false, "five scenarios, about two minutes")
 	flags.StringVar(&o.out, "out", "bench", "`directory` for the table and its figures")
 	flags.StringVar(&o.dir, "dir", "/var/tmp", "`directory` on a disk for mail during the run; 15 GiB")
 	flags.IntVar(&o.runs, "runs", 3, "runs of each program in each scenario")

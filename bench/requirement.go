@@ -107,6 +107,21 @@ func syncs(perMessage float64) need {
 	}
 }
 
+// roundTrips limits the round trips after the greeting. A poll with nothing new needs two
+// over TLS, and three in clear text: there the password waits for the server's offer.
+func roundTrips(most int) need {
+	return need{
+		what: fmt.Sprintf("round trips ≤ %d", most), format: "%.0f", accept: func(v float64) bool { return v <= float64(most) },
+		measure: func(r result) (float64, bool) {
+			e := r.find(subject)
+			if !e.counts() || e.RoundTrips == 0 {
+				return 0, false
+			}
+			return float64(e.RoundTrips), true
+		},
+	}
+}
+
 // judge compares each need with what was measured.
 func (r result) judge(needs []need) []verdict {
 	var all []verdict

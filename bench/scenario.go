@@ -20,12 +20,14 @@ type scenario struct {
 
 const ms = time.Millisecond
 
-// quickScenarios take about a minute in all.
+// quickScenarios take about two minutes in all.
 func quickScenarios() []scenario {
 	return []scenario{
 		fresh("fresh 1,000, RTT 0", 1000, 0),
 		fresh("fresh 300, RTT 100 ms", 300, 100, atMost(1.2).ofDrain()),
-		polled("nothing new, 1,000 known, RTT 100 ms", 1000, 100, 40, atLeast(2).ofBestPeer()),
+		deleted(fresh("fresh 100, then deleted, RTT 100 ms", 100, 100, roundTrips(6))),
+		polled("nothing new, 1,000 known, RTT 100 ms", 1000, 100, 40, roundTrips(3), atLeast(2).ofBestPeer()),
+		overTLS(polled("nothing new, 1,000 known, RTT 100 ms, TLS", 1000, 100, 40, roundTrips(2), atLeast(1.5).ofBestPeer())),
 	}
 }
 
@@ -41,8 +43,9 @@ func fullScenarios() []scenario {
 		fresh("fresh 1,000, RTT 100 ms", 1000, 100, atMost(1.2).ofDrain()),
 		{name: "one message of 200 MiB, RTT 0", box: huge(), users: 1, parallel: 1, needs: []need{memory(40)}},
 		polled("nothing new, 1,000 known, RTT 0", 1000, 0, 40),
-		polled("nothing new, 1,000 known, RTT 100 ms", 1000, 100, 40, atLeast(2).ofBestPeer()),
-		polled("nothing new, 100,000 known, RTT 0", 100_000, 0, 40, atMost(1.1).ofDrain()),
+		polled("nothing new, 1,000 known, RTT 100 ms", 1000, 100, 40, roundTrips(3), atLeast(2).ofBestPeer()),
+		overTLS(polled("nothing new, 1,000 known, RTT 100 ms, TLS", 1000, 100, 40, roundTrips(2), atLeast(1.5).ofBestPeer())),
+		polled("nothing new, 100,000 known, RTT 0", 100_000, 0, 40, atMost(1.1).ofDrain(), atLeast(1).ofPeer("mpop")),
 		polled("nothing new, 100,000 known, RTT 100 ms", 100_000, 100, 40, atMost(1.1).ofDrain()),
 		polled("nothing new, 1,000,000 known, RTT 0", 1_000_000, 0, 64),
 		polled("nothing new, 1,000,000 known, RTT 100 ms", 1_000_000, 100, 64),

@@ -152,6 +152,8 @@ func TestNeedThatIsMissedIsNamed(t *testing.T) {
 		{syncs(1.15), verdict{"syncs per message ≤ 1.15", "1.10", "yes"}},
 		{syncs(0), verdict{"no syncs", "1.10", "no"}},
 		{memory(15), verdict{"peak RSS ≤ 15 MiB", "15.0", "yes"}},
+		{roundTrips(6), verdict{"round trips ≤ 6", "6", "yes"}},
+		{roundTrips(5), verdict{"round trips ≤ 5", "6", "no"}},
 		{memory(14), verdict{"peak RSS ≤ 14 MiB", "15.0", "no"}},
 	} {
 		if got := r.judge([]need{x.n}); len(got) != 1 || got[0] != x.want {
