@@ -41,11 +41,11 @@ func (p *poll) enter() (err error) {
 	p.when.Now = p.now()
 	p.when.Turn = rand.Uint32()
 	observed, store := plan.Observe(p.noted, p.when.Now, p.Policy)
-	p.when.Observed = observed
+	p.when.Observed = observed.Observed
 	if p.records {
 		p.when.Daily = plan.LookIsDue(p.noted, p.when.Now)
 		if store {
-			p.facts.Observed, p.facts.ObservedAt = observed, p.when.Now
+			p.facts = observed
 		}
 	}
 	how, err := p.opening()

@@ -162,7 +162,13 @@ const recognisedAtOnce = 1000
 // noteRecognised records the received messages that were delivered before, as far as
 // the session was in step, and has those deleted that are due.
 func (v *visit) noteRecognised(upTo int) error {
+	// What the group before has still to record must not come after this.
+	if err := v.settler.Wait(); err != nil {
+		return err
+	}
 	due, n := false, 0
+	var left []string // ids that recognised messages do not have any more
+	var put []state.Entry
 	for _, m := range v.again {
 		if m.seq > upTo {
 			break
@@ -170,13 +176,14 @@ func (v *visit) noteRecognised(upTo int) error {
 		n++
 		v.seen++
 		v.notices.add(slog.LevelInfo, "delivered before, under another unique-id or size", "num", m.Num, "uid", m.UID())
-		v.ledger.Forget(m.was.ID)
-		v.ledger.Put(state.Entry{ID: m.ID, Record: m.record})
+		left, put = append(left, m.was.ID), append(put, state.Entry{ID: m.ID, Record: m.record})
 		if m.due {
 			due = true
 			v.settler.Removable = append(v.settler.Removable, settle.Removable{Num: m.Num, ID: m.ID})
 		}
 	}
+	v.ledger.Forget(left...)
+	v.ledger.Put(put...)
 	v.again = slices.Delete(v.again, 0, n)
 	if due || n >= recognisedAtOnce/2 {
 		return v.ledger.Commit() // before the DELE

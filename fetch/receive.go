@@ -231,7 +231,7 @@ func (v *visit) stage(it plan.Item, m *pop3.Message) error {
 		v.settler.Fail(it, state.Record{}, errors.New("it is another message than at the last attempt; the next poll fetches it"))
 		return nil
 	}
-	it.Record.Fingerprint, it.Record.Body = id.Fingerprint, id.Body
+	it.Record.Fingerprint, it.Record.Body = id.Recorded()
 	v.settler.Add(settle.Member{Item: it, Staged: staged, Record: v.recordOf(it, b), Octets: b.octets, Seq: v.answered, Doubtful: doubtful})
 	return v.settler.SettleFull(v.confirmed())
 }

@@ -172,3 +172,31 @@ func TestHalfShownRenumberedMaildropIsNotRepeated(t *testing.T) {
 	}
 	h.deliveredTexts(before...)
 }
+
+// The absence of the old id is counted in the poll that recognises the message under a new
+// one: its record must not stay under both.
+func TestRecognisedMessageHasOneRecord(t *testing.T) {
+	h := newFixture(t, 3, without("TOP"))
+	h.mustPoll()
+	h.server.SetFaults(pop3test.Fault{At: "", Do: pop3test.RenumberUID})
+	h.mustPoll()
+	if known := h.known(); len(known) != 3 {
+		t.Errorf("%d records of 3 messages: %v", len(known), known)
+	}
+}
+
+// A backup brings a deleted message back, under another unique-id.
+func TestRestoredMessageIsNotDeliveredAgain(t *testing.T) {
+	h := newFixture(t, 2, nil)
+	backup := h.drop.Snapshot()
+	h.account.Policy.Delete = true
+	h.mustPoll()
+	h.onServer()
+	h.drop.Restore(backup)
+	h.server.SetFaults(pop3test.Fault{At: "", Do: pop3test.RenumberUID})
+	if r := h.mustPoll(); r.Delivered != 0 || r.Deleted != 2 {
+		t.Errorf("%+v", r)
+	}
+	h.delivered(1, 2)
+	h.onServer()
+}

@@ -171,6 +171,9 @@ type Facts struct {
 	// deliveries, so that a clock that jumps makes nothing old.
 	Observed   time.Duration `json:"observed,omitzero"`
 	ObservedAt time.Time     `json:"observed_at,omitzero"`
+	// Latest is the latest time that the clock has shown at a poll whose ObservedAt was
+	// stored.
+	Latest time.Time `json:"latest,omitzero"`
 	// Looked is when the sizes of all messages were last looked at.
 	Looked time.Time `json:"looked,omitzero"`
 	// NoHeaders is when the server was last seen to show a header block (TOP) that is

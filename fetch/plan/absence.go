@@ -40,6 +40,7 @@ func (d *decision) absent(id []byte, r state.Record) {
 	if !r.Seen() && len(d.gone) < agedAtOnce {
 		d.gone = append(d.gone, string(id))
 	}
+	d.unlisted = d.unlisted || r.Seen()
 	if !d.loose.add(looseRecord{state.Entry{ID: string(id), Record: r}, false}) {
 		d.countAbsence(id, r)
 	}

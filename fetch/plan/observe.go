@@ -17,21 +17,28 @@ const (
 	storeEvery = 24 * time.Hour
 )
 
-// Observe returns the observed time of a maildrop at a poll. It measures the age of
-// deliveries in place of the clock, which may jump: a machine without a battery starts
-// in the past, and a time server corrects it. One jump ages a delivery by half of the
-// time after which it is deleted, at most. store reports that the time is to be stored
-// even if nothing else is.
-func Observe(f state.Facts, now time.Time, p Policy) (observed time.Duration, store bool) {
+// Observe brings the observed time of a maildrop up to now. It measures the age of
+// deliveries in place of the clock, which may jump. A machine without a battery starts in
+// the past, and a time server corrects it: then the time since the latest that the clock
+// has shown before counts. Another jump ages a delivery by half of the time after which it
+// is deleted, at most. store reports that the facts are to be stored even if nothing else
+// is.
+func Observe(f state.Facts, now time.Time, p Policy) (_ state.Facts, store bool) {
 	if f.ObservedAt.IsZero() {
-		return firstObserved, true
+		f.Observed, f.ObservedAt, f.Latest = firstObserved, now, now
+		return f, true
 	}
 	most, every := maxGap, storeEvery
 	if p.Delete && p.After > 0 {
 		most, every = p.After/2, min(storeEvery, p.After/4)
 	}
 	gap := now.Sub(f.ObservedAt)
-	return f.Observed + min(max(gap, 0), most), gap < 0 || gap >= every
+	store = gap < 0 || gap >= every
+	if !now.Before(f.Latest) && !f.Latest.IsZero() {
+		gap, f.Latest = now.Sub(f.Latest), now
+	}
+	f.Observed, f.ObservedAt = f.Observed+min(max(gap, 0), most), now
+	return f, store
 }
 
 // lookEvery is the time between two daily looks.

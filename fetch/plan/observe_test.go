@@ -22,9 +22,9 @@ func TestClockThatJumpsMakesNothingDue(t *testing.T) {
 			poll := func() When {
 				observed, store := Observe(f, now, p)
 				if store {
-					f.Observed, f.ObservedAt = observed, now
+					f = observed
 				}
-				return When{Now: now, Observed: observed}
+				return When{Now: now, Observed: observed.Observed}
 			}
 			r := state.Record{Delivered: now, Observed: poll().Observed}
 			now = now.Add(jump + 5*time.Minute)
@@ -52,7 +52,7 @@ func TestObservedTimeIsStoredSeldom(t *testing.T) {
 	for range 2 * 24 * 12 { // two days, every five minutes
 		if observed, store := Observe(f, now, Policy{}); store {
 			stores++
-			f.Observed, f.ObservedAt = observed, now
+			f = observed
 		}
 		now = now.Add(5 * time.Minute)
 	}
@@ -69,10 +69,30 @@ func TestRarePollsDeleteAllTheSame(t *testing.T) {
 	r := state.Record{Delivered: f.ObservedAt, Observed: f.Observed}
 	for month, want := range []bool{false, true} {
 		now := f.ObservedAt.Add(30 * day)
-		f.Observed, _ = Observe(f, now, p)
-		f.ObservedAt = now
+		f, _ = Observe(f, now, p)
 		if got := due(&r, p, When{Now: now, Observed: f.Observed}); got != want {
 			t.Errorf("month %d: due %v", month+1, got)
 		}
+	}
+}
+
+// A machine without a battery may start in the past many times before a message is due.
+func TestMachineThatStartsInThePastMakesNothingDue(t *testing.T) {
+	const day = 24 * time.Hour
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	p := Policy{Delete: true, After: 14 * day}
+	f, _ := Observe(state.Facts{}, now, p)
+	r := state.Record{Delivered: now, Observed: f.Observed}
+	for range 12 { // starts, one a day
+		now = now.Add(day)
+		f, _ = Observe(f, time.Unix(60, 0), p)
+		f, _ = Observe(f, now, p)
+		if due(&r, p, When{Now: now, Observed: f.Observed}) {
+			t.Fatalf("due %v after the delivery", now.Sub(r.Delivered))
+		}
+	}
+	now = now.Add(3 * day)
+	if f, _ = Observe(f, now, p); !due(&r, p, When{Now: now, Observed: f.Observed}) {
+		t.Errorf("not due %v after the delivery", now.Sub(r.Delivered))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -72,8 +73,9 @@ type Plan struct {
 	Aged   []state.Entry
 	Forget []string
 
-	known   int // delivered ids that are listed
-	missing int // delivered ids that are not, and were until recently
+	known    int  // delivered ids that are listed
+	missing  int  // delivered ids that are not, and were until recently
+	unlisted bool // a delivered id is not listed
 }
 
 // New compares a listing with what is known, which comes in byte order of the ids,
@@ -106,6 +108,7 @@ func New(listing *Listing, known iter.Seq2[[]byte, state.Record], p Policy, when
 		d.unknown(i)
 	}
 	if d.lookFurther(); len(d.look) == 0 {
+		d.retrieveConfusable()
 		d.assign()
 	}
 	d.forgetUndelivered()
@@ -124,15 +127,18 @@ type decision struct {
 
 	count [len(verdictNames)]int
 
-	look      []int32                // indices of the messages whose header blocks are needed
-	grave     []int32                // as look, of those whose ids cannot be believed
-	mild      []int32                // as look, of those that are only mildly suspect
-	homeless  []int32                // whose header block was shown, and that have no record which fits
-	loose     loose                  // records without a message
-	displaced []looseRecord          // records that had to leave their ids
-	gone      []string               // ids of undelivered messages that are not listed
-	twins     map[int32]state.Record // of delivered messages that share a unique-id
-	reused    bool                   // an id is that of another message than before
+	look      []int32                 // indices of the messages whose header blocks are needed
+	grave     []int32                 // as look, of those whose ids cannot be believed
+	mild      []int32                 // as look, of those that are only mildly suspect
+	homeless  []int32                 // whose header block was shown, and that have no record which fits
+	loose     loose                   // records without a message
+	displaced []looseRecord           // records that had to leave their ids
+	gone      []string                // ids of undelivered messages that are not listed
+	believed  map[int32]state.Record  // of delivered messages that share a unique-id or a weak fingerprint with others
+	reused    bool                    // an id is that of another message than before
+	updated   map[int32]state.Record  // records to be stored under the ids of their messages
+	weak      map[Fingerprint][]int32 // messages with a delivered record of a weak fingerprint that was shown
+	confused  map[Fingerprint]bool    // weak fingerprints of messages that are not sure to have their own records
 }
 
 // give decides about the message at an index. r is its record, which the caller of New
@@ -159,8 +165,16 @@ func (d *decision) identity(i int32) (id *Identity, looked bool) {
 // unknown decides about a message whose id has no record.
 func (d *decision) unknown(i int32) {
 	d.give(i, d.undelivered(i, state.Record{}), state.Record{})
-	if id, _ := d.identity(i); id != nil {
-		d.homeless = append(d.homeless, i)
+	if shown, _ := d.identity(i); shown != nil {
+		d.findHome(i, *shown)
+	}
+}
+
+// findHome has a record looked for that is the one of a message which was shown.
+func (d *decision) findHome(i int32, shown Identity) {
+	d.homeless = append(d.homeless, i)
+	if shown.Weak {
+		d.confuse(shown.Fingerprint)
 	}
 }
 
@@ -183,6 +197,11 @@ func (d *decision) present(i int32, id []byte, was *state.Record) {
 	shown, looked := d.identity(i)
 	r := listedAgain(*was)
 	switch {
+	case d.Numbered && was.Deleted && isWeak(was):
+		// A number says nothing, and the next message may have the same header block and
+		// even the same body.
+		d.unknown(i)
+		return
 	case r.Seen():
 		d.known++
 		d.delivered(i, id, was, &r)
@@ -194,7 +213,7 @@ func (d *decision) present(i int32, id []byte, was *state.Record) {
 		d.give(i, d.undelivered(i, r), r)
 		d.look = append(d.look, i)
 	case shown != nil && shown.Fingerprint != r.Fingerprint:
-		d.another(i, id, r)
+		d.another(i, id, r, *shown)
 	default:
 		d.give(i, d.undelivered(i, r), r)
 	}
@@ -236,6 +255,9 @@ func (d *decision) arrange() {
 		d.DeferBeyond(most)
 	}
 	d.Compare = d.Compare && d.Retrieve.Len() > 0
+	for _, i := range slices.Sorted(maps.Keys(d.updated)) {
+		d.Change.Put = append(d.Change.Put, state.Entry{ID: string(d.listing.id(int(i), nil)), Record: d.updated[i]})
+	}
 }
 
 // turn moves the first messages behind the others, so that another one is the first in

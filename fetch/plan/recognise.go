@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/hex"
+	"slices"
 
 	"popfetch/state"
 )
@@ -10,8 +11,9 @@ import (
 // ids are not listed, or now belong to other messages. It keeps only those that may
 // belong to a message whose header block was shown.
 type loose struct {
-	wanted  map[Fingerprint]int // how many messages with that fingerprint were shown
-	blocks  map[[16]byte]int    // as wanted, for records of version 1
+	wanted  map[Fingerprint]int  // how many messages with that fingerprint were shown
+	blocks  map[[16]byte]int     // as wanted, for records of version 1
+	weak    map[Fingerprint]bool // fingerprints that were shown and are weak
 	records map[Fingerprint][]looseRecord
 	old     map[[16]byte][]looseRecord // by the digest of the header block
 }
@@ -22,9 +24,13 @@ type looseRecord struct {
 }
 
 func (l *loose) wantOnly(shown Shown) {
-	l.wanted, l.blocks = make(map[Fingerprint]int), make(map[[16]byte]int)
+	l.wanted, l.blocks, l.weak = make(map[Fingerprint]int), make(map[[16]byte]int), make(map[Fingerprint]bool)
 	for _, id := range shown {
-		if id != nil && !id.Weak { // a weak fingerprint recognises nothing, see assign
+		switch {
+		case id == nil:
+		case id.Weak: // recognises nothing, see assign
+			l.weak[id.Fingerprint] = true
+		default:
 			l.wanted[id.Fingerprint]++
 			l.blocks[id.Block]++
 		}
@@ -32,13 +38,10 @@ func (l *loose) wantOnly(shown Shown) {
 	l.records, l.old = make(map[Fingerprint][]looseRecord), make(map[[16]byte][]looseRecord)
 }
 
-// add takes a record, and reports whether it is held. A message that popfetch has deleted
-// is not held: if it is listed under a new id, somebody has put it there again.
+// add takes a record, and reports whether it is held.
 func (l *loose) add(e looseRecord) bool {
 	r := e.Record
 	switch {
-	case r.Deleted:
-		return false
 	case r.Fingerprint != Fingerprint{} && len(l.records[r.Fingerprint]) < l.wanted[r.Fingerprint]:
 		l.records[r.Fingerprint] = append(l.records[r.Fingerprint], e)
 		return true
@@ -81,7 +84,7 @@ func (d *decision) compare(i int32, id []byte, was state.Record, shown Identity)
 	case r.Fingerprint == Fingerprint{}:
 		d.compareOld(i, id, was, shown)
 	case r.Fingerprint != shown.Fingerprint:
-		d.another(i, id, r)
+		d.another(i, id, r, shown)
 	case shown.Weak && d.suspicionOf(i, &was) == grave && !r.Unproven:
 		d.retrieveToCompare(i, id, r)
 	default:
@@ -98,7 +101,7 @@ func (d *decision) compareOld(i int32, id []byte, was state.Record, shown Identi
 	octets := d.listing.octets.get(int(i), -1)
 	stamped := !was.Deleted && (octets < 0 || r.Octets < 0 || max(octets-r.Octets, r.Octets-octets) <= stampOctets)
 	if !same && !stamped && r.Digest != [16]byte{} {
-		d.another(i, id, r)
+		d.another(i, id, r, shown)
 		return
 	}
 	d.adopt(&r, shown)
@@ -132,7 +135,10 @@ func (d *decision) update(i int32, r, was state.Record) state.Record {
 		r.Octets = octets
 	}
 	if r != was {
-		d.Change.Put = append(d.Change.Put, state.Entry{ID: string(d.listing.id(int(i), nil)), Record: r})
+		if d.updated == nil {
+			d.updated = make(map[int32]state.Record)
+		}
+		d.updated[i] = r
 	}
 	return r
 }
@@ -143,30 +149,56 @@ func (d *decision) retrieveToCompare(i int32, id []byte, r state.Record) {
 	d.Compare = true
 	r.Deleted = false
 	d.displace(i, id, r)
-	d.give(i, d.undelivered(i, state.Record{}), state.Record{})
+	if isWeak(&r) {
+		d.confuse(r.Fingerprint)
+	}
+}
+
+// confuse notes that a message with a weak fingerprint may have the record of another one
+// with the same fingerprint.
+func (d *decision) confuse(weak Fingerprint) {
+	if d.confused == nil {
+		d.confused = make(map[Fingerprint]bool)
+	}
+	d.confused[weak] = true
+}
+
+// retrieveConfusable has messages with equal weak fingerprints retrieved together: where
+// one does not have its own record, it may have the record of any of the others.
+func (d *decision) retrieveConfusable() {
+	for print := range d.confused {
+		for _, i := range d.weak[print] {
+			if d.Verdicts[i] == Seen {
+				id := d.listing.id(int(i), nil)
+				d.Aged = slices.DeleteFunc(d.Aged, func(e state.Entry) bool { return e.ID == string(id) })
+				d.retrieveToCompare(i, id, d.believed[i])
+			}
+		}
+	}
 }
 
 // another notes that an id is that of another message than the recorded one.
-func (d *decision) another(i int32, id []byte, r state.Record) {
+func (d *decision) another(i int32, id []byte, r state.Record, shown Identity) {
 	d.reused = true
 	d.Reused++
 	d.displace(i, id, r)
-	d.homeless = append(d.homeless, i)
+	d.findHome(i, shown)
 }
 
 // displace removes a record from an id that is, or may be, the id of another message
 // now. It is kept for when its own message is found.
 func (d *decision) displace(i int32, id []byte, r state.Record) {
 	d.give(i, d.undelivered(i, state.Record{}), state.Record{})
+	delete(d.updated, i)
 	d.Change.Forget = append(d.Change.Forget, string(id))
 	d.displaced = append(d.displaced, looseRecord{state.Entry{ID: displacedID(id, r), Record: r}, true})
 }
 
 // keepDisplaced has the record of a delivered message stored that had to leave its id and
 // whose message is not listed, until that comes back or its absence has lasted long
-// enough. A message that popfetch has deleted does not come back.
+// enough.
 func (d *decision) keepDisplaced(e state.Entry) {
-	if r := e.Record; r.Seen() && !r.Deleted && (r.Fingerprint != Fingerprint{} || r.Digest != [16]byte{}) {
+	if r := e.Record; r.Seen() && !(r.Deleted && isWeak(&r)) && (r.Fingerprint != Fingerprint{} || r.Digest != [16]byte{}) {
 		r.Absent, r.Counted, r.Absences = d.when.Now, d.when.Now, 1
 		d.Change.Put = append(d.Change.Put, state.Entry{ID: e.ID, Record: r})
 	}
@@ -204,7 +236,7 @@ func (d *decision) assign() {
 		d.Compare = true
 	}
 	d.leaveLoose()
-	d.Compare = d.Compare || d.missing > 0
+	d.Compare = d.Compare || d.unlisted
 }
 
 // move gives the record of a message to the id that the message has now.

@@ -131,7 +131,8 @@ func TestWhatHeaderBlocksDecide(t *testing.T) {
 		"away and back, not shown":                 {box{{"a", 100, letter(1), true}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, nil, nil, false},
 		"all ids new":                              {box{{"b", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1, 2}, []int{2}, nil, true},
 		"all ids new, due":                         {box{{"b", 100, letter(1), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, nil, []int{1}, false},
-		"all ids new, deleted by us":               {box{{"b", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, keep, false, nil, []int{1}, nil, false},
+		"all ids new, deleted by us":               {box{{"b", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, keep, false, nil, []int{1}, nil, true},
+		"weak, and one has the size of another":    {box{{"1", 200, memo(2), false}, {"2", 200, memo(3), false}, {"3", 300, memo(4), false}}, records{"1": delivered(memo(1), 100, day), "2": delivered(memo(2), 200, day), "3": delivered(memo(3), 200, day), "4": delivered(memo(4), 300, day)}, keep, false, []int{1, 2, 3}, []int{1, 2, 3}, nil, true},
 		"some ids new":                             {box{{"a", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day), "b": delivered(letter(2), 100, day)}, keep, false, nil, []int{2}, nil, true},
 		"ids that shift":                           {box{{"1", 200, letter(2), false}, {"2", 300, letter(3), false}}, records{"1": delivered(letter(1), 100, day), "2": delivered(letter(2), 200, day), "3": delivered(letter(3), 300, day)}, keep, false, []int{1, 2}, nil, nil, true},
 		"ids that shift, and one has the old size": {box{{"1", 200, letter(2), false}, {"2", 200, letter(3), false}, {"x", 5, letter(4), false}}, records{"1": delivered(letter(1), 100, day), "2": delivered(letter(2), 200, day), "3": delivered(letter(3), 200, day), "x": delivered(letter(4), 5, day)}, keep, false, []int{1, 2, 3}, nil, nil, true},
@@ -219,11 +220,14 @@ func TestUnclaimedRecordsAreFoundOnceAndByTheirBodies(t *testing.T) {
 	gone := delivered(letter(5), 1, day)
 	gone.Deleted = true
 	known["deleted"] = gone
+	gone = delivered(memo(4), 1, day)
+	gone.Deleted = true
+	known["deleted memo"] = gone
 	u := plan.NewUnclaimed(list("listed"), known.sorted)
 	for _, tt := range []struct {
 		m    plan.Identity
 		want string
-	}{{letter(1), ""}, {letter(2), "a"}, {letter(2), ""}, {memo(2), "c"}, {memo(3), ""}, {memo(1), "b"}, {letter(3), "v1"}, {letter(4), ""}, {letter(5), ""}, {letter(6), ""}} {
+	}{{letter(1), ""}, {letter(2), "a"}, {letter(2), ""}, {memo(2), "c"}, {memo(3), ""}, {memo(1), "b"}, {letter(3), "v1"}, {letter(4), ""}, {letter(5), "deleted"}, {memo(4), ""}, {letter(6), ""}} {
 		e, ok, err := u.Find(tt.m, known.get)
 		if ok != (tt.want != "") || e.ID != tt.want || err != nil {
 			t.Errorf("found %q, %v, %v, want %q", e.ID, ok, err, tt.want)

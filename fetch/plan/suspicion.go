@@ -92,10 +92,7 @@ func (l *Listing) numbered() bool {
 // record, and r the same without its absence.
 func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 	if d.listing.repeated(int(i)) {
-		if d.twins == nil {
-			d.twins = make(map[int32]state.Record)
-		}
-		d.twins[i] = *r
+		d.believe(i, *r)
 	}
 	s := d.suspicionOf(i, was)
 	shown, looked := d.identity(i)
@@ -118,6 +115,21 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 		}
 		d.grave = append(d.grave, i)
 	}
+	if d.Verdicts[i] == Seen && isWeak(r) && !r.Unproven && d.loose.weak[r.Fingerprint] {
+		if d.weak == nil {
+			d.weak = make(map[Fingerprint][]int32)
+		}
+		d.weak[r.Fingerprint] = append(d.weak[r.Fingerprint], i)
+		d.believe(i, *r)
+	}
+}
+
+// believe remembers the record of a delivered message that may be taken for another one.
+func (d *decision) believe(i int32, r state.Record) {
+	if d.believed == nil {
+		d.believed = make(map[int32]state.Record)
+	}
+	d.believed[i] = r
 }
 
 // lookAtGrave adds the messages whose ids cannot be believed, mostLook of them in one
@@ -157,6 +169,11 @@ func (d *decision) lookAtOthers() {
 	if d.listing.twins.len() > 0 {
 		d.lookAtTwins()
 	}
+	for weak := range d.confused {
+		for _, i := range d.weak[weak] {
+			d.addLook(i)
+		}
+	}
 	most := mostMild
 	if d.when.Daily {
 		most = mostMildDaily
@@ -195,8 +212,7 @@ func (d *decision) addLook(i int32) {
 }
 
 // lookAtTwins adds messages that share a unique-id, if some of them were delivered and
-// others not: they change places when one comes or goes. Weak fingerprints do not tell
-// them apart, so such messages are retrieved and compared.
+// others not: they change places when one comes or goes.
 func (d *decision) lookAtTwins() {
 	order := d.listing.byID()
 	for first := 0; first < len(order); {
@@ -204,7 +220,7 @@ func (d *decision) lookAtTwins() {
 		for end < len(order) && d.listing.sameUID(order[first], order[end]) {
 			end++
 		}
-		delivered := func(i int32) bool { _, ok := d.twins[i]; return ok }
+		delivered := func(i int32) bool { _, ok := d.believed[i]; return ok }
 		twins := order[first:end]
 		first = end
 		if !slices.ContainsFunc(twins, delivered) || !slices.ContainsFunc(twins, func(i int32) bool { return !delivered(i) }) {
@@ -212,9 +228,6 @@ func (d *decision) lookAtTwins() {
 		}
 		for _, i := range twins {
 			d.addLook(i)
-			if shown, _ := d.identity(i); shown != nil && shown.Weak && d.Verdicts[i] == Seen {
-				d.retrieveToCompare(i, d.listing.id(int(i), nil), d.twins[i])
-			}
 		}
 	}
 }

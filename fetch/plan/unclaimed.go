@@ -36,7 +36,7 @@ func NewUnclaimed(listing *Listing, known iter.Seq2[[]byte, state.Record]) *Uncl
 		if print == (Fingerprint{}) {
 			print = r.Digest
 		}
-		if !listed && r.Seen() && !r.Deleted && print != (Fingerprint{}) {
+		if !listed && r.Seen() && !(r.Deleted && isWeak(&r)) && print != (Fingerprint{}) {
 			u.entries = append(u.entries, unclaimed{print: print, id: u.ids.add(id)})
 		}
 	}
@@ -67,6 +67,18 @@ func (u *Unclaimed) Find(m Identity, get func(id string) (state.Record, error)) 
 	return state.Entry{}, false, nil
 }
 
+// Recorded returns what is recorded of a message that was received whole: its
+// fingerprint, and the digest of its body if the fingerprint is weak.
+func (m Identity) Recorded() (_ Fingerprint, body [16]byte) {
+	if m.Weak {
+		body = m.Body
+	}
+	return m.Fingerprint, body
+}
+
+// isWeak reports whether the fingerprint of a record is weak.
+func isWeak(r *state.Record) bool { return r.Body != [16]byte{} }
+
 // is reports whether a message that was received whole is that of a record. The body
 // decides if the fingerprint is weak.
 func (m Identity) is(r state.Record) bool {
@@ -86,7 +98,8 @@ func Recognised(it Item, e state.Entry, m Identity, p Policy, when When) (r stat
 	if r.Fingerprint == (Fingerprint{}) {
 		r.Digest, r.Unproven = [16]byte{}, m.Weak // only the header blocks could be compared
 	}
-	r.Fingerprint, r.Body = m.Fingerprint, m.Body
+	r.Fingerprint, r.Body = m.Recorded()
+	r.Deleted = false
 	if it.Octets >= 0 {
 		r.Octets = it.Octets
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,8 +42,19 @@ func NewLedger(m Maildrop, log *slog.Logger, now func() time.Time) *Ledger {
 // Put has records stored by the next transaction.
 func (l *Ledger) Put(entries ...state.Entry) { l.pending.Put = append(l.pending.Put, entries...) }
 
-// Forget has ids forgotten by the next transaction.
-func (l *Ledger) Forget(ids ...string) { l.pending.Forget = append(l.pending.Forget, ids...) }
+// Forget has ids forgotten by the next transaction, and drops their records that were put
+// before: a transaction forgets first.
+func (l *Ledger) Forget(ids ...string) {
+	l.pending.Forget = append(l.pending.Forget, ids...)
+	if len(l.pending.Put) == 0 {
+		return
+	}
+	forgotten := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		forgotten[id] = true
+	}
+	l.pending.Put = slices.DeleteFunc(l.pending.Put, func(e state.Entry) bool { return forgotten[e.ID] })
+}
 
 // Learn has facts about the server stored by the next transaction.
 func (l *Ledger) Learn(f state.Facts) { l.pending.Facts = &f }
