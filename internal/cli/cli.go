@@ -74,7 +74,7 @@ const pollCommand = "poll"
 func (p *program) commands() []*cli.Command {
 	commands := []*cli.Command{
 		p.pollCommand(), p.checkCommand(), p.listCommand(), p.configCommand(), p.stateCommand(),
-		p.authorizeCommand(), p.tokenCommand(),
+		p.authorizeCommand(), p.tokenCommand(), p.passwordCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = usageError
@@ -153,6 +153,7 @@ usage:
   popfetch list [ACCOUNT...]      list the messages on the server and their state
   popfetch authorize ACCOUNT      sign in at an OAuth 2.0 provider
   popfetch token ACCOUNT          print an access token, for other programs
+  popfetch password set|remove ACCOUNT  keep a password in the keyring
   popfetch config check           check the configuration
   popfetch config show            show the configuration in effect, passwords masked
   popfetch state check            check the state file

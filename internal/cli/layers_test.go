@@ -52,6 +52,7 @@ var (
 		"golang.org/x/term":                  {"popfetch/internal/cli", "popfetch/internal/secret"},
 		"github.com/creack/pty":              {"popfetch/internal/ptytest"},
 		"net/textproto":                      {},
+		"github.com/zalando/go-keyring":      {"popfetch/internal/secret"},
 		"golang.org/x/oauth2":                {"popfetch/internal/oauth"},
 		"github.com/vbauerster/mpb/v8/decor": {"popfetch/internal/cli"},
 		"github.com/mattn/go-runewidth":      {"popfetch/internal/cli"},

@@ -13,7 +13,7 @@ import (
 // of an account replaces all keys of its family in [defaults].
 func families() []family {
 	return []family{
-		{[]string{"password", "password_file", "password_command", "credential", "token_command", "oauth"}, "both say where the secret comes from"},
+		{[]string{"password", "password_file", "password_command", "credential", "keyring", "token_command", "oauth"}, "both say where the secret comes from"},
 		{[]string{"client_secret", "client_secret_command"}, "both say where the client secret comes from"},
 		{[]string{"maildir", "mda"}, "are both a destination, and an account has exactly one"},
 		{[]string{"tls_ca_file", "tls_fingerprint"}, "exclude each other: a fingerprint is checked instead of the authorities"},
@@ -183,7 +183,7 @@ func (l *loader) checkClashes(s *section) {
 		first := ""
 		for _, k := range f.keys {
 			switch {
-			case !s.set[k]:
+			case !s.set[k], k == "keyring" && !s.Keyring:
 			case first == "":
 				first = k
 			default:

@@ -51,6 +51,7 @@ type Account struct {
 	PasswordFile    string   `toml:"password_file,template"`
 	PasswordCommand []string `toml:"password_command,argv"`
 	Credential      string   `toml:"credential,name"`    // file name below $CREDENTIALS_DIRECTORY
+	Keyring         bool     `toml:"keyring"`            // the keyring of the desktop
 	TokenCommand    []string `toml:"token_command,argv"` // prints an OAuth 2.0 access token
 	OAuth           OAuth    `toml:"oauth"`              // where popfetch itself signs in
 

@@ -28,7 +28,7 @@ func (c *Config) Show(w io.Writer) error {
 
 // namesPassword reports whether the account names a source of its password.
 func (a *Account) namesPassword() bool {
-	return a.PasswordText.IsSet() || a.PasswordFile != "" || len(a.PasswordCommand) > 0 || a.Credential != "" || a.YieldsToken()
+	return a.PasswordText.IsSet() || a.PasswordFile != "" || len(a.PasswordCommand) > 0 || a.Credential != "" || a.Keyring || a.YieldsToken()
 }
 
 // applies reports whether a key has an effect given the other keys of the account.

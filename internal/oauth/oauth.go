@@ -10,6 +10,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"sync"
@@ -25,6 +26,9 @@ const (
 	// early is how long before its end a token is renewed: a poll may log in only
 	// after it has waited for its turn.
 	early = 5 * time.Minute
+	// afterStop is how long a renewal may go on after popfetch was told to stop. The
+	// provider may have replaced the refresh token already.
+	afterStop = 5 * time.Second
 	// requestLimit is how long one request to the provider may take.
 	requestLimit = 30 * time.Second
 )
@@ -85,6 +89,9 @@ func (g *Grant) String() string { return "oauth " + g.name }
 func (g *Grant) Token(ctx context.Context, refused string) (string, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("%s: %w", g, context.Cause(ctx))
+	}
 	unlock, err := g.lock(ctx)
 	if err != nil {
 		return "", err
@@ -125,7 +132,10 @@ func (g *Grant) renew(ctx context.Context, t *tokens) (*tokens, error) {
 		return nil, err
 	}
 	defer w.discard()
-	got, err := cfg.TokenSource(ctx, &oauth2.Token{RefreshToken: t.RefreshToken}).Token()
+	asking, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(afterStop, cancel) })()
+	got, err := cfg.TokenSource(asking, &oauth2.Token{RefreshToken: t.RefreshToken}).Token()
 	if err != nil {
 		return nil, g.failed(ctx, err, t.RefreshToken, t.AccessToken, clientSecret)
 	}

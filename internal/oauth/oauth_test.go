@@ -411,6 +411,27 @@ func TestProviderThatFails(t *testing.T) {
 	})
 }
 
+// A stop in the middle of a renewal does not lose the refresh token that the provider has
+// just issued in place of the old one.
+func TestStopWithinARenewalKeepsTheNewToken(t *testing.T) {
+	p := provide(t, func(p *oauthtest.Provider) { p.Rotate = true })
+	g := signedIn(t, p)
+	first, _ := g.Token(t.Context(), "")
+	waiting, release := p.Hold()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- second(g.Token(ctx, first)) }()
+	<-waiting
+	cancel()
+	release()
+	if err := <-done; err != nil {
+		t.Errorf("the renewal ended with %v", err)
+	}
+	if token, err := reopened(g).Token(t.Context(), first); err != nil || token == first || !p.Valid(token) {
+		t.Errorf("the next process gets %q, %v", token, err)
+	}
+}
+
 // The refresh token goes to nobody but the one who has issued it.
 func TestTokenFileThatDoesNotFit(t *testing.T) {
 	p := provide(t, nil)

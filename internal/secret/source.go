@@ -12,6 +12,8 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"popfetch/internal/config"
 )
@@ -43,7 +45,7 @@ type Granter interface {
 }
 
 // Source is where the secret of one account comes from. At most one of Text, File,
-// Command, Credential, TokenCommand and Grant is set. With none of them Secret looks into
+// Command, Credential, Keyring, TokenCommand and Grant is set. With none of them Secret looks into
 // netrc, and then asks on the terminal.
 //
 // The exported fields are not changed once Secret has been called. All methods
@@ -58,6 +60,10 @@ type Source struct {
 	Command    []string // a program and its arguments; no shell is run
 	Credential string   // name of a file in $CREDENTIALS_DIRECTORY
 
+	Keyring   bool          // the keyring of the system, see Store
+	Ring      Ring          // nil = that of the system
+	RingLimit time.Duration // how long to wait for it; 0 = as for Command
+
 	TokenCommand []string // as Command, prints an access token
 	Grant        Granter  // set if the account signs in by itself; nil = it does not
 	AsToken      bool     // what Text, File, Command, Credential, netrc or the user yields is an access token
@@ -65,6 +71,7 @@ type Source struct {
 
 	Terminal *Terminal // shared by all sources of the process; nil = nobody can be asked
 
+	waiting atomic.Bool // for an answer of Ring
 	mu      sync.Mutex
 	granted string        // the last token of Grant
 	refused string        // the last one that a server has refused
@@ -78,7 +85,7 @@ func Of(a *config.Account, t *Terminal) *Source {
 	return &Source{
 		Account: a.Name, Host: a.Host, User: a.User,
 		Text: a.PasswordText, File: a.PasswordFile, Command: a.PasswordCommand, Credential: a.Credential,
-		TokenCommand: a.TokenCommand, AsToken: !a.TakesPassword(),
+		Keyring: a.Keyring, TokenCommand: a.TokenCommand, AsToken: !a.TakesPassword(),
 		Terminal: t,
 	}
 }
@@ -101,6 +108,8 @@ func (s *Source) String() string {
 		return "password_command " + s.Command[0]
 	case s.Credential != "":
 		return "credential " + s.Credential
+	case s.Keyring:
+		return "keyring"
 	case len(s.TokenCommand) > 0:
 		return "token_command " + s.TokenCommand[0]
 	}
@@ -174,6 +183,8 @@ func (s *Source) find(ctx context.Context) (string, error) {
 			s.keep(text, false)
 		}
 		return text, err
+	case s.Keyring:
+		return s.fromKeyring(ctx)
 	case len(s.TokenCommand) > 0:
 		return s.Terminal.run(ctx, s.String(), s.TokenCommand)
 	case s.Credential != "":

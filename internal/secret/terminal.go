@@ -71,7 +71,7 @@ func (s *Source) ask(ctx context.Context, netrc string) (string, error) {
 		return "", &Error{
 			Msg: fmt.Sprintf("the account names no source, %s has no entry for %q at %s, and there is no terminal to ask on",
 				netrc, s.User, s.Host),
-			Hint: "set password_command, password_file, credential or token_command",
+			Hint: "set password_command, password_file, credential, keyring or token_command",
 		}
 	}
 	if err := t.lock(ctx); err != nil {
@@ -99,6 +99,32 @@ func (s *Source) ask(ctx context.Context, netrc string) (string, error) {
 		s.keep(password, true)
 	}
 	return password, err
+}
+
+// Read asks for a password on the terminal, or reads it from standard input if that is no
+// terminal: the first line of it.
+func (t *Terminal) Read(ctx context.Context, question string) (string, error) {
+	if !term.IsTerminal(int(t.in.Fd())) {
+		data, err := io.ReadAll(io.LimitReader(t.in, maxSecret))
+		if err != nil {
+			return "", &Error{Source: "standard input", Msg: err.Error(), Err: err}
+		}
+		return firstLine("standard input", data)
+	}
+	if err := t.lock(ctx); err != nil {
+		return "", err
+	}
+	defer t.unlock()
+	fmt.Fprint(t.out, question)
+	typed, err := t.readLine(ctx)
+	fmt.Fprintln(t.out)
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case err != nil:
+		return "", &Error{Source: "terminal", Msg: err.Error(), Err: err}
+	}
+	return firstLine("terminal", typed)
 }
 
 // printable replaces a character that a terminal might obey.
