@@ -235,6 +235,8 @@ func networkHint(err error) string {
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "the host name in server does not exist; is it spelled correctly?"
+	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &connect) && connect.usual():
+		return "nothing listens there; is the name of the server right, and does the server run?"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there; " + portHint
 	case !errors.Is(err, os.ErrDeadlineExceeded):

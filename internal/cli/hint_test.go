@@ -134,3 +134,19 @@ func TestHintAboutSilenceKnowsHowTheConnectionBegan(t *testing.T) {
 		t.Errorf("after the login: hint %q", got)
 	}
 }
+
+func TestHintAboutPortsOnlyWhereThePortIsUnusual(t *testing.T) {
+	for _, x := range []struct {
+		mode config.TLSMode
+		port int
+		want bool
+	}{
+		{config.TLSImplicit, 995, false}, {config.TLSStart, 110, false}, {config.TLSNone, 110, false},
+		{config.TLSImplicit, 110, true}, {config.TLSStart, 995, true}, {config.TLSImplicit, 1995, true},
+	} {
+		err := &connectError{tls: x.mode, port: x.port, err: fmt.Errorf("connect: %w", syscall.ECONNREFUSED)}
+		if got := hint(err, false); !strings.HasPrefix(got, "nothing listens there; ") || strings.Contains(got, "port 995") != x.want {
+			t.Errorf("%s at port %d: hint %q", x.mode, x.port, got)
+		}
+	}
+}

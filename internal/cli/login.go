@@ -84,7 +84,7 @@ func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text strin
 	a := d.account
 	client, err := d.dial(ctx, text, how)
 	if err != nil {
-		return nil, &connectError{tls: a.TLS, err: err}
+		return nil, &connectError{tls: a.TLS, port: a.Port, err: err}
 	}
 	if d.connected != nil {
 		d.connected(client)
@@ -125,11 +125,17 @@ func (e *loginError) Unwrap() error { return e.err }
 
 // connectError is a connection that could not be made or secured.
 type connectError struct {
-	tls config.TLSMode // how it was tried, for the hint
-	err error
+	tls  config.TLSMode // how it was tried, for the hint
+	port int
+	err  error
 }
 
 func (e *connectError) Error() string { return e.err.Error() }
+
+// usual reports whether the port is the usual one for the kind of TLS.
+func (e *connectError) usual() bool {
+	return e.tls == config.TLSImplicit && e.port == 995 || e.tls != config.TLSImplicit && e.port == 110
+}
 
 // Unwrap returns the cause.
 func (e *connectError) Unwrap() error { return e.err }
