@@ -145,7 +145,11 @@ func (p *poll) fail(err error) {
 func (p *poll) outcome() error {
 	errs := slices.DeleteFunc(p.failures, func(err error) bool {
 		// A poll that made progress and then made room for other accounts has not failed.
-		return err == errTurn && p.ledger.Delivered() > 0
+		inOrder := err == errTurn && p.ledger.Delivered() > 0
+		if inOrder {
+			p.log.Info(err.Error())
+		}
+		return inOrder
 	})
 	if p.visit != nil {
 		for _, problem := range p.visit.settler.Problems {

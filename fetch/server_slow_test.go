@@ -22,12 +22,13 @@ import (
 // slowServer sends its reply to one command at an octet a second, which takes
 // longer than a minute.
 type slowServer struct {
-	at     string        // verb, "greeting" or "body"
-	silent bool          // nothing at all in place of the trickle
-	octets int           // of the body of message 1
-	lines  int           // of the listings, 0 = 2
-	pause  time.Duration // between two chunks, 0 = a second
-	chunk  int           // octets sent at once, 0 = 1
+	at      string        // verb, "greeting" or "body"
+	without string        // verb that is refused
+	silent  bool          // nothing at all in place of the trickle
+	octets  int           // of the body of message 1
+	lines   int           // of the listings, 0 = 2
+	pause   time.Duration // between two chunks, 0 = a second
+	chunk   int           // octets sent at once, 0 = 1
 }
 
 func (s slowServer) serve(conn net.Conn) {
@@ -53,8 +54,13 @@ func (s slowServer) reply(verb string) []part {
 	ok := part{verb, "+OK " + pad + "\r\n"}
 	first := part{"", "+OK\r\n"}
 	switch verb {
+	case s.without:
+		return []part{{verb, "-ERR\r\n"}}
+	case "TOP":
+		return []part{first, {verb, "Subject: " + pad + "\r\n\r\n.\r\n"}}
 	case "CAPA":
-		return []part{first, {verb, "USER\r\nUIDL\r\nTOP\r\nX-" + pad + "\r\n.\r\n"}}
+		known := slices.DeleteFunc([]string{"USER", "UIDL", "TOP", "X-" + pad}, func(c string) bool { return c == s.without })
+		return []part{first, {verb, strings.Join(known, "\r\n") + "\r\n.\r\n"}}
 	case "UIDL":
 		if s.lines > 2 {
 			return []part{{verb, "+OK\r\n" + s.listing("%d id-%[1]d\r\n") + ".\r\n"}}
