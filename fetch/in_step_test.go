@@ -142,7 +142,7 @@ func TestDoubtfulMessageIsTakenLastNextTime(t *testing.T) {
 	if slices.Sort(blamed); !slices.Equal(blamed, []string{"u3", "u5"}) {
 		t.Errorf("blamed are %q", blamed)
 	}
-	if got := h.known()["u3"].Reason; !strings.Contains(got, "announced, but 102") {
+	if got := h.known()["u3"].Reason; !strings.Contains(got, "102 octets came") {
 		t.Errorf("reason %q", got)
 	}
 	h.converge(1, 2, 3, 4, 5, 6)

@@ -67,3 +67,15 @@ func TestEmptyListingsInARowForgetNothing(t *testing.T) {
 		t.Errorf("%v", todo)
 	}
 }
+
+// A message under an unknown id may be one whose id has vanished within the last two weeks.
+func TestUnknownIDIsLookedAtIfAnotherVanishedLately(t *testing.T) {
+	for absent, want := range map[time.Duration]int{14*day - time.Second: 1, 14 * day: 0} {
+		was := seen(100 * day)
+		was.Absent, was.Counted, was.Absences = noon.Add(-absent), noon.Add(-absent), 1
+		todo := plan.New(list("other"), records{"id": was}.sorted, plan.Policy{}, at(noon), nil)
+		if todo.Look.Len() != want {
+			t.Errorf("absent for %v: looks at %d messages, want %d", absent, todo.Look.Len(), want)
+		}
+	}
+}
