@@ -78,9 +78,12 @@ func testRestoredWithNewIDs(t *testing.T, bin executable) {
 
 // testMovedAndBack moves mail to another folder, and back when polls have missed it.
 func testMovedAndBack(t *testing.T, bin executable) {
-	for _, keep := range []string{"true", `"14d"`} {
-		t.Run("keep "+keep, func(t *testing.T) {
-			r := startRestored(t, bin, keep)
+	for _, x := range []struct {
+		keep         string
+		days, listed int // afterwards
+	}{{"true", 2, 6}, {"true", 20, 6}, {`"14d"`, 2, 6}, {`"14d"`, 20, 3}} {
+		t.Run(fmt.Sprintf("keep %s, %d days later", x.keep, x.days), func(t *testing.T) {
+			r := startRestored(t, bin, x.keep)
 			r.deliver(t, 1, 2, 3, 4)
 			r.poll(t)
 			inbox, folder := filepath.Join(r.Mail, alice), filepath.Join(r.Mail, alice, ".Archive")
@@ -93,13 +96,14 @@ func testMovedAndBack(t *testing.T, bin executable) {
 				must(t, os.Rename(filepath.Join(inbox, "cur", name), filepath.Join(folder, "cur", name)))
 			}
 			r.deliver(t, 5)
-			r.dayLater(t)
-			r.dayLater(t)
+			for range x.days {
+				r.dayLater(t)
+			}
 			for _, name := range moved {
 				must(t, os.Rename(filepath.Join(folder, "cur", name), filepath.Join(inbox, "cur", name)))
 			}
 			r.deliver(t, 6)
-			if n := len(r.ids(t)); n != 6 {
+			if n := len(r.ids(t)); n != x.listed {
 				t.Fatalf("the server lists %d messages", n)
 			}
 			r.dayLater(t)

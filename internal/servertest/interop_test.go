@@ -43,15 +43,6 @@ type journey struct {
 	travel     func(*visitor) error
 }
 
-// knownFailure is the cell of a journey that known names and that fails.
-const knownFailure = "known"
-
-// known returns the journeys that popfetch fails today, by server, with the reason. The table
-// shows them; they do not fail the test.
-func known() map[string]map[string]string {
-	return map[string]map[string]string{} // none today
-}
-
 // TestInterop fetches from real servers with the built popfetch. It runs those that start
 // fast. With POPFETCH_INTEROP=1 it runs all of them and prints a table of the results.
 func TestInterop(t *testing.T) {
@@ -66,7 +57,6 @@ func TestInterop(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "popfetch").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	var failures []string // that are known
 	var text bytes.Buffer
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "server")
@@ -90,21 +80,14 @@ func TestInterop(t *testing.T) {
 			defer s.Close()
 			fmt.Fprint(table, s.Name)
 			for _, j := range journeys() {
-				cell := j.outcome(t, s, bin)
-				fmt.Fprint(table, "\t", cell)
-				if cell == knownFailure {
-					failures = append(failures, fmt.Sprintf("%s, %s: %s", s.Name, j.name, known()[s.Name][j.name]))
-				}
+				fmt.Fprint(table, "\t", j.outcome(t, s, bin))
 			}
 			fmt.Fprintln(table)
 		})
 	}
 	table.Flush()
 	if full {
-		fmt.Print(text.String(), "seconds of a whole journey; - = the server has no such thing; known = fails today:\n")
-		for _, failure := range failures {
-			fmt.Println(" ", failure)
-		}
+		fmt.Print(text.String(), "seconds of a whole journey; - = the server has no such thing\n")
 	}
 }
 
@@ -119,11 +102,6 @@ func (j journey) outcome(t *testing.T, s *servertest.Server, bin string) (cell s
 		err := j.travel(v)
 		cell = fmt.Sprintf("%.1f s", time.Since(begin).Seconds())
 		if err == nil {
-			return
-		}
-		if why := known()[s.Name][j.name]; why != "" {
-			cell = knownFailure
-			t.Logf("%s: %v", why, err)
 			return
 		}
 		cell = "FAILED"
