@@ -269,6 +269,7 @@ func setBack(t *testing.T, path, user string, by time.Duration) {
 	must(t, err)
 	earlier(&facts.Looked)
 	earlier(&facts.ObservedAt)
+	earlier(&facts.Latest)
 	change := state.Change{Facts: &facts}
 	must(t, drop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for id, r := range known {
