@@ -83,6 +83,11 @@ type Destination interface {
 	Close() error
 }
 
+// Limited is a Destination that may know how much it has room for.
+type Limited interface {
+	Room() (octets int64, known bool)
+}
+
 // Staged is one message between Stage and the end of Publish. It belongs to one
 // goroutine at a time, which may hand it to another.
 type Staged interface {
@@ -128,6 +133,8 @@ const (
 	Place Scope = iota
 	// Message: this message was refused. The next one may be accepted.
 	Message
+	// Room: there is no room for this message. A smaller one may be accepted.
+	Room
 )
 
 // ErrGone is in the chain of an error of Publish that did not find what Stage had kept.

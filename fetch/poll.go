@@ -88,6 +88,11 @@ func (p *poll) prepare() error {
 		return err
 	}
 	p.dest = dest
+	if limited, ok := dest.(deliver.Limited); ok {
+		if room, known := limited.Room(); known {
+			p.when.Room = max(room, 1)
+		}
+	}
 	if err := p.enter(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"syscall"
 
 	"popfetch/deliver"
 	"popfetch/fetch/plan"
@@ -17,8 +18,10 @@ import (
 
 // retrieve fetches and delivers what the plan says.
 func (v *visit) retrieve() {
+	v.expectRoom()
 	items := v.plan.Retrieve
 	if items.Len() == 0 {
+		v.fail(v.noRoomLeft())
 		return
 	}
 	if v.Progress != nil {
@@ -39,18 +42,21 @@ func (v *visit) retrieve() {
 	v.fail(v.settler.Wait())
 	v.fail(v.noteRecognised(upTo))
 	v.again = nil
+	v.fail(v.noRoomLeft())
 }
 
 // receive retrieves the items in their order. It settles full groups and leaves
 // the last one to its caller.
 func (v *visit) receive(items plan.Items) error {
+	items = v.fitting(items)
 	nums := items.Nums()
 	for items.Len() > 0 {
 		done, err := v.receiveSome(items, nums)
 		if err != nil {
 			return err
 		}
-		items, nums = items.From(done), nums[done:]
+		items = v.fitting(items.From(done))
+		nums = items.Nums()
 		if err := v.confirm(); err != nil {
 			return err
 		}
@@ -77,7 +83,7 @@ func (v *visit) receiveSome(items plan.Items, nums []int) (done int, err error) 
 		if why == nil {
 			why = v.tooManyRefusals()
 		}
-		if done == items.Len() || why == nil && !v.settler.InDoubt() {
+		if done == items.Len() || why == nil && !v.settler.InDoubt() && !v.refit {
 			continue
 		}
 		v.session.Drain()
@@ -232,6 +238,7 @@ func (v *visit) stage(it plan.Item, m *pop3.Message) error {
 		return nil
 	}
 	it.Record.Fingerprint, it.Record.Body = id.Recorded()
+	v.room -= b.octets // of no meaning unless v.tight
 	v.settler.Add(settle.Member{Item: it, Staged: staged, Record: v.recordOf(it, b), Octets: b.octets, Seq: v.answered, Doubtful: doubtful})
 	return v.settler.SettleFull(v.confirmed())
 }
@@ -289,7 +296,11 @@ func (v *visit) cut(it plan.Item, m *pop3.Message, b *body) error {
 // still be deleted. An error about the place ends the retrieval: the next message
 // would meet the same.
 func (v *visit) notStaged(it plan.Item, b *body, why error) error {
-	refused := settle.ScopeOf(why) == deliver.Message
+	scope := settle.ScopeOf(why)
+	if scope == deliver.Room {
+		return v.noRoom(it, b, why)
+	}
+	refused := scope == deliver.Message
 	if refused {
 		v.settler.Refuse(it, why, !temporary(why))
 	}
@@ -298,6 +309,92 @@ func (v *visit) notStaged(it plan.Item, b *body, why error) error {
 		return err
 	}
 	return why
+}
+
+const (
+	// writtenAhead is how many octets a destination reads before it writes them.
+	writtenAhead = 64 << 10
+	// leastRoom is less than any message needs.
+	leastRoom = 4 << 10
+)
+
+// noRoom notes that there was no room for a message. Smaller ones may fit.
+func (v *visit) noRoom(it plan.Item, b *body, why error) error {
+	room := b.octets - writtenAhead
+	if limited, ok := v.dest.(deliver.Limited); ok {
+		if free, known := limited.Room(); known && free < b.octets {
+			room = free
+		}
+	}
+	if v.tight {
+		room = min(room, v.room)
+	}
+	v.shrink(room)
+	_, err := io.Copy(io.Discard, b)
+	v.settler.NoRoom(it, b.octets, why)
+	return err
+}
+
+// scarce is how many octets have to be free so that a destination counts as full only for
+// messages that are larger than most.
+const scarce = 64 << 10
+
+// expectRoom notes how much room there is if an earlier poll found too little. Messages
+// that wait for room are reported in each poll while nothing else fits either.
+func (v *visit) expectRoom() {
+	waiting := 0
+	for it := range v.plan.SetAside.All() {
+		if strings.HasPrefix(it.Record.Reason, plan.NoRoom) {
+			waiting++
+		}
+	}
+	if waiting == 0 || v.when.Room == 0 {
+		return
+	}
+	v.shrink(v.when.Room)
+	if v.when.Room < scarce {
+		v.crowded = waiting
+	}
+}
+
+// noRoomLeft returns an error if messages were not retrieved for lack of room.
+func (v *visit) noRoomLeft() error {
+	if v.crowded == 0 {
+		return nil
+	}
+	return &deliver.Error{
+		Op: "find room for", Path: fmt.Sprintf("%d waiting messages", v.crowded), Scope: deliver.Room,
+		Hint: "the disk is full: free some space", Err: syscall.ENOSPC,
+	}
+}
+
+// shrink notes how many octets the destination has room for.
+func (v *visit) shrink(room int64) {
+	if room < leastRoom {
+		room = 0
+	}
+	v.tight, v.room, v.refit = true, room, true
+}
+
+// fitting returns the items that may have room.
+func (v *visit) fitting(items plan.Items) plan.Items {
+	if !v.refit {
+		return items
+	}
+	v.refit = false
+	room := v.room
+	fit := items.Only(func(it plan.Item) bool {
+		ok := room > 0 && it.Octets <= room
+		if ok {
+			room -= max(it.Octets, 0)
+		}
+		return ok
+	})
+	if left := items.Len() - fit.Len(); left > 0 {
+		v.skipped += left
+		v.crowded += left
+	}
+	return fit
 }
 
 // announced reports whether a message has as many octets as the server said, in its

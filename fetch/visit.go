@@ -30,9 +30,13 @@ type visit struct {
 	withheld  []withheld      // what the server refused to give
 	given     bool            // the server gave a message
 
-	answered int   // messages that the server has given or refused
-	before   int   // of these, before the Retr that runs
-	sure     int   // of these, known to be what was asked for
+	answered int  // messages that the server has given or refused
+	before   int  // of these, before the Retr that runs
+	sure     int  // of these, known to be what was asked for
+	tight    bool // the destination has room for so many more octets only:
+	room     int64
+	crowded  int   // messages that were not retrieved for that
+	refit    bool  // room has shrunk: what is still to be retrieved may not fit
 	denied   bool  // the latest answer to RETR was a refusal
 	ended    bool  // the server closed the connection behind a refusal
 	shifted  bool  // replies may belong to other commands, see pop3.Client.Confirmed

@@ -23,6 +23,16 @@ func placeError(op, path string, err error) error {
 	}
 }
 
+// fileError is placeError for the file of one message. A smaller message may have room
+// where this one has not.
+func fileError(op, path string, err error) error {
+	failed := placeError(op, path, err)
+	if e, ok := errors.AsType[*deliver.Error](failed); ok && durable.NoRoom(err) {
+		e.Scope = deliver.Room
+	}
+	return failed
+}
+
 // bare returns err without operation and path, which the text of a deliver.Error has
 // already.
 func bare(err error) error {

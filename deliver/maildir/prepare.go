@@ -110,10 +110,10 @@ func (s *staged) finish(sync func() error) error {
 	}
 	closed := s.close()
 	if err != nil {
-		return placeError("sync", s.path(), err)
+		return fileError("sync", s.path(), err)
 	}
 	if closed != nil {
-		return placeError("close", s.path(), closed)
+		return fileError("close", s.path(), closed)
 	}
 	return nil
 }

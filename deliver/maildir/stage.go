@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"popfetch/deliver"
 	"popfetch/internal/durable"
 )
@@ -75,6 +77,7 @@ func (s *staged) fill(ctx context.Context, r io.Reader) error {
 	if s.m.buf == nil {
 		s.m.buf = make([]byte, firstBuffer)
 	}
+	room, limited := s.m.Room()
 	for {
 		buf := s.m.buf
 		var n int
@@ -90,8 +93,11 @@ func (s *staged) fill(ctx context.Context, r io.Reader) error {
 		if err != nil && err != io.EOF {
 			return fmt.Errorf("receive message: %w", err)
 		}
+		if limited && s.octets+int64(n) > room {
+			return fileError("write", s.path(), unix.ENOSPC)
+		}
 		if _, err := s.file.Write(buf[:n]); err != nil {
-			return placeError("write", s.path(), err)
+			return fileError("write", s.path(), err)
 		}
 		s.octets += int64(n)
 		if err == io.EOF {
@@ -102,6 +108,9 @@ func (s *staged) fill(ctx context.Context, r io.Reader) error {
 		}
 	}
 }
+
+// Room implements deliver.Limited.
+func (m *Maildir) Room() (octets int64, known bool) { return durable.Room(m.Path) }
 
 func (s *staged) path() string { return filepath.Join(s.m.Path, "tmp", s.name) }
 

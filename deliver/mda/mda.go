@@ -10,14 +10,17 @@
 package mda
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/internal/durable"
 	"popfetch/internal/spool"
 )
 
@@ -57,6 +60,12 @@ var _ deliver.Destination = (*MDA)(nil)
 
 // Group implements deliver.Destination: a crash repeats one message at most.
 func (m *MDA) Group() int { return 1 }
+
+// Room implements deliver.Limited: a long message needs a spool.
+func (m *MDA) Room() (octets int64, known bool) {
+	octets, known = durable.Room(cmp.Or(m.Spool, os.TempDir()))
+	return max(octets, spool.MaxMemory), known
+}
 
 // Recoverable implements deliver.Destination: nobody can say what a program did
 // before a crash.

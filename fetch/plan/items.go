@@ -49,6 +49,18 @@ func (s Items) All() iter.Seq[Item] {
 // From returns all but the first n.
 func (s Items) From(n int) Items { s.index = s.index[n:]; return s }
 
+// Only returns those that are wanted, in their order.
+func (s Items) Only(want func(Item) bool) Items {
+	var index []int32
+	for k, i := range s.index {
+		if want(s.At(k)) {
+			index = append(index, i)
+		}
+	}
+	s.index = index
+	return s
+}
+
 // First returns the first n.
 func (s Items) First(n int) Items { s.index = s.index[:n:n]; return s }
 

@@ -22,6 +22,8 @@ type When struct {
 	// messages, and the header blocks of some are looked at although nothing else
 	// gives a reason.
 	Daily bool
+	// Room is how many octets the destination has room for, 0 = not known.
+	Room int64
 	// NoHeaders says that the header blocks that the server shows (TOP) are not to be
 	// trusted, so that none is asked for.
 	NoHeaders bool
@@ -182,7 +184,7 @@ func (d *decision) findHome(i int32, shown Identity) {
 // that fits decides.
 func (d *decision) undelivered(i int32, r state.Record) Verdict {
 	switch octets := d.listing.octets.get(int(i), -1); {
-	case waits(r, d.when.Now):
+	case waits(r, d.when.Now), waitsForRoom(r, d.when):
 		return SetAside
 	// The record has the real size of a message that turned out larger than the
 	// server had announced.
@@ -291,13 +293,7 @@ func (p *Plan) DeferBeyond(most int) {
 
 // LeaveOut leaves messages that were to be retrieved for a later poll.
 func (p *Plan) LeaveOut(out func(Item) bool) {
-	var kept []int32
-	for k, i := range p.Retrieve.index {
-		if !out(p.Retrieve.At(k)) {
-			kept = append(kept, i)
-		}
-	}
-	p.Retrieve.index = kept
+	p.Retrieve = p.Retrieve.Only(func(it Item) bool { return !out(it) })
 }
 
 // Idle reports whether a poll with this plan neither looks at, retrieves nor deletes

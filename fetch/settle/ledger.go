@@ -189,6 +189,14 @@ func Counted(why error, failures int) error {
 	return why
 }
 
+// NoRoom notes that the destination has no room for a message, of which so many octets
+// were received. That counts against nothing.
+func (b *books) NoRoom(it plan.Item, octets int64, why error) {
+	r := it.Record
+	r.Octets = max(r.Octets, it.Octets, octets)
+	b.note(it, r, fmt.Errorf("%s%w", plan.NoRoom, why), why)
+}
+
 // Fail notes that a message was not delivered, with the record to be stored.
 func (b *books) Fail(it plan.Item, r state.Record, why error) { b.note(it, r, why, why) }
 

@@ -89,8 +89,13 @@ func (s *settling) prepare(ctx context.Context, members []Member) (ready []Membe
 			continue
 		}
 		m.Staged.Abort()
-		s.Refuse(m.Item, err, ScopeOf(err) == deliver.Message && !s.Temporary(err))
-		if ScopeOf(err) == deliver.Place {
+		switch ScopeOf(err) {
+		case deliver.Room:
+			s.NoRoom(m.Item, m.Octets, err)
+		case deliver.Message:
+			s.Refuse(m.Item, err, !s.Temporary(err))
+		default:
+			s.Refuse(m.Item, err, false)
 			place = err
 		}
 	}

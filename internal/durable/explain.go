@@ -15,6 +15,12 @@ type Cause struct {
 	Hint      string // what the user can do, or ""
 }
 
+// NoRoom reports whether err says that there is no room for so much: a file system or a
+// quota is full, or a file would be too large.
+func NoRoom(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+}
+
 // Explain returns what err means to the user. An error it does not know may pass, so
 // that counts as temporary.
 func Explain(err error) Cause {

@@ -8,7 +8,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
+
+	"golang.org/x/sys/unix"
 
 	"popfetch/deliver"
 	"popfetch/internal/durable"
@@ -29,12 +32,13 @@ type Spool struct {
 	mem  []byte   // the message, or its beginning
 	file *os.File // the whole message, or nil
 	size int64
+	room int64 // octets that the file may have, once there is one
 	dir  string
 }
 
 // New reads r to its end. A message over MaxMemory goes to a file in the directory dir,
 // "" = os.TempDir. A read error is returned wrapped, any other error is a *deliver.Error
-// of scope Place.
+// of scope Place, or Room if the disk is full.
 func New(ctx context.Context, dir string, r io.Reader) (*Spool, error) {
 	if dir == "" {
 		dir = os.TempDir()
@@ -78,6 +82,9 @@ func (s *Spool) add(p []byte) error {
 			return err
 		}
 	}
+	if s.size > s.room {
+		return unix.ENOSPC
+	}
 	_, err := s.file.Write(p)
 	return err
 }
@@ -89,7 +96,10 @@ func (s *Spool) toFile() error {
 	if err != nil {
 		return err
 	}
-	s.file = f
+	s.file, s.room = f, math.MaxInt64
+	if room, known := durable.Room(s.dir); known {
+		s.room = room
+	}
 	if err := os.Remove(f.Name()); err != nil {
 		return err
 	}
@@ -103,8 +113,12 @@ func (s *Spool) toFile() error {
 // fail returns the error for an operation of the spool that failed.
 func (s *Spool) fail(op string, err error) error {
 	cause := durable.Explain(err)
+	scope := deliver.Place
+	if durable.NoRoom(err) {
+		scope = deliver.Room
+	}
 	return &deliver.Error{
-		Op: op, Path: "spool directory " + s.dir, Scope: deliver.Place,
+		Op: op, Path: "spool directory " + s.dir, Scope: scope,
 		Temporary: cause.Temporary, Hint: cause.Hint, Err: err,
 	}
 }

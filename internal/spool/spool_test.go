@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"syscall"
@@ -70,16 +71,16 @@ func TestDirectoryThatIsNoneIsAnErrorOfThePlace(t *testing.T) {
 	}
 }
 
-func TestFullDiskIsAnErrorOfThePlace(t *testing.T) {
+func TestFullDiskHasNoRoomForTheMessage(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Spool{dir: "/var/spool", file: full}
+	s := &Spool{dir: "/var/spool", file: full, room: math.MaxInt64}
 	defer s.Close()
 	err = s.fill(t.Context(), strings.NewReader("text"))
 	var e *deliver.Error
-	if !errors.As(err, &e) || e.Scope != deliver.Place || !strings.HasPrefix(e.Hint, "disk full") {
+	if !errors.As(err, &e) || e.Scope != deliver.Room || !strings.HasPrefix(e.Hint, "disk full") {
 		t.Errorf("got %v", err)
 	}
 }
