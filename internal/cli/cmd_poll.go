@@ -69,7 +69,7 @@ func (p *program) poll(c *cli.Context) error {
 	defer con.acknowledge(c.Context)()
 	if c.Bool("once") {
 		scheduler := h.scheduler(con, func(r fetch.Report) { con.report(r, false) })
-		scheduler.Brief = !con.terminal && h.enabled() > 1
+		scheduler.Brief = h.brief(con)
 		return reported(scheduler.Once(c.Context))
 	}
 	scheduler := h.scheduler(con, func(r fetch.Report) {
@@ -98,15 +98,16 @@ func (h *house) scheduler(con *console, done func(fetch.Report)) *fetch.Schedule
 	return s
 }
 
-// enabled returns how many accounts a run without names polls. From cron they are what
-// a slow account keeps waiting, because the run holds the state file.
-func (h *house) enabled() (n int) {
+// brief reports whether a slow account must not keep a run for long: the run holds the
+// state file, nobody watches, and the next run from cron has other accounts to poll.
+func (h *house) brief(con *console) bool {
+	enabled := 0
 	for _, a := range h.config.Accounts {
 		if a.Enabled {
-			n++
+			enabled++
 		}
 	}
-	return n
+	return !con.terminal && enabled > 1
 }
 
 // report prints how a poll went: JSON to standard output, or one line for a
