@@ -224,6 +224,15 @@ func keepTwice(tls string) func(*visitor) error {
 				return fmt.Errorf("%d new messages after %d: %w", n, v.sent-n, err)
 			}
 		}
+		if v.Stamps {
+			stamped, err := v.Stamped(v.user)
+			if err != nil {
+				return err
+			}
+			if !stamped {
+				return errors.New("the server has not marked what was read, so this proves nothing")
+			}
+		}
 		return v.complete()
 	}
 }

@@ -9,6 +9,7 @@ package servertest
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -36,6 +37,7 @@ type Software struct {
 	TOP      bool
 	STLS     bool
 	POP3S    bool
+	Stamps   bool // changes the header of a message that was read, and so its size
 
 	start func(*Server) error
 	put   func(s *Server, user, name string, text []byte) error
@@ -189,6 +191,12 @@ func (s *Server) Log() string {
 // Deliver puts a message, its lines ended by LF, into a maildrop. name has to differ from
 // those of all other messages. No session may be using the maildrop.
 func (s *Server) Deliver(user, name string, text []byte) error { return s.put(s, user, name, text) }
+
+// Stamped reports whether the server has marked a message of a user as read, in its header.
+func (s *Server) Stamped(user string) (bool, error) {
+	mail, err := os.ReadFile(filepath.Join(s.spool(), user))
+	return bytes.Contains(mail, []byte("\nStatus: OR\n")), err
+}
 
 // Close ends the server.
 func (s *Server) Close() {

@@ -10,7 +10,7 @@ func All() []Software {
 		// The tests of package cli fetch from Dovecot in every run. It waits for ten seconds
 		// before it says that a maildrop is locked.
 		{Name: "Dovecot", Locks: true, TOP: true, STLS: true, POP3S: true, start: startDovecotAlone, put: deliverToDovecot},
-		{Name: "GNU Mailutils", Packages: "mailutils-pop3d", Quick: true, Locks: true, TOP: true, STLS: true, POP3S: true, start: startMailutils, put: appendToMbox},
+		{Name: "GNU Mailutils", Packages: "mailutils-pop3d", Quick: true, Locks: true, TOP: true, STLS: true, POP3S: true, Stamps: true, start: startMailutils, put: appendToMbox},
 		{Name: "mpopd", Packages: "mpop", Quick: true, Locks: true, start: startMpopd, put: deliverToMaildir},
 		{Name: "popa3d", Packages: "popa3d", Quick: true, TOP: true, start: startPopa3d, put: appendToMbox},
 		{Name: "solid-pop3d", Packages: "solid-pop3d", TOP: true, start: startSolid, put: appendToMbox},
