@@ -44,7 +44,8 @@ type visit struct {
 }
 
 // login opens a session. After a refusal that is not about the moment, nothing that
-// was known about the server's capabilities counts: the next poll asks for them.
+// was known about the server's capabilities counts: the next poll asks for them. What
+// the server does not offer any more stays known.
 func (p *poll) login(how Opening) (*visit, error) {
 	how.Waited = p.life.waited
 	session, err := p.Open(p.life, how)
@@ -55,7 +56,7 @@ func (p *poll) login(how Opening) (*visit, error) {
 		return &visit{poll: p, session: session, serial: how.Serial, settler: settler, shown: make(plan.Shown)}, nil
 	}
 	var reply *pop3.ResponseError
-	if errors.As(err, new(*pop3.AuthError)) && !(errors.As(err, &reply) && (temporaryCode(reply.Code) || busy(reply))) {
+	if errors.As(err, new(*pop3.AuthError)) && !errors.Is(err, pop3.ErrWeaker) && !(errors.As(err, &reply) && (temporaryCode(reply.Code) || busy(reply))) {
 		p.facts.Before, p.facts.After = nil, nil
 	}
 	return nil, p.because(err)

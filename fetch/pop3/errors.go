@@ -18,6 +18,10 @@ var (
 	// not encrypted and Credentials.Methods names no method. It comes wrapped in an
 	// AuthError.
 	ErrClearToken = errors.New("an access token is not sent over a connection without TLS")
+	// ErrWeaker says that the password was not sent, because the connection is not
+	// encrypted, the server offered a method that hides the password to an earlier
+	// session, and this time it offers none. It comes wrapped in an AuthError.
+	ErrWeaker = errors.New("the server offered a method that hides the password to an earlier session, and none now: somebody on the way may have taken it out of the reply")
 )
 
 // Code is a response code without its brackets, in upper case; parts of a

@@ -37,21 +37,34 @@ type Credentials struct {
 
 // Methods returns the names of all login methods.
 func Methods() []string {
-	return append([]string{"plain", "user", "login", "cram-md5", "apop"}, bearerMethods()...)
+	return slices.Concat([]string{"plain", "user", "login", "cram-md5", "apop", "external"}, bearerMethods(), scramMethods())
 }
 
-// possible reports whether the credentials have what a method sends.
-func (cred Credentials) possible(method string) bool {
-	if slices.Contains(bearerMethods(), method) {
+// possible reports whether there is what a method sends or proves.
+func (c *Client) possible(method string, cred Credentials) bool {
+	switch {
+	case slices.Contains(bearerMethods(), method):
 		return cred.Token != ""
+	case method == "external":
+		return c.tls != nil && c.opts.TLS != nil && (len(c.opts.TLS.Certificates) > 0 || c.opts.TLS.GetClientCertificate != nil)
+	case strings.HasSuffix(method, "-plus") && c.tls == nil:
+		return false
 	}
 	return cred.Password != "" || cred.Token == ""
 }
 
-// automatic returns the methods to try if the user has named none. Where others can
-// read along, the one that does not show the password comes first, and a token is not
+// hidden reports whether a server with these capabilities takes the password without that
+// it crosses the network.
+func (cred Credentials) hidden(caps Capabilities) bool {
+	return slices.ContainsFunc(cred.automatic(false), func(m string) bool { return !showsSecret(m) && caps.sasl(m) })
+}
+
+// automatic returns the methods to try if the user has named none. SCRAM
+// comes first. Where others can read along, CRAM-MD5, which does not show the password
+// either, comes next, and a token is not
 // sent at all (RFC 6750 section 5.3). APOP is not among them, because its use of MD5 can
-// be attacked (CVE-2007-1558).
+// be attacked (CVE-2007-1558), nor EXTERNAL: a certificate may be demanded in addition to
+// a password.
 func (cred Credentials) automatic(private bool) []string {
 	switch {
 	case cred.Token != "" && private:
@@ -59,9 +72,9 @@ func (cred Credentials) automatic(private bool) []string {
 	case cred.Token != "":
 		return nil
 	case private:
-		return []string{"plain", "user", "login", "cram-md5"}
+		return append(scramMethods(), "plain", "user", "login", "cram-md5")
 	}
-	return []string{"cram-md5", "plain", "user", "login"}
+	return append(scramMethods(), "cram-md5", "plain", "user", "login")
 }
 
 // Login enters TRANSACTION and returns the method used. It asks for the
@@ -103,6 +116,9 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	method, err = c.choose(cred, c.caps)
 	if err != nil {
 		return "", &AuthError{User: cred.User, Err: err}
+	}
+	if c.tls == nil && cred.Methods == nil && showsSecret(method) && cred.hidden(cred.Expected.Before) {
+		return "", &AuthError{User: cred.User, Err: ErrWeaker}
 	}
 	var next []string
 	if again {
@@ -181,7 +197,9 @@ func (c *Client) converse(d dialog, ahead bool, next []string, between func() er
 }
 
 // showsSecret reports whether a method sends the password or the token itself.
-func showsSecret(method string) bool { return method != "cram-md5" && method != "apop" }
+func showsSecret(method string) bool {
+	return !slices.Contains(append(scramMethods(), "cram-md5", "apop", "external"), method)
+}
 
 // dialogOf returns the dialog of a method that choose has returned.
 func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) dialog {
@@ -196,6 +214,11 @@ func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) di
 		return &exchange{m: &cramMD5{user: cred.User, secret: cred.Password}, user: cred.User}
 	case "xoauth2", "oauthbearer":
 		return c.newBearer(method, cred)
+	case "external":
+		return &exchange{m: sasl.NewExternalClient(cred.User), single: true, user: cred.User}
+	}
+	if slices.Contains(scramMethods(), method) {
+		return &exchange{m: c.newScram(method, cred, caps), user: cred.User}
 	}
 	return &exchange{m: sasl.NewPlainClient("", cred.User, cred.Password), single: true, user: cred.User}
 }
@@ -262,9 +285,17 @@ func (c *Client) choose(cred Credentials, caps Capabilities) (string, error) {
 			return "", fmt.Errorf("unknown login method %s", quote(m))
 		}
 	}
-	names = slices.DeleteFunc(names, func(m string) bool { return !cred.possible(m) })
-	if i := slices.IndexFunc(names, func(m string) bool { return c.offers(m, caps) }); i >= 0 {
-		return names[i], nil
+	names = slices.DeleteFunc(names, func(m string) bool { return !c.possible(m, cred) })
+	for _, m := range names {
+		if !c.offers(m, caps) {
+			continue
+		}
+		if !strings.HasSuffix(m, "-plus") {
+			return m, nil
+		}
+		if _, ok := c.binding(); ok { // there is none for every certificate
+			return m, nil
+		}
 	}
 	// Without CAPA nobody knows which mechanisms there are.
 	if !caps.Known {

@@ -54,6 +54,11 @@ func TestDigestsOfTheStandards(t *testing.T) {
 	}
 }
 
+// scripted returns the methods whose dialogs are the same each time.
+func scripted() []string {
+	return slices.DeleteFunc(Methods(), func(m string) bool { return strings.HasPrefix(m, "scram-") || m == "external" })
+}
+
 // loginScript returns the server's side of a login, with the client's secrets.
 func loginScript(method, verdict string) string {
 	const challenge = "<1.2@x>"
@@ -71,7 +76,7 @@ func loginScript(method, verdict string) string {
 }
 
 func TestLoginMethods(t *testing.T) {
-	for _, method := range Methods() {
+	for _, method := range scripted() {
 		t.Run(method, func(t *testing.T) {
 			c := connect(t, loginScript(method, "+OK"))
 			got, err := c.Login(loginAs(strings.ToUpper(method)))
@@ -105,7 +110,7 @@ func TestTraceHasNoSecrets(t *testing.T) {
 		apopDigest(loginSecret, challenge), b64(challenge), b64("Password:"),
 		b64("user=bob\x01auth=Bearer " + loginSecret + "\x01\x01"),
 	}
-	for _, method := range Methods() {
+	for _, method := range scripted() {
 		for _, verdict := range []string{"+OK", "-ERR no", "nonsense", "-ERR you sent " + loginSecret + " as " + b64(loginSecret)} {
 			var trace bytes.Buffer
 			log := slog.New(slog.NewTextHandler(&trace, &slog.HandlerOptions{Level: LevelTrace}))

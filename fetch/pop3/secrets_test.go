@@ -163,7 +163,7 @@ func TestConcealKeepsTheCode(t *testing.T) {
 // The trace of the client's own lines holds no secret, even if nobody knows that
 // it is one: the place that sends it masks it.
 func TestOwnLinesAreMaskedWhereTheyAreSent(t *testing.T) {
-	for _, method := range Methods() {
+	for _, method := range scripted() {
 		log, trace := tracer()
 		c, err := peer{script: loginScript(method, "+OK")}.dial(t, &Options{Security: ClearText, Log: log})
 		if err != nil {

@@ -177,7 +177,9 @@ func (f *inspection) visit(ctx context.Context, a *config.Account, source *secre
 	defer cancel()
 	d := &connector{account: a, log: con.log.With("account", a.Name), secret: source, connected: f.connection}
 	f.Secret = d.secret.Kind().String() + " from " + d.secret.String()
-	if a.PasswordText.IsSet() {
+	if !a.NeedsSecret() {
+		f.Secret = "certificate " + a.TLSClientCert
+	} else if a.PasswordText.IsSet() {
 		f.Secret = d.secret.Kind().String() + " from the configuration"
 	}
 	client, err := d.login(ctx, fetch.Opening{Serial: true})

@@ -36,6 +36,8 @@ func TestDovecot(t *testing.T) {
 		{"mda says later", testMDALater},
 		{"mda says never", testMDANever},
 		{"mechanisms", testMechanisms},
+		{"scram", testScram},
+		{"external", testExternal},
 		{"access tokens", testAccessTokens},
 		{"sign in as the manual says", testSignIn},
 		{"sign-in that ends", testSignInEnds},

@@ -148,6 +148,8 @@ func loginHint(err error) string {
 		return ""
 	case errors.As(err, &method):
 		return methodHint(method)
+	case errors.Is(err, pop3.ErrWeaker):
+		return `set tls = "implicit" or "starttls"; if the server has really changed, auth can name a method that it still offers`
 	case errors.Is(err, pop3.ErrClearToken):
 		return `set tls = "implicit" or "starttls"; for a tunnel on this machine, auth = "xoauth2" or "oauthbearer" sends the token all the same`
 	case errors.As(err, new(*pop3.TokenError)):
@@ -223,8 +225,6 @@ func mechanismNeeds(mechanism string) string {
 	switch mechanism {
 	case "GSSAPI", "GS2-KRB5":
 		return mechanism + " (needs Kerberos)"
-	case "EXTERNAL":
-		return mechanism + " (needs a client certificate)"
 	}
 	return mechanism
 }

@@ -53,6 +53,7 @@ var (
 		"github.com/creack/pty":              {"popfetch/internal/ptytest"},
 		"net/textproto":                      {},
 		"github.com/zalando/go-keyring":      {"popfetch/internal/secret"},
+		"github.com/xdg-go/scram":            {"popfetch/fetch/pop3", "popfetch/fetch/pop3/pop3test"},
 		"golang.org/x/oauth2":                {"popfetch/internal/oauth"},
 		"github.com/vbauerster/mpb/v8/decor": {"popfetch/internal/cli"},
 		"github.com/mattn/go-runewidth":      {"popfetch/internal/cli"},

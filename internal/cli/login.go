@@ -45,9 +45,12 @@ func (d *connector) open(ctx context.Context, how fetch.Opening) (fetch.Session,
 // refuses may have expired: if the source then yields another one, login tries that in a
 // second session, and no third.
 func (d *connector) login(ctx context.Context, how fetch.Opening) (*pop3.Client, error) {
-	text, err := d.secret.Secret(ctx)
-	if err != nil {
-		return nil, secretError(err)
+	text := ""
+	if d.account.NeedsSecret() {
+		var err error
+		if text, err = d.secret.Secret(ctx); err != nil {
+			return nil, secretError(err)
+		}
 	}
 	client, refusal := d.loginWith(ctx, how, text)
 	if !errors.As(refusal, new(*pop3.TokenError)) || !d.secret.Renews() {

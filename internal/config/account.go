@@ -205,6 +205,9 @@ func (l *loader) checkClashes(s *section) {
 		l.add(at("auth"), fmt.Sprintf("no method of auth (%s) sends the access token that the account has", strings.Join(s.Auth, ", ")),
 			`name "xoauth2" or "oauthbearer", or write auth = "auto"`)
 	}
+	if s.Name != "" && slices.Contains(s.Auth, External) && (s.TLSClientCert == "" || s.TLS == TLSNone) {
+		l.add(at("auth"), "the method external needs tls_client_cert, and TLS", "")
+	}
 	cert, key := s.TLSClientCert != "", s.TLSClientKey != ""
 	switch {
 	case s.set["tls_client_cert"] && !key:

@@ -104,8 +104,14 @@ func (a *Account) TakesToken() bool {
 
 // TakesPassword reports whether a method that sends or proves a password may be used.
 func (a *Account) TakesPassword() bool {
-	return a.Auth == nil || slices.ContainsFunc(a.Auth, func(m string) bool { return !slices.Contains(bearerMethods(), m) })
+	return a.Auth == nil || slices.ContainsFunc(a.Auth, func(m string) bool { return m != External && !slices.Contains(bearerMethods(), m) })
 }
+
+// External is the method that needs no secret but the client's certificate.
+const External = "external"
+
+// NeedsSecret reports whether the login may need a password or a token.
+func (a *Account) NeedsSecret() bool { return a.TakesPassword() || a.TakesToken() }
 
 // Options is what Load must know about the other parts of the program. The zero
 // value is valid.
@@ -114,7 +120,7 @@ type Options struct {
 	// placeholder, or nil. A nil CheckMDA accepts every command.
 	CheckMDA func(argv []string) error
 	// Methods are the names that the key auth accepts, in lower case. nil means
-	// plain, login, user, cram-md5, apop, xoauth2 and oauthbearer.
+	// all that the client of this program has.
 	Methods []string
 }
 
@@ -122,7 +128,8 @@ func (o Options) methods() []string {
 	if o.Methods != nil {
 		return o.Methods
 	}
-	return append([]string{"plain", "login", "user", "cram-md5", "apop"}, bearerMethods()...)
+	return append([]string{"plain", "login", "user", "cram-md5", "apop"}, append(bearerMethods(),
+		External, "scram-sha-1", "scram-sha-256", "scram-sha-1-plus", "scram-sha-256-plus")...)
 }
 
 // builtin returns the built-in defaults, without those that depend on the

@@ -17,7 +17,7 @@ func (c *Config) Show(w io.Writer) error {
 	showTable(&b, reflect.ValueOf(c).Elem(), func(string) bool { return true })
 	for _, a := range c.Accounts {
 		fmt.Fprintf(&b, "\n[account.%s]\n", encodeKey(a.Name))
-		if !a.namesPassword() {
+		if !a.namesPassword() && a.NeedsSecret() {
 			b.WriteString("# the password is looked up in netrc, then asked for on the terminal\n")
 		}
 		showTable(&b, reflect.ValueOf(a).Elem(), a.applies)

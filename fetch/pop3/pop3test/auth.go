@@ -4,11 +4,15 @@ import (
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/xdg-go/scram"
 )
 
 // maxAuthLine is the longest AUTH command with an initial response, CRLF
@@ -107,6 +111,10 @@ func (s *session) auth(arg string) (reply, error) {
 		r = x.cramMD5()
 	case "XOAUTH2", "OAUTHBEARER":
 		r = x.bearer(mechanism)
+	case "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS":
+		r = x.scram(mechanism)
+	case "EXTERNAL":
+		r = x.external()
 	default:
 		return s.no("", "unknown mechanism"), nil
 	}
@@ -249,4 +257,98 @@ func (x *exchange) bearer(mechanism string) reply {
 		return x.session.no("AUTH", "the token is not valid")
 	}
 	return x.session.login(name, func(*User) bool { return true })
+}
+
+// scram is one of the mechanisms of RFC 5802 and 7677.
+func (x *exchange) scram(mechanism string) reply {
+	s := x.session
+	hash := scram.SHA256
+	if strings.HasPrefix(mechanism, "SCRAM-SHA-1") {
+		hash = scram.SHA1
+	}
+	iterations := s.server.Iterations
+	if iterations == 0 {
+		iterations = 4096
+	}
+	var name string
+	server, err := hash.NewServer(func(user string) (scram.StoredCredentials, error) {
+		name = user
+		u, known := s.server.Users[user]
+		if !known {
+			return scram.StoredCredentials{}, errors.New("unknown user")
+		}
+		client, err := hash.NewClient(user, u.Password, "")
+		if err != nil {
+			return scram.StoredCredentials{}, err
+		}
+		return client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: "salt of " + user, Iters: iterations})
+	})
+	if err != nil {
+		return s.no("SYS/TEMP", "SCRAM is out of order: "+err.Error())
+	}
+	talk := server.NewConversation()
+	if s.binds() {
+		binding, err := s.binding()
+		if err != nil {
+			return s.no("SYS/TEMP", "SCRAM is out of order: "+err.Error())
+		}
+		if talk = server.NewConversationWithChannelBinding(binding); strings.HasSuffix(mechanism, "-PLUS") {
+			talk = server.NewConversationWithChannelBindingRequired(binding)
+		}
+	}
+	challenge := ""
+	for first := true; !talk.Done(); first = false {
+		response := x.ask(challenge, first)
+		if x.refusal != "" || x.err != nil {
+			return reply{}
+		}
+		if challenge, err = talk.Step(response); err != nil {
+			return s.no("AUTH", "wrong user name or password")
+		}
+	}
+	x.ask(challenge, false) // the proof of the server, which the client answers with nothing
+	if x.refusal != "" || x.err != nil {
+		return reply{}
+	}
+	return s.login(name, func(*User) bool { return talk.Valid() })
+}
+
+// binds reports whether the server offers a mechanism that binds the login to TLS.
+func (s *session) binds() bool {
+	return slices.ContainsFunc(s.mechanisms(), func(m string) bool { return strings.HasSuffix(m, "-PLUS") })
+}
+
+// binding is RFC 9266 for TLS 1.3, and tls-server-end-point of RFC 5929 before that.
+func (s *session) binding() (scram.ChannelBinding, error) {
+	conn, ok := s.conn.(*tls.Conn)
+	if !ok {
+		return scram.ChannelBinding{}, errors.New("no TLS")
+	}
+	state := conn.ConnectionState()
+	if state.Version >= tls.VersionTLS13 {
+		return scram.NewTLSExporterBinding(&state)
+	}
+	own, err := x509.ParseCertificate(s.server.config.Certificates[0].Certificate[0])
+	if err != nil {
+		return scram.ChannelBinding{}, err
+	}
+	return scram.NewTLSServerEndpointBinding(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{own}})
+}
+
+// external takes the user from the client's certificate. RFC 4422 appendix A
+func (x *exchange) external() reply {
+	s := x.session
+	wanted := x.ask("", true)
+	if x.refusal != "" || x.err != nil {
+		return reply{}
+	}
+	conn, ok := s.conn.(*tls.Conn)
+	if !ok || len(conn.ConnectionState().PeerCertificates) == 0 {
+		return s.no("AUTH", "no certificate")
+	}
+	name := conn.ConnectionState().PeerCertificates[0].Subject.CommonName
+	if wanted != "" && wanted != name {
+		return s.no("AUTH", "the certificate is for somebody else")
+	}
+	return s.login(name, func(*User) bool { return true })
 }

@@ -41,9 +41,12 @@ type Server struct {
 	// "UIDL", "TOP", "CAPA", "STLS", "USER", "SASL", "RESP-CODES", "PIPELINING"
 	// (that one is only not announced), and any other command.
 	Without []string
-	// SASL lists the mechanisms served, of PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and
-	// OAUTHBEARER. The first three when nil, none when empty.
+	// SASL lists the mechanisms served, of PLAIN, LOGIN, CRAM-MD5, XOAUTH2,
+	// OAUTHBEARER, EXTERNAL and SCRAM-SHA-1 and -256, with and without -PLUS. The first
+	// three when nil, none when empty.
 	SASL []string
+	// Iterations are those of SCRAM, 4096 when 0.
+	Iterations int
 	// Timestamp puts a timestamp into the greeting and so offers APOP.
 	Timestamp bool
 	// LateCapa names capabilities that are announced only after login.

@@ -1,0 +1,137 @@
+package pop3
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-sasl"
+	"github.com/xdg-go/scram"
+)
+
+// maxIterations bounds the work that a server can demand for a login: some tenths of a
+// second. Servers demand 4,096 to some 100,000. RFC 5802 section 5.1
+const maxIterations = 1_000_000
+
+// scramMethods are the methods of RFC 5802 and 7677, the strongest first. Those that end
+// in "-plus" bind the login to the TLS connection: nobody who sits between the client and
+// the server can pass it on.
+func scramMethods() []string {
+	return []string{"scram-sha-256-plus", "scram-sha-1-plus", "scram-sha-256", "scram-sha-1"}
+}
+
+// scramClient is a SCRAM mechanism over the conversation of a library.
+type scramClient struct {
+	mechanism string // upper case
+	talk      *scram.ClientConversation
+	turns     int
+}
+
+// newScram returns the mechanism of a method. caps is what the server offers: if it offers
+// no binding and the client could have one, the server is told (flag "y"), so that it
+// notices when somebody has taken the offer away. RFC 5802 section 6
+func (c *Client) newScram(method string, cred Credentials, caps Capabilities) *scramClient {
+	hash := scram.SHA256
+	if strings.HasPrefix(method, "scram-sha-1") {
+		hash = scram.SHA1
+	}
+	// RFC 5802 section 2.2 has SASLprep. A password that it does not allow was set on a
+	// server without it.
+	client, err := hash.NewClient(cred.User, cred.Password, "")
+	if err != nil {
+		client, _ = hash.NewClientUnprepped(cred.User, cred.Password, "") // returns no error
+	}
+	s := &scramClient{mechanism: strings.ToUpper(method)}
+	binding, bound := c.binding()
+	plain := strings.TrimSuffix(method, "-plus")
+	switch {
+	case plain != method:
+		s.talk = client.NewConversationWithChannelBinding(binding)
+	case bound && caps.Known && !caps.sasl(plain+"-plus"):
+		s.talk = client.NewConversationAdvertisingChannelBinding()
+	default:
+		s.talk = client.NewConversation()
+	}
+	return s
+}
+
+// binding returns what binds a login to the TLS connection: tls-exporter for TLS 1.3
+// (RFC 9266), and tls-server-end-point before that (RFC 5929 section 4), which there is
+// not for every certificate.
+func (c *Client) binding() (scram.ChannelBinding, bool) {
+	if c.tls == nil {
+		return scram.ChannelBinding{}, false
+	}
+	state := c.tls.ConnectionState()
+	make := scram.NewTLSServerEndpointBinding
+	if state.Version >= tls.VersionTLS13 {
+		make = scram.NewTLSExporterBinding
+	}
+	b, err := make(&state)
+	return b, err == nil
+}
+
+func (s *scramClient) Start() (string, []byte, error) {
+	first, err := s.talk.Step("")
+	return s.mechanism, []byte(first), err
+}
+
+func (s *scramClient) Next(challenge []byte) ([]byte, error) {
+	text := string(challenge)
+	switch s.turns++; s.turns {
+	case 1:
+		if err := checkIterations(text); err != nil {
+			return nil, err
+		}
+	case 2:
+		if reason, refused := strings.CutPrefix(text, "e="); refused {
+			return nil, fmt.Errorf("the server refused the proof: %s", serverError(reason))
+		}
+	default:
+		return nil, sasl.ErrUnexpectedServerChallenge
+	}
+	answer, err := s.talk.Step(text)
+	if err != nil && s.turns == 2 {
+		return nil, errors.New("the server cannot prove that it knows the password")
+	}
+	if err != nil {
+		return nil, errors.New("the server's challenge is not one of SCRAM") // its text may repeat a secret
+	}
+	return []byte(answer), nil
+}
+
+// Done reports whether the server has proved that it knows the password.
+func (s *scramClient) Done() bool { return s.talk.Valid() }
+
+// checkIterations refuses a server-first-message that demands too much work.
+// RFC 5802 section 5.1
+func checkIterations(first string) error {
+	for field := range strings.SplitSeq(first, ",") {
+		count, ok := strings.CutPrefix(field, "i=")
+		if !ok {
+			continue
+		}
+		if n, err := strconv.Atoi(count); err != nil || n < 1 || n > maxIterations {
+			return fmt.Errorf("the server demands more than %d iterations, or none", maxIterations)
+		}
+		return nil
+	}
+	return errors.New("the server's challenge is not one of SCRAM")
+}
+
+// serverError returns one of the error values of RFC 5802 section 7, and nothing else that
+// a server may write there.
+func serverError(value string) string {
+	known := []string{
+		"invalid-encoding", "extensions-not-supported", "invalid-proof", "channel-bindings-dont-match",
+		"server-does-support-channel-binding", "channel-binding-not-supported", "unsupported-channel-binding-type",
+		"unknown-user", "invalid-username-encoding", "no-resources",
+	}
+	if value, _, _ = strings.Cut(value, ","); slices.Contains(known, value) {
+		return value
+	}
+	return "other-error"
+}
