@@ -35,6 +35,7 @@ type Account struct {
 	Key string
 
 	Policy   plan.Policy
+	Room     *Room         // shared by all accounts, nil = no limit
 	Interval time.Duration // between polls of the daemon
 	Deadline time.Duration // of one poll, 0 = 1 h
 	// MinRate is how many octets a second, TLS included, have to come: a poll that has

@@ -75,12 +75,25 @@ func (p *poll) enter() (err error) {
 	return again
 }
 
-// firstVisit makes the first visit of a poll.
+// firstVisit makes the first visit of a poll. If there is no room for the listing, it
+// waits for that without a session, and visits the server again.
 func (p *poll) firstVisit(how Opening) (err error) {
-	if p.visit, err = p.login(how); err != nil {
-		return err
+	for waits := 0; ; waits++ {
+		if p.visit, err = p.login(how); err != nil {
+			return err
+		}
+		err = p.visit.makePlan()
+		var full *noRoomError
+		if !errors.As(err, &full) || waits == mostWaits {
+			return err
+		}
+		p.log.Debug("waiting for other accounts", "reason", err)
+		p.visit.close()
+		p.visit = nil
+		if err := p.share.wait(p.life, full.need); err != nil {
+			return p.because(err)
+		}
 	}
-	return p.visit.makePlan()
 }
 
 // opening returns how the session is to begin.

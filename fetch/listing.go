@@ -26,11 +26,14 @@ func (v *visit) list() (*plan.Listing, error) {
 			return listing, err
 		}
 	}
+	size := meter{claim: &v.share}
 	for u, err := range v.session.Uidl() {
 		var line *pop3.LineError
 		switch {
-		case err == nil:
+		case err == nil && size.add(u.ID):
 			listing.AddUID(u.Num, u.ID)
+		case err == nil: // only counted
+			listing = new(plan.Listing)
 		case errors.As(err, &line):
 			v.skipLine(line)
 		case !errors.As(err, &refused):
@@ -45,6 +48,9 @@ func (v *visit) list() (*plan.Listing, error) {
 			return nil, err
 		}
 		return v.listByHeaders(refused)
+	}
+	if size.full {
+		return nil, &noRoomError{size.octets}
 	}
 	listing.DropRepeatedNums(func(num int) { v.skipLine(fmt.Errorf("UIDL lists message %d twice", num)) })
 	listing.MarkTwins()

@@ -21,6 +21,7 @@ type poll struct {
 	ledger      *settle.Ledger
 	log         *slog.Logger
 	notices     notices
+	share       claim // of the room for long listings
 	life        *lifetime
 	dest        deliver.Destination
 	facts       state.Facts // about the server, as this poll knows them
@@ -39,6 +40,7 @@ func (a *Account) begin(ctx context.Context, leave <-chan struct{}) *poll {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.notices.log = p.log
+	p.share.room = a.Room
 	p.ledger = settle.NewLedger(p.memory, p.log, p.now)
 	return p
 }
@@ -60,6 +62,7 @@ func (p *poll) run() {
 	if p.when.Daily && p.visit.lostLines == 0 {
 		p.facts.Looked = p.when.Now
 	}
+	p.visit.trim()
 
 	p.life.hold()
 	p.visit.retrieve()
@@ -129,6 +132,7 @@ func (p *poll) recordFacts() error {
 // end closes everything. A session that is still open ends without UPDATE.
 func (p *poll) end() {
 	defer p.life.end()
+	defer p.share.release()
 	p.notices.end()
 	if p.visit != nil {
 		p.fail(p.visit.settler.Wait()) // after a panic

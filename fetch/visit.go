@@ -170,5 +170,6 @@ func (p *poll) visitAgain() error {
 		second.plan.DeferBeyond(max(0, most-p.ledger.Delivered()))
 	}
 	second.note()
+	second.trim()
 	return nil
 }

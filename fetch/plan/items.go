@@ -72,3 +72,19 @@ func (s Items) Nums() []int {
 	}
 	return nums
 }
+
+// Apart returns the same items without the rest of their listing, which may be freed.
+func (s Items) Apart() Items {
+	apart := Items{listing: new(Listing), index: make([]int32, s.Len())}
+	for k, i := range s.index {
+		apart.index[k] = int32(k)
+		apart.listing.Add(s.listing.At(int(i)))
+		if r, ok := s.records[i]; ok {
+			if apart.records == nil {
+				apart.records = make(map[int32]state.Record)
+			}
+			apart.records[int32(k)] = r
+		}
+	}
+	return apart
+}

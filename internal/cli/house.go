@@ -34,6 +34,9 @@ func stateFile(cfg *config.Config) state.File { return state.File{Path: cfg.Stat
 // bench/disk.md.
 const parallelSyncs = 64
 
+// listingRoom is how many octets the long listings of all polls take together.
+const listingRoom = 48 << 20
+
 // house assembles accounts from the configuration and an open state store. It
 // is complete when it is made and does not change.
 type house struct {
@@ -44,6 +47,7 @@ type house struct {
 	stamp deliver.Stamp
 	keep  bool // delete nothing, whatever the configuration says
 	syncs *semaphore.Weighted
+	room  *fetch.Room
 }
 
 // house returns the house for the selected accounts over an open store, which
@@ -61,6 +65,7 @@ func (p *program) house(s *selection, con *console, store state.Store, keep bool
 		stamp:     deliver.Stamp{Host: hostName(), Version: p.version},
 		keep:      keep,
 		syncs:     semaphore.NewWeighted(parallelSyncs),
+		room:      fetch.NewRoom(listingRoom),
 	}, nil
 }
 
@@ -102,6 +107,7 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		Maildrop: h.store.Maildrop(key),
 		Key:      key,
 		Policy:   h.policy(a),
+		Room:     h.room,
 		Interval: time.Duration(a.Interval),
 		Deadline: time.Duration(a.Deadline),
 		MinRate:  int64(a.MinRate),

@@ -258,3 +258,27 @@ func TestMemoryOfManyMessagesInOneSession(t *testing.T) {
 	r := newUserHome(t, account("work", s, "keep = false"))
 	takesAtMost(t, fmt.Sprintf("%d messages in one session", n), r.peak(0, "--once"), mostAgainstAnyServer)
 }
+
+// Sixteen servers list very many messages at once, new ones or known ones.
+func TestMemoryOfSixteenLargeListingsAtOnce(t *testing.T) {
+	t.Parallel()
+	n, most := sized(100_000, 500_000), int64(sized(100, 250))<<20
+	var uidl, list strings.Builder
+	for i := range n {
+		fmt.Fprintf(&uidl, "%d %08x5f3a1b2c\r\n", i+1, i)
+		fmt.Fprintf(&list, "%d 14\r\n", i+1)
+	}
+	s := clearServer(t)
+	s.SetFaults(
+		pop3test.Fault{At: "UIDL", Do: pop3test.Raw, After: pop3test.AfterStatus, Text: uidl.String() + ".\r\n"},
+		pop3test.Fault{At: "LIST", Do: pop3test.Raw, After: pop3test.AfterStatus, Text: list.String() + ".\r\n"},
+	)
+	config := "parallel = 16\nparallel_per_host = 16\n"
+	for i := range 16 {
+		user := fmt.Sprintf("user%d", i)
+		s.Users[user] = &pop3test.User{Password: secret, Maildrop: pop3test.NewMaildrop(pop3test.Message{Raw: []byte(tinyMessage)})}
+		config += strings.Replace(account(user, s, ""), "alice", user, 1)
+	}
+	r := newUserHome(t, config)
+	takesAtMost(t, fmt.Sprintf("16 listings of %d messages at once", n), r.peak(75, "--once"), most)
+}
