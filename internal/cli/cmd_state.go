@@ -176,6 +176,9 @@ func (p *program) stateForget(c *cli.Context) error {
 	})
 }
 
+// mostNamed is how many messages state rebuild names that look like others.
+const mostNamed = 5
+
 func (p *program) stateRebuild(c *cli.Context) error {
 	return p.withStore(c, func(h *house, a *config.Account) error {
 		const noMaildir = "delivers to a program, so there is no Maildir to learn from"
@@ -198,8 +201,12 @@ func (p *program) stateRebuild(c *cli.Context) error {
 			return err
 		}
 		fmt.Fprintf(p.out, "%s: recognised %s as delivered; %s not in the Maildir, to be fetched by the next poll\n", a.Name, messages(found.Learned), messages(found.Unknown))
-		for _, m := range found.Ambiguous {
+		named := found.Ambiguous[:min(len(found.Ambiguous), mostNamed)]
+		for _, m := range named {
 			fmt.Fprintf(p.out, "%s: message %d (unique-id %q) looks like several others, so it is not known whether it is in the Maildir; the next poll fetches it\n", a.Name, m.Num, m.UID())
+		}
+		if more := len(found.Ambiguous) - len(named); more > 0 {
+			fmt.Fprintf(p.out, "%s: %d more messages look like several others\n", a.Name, more)
 		}
 		return nil
 	})
