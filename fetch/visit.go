@@ -115,6 +115,8 @@ func (p *poll) fallBack() {
 		p.life.reason() != nil || !outOfStep && !first.ended {
 		return
 	}
+	// Copies, so that the second visit does not keep the listing of the first in memory.
+	ended, given, problems := first.ended, first.given, first.settler.Problems
 	if err := p.visitAgain(); err != nil {
 		if Classify(err) == State {
 			p.fail(err)
@@ -124,12 +126,12 @@ func (p *poll) fallBack() {
 		return
 	}
 	p.failures = nil
-	if first.ended {
-		p.leaveOut(first.settler.Problems)
-		p.visit.given = first.given
+	if ended {
+		p.leaveOut(problems)
+		p.visit.given = given
 	}
 	p.visit.retrieve()
-	if !p.visit.usable() || first.ended {
+	if !p.visit.usable() || ended {
 		return
 	}
 	p.log.Warn("the server got out of step when commands were sent ahead; from now on it is asked one at a time", "reason", lost)
