@@ -82,7 +82,7 @@ func (p *poll) firstVisit(how Opening) (err error) {
 		if p.visit, err = p.login(how); err != nil {
 			return err
 		}
-		err = p.visit.makePlan()
+		err = p.planWithout(how, p.visit.makePlan())
 		var full *noRoomError
 		if !errors.As(err, &full) || waits == mostWaits {
 			return err

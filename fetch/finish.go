@@ -28,6 +28,9 @@ func (v *visit) finish() error {
 	// RFC 1939 section 6: the server deletes at QUIT, and its reply says whether it
 	// did.
 	if err := v.session.Quit(); err != nil && len(marked) > 0 {
+		if v.undeleted != nil && connectionEnded(err) {
+			return v.undeleted
+		}
 		return fmt.Errorf("%d messages were delivered and marked as deleted, but the server did not confirm that they are gone; "+
 			"they are not fetched again and are deleted at the next poll: %w", len(marked), v.because(err))
 	} else if err != nil {
@@ -73,11 +76,16 @@ func (v *visit) mark(doomed []settle.Removable) (marked []settle.Removable, err 
 		var refused *pop3.ResponseError
 		switch {
 		case err == nil:
+			v.undeleted = nil
 			marked = append(marked, doomed[k])
 		case errors.As(err, &refused):
 			first = cmp.Or(first, err)
 			refusals++
+			v.undeleted = &deniedError{refused, doomed[k].ID}
 		default:
+			if v.undeleted != nil && connectionEnded(err) {
+				err = v.undeleted
+			}
 			return marked, err
 		}
 		if k++; refusals < mostRefusals {
@@ -101,6 +109,7 @@ func (v *visit) doomed() []settle.Removable {
 	for it := range v.plan.Delete.All() {
 		all = append(all, settle.Removable{Num: it.Num, ID: it.ID})
 	}
+	all = slices.DeleteFunc(all, func(r settle.Removable) bool { return r.ID == v.undeletable })
 	slices.SortFunc(all, func(a, b settle.Removable) int { return a.Num - b.Num })
 	if len(all) > mostRefusals {
 		first := int(v.when.Turn % uint32(len(all)))

@@ -143,13 +143,16 @@ func (v *visit) scanByNumber() ([]pop3.ScanListing, error) {
 // listSizes asks for the sizes of the listed messages. A line that cannot be read
 // leaves a size unknown, and a refusal leaves all unknown.
 func (v *visit) listSizes() error {
+	if v.without.list {
+		return nil
+	}
 	sizes := v.listing.Sizes()
 	unknown := func(err error) { v.notices.add(slog.LevelDebug, "the size of a message is not known", "reason", err) }
 	err := v.scan(unknown, func(l pop3.ScanListing) { sizes.Set(l.Num, l.Octets) })
 	var refused *pop3.ResponseError
 	if errors.As(err, &refused) && !temporaryCode(refused.Code) {
 		v.log.Debug("the sizes of the messages are not known", "reason", err)
-		return nil
+		return v.stillOpen(refused)
 	}
 	return err
 }

@@ -40,7 +40,7 @@ func (v *visit) makePlan() error {
 // header blocks with it that are not those of the messages.
 func (v *visit) noHeaders() bool {
 	c := v.session.Capabilities()
-	return c.Known && c.Has("UIDL") && !c.Has("TOP") || v.within(headersFor, v.facts.NoHeaders)
+	return c.Known && c.Has("UIDL") && !c.Has("TOP") || v.without.top || v.within(headersFor, v.facts.NoHeaders)
 }
 
 // compare makes the plan from the listing, what is recorded, and the header blocks
@@ -76,12 +76,14 @@ func (v *visit) showHeaders(nums []int) error {
 		v.shown[num] = nil
 	}
 	k, refusals := 0, 0
+	var last *pop3.ResponseError // nil if the latest header block was shown
 	for m, err := range v.session.Top(nums, 0) {
 		num := nums[k]
 		k++
 		var refused *pop3.ResponseError
 		switch {
 		case errors.As(err, &refused):
+			last = refused
 			if refusals++; refusals < mostRefusals {
 				continue
 			}
@@ -89,14 +91,15 @@ func (v *visit) showHeaders(nums []int) error {
 				return nil
 			}
 		case err != nil:
-			return err
+			return denied(last, err)
 		default:
+			last = nil
 			if v.shown[num], err = identityOf(m.Body); err != nil {
 				return fmt.Errorf("TOP %d 0: %w", num, err)
 			}
 		}
 	}
-	return nil
+	return v.stillOpen(last)
 }
 
 func identityOf(header io.Reader) (*plan.Identity, error) {

@@ -29,6 +29,8 @@ type poll struct {
 	when        plan.When   // NoHeaders aside, see visit
 	records     bool        // a poll that may record, unlike Look and Relearn
 	alwaysSizes bool        // list the sizes even if the plan does not need them
+	without     without     // what is not asked for in this poll
+	undeletable string      // id of a message that is not deleted in this poll
 	visit       *visit      // the latest one, nil before the first login
 	failures    []error     // of the account as a whole
 	report      Report
@@ -71,7 +73,7 @@ func (p *poll) run() {
 	}
 	if p.visit.usable() && !p.ledger.Unsure() {
 		p.life.finishing()
-		p.fail(p.visit.finish())
+		p.fail(p.finish())
 	}
 	if !p.ledger.Unsure() {
 		if facts := p.learned(); facts != nil {

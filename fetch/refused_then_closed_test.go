@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"popfetch/fetch"
 	"popfetch/fetch/plan"
@@ -64,4 +65,54 @@ func TestServerThatGoesDownDuringAPollSetsNothingAside(t *testing.T) {
 	h.server.SetFaults()
 	h.mustPoll()
 	h.delivered(1, 2, 3)
+}
+
+func TestRefusedDELEThatClosesTheConnectionHoldsUpNoOther(t *testing.T) {
+	for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto} {
+		for bad := 1; bad <= 3; bad++ {
+			t.Run(fmt.Sprint(name, ", message ", bad), func(t *testing.T) {
+				h := newFixture(t, 3, refusedAndClosed(fmt.Sprint("DELE ", bad)))
+				h.options.Pipelining = p
+				h.account.Policy.Delete = true
+				for range 2 {
+					h.poll()
+					h.delivered(1, 2, 3)
+					h.server.SetFaults(pop3test.Fault{At: "DELE 1", Do: pop3test.Err}, pop3test.Fault{At: "DELE 1", Do: pop3test.Drop, After: pop3test.AfterStatus})
+				}
+				h.onServer(fmt.Sprint("u", bad))
+				h.server.SetFaults()
+				h.mustPoll()
+				h.delivered(1, 2, 3)
+				h.onServer()
+			})
+		}
+	}
+}
+
+// The header block that the server does not show is that of a delivered message, which
+// is looked at once a day.
+func TestRefusedCommandThatClosesTheConnectionIsDoneWithout(t *testing.T) {
+	for _, at := range []string{"TOP 1", "TOP 2", "LIST"} {
+		for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto} {
+			t.Run(at+", "+name, func(t *testing.T) {
+				h := newFixture(t, 2, nil)
+				h.options.Pipelining = p
+				c := h.clock()
+				h.mustPoll()
+				c.now = c.now.Add(25 * time.Hour)
+				refusedAndClosed(at)(h.server)
+				h.server.SetFaults(h.server.Faults...)
+				h.drop.Add(message(3))
+				if r := h.mustPoll(); r.Delivered != 1 {
+					t.Errorf("%+v", r)
+				}
+				h.delivered(1, 2, 3)
+				for id, r := range h.known() {
+					if !r.Seen() || r.Failures > 0 {
+						t.Errorf("%s: %+v", id, r)
+					}
+				}
+			})
+		}
+	}
 }

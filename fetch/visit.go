@@ -2,9 +2,7 @@ package fetch
 
 import (
 	"errors"
-	"io"
 	"os"
-	"syscall"
 
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
@@ -30,17 +28,18 @@ type visit struct {
 	withheld  []withheld      // what the server refused to give
 	given     bool            // the server gave a message
 
-	answered int  // messages that the server has given or refused
-	before   int  // of these, before the Retr that runs
-	sure     int  // of these, known to be what was asked for
-	tight    bool // the destination has room for so many more octets only:
-	room     int64
-	crowded  int   // messages that were not retrieved for that
-	refit    bool  // room has shrunk: what is still to be retrieved may not fit
-	denied   bool  // the latest answer to RETR was a refusal
-	ended    bool  // the server closed the connection behind a refusal
-	shifted  bool  // replies may belong to other commands, see pop3.Client.Confirmed
-	lostStep error // why the session broke while messages were received
+	answered  int  // messages that the server has given or refused
+	before    int  // of these, before the Retr that runs
+	sure      int  // of these, known to be what was asked for
+	tight     bool // the destination has room for so many more octets only:
+	room      int64
+	crowded   int          // messages that were not retrieved for that
+	refit     bool         // room has shrunk: what is still to be retrieved may not fit
+	denied    bool         // the latest answer to RETR was a refusal
+	undeleted *deniedError // the latest DELE, nil if it was accepted
+	ended     bool         // the server closed the connection behind a refusal
+	shifted   bool         // replies may belong to other commands, see pop3.Client.Confirmed
+	lostStep  error        // why the session broke while messages were received
 }
 
 // login opens a session. After a refusal that is not about the moment, nothing that
@@ -89,17 +88,6 @@ func (v *visit) stepLost(err error) error {
 	v.ended = v.denied && !v.shifted && connectionEnded(err)
 	v.lostStep = v.because(err)
 	return v.lostStep
-}
-
-// connectionEnded reports whether an error of a session says that the server has closed
-// the connection.
-func connectionEnded(err error) bool {
-	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
-		if errors.Is(err, end) {
-			return true
-		}
-	}
-	return false
 }
 
 // fallBack visits the server a second time, one command at a time, if the first

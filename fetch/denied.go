@@ -1,0 +1,102 @@
+package fetch
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"popfetch/fetch/pop3"
+)
+
+// deniedError is a command that the server refused, whereupon it closed the connection,
+// as Exchange does. Another session does without that command.
+type deniedError struct {
+	refused *pop3.ResponseError
+	id      string // of the message of a DELE
+}
+
+func (e *deniedError) Error() string {
+	return fmt.Sprintf("%v, and closed the connection", e.refused)
+}
+
+// Unwrap returns the refusal.
+func (e *deniedError) Unwrap() error { return e.refused }
+
+// connectionEnded reports whether an error of a session says that the server has closed
+// the connection.
+func connectionEnded(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// without is what a session does not ask for, because an earlier one of the same poll
+// ended behind a refusal of it.
+type without struct{ top, list bool }
+
+// stillOpen returns a *deniedError if the server has closed the connection behind the
+// refusal, nil for none, of the latest command.
+func (v *visit) stillOpen(refused *pop3.ResponseError) error {
+	if refused == nil {
+		return nil
+	}
+	var also *pop3.ResponseError
+	if err := v.session.Noop(); err != nil && !errors.As(err, &also) {
+		return denied(refused, err)
+	}
+	return nil
+}
+
+// denied returns a *deniedError if err, which followed a refusal, is the end of the
+// connection, and otherwise err. refused may be nil.
+func denied(refused *pop3.ResponseError, err error) error {
+	if refused == nil || !connectionEnded(err) {
+		return err
+	}
+	return &deniedError{refused, ""}
+}
+
+// planWithout makes the plan in another session if the server has closed this one behind
+// a refusal of TOP or LIST, which the plan can do without.
+func (p *poll) planWithout(how Opening, err error) error {
+	var closed *deniedError
+	if !errors.As(err, &closed) || p.life.reason() != nil {
+		return err
+	}
+	p.log.Info("trying again without what was refused", "reason", err)
+	if closed.refused.Command == "LIST" {
+		p.without.list, how.Next = true, []string{"UIDL"}
+	} else {
+		p.without.top = true
+	}
+	p.visit.close()
+	next, again := p.login(how)
+	if again != nil {
+		return err
+	}
+	p.visit = next
+	return next.makePlan()
+}
+
+// finish deletes and quits, in a second session if the server closes the first behind a
+// DELE that it refuses: without the QUIT it has deleted nothing.
+func (p *poll) finish() error {
+	first := p.visit
+	err := first.finish()
+	var closed *deniedError
+	if !errors.As(err, &closed) || p.ledger.Unsure() || p.life.reason() != nil {
+		return err
+	}
+	p.log.Warn("the server did not delete a message that it was asked to; it is asked again at the next poll", "reason", err)
+	p.undeletable = closed.id
+	if again := p.visitAgain(); again != nil {
+		p.log.Info("a second visit, to delete the others, was not possible", "reason", again)
+		return err
+	}
+	p.visit.settler.Problems = first.settler.Problems
+	return p.visit.finish()
+}
