@@ -41,7 +41,7 @@ func (p *poll) enter() (err error) {
 	p.when.Now = p.now()
 	p.when.Turn = rand.Uint32()
 	observed, store := plan.Observe(p.noted, p.when.Now, p.Policy)
-	p.when.Observed = observed.Observed
+	p.when.Observed, p.when.Steady = observed.Observed, observed.Steady
 	if p.records {
 		p.when.Daily = plan.LookIsDue(p.noted, p.when.Now)
 		if store {

@@ -56,7 +56,7 @@ func (v *visit) recordDeleted(gone []settle.Removable) error {
 		if err != nil {
 			return err
 		}
-		r.Deleted, r.Absent, r.Counted, r.Absences = true, v.when.Now, v.when.Now, 1
+		r.Deleted, r.Absent, r.Counted, r.Absences = true, v.when.Steady, v.when.Steady, 1
 		v.ledger.Put(state.Entry{ID: d.ID, Record: r})
 	}
 	return nil

@@ -141,7 +141,7 @@ type recognised struct {
 
 // recognise reports whether a message that was received whole was delivered before.
 func (v *visit) recognise(it plan.Item, id plan.Identity) (bool, error) {
-	if shown := v.shown[it.Num]; shown != nil && shown.Fingerprint != id.Fingerprint {
+	if shown := v.shown[it.Num]; shown != nil && shown.Contradicts(id) {
 		v.facts.NoHeaders = v.when.Now
 	}
 	if v.unclaimed == nil {

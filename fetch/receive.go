@@ -276,7 +276,7 @@ func (v *visit) surplusReply(it plan.Item, b *body, doubtful bool) error {
 // cut notes a message that ended before its end, and returns why.
 func (v *visit) cut(it plan.Item, m *pop3.Message, b *body) error {
 	if b.err == errTooBig {
-		v.outgrown(it, b.octets)
+		v.outgrown(it, b)
 		return fmt.Errorf("RETR %d: the connection is dropped, for the rest of the message may never end", it.Num)
 	}
 	v.interrupted(it, b.err)
@@ -449,8 +449,9 @@ func (v *visit) interrupted(it plan.Item, why error) {
 
 // outgrown notes a message that is larger than the server announced and than the
 // account takes. The next poll leaves it on the server.
-func (v *visit) outgrown(it plan.Item, octets int64) {
+func (v *visit) outgrown(it plan.Item, b *body) {
 	r := it.Record
-	r.Octets = octets
+	r.Octets = b.octets
+	r.Fingerprint, _ = b.identifier.Identity().Recorded()
 	v.settler.Fail(it, r, fmt.Errorf("larger than max_size (%d octets) although the server announced %d", v.Policy.MaxOctets, it.Octets))
 }

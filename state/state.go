@@ -171,6 +171,9 @@ type Facts struct {
 	// deliveries, so that a clock that jumps makes nothing old.
 	Observed   time.Duration `json:"observed,omitzero"`
 	ObservedAt time.Time     `json:"observed_at,omitzero"`
+	// Steady is a time that keeps pace with the clock and does not jump when that jumps.
+	// It measures absences.
+	Steady time.Time `json:"steady,omitzero"`
 	// Latest is the latest time that the clock has shown at a poll whose ObservedAt was
 	// stored.
 	Latest time.Time `json:"latest,omitzero"`

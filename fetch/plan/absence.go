@@ -34,7 +34,8 @@ func recent(r state.Record, now time.Time) bool {
 
 // absent deals with a record whose id the listing lacks.
 func (d *decision) absent(id []byte, r state.Record) {
-	if recent(r, d.when.Now) {
+	handed := !r.Seen() && r.Fingerprint != Fingerprint{} // perhaps: its delivery id has to stay with it
+	if recent(r, d.when.Steady) || handed {
 		d.missing++
 	}
 	if !r.Seen() && len(d.gone) < agedAtOnce {
@@ -49,7 +50,7 @@ func (d *decision) absent(id []byte, r state.Record) {
 // countAbsence counts that a complete listing lacks an id, and forgets the id once
 // there are enough of these.
 func (d *decision) countAbsence(id []byte, r state.Record) {
-	now := d.when.Now
+	now := d.when.Steady
 	sinceCount := now.Sub(r.Counted)
 	switch {
 	case r.Absent.IsZero():

@@ -34,6 +34,15 @@ type Identity struct {
 	// Block is the digest of the raw header block, up to and including the empty
 	// line. State files of version 1 hold it in place of a fingerprint.
 	Block [16]byte
+	// bare: the message has no identity field, so that any change of its header block
+	// changes its fingerprint.
+	bare bool
+}
+
+// Contradicts reports whether a header block that was shown for a message is not that of
+// the message as it was received.
+func (shown Identity) Contradicts(received Identity) bool {
+	return shown.Fingerprint != received.Fingerprint && !(shown.bare && received.bare)
 }
 
 // identityFields are the fields that a fingerprint is made of, in lower case (RFC
@@ -146,7 +155,7 @@ func (d *Identifier) Identity() Identity {
 	if !d.whole {
 		d.finishHeader()
 	}
-	id := Identity{Fingerprint: d.field.fingerprint(0), Weak: d.field.weak(), Block: d.sum}
+	id := Identity{Fingerprint: d.field.fingerprint(0), Weak: d.field.weak(), Block: d.sum, bare: d.field.bare()}
 	if d.body != nil {
 		copy(id.Body[:], d.body.Sum(nil))
 	}
@@ -173,6 +182,11 @@ func (d *Identifier) Beneath(most int) []Fingerprint {
 type fields struct {
 	identity [len(identityFields)][][]byte // values by name, in the order of the message
 	others   [][]byte                      // whole fields, without status fields; nil if an identity field but Received is there
+}
+
+// bare reports whether there is no identity field.
+func (f *fields) bare() bool {
+	return !slices.ContainsFunc(f.identity[:], func(values [][]byte) bool { return len(values) > 0 })
 }
 
 func (f *fields) weak() bool { return len(f.identity[messageID])+len(f.identity[received]) == 0 }

@@ -71,7 +71,7 @@ func TestFingerprintOfAnotherMessageDiffers(t *testing.T) {
 
 func TestMessageWithoutIdentityFieldsIsToldByItsOtherFields(t *testing.T) {
 	a := identify("X-Report: disk\r\nStatus: O\r\n\r\nfull\r\n")
-	if b := identify("X-Report: disk\r\nStatus: RO\r\nX-UID: 9\r\n\r\nfull\r\n"); a != (Identity{b.Fingerprint, b.Body, b.Weak, a.Block}) {
+	if b := identify("X-Report: disk\r\nStatus: RO\r\nX-UID: 9\r\n\r\nfull\r\n"); a != (Identity{b.Fingerprint, b.Body, b.Weak, a.Block, true}) {
 		t.Error("status fields make another message")
 	}
 	if b := identify("Return-Path: <a@example.com>\r\nDelivered-To: b\r\nX-Report: disk\r\n\r\nfull\r\n"); a.Fingerprint != b.Fingerprint {

@@ -21,11 +21,11 @@ const (
 // deliveries in place of the clock, which may jump. A machine without a battery starts in
 // the past, and a time server corrects it: then the time since the latest that the clock
 // has shown before counts. Another jump ages a delivery by half of the time after which it
-// is deleted, at most. store reports that the facts are to be stored even if nothing else
+// is deleted, at most, and adds a week to absences. store reports that the facts are to be stored even if nothing else
 // is.
 func Observe(f state.Facts, now time.Time, p Policy) (_ state.Facts, store bool) {
 	if f.ObservedAt.IsZero() {
-		f.Observed, f.ObservedAt, f.Latest = firstObserved, now, now
+		f.Observed, f.ObservedAt, f.Latest, f.Steady = firstObserved, now, now, now
 		return f, true
 	}
 	most, every := maxGap, storeEvery
@@ -37,6 +37,10 @@ func Observe(f state.Facts, now time.Time, p Policy) (_ state.Facts, store bool)
 	if !now.Before(f.Latest) && !f.Latest.IsZero() {
 		gap, f.Latest = now.Sub(f.Latest), now
 	}
+	if f.Steady.IsZero() {
+		f.Steady = f.ObservedAt
+	}
+	f.Steady = f.Steady.Add(min(max(gap, 0), maxGap))
 	f.Observed, f.ObservedAt = f.Observed+min(max(gap, 0), most), now
 	return f, store
 }

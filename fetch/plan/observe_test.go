@@ -96,3 +96,19 @@ func TestMachineThatStartsInThePastMakesNothingDue(t *testing.T) {
 		t.Errorf("not due %v after the delivery", now.Sub(r.Delivered))
 	}
 }
+
+// What happens while the clock is in the past does not look like an absence of 50 years
+// when it is corrected.
+func TestClockThatIsCorrectedMakesNoAbsenceLong(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	f, _ := Observe(state.Facts{}, now, Policy{})
+	past, _ := Observe(f, time.Unix(60, 0), Policy{})
+	f, _ = Observe(past, now.Add(time.Hour), Policy{})
+	if f.Steady.Sub(past.Steady) > time.Hour {
+		t.Errorf("%v have passed", f.Steady.Sub(past.Steady))
+	}
+	f, _ = Observe(f, now.AddDate(3, 0, 0), Policy{})
+	if f.Steady.Sub(past.Steady) > 8*24*time.Hour {
+		t.Errorf("%v have passed", f.Steady.Sub(past.Steady))
+	}
+}

@@ -18,6 +18,7 @@ import (
 type When struct {
 	Now      time.Time     // by the clock of this machine
 	Observed time.Duration // observed time of the maildrop, see Observe
+	Steady   time.Time     // as Now, by a clock that does not jump, see Observe
 	// Daily says that the daily look is due: the listing has the sizes of all
 	// messages, and the header blocks of some are looked at although nothing else
 	// gives a reason.
@@ -76,7 +77,7 @@ type Plan struct {
 	Forget []string
 
 	known    int  // delivered ids that are listed
-	missing  int  // delivered ids that are not, and were until recently
+	missing  int  // ids of messages that are not, and were until recently; delivered ones, and those that were handed over and perhaps not delivered
 	unlisted bool // a delivered id is not listed
 }
 
@@ -183,12 +184,16 @@ func (d *decision) findHome(i int32, shown Identity) {
 // undelivered applies the rules for messages that are not delivered. The first one
 // that fits decides.
 func (d *decision) undelivered(i int32, r state.Record) Verdict {
-	switch octets := d.listing.octets.get(int(i), -1); {
+	octets := d.listing.octets.get(int(i), -1)
+	// A message that turned out larger than the server had announced has a fingerprint.
+	// Without one the id may be that of another message now.
+	if octets < 0 || r.Fingerprint != (Fingerprint{}) {
+		octets = max(octets, r.Octets)
+	}
+	switch {
 	case waits(r, d.when.Now), waitsForRoom(r, d.when):
 		return SetAside
-	// The record has the real size of a message that turned out larger than the
-	// server had announced.
-	case d.policy.exceeds(max(octets, r.Octets)):
+	case d.policy.exceeds(octets):
 		return TooBig
 	}
 	return Fresh
@@ -213,7 +218,9 @@ func (d *decision) present(i int32, id []byte, was *state.Record) {
 	// be used for another message.
 	case !looked:
 		d.give(i, d.undelivered(i, r), r)
-		d.look = append(d.look, i)
+		if d.Verdicts[i] == Fresh || d.when.Daily {
+			d.look = append(d.look, i)
+		}
 	case shown != nil && shown.Fingerprint != r.Fingerprint:
 		d.another(i, id, r, *shown)
 	default:

@@ -77,7 +77,7 @@ const observedAtNoon = 1000 * day
 
 // at is the moment of a plan at some time around noon.
 func at(now time.Time) plan.When {
-	return plan.When{Now: now, Observed: observedAtNoon + now.Sub(noon)}
+	return plan.When{Now: now, Observed: observedAtNoon + now.Sub(noon), Steady: now}
 }
 
 // seen is the record of a message that was delivered this long before noon.
@@ -128,7 +128,7 @@ func TestPlanVerdict(t *testing.T) {
 		"handed over, not delivered":             {plan.Policy{}, 100, state.Record{Octets: 100, Fingerprint: [16]byte{1}, Failures: 1, Reason: "75"}, plan.Fresh, true},
 		"as large as allowed":                    {plan.Policy{MaxOctets: 100}, 100, state.Record{}, plan.Fresh, false},
 		"too big by the listing":                 {plan.Policy{MaxOctets: 100}, 101, state.Record{}, plan.TooBig, false},
-		"too big by experience":                  {plan.Policy{MaxOctets: 100}, 5, state.Record{Octets: 101}, plan.TooBig, false},
+		"too big by experience":                  {plan.Policy{MaxOctets: 100}, 5, state.Record{Octets: 101, Fingerprint: plan.Fingerprint{1}}, plan.TooBig, false},
 		"too big, but delivered":                 {plan.Policy{MaxOctets: 100}, 200, big, plan.Seen, false},
 		"limit was raised":                       {plan.Policy{MaxOctets: 300}, 5, state.Record{Octets: 101}, plan.Fresh, false},
 		"failed four times":                      {plan.Policy{}, 100, state.Record{Failures: 4, Reason: "no"}, plan.Fresh, false},

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"slices"
 
@@ -163,12 +164,13 @@ func (d *decision) confuse(weak Fingerprint) {
 	d.confused[weak] = true
 }
 
-// retrieveConfusable has messages with equal weak fingerprints retrieved together: where
-// one does not have its own record, it may have the record of any of the others.
+// retrieveConfusable has messages with equal weak fingerprints retrieved together if one of
+// them may not have its own record, and all with a weak fingerprint if an id is that of
+// another message.
 func (d *decision) retrieveConfusable() {
-	for print := range d.confused {
-		for _, i := range d.weak[print] {
-			if d.Verdicts[i] == Seen {
+	for print, messages := range d.weak {
+		for _, i := range messages {
+			if d.Verdicts[i] == Seen && (d.reused || d.confused[print]) {
 				id := d.listing.id(int(i), nil)
 				d.Aged = slices.DeleteFunc(d.Aged, func(e state.Entry) bool { return e.ID == string(id) })
 				d.retrieveToCompare(i, id, d.believed[i])
@@ -199,7 +201,7 @@ func (d *decision) displace(i int32, id []byte, r state.Record) {
 // enough.
 func (d *decision) keepDisplaced(e state.Entry) {
 	if r := e.Record; r.Seen() && !(r.Deleted && isWeak(&r)) && (r.Fingerprint != Fingerprint{} || r.Digest != [16]byte{}) {
-		r.Absent, r.Counted, r.Absences = d.when.Now, d.when.Now, 1
+		r.Absent, r.Counted, r.Absences = d.when.Steady, d.when.Steady, 1
 		d.Change.Put = append(d.Change.Put, state.Entry{ID: e.ID, Record: r})
 	}
 }
@@ -208,13 +210,11 @@ func (d *decision) keepDisplaced(e state.Entry) {
 // recorded like that, see recordedID.
 const displacedMark = twinMark + "displaced" + twinMark
 
+// displacedID returns what a record is kept under that had to leave its id: other records
+// may have had to leave the same id before, of copies of the same message even.
 func displacedID(id []byte, r state.Record) string {
-	own := shortSum(id)
-	print := r.Fingerprint
-	if print == (Fingerprint{}) {
-		print = r.Digest
-	}
-	return displacedMark + hex.EncodeToString(own[:8]) + hex.EncodeToString(print[:])
+	own := shortSum(slices.Concat(id, []byte{0}, r.Fingerprint[:], r.Body[:], r.Digest[:], binary.BigEndian.AppendUint32(nil, r.Nonce)))
+	return displacedMark + hex.EncodeToString(own[:])
 }
 
 // assign finds the records of the messages that have none of their own, and decides

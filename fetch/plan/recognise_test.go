@@ -361,3 +361,46 @@ func FuzzPlan(f *testing.F) {
 	f.Add([]byte{1, 1, 1, 3, 1, 0, 7, 1, 2, 0, 8, 1, 3, 3, 7, 0, 20, 4, 1, 8, 0, 20, 4, 2})
 	f.Fuzz(func(t *testing.T, octets []byte) { checkIdentity(t, octets) })
 }
+
+// Two records that had to leave the same id, one after the other, are both kept.
+func TestRecordsThatLostTheSameIDAreBothKept(t *testing.T) {
+	known := records{"1": delivered(memo(1), 100, day)}
+	for n := 2; n <= 3; n++ {
+		todo, _ := box{{"1", int64(100 * n), memo(n), false}}.decide(t, known, plan.Policy{}, at(noon))
+		known.apply(todo)
+		known["1"] = delivered(memo(n), int64(100*n), day)
+	}
+	if len(known) != 3 {
+		t.Errorf("%d records of three messages", len(known))
+	}
+}
+
+// The id of a message that was too big is that of a small one now.
+func TestIDOfAMessageThatWasTooBigIsReused(t *testing.T) {
+	known := records{"1": {Octets: 5000, Reason: plan.LargerThanMaxSize}}
+	p := plan.Policy{MaxOctets: 1000}
+	if todo, _ := (box{{"1", 100, letter(2), false}}).decide(t, known, p, at(noon)); todo.Retrieve.Len() != 1 {
+		t.Errorf("%v", todo)
+	}
+	known["1"] = state.Record{Octets: 5000, Reason: "larger than announced", Fingerprint: letter(1).Fingerprint}
+	if todo, _ := (box{{"1", 100, letter(1), false}}).decide(t, known, p, at(noon)); todo.TooBig.Len() != 1 {
+		t.Errorf("larger than announced: %v", todo)
+	}
+	when := at(noon)
+	when.Daily = true
+	if todo, _ := (box{{"1", 100, letter(2), false}}).decide(t, known, p, when); todo.Retrieve.Len() != 1 {
+		t.Errorf("another message under its id: %v", todo)
+	}
+}
+
+// The server shows no header block of the message whose id is in doubt, so that any other
+// id is in doubt too.
+func TestHeaderBlockThatIsRefusedPutsOtherIDsInDoubt(t *testing.T) {
+	gone := delivered(letter(1), 100, day)
+	gone.Deleted = true
+	known := records{"1": gone, "2": delivered(letter(2), 100, day), "3": delivered(letter(3), 100, day)}
+	todo, looked := box{{"1", 100, letter(2), true}, {"2", 100, letter(3), false}}.decide(t, known, plan.Policy{}, at(noon))
+	if !slices.Equal(looked, []int{1, 2}) || todo.Moved != 1 || todo.Retrieve.Len() != 1 {
+		t.Errorf("looked at %v: %v, %d moved", looked, todo, todo.Moved)
+	}
+}

@@ -49,6 +49,8 @@ func (d *decision) suspicionOf(i int32, was *state.Record) suspicion {
 	switch {
 	case was.Deleted, d.otherSize(i, was), due(was, d.policy, d.when):
 		return grave
+	case d.when.Daily && isWeak(was) && (d.Numbered || d.listing.repeated(int(i))):
+		return grave // the header block and the id do not tell it from another one
 	case !was.Absent.IsZero(), d.when.Daily && (was.Fingerprint == Fingerprint{} || d.Numbered):
 		return mild
 	}
@@ -71,7 +73,7 @@ func due(r *state.Record, p Policy, when When) bool {
 // if the record has no observed time. A delivery in the future counts as just now.
 func age(r *state.Record, when When) time.Duration {
 	if r.Observed == 0 {
-		return max(0, when.Now.Sub(r.Delivered))
+		return max(0, when.Steady.Sub(r.Delivered))
 	}
 	return max(0, when.Observed-r.Observed)
 }
@@ -104,6 +106,7 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 	case looked && (d.policy.exceeds(d.listing.octets.get(int(i), -1)) || r.Unproven):
 		d.give(i, Seen, *r)
 	case looked:
+		d.reused = true // for all that is known
 		d.retrieveToCompare(i, id, *r)
 	case s == mild:
 		d.give(i, Seen, *r)
@@ -169,9 +172,11 @@ func (d *decision) lookAtOthers() {
 	if d.listing.twins.len() > 0 {
 		d.lookAtTwins()
 	}
-	for weak := range d.confused {
-		for _, i := range d.weak[weak] {
-			d.addLook(i)
+	for weak, messages := range d.weak {
+		if d.confused[weak] {
+			for _, i := range messages {
+				d.addLook(i)
+			}
 		}
 	}
 	most := mostMild
