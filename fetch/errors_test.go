@@ -91,8 +91,10 @@ func TestRefusalAboutTheMomentIsNoWrongPassword(t *testing.T) {
 		"Exceeded the login limit for a 15 minute period. Reduce the frequency of requests":    fetch.Temporary,
 		"Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)": fetch.Temporary,
 		"Logon failure: unknown user name or bad password.":                                    fetch.Auth,
-		"authentication failed": fetch.Auth,
-		"locked out":            fetch.Auth,
+		"authentication failed":          fetch.Auth,
+		"Your account is locked":         fetch.Auth,
+		"Your mailbox is already locked": fetch.Temporary,
+		"locked out":                     fetch.Auth,
 		"Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, or system is busy": fetch.Auth,
 		"too many invalid logon attempts, server busy": fetch.Auth,
 	} {

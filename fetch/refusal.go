@@ -13,34 +13,31 @@ import (
 // about the password unless it has one of these phrases.
 func busyPhrases() []string {
 	return []string{
-		// Another session holds the maildrop.
-		"unable to lock",        // RFC 1939 section 7 (PASS): "unable to lock maildrop"; solid-pop3d, MailEnable
-		"already locked",        // RFC 1939 section 7 (USER, PASS): "maildrop already locked"; hMailServer: "Your mailbox is already locked"
-		"lock busy",             // UCB popper, Qpopper: "Maildrop lock busy!  Is another session active?"
-		"cannot access mailbox", // mpopd of mpop, for a mailbox that it cannot lock
-		"is locked",             // Dovecot: "Mailbox is locked by another process", Cyrus and others
-		"cannot lock",           // small servers: "Cannot lock mailbox"
-		"can't get lock",        // teapop: "Can't get lock. Mailbox in use"
-		"mailbox in use",        // teapop, GNU Mailutils
-		"already in use",        // Dovecot and Courier before their [IN-USE]: "mailbox already in use"
-		"duplicate login",       // sina.com, exmail.qq.com
+		// Another session holds the maildrop. An account that is locked is another thing.
+		"unable to lock maildrop",   // RFC 1939 section 7 (PASS); solid-pop3d
+		"maildrop already locked",   // RFC 1939 section 7 (USER, PASS: the examples)
+		"maildrop lock busy",        // UCB popper and Qpopper: "Maildrop lock busy!  Is another session active?"
+		"mailbox is locked",         // Dovecot: "Mailbox is locked by another process"
+		"mailbox is already locked", // hMailServer: "Your mailbox is already locked"
+		"mailbox already in use",    // perdition issue 4
+		"mailbox locked",            // Apache James
+		"cannot lock mailbox",       // small servers
+		"cannot access mailbox",     // mpopd, for a mailbox that it cannot lock
+		"duplicate login",           // sina.com and exmail.qq.com: zmail issue 85
 		// Too many connections or logins.
-		"too many connections",                // proxies and small servers
-		"too many simultaneous connections",   // Gmail
-		"too many concurrent",                 // Exchange: "too many concurrent connections"
+		"too many connections",                // proxies; BlueMail's list of POP3 errors
+		"too many simultaneous connections",   // Gmail: libetpan pull request 160
+		"too many concurrent",                 // small servers: "too many concurrent connections"
 		"maximum number of connections",       // Dovecot: mail_max_userip_connections
-		"maximum connection limit",            // Courier: MAXDAEMONS, MAXPERIP
-		"login frequency limited",             // 163.com, QQ
-		"exceeded the login limit",            // Outlook.com: "Exceeded the login limit for a 15 minute period"
-		"login allowed only every 15 minutes", // Hotmail with POP3
-		"try again in 15 minutes",             // the same
-		"login too often",                     // web.de, freenet: "you login too often"
+		"login frequency limited",             // 163.com and QQ
+		"exceeded the login limit",            // Outlook.com: "Exceeded the login limit for a 15 minute period"; ERPNext knows it
+		"login allowed only every 15 minutes", // Hotmail; JavaMail and others know it
+		"try again in 15 minutes",             // the same, later
 		// The server has trouble.
-		"temporary authentication failure", // Dovecot before its [SYS/TEMP]
-		"temporary system problem",         // Gmail
-		"server busy",                      // Exchange
+		"temporary authentication failure", // Dovecot
+		"temporary system problem",         // Gmail; ERPNext knows it
 		"server unavailable",               // Exchange: "Server Unavailable. 21"
-		"please try later",                 // Gordano: "Busy - please try later"
+		"busy - please try later",          // Gordano Messaging Suite: its alert 8201
 	}
 }
 
