@@ -118,7 +118,9 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 		}
 		d.grave = append(d.grave, i)
 	}
-	if d.Verdicts[i] == Seen && isWeak(r) && !r.Unproven && d.loose.weak[r.Fingerprint] {
+	// A maildrop may have a million messages with one weak fingerprint.
+	few := len(d.believed) < mostLookAll
+	if few && d.Verdicts[i] == Seen && isWeak(r) && !r.Unproven && d.loose.weak[r.Fingerprint] {
 		if d.weak == nil {
 			d.weak = make(map[Fingerprint][]int32)
 		}
