@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"popfetch/deliver"
 	"popfetch/fetch"
@@ -61,7 +62,8 @@ func TestMessageTooBigForTheDiskHoldsUpNoSmallOne(t *testing.T) {
 				h := newFixture(t, 0, nil)
 				h.options.Pipelining = p
 				h.account.Policy.Delete = true
-				h.drop.Add(message(1), pop3test.Message{UID: "u2", Raw: pop3test.Text(longText(2))}, message(3), message(4))
+				h.drop.Add(message(1), pop3test.Message{UID: "u2", Raw: pop3test.Text(longText(2) + strings.Repeat("x\n", 5<<20))}, message(3), message(4))
+				c := h.clock()
 				room := int64(200_000)
 				d.room = &room
 				h.onto(d)
@@ -85,9 +87,15 @@ func TestMessageTooBigForTheDiskHoldsUpNoSmallOne(t *testing.T) {
 						t.Errorf("downloaded %d times for nothing", n)
 					}
 				}
-				room = 1 << 20
+				room = 64 << 20
+				if !d.told {
+					if h.mustPoll(); h.drop.Retrieved("u2") != 1 {
+						t.Error("downloaded again at once")
+					}
+					c.now = c.now.Add(4 * time.Minute)
+				}
 				h.mustPoll()
-				h.deliveredTexts(text(1), longText(2), text(3), text(4))
+				h.deliveredTexts(text(1), longText(2)+strings.Repeat("x\n", 5<<20), text(3), text(4))
 			})
 		}
 	}

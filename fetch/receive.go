@@ -320,10 +320,10 @@ const (
 
 // noRoom notes that there was no room for a message. Smaller ones may fit.
 func (v *visit) noRoom(it plan.Item, b *body, why error) error {
-	room := b.octets - writtenAhead
+	room, known := b.octets-writtenAhead, false
 	if limited, ok := v.dest.(deliver.Limited); ok {
-		if free, known := limited.Room(); known && free < b.octets {
-			room = free
+		if free, ok := limited.Room(); ok && free < b.octets {
+			room, known = free, true
 		}
 	}
 	if v.tight {
@@ -331,7 +331,7 @@ func (v *visit) noRoom(it plan.Item, b *body, why error) error {
 	}
 	v.shrink(room)
 	_, err := io.Copy(io.Discard, b)
-	v.settler.NoRoom(it, b.octets, why)
+	v.settler.NoRoom(it, b.octets, known, why)
 	return err
 }
 

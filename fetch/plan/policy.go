@@ -52,20 +52,25 @@ func waits(r state.Record, now time.Time) bool {
 }
 
 // NoRoom begins the Reason in the record of a message that the destination had no room
-// for. Octets is its size then, as far as it is known.
-const NoRoom = "no room: "
+// for. Octets is its size then, as far as it is known. If the destination did not know
+// before how much room it had, as for a quota, NoRoomTold follows.
+const (
+	NoRoom     = "no room: "
+	NoRoomTold = NoRoom + "refused: "
+)
 
 // waitsForRoom reports whether a message that had no room is left alone for now. It is
-// tried again when there is room for it, or if that is not known, as for a quota, at
-// times that keep what is downloaded for nothing below 4 MiB a minute; and once a day in
-// any case.
+// tried again when there is room for it, or if that cannot be known, at times that keep
+// what is downloaded for nothing below 4 MiB a minute; and once a day in any case.
 func waitsForRoom(r state.Record, when When) bool {
 	if !strings.HasPrefix(r.Reason, NoRoom) || r.Tried.IsZero() {
 		return false
 	}
 	since := when.Now.Sub(r.Tried).Abs()
-	full := when.Room > 0 && when.Room < r.Octets
-	return since < aDay && (full || since < time.Duration(r.Octets>>22)*time.Minute)
+	if full := when.Room > 0 && when.Room < r.Octets; full || when.Room > 0 && !strings.HasPrefix(r.Reason, NoRoomTold) {
+		return full && since < aDay
+	}
+	return since < min(aDay, time.Duration(r.Octets>>22)*time.Minute)
 }
 
 // ReminderIsDue reports whether the user, who was told last that a message is set aside,

@@ -190,11 +190,16 @@ func Counted(why error, failures int) error {
 }
 
 // NoRoom notes that the destination has no room for a message, of which so many octets
-// were received. That counts against nothing.
-func (b *books) NoRoom(it plan.Item, octets int64, why error) {
+// were received; known says that it knows how much room it has. That counts against
+// nothing.
+func (b *books) NoRoom(it plan.Item, octets int64, known bool, why error) {
 	r := it.Record
 	r.Octets = max(r.Octets, it.Octets, octets)
-	b.note(it, r, fmt.Errorf("%s%w", plan.NoRoom, why), why)
+	prefix := plan.NoRoomTold
+	if known {
+		prefix = plan.NoRoom
+	}
+	b.note(it, r, fmt.Errorf("%s%w", prefix, why), why)
 }
 
 // Fail notes that a message was not delivered, with the record to be stored.

@@ -91,7 +91,7 @@ func (s *settling) prepare(ctx context.Context, members []Member) (ready []Membe
 		m.Staged.Abort()
 		switch ScopeOf(err) {
 		case deliver.Room:
-			s.NoRoom(m.Item, m.Octets, err)
+			s.NoRoom(m.Item, m.Octets, false, err)
 		case deliver.Message:
 			s.Refuse(m.Item, err, !s.Temporary(err))
 		default:
