@@ -59,6 +59,12 @@ const (
 	NoRoomTold = NoRoom + "refused: "
 )
 
+// IsSetAside reports whether a message with this record was not delivered and is left
+// alone but for the occasional try.
+func IsSetAside(r state.Record) bool {
+	return !r.Seen() && (r.Failures >= MaxFailures || strings.HasPrefix(r.Reason, NoRoom))
+}
+
 // waitsForRoom reports whether a message that had no room is left alone for now. It is
 // tried again when there is room for it, or if that cannot be known, at times that keep
 // what is downloaded for nothing below 4 MiB a minute; and once a day in any case.

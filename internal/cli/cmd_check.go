@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"popfetch/deliver/maildir"
 	"popfetch/deliver/mda"
 	"popfetch/fetch"
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/internal/durable"
@@ -51,7 +53,7 @@ func (p *program) check(c *cli.Context) error {
 		con.complain(err)
 	}
 	return reported(errors.Join(err, s.each(con, func(a *config.Account, w io.Writer) error {
-		found := &inspection{Account: a.Name, Server: a.Address(), State: known.summary}
+		found := &inspection{Account: a.Name, Server: a.Address(), State: known.summary, SetAside: known.aside[a]}
 		errs := []error{known.lost[a], found.checkDestination(a)}
 		errs = append(errs, found.visit(c.Context, a, s.secret(a), con))
 		errs = withoutNil(errs)
@@ -90,6 +92,7 @@ func joinMessages(errs []error) string {
 type stateSummary struct {
 	summary string
 	lost    map[*config.Account]error // see checkLost
+	aside   map[*config.Account]int   // messages that are set aside
 }
 
 // checkState opens the state file for a moment, so that no other popfetch has to
@@ -109,7 +112,7 @@ func (p *program) checkState(s *selection, con *console) (stateSummary, error) {
 	if err != nil {
 		return unusable, err
 	}
-	found := stateSummary{summary: "ok", lost: make(map[*config.Account]error)}
+	found := stateSummary{summary: "ok", lost: make(map[*config.Account]error), aside: make(map[*config.Account]int)}
 	if store.ID() == "" {
 		found.summary = "to be created"
 	}
@@ -118,6 +121,17 @@ func (p *program) checkState(s *selection, con *console) (stateSummary, error) {
 	}
 	for _, a := range s.chosen {
 		found.lost[a] = h.checkLost(a)
+		err := store.Maildrop(state.Key(a.User, a.Host)).Scan(func(known iter.Seq2[[]byte, state.Record]) error {
+			for _, r := range known {
+				if plan.IsSetAside(r) {
+					found.aside[a]++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return unusable, &fetch.StateError{Err: err}
+		}
 	}
 	return found, nil
 }
@@ -151,6 +165,7 @@ type inspection struct {
 	UniqueIDs    bool     `json:"unique_ids"`
 	Destination  string   `json:"destination"`
 	State        string   `json:"state"`
+	SetAside     int      `json:"set_aside"`
 	Error        string   `json:"error"`
 
 	listed bool // Messages, Octets and UniqueIDs are known
@@ -290,4 +305,7 @@ func (f *inspection) write(w io.Writer) {
 	}
 	line("destination", quoteUnlessPlain(f.Destination))
 	line("state file", f.State)
+	if f.SetAside > 0 {
+		line("set aside", messages(f.SetAside)+"; popfetch list shows why")
+	}
 }
