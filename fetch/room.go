@@ -27,6 +27,8 @@ const (
 	shortListing = 50_000
 	// perMessage is what a listed message takes in addition to its unique-id, in octets.
 	perMessage = 64
+	// keptOctets is how much one poll keeps of a longer listing at most.
+	keptOctets = 4 << 20
 	// roomStep is by how much the room of a listing grows.
 	roomStep = 1 << 20
 	// mostWaits is how often one poll waits for room. A listing that grows all the time
@@ -106,10 +108,11 @@ func (v *visit) trim() {
 	if v.listing.Len() <= shortListing {
 		return
 	}
-	if n := v.plan.Retrieve.Len(); n > shortListing {
-		v.log.Warn("there are very many new messages; the next poll continues", "new", n, "fetched", shortListing)
-		v.skipped += n - shortListing
-		v.plan.DeferBeyond(shortListing)
+	most := min(shortListing, keptOctets/(v.listing.IDOctets()/v.listing.Len()+perMessage)) // a server may send very long ids
+	if n := v.plan.Retrieve.Len(); n > most {
+		v.log.Warn("there are very many new messages; the next poll continues", "new", n, "fetched", most)
+		v.skipped += n - most
+		v.plan.DeferBeyond(most)
 	}
 	v.plan = plan.Plan{
 		Retrieve: v.plan.Retrieve.Apart(), Delete: v.plan.Delete.Apart(),

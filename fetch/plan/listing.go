@@ -88,6 +88,9 @@ func (l *Listing) All() iter.Seq2[int, Listed] {
 // their numbers.
 func (l *Listing) Items(want func(i int) bool) Items { return Items{listing: l, index: l.pick(want)} }
 
+// IDOctets returns how many octets the IDs take, about.
+func (l *Listing) IDOctets() int { return len(l.ids.chunks) * chunkLen }
+
 func (l *Listing) num(i int) int { return int(l.entries.at(i).num) }
 
 func (l *Listing) repeated(i int) bool { return l.twins.get(i, 0) > 0 }

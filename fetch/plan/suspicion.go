@@ -241,14 +241,16 @@ func (d *decision) lookAtTwins() {
 
 // lookAtNewest adds the newest of the delivered messages.
 func (d *decision) lookAtNewest() {
-	var seen []int32
+	var newest []int32 // in the order of the numbers
 	for i := range int32(d.listing.Len()) {
-		if d.Verdicts[i] == Seen {
-			seen = append(seen, i)
+		if d.Verdicts[i] != Seen {
+			continue
 		}
+		at, _ := slices.BinarySearchFunc(newest, i, func(a, b int32) int { return d.listing.num(int(a)) - d.listing.num(int(b)) })
+		newest = slices.Insert(newest, at, i)
+		newest = slices.Delete(newest, 0, max(0, len(newest)-newestDaily))
 	}
-	seen = d.listing.inNumberOrder(seen)
-	for _, i := range seen[max(0, len(seen)-newestDaily):] {
+	for _, i := range newest {
 		d.addLook(i)
 	}
 }

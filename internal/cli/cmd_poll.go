@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -30,6 +32,10 @@ func (p *program) pollCommand() *cli.Command {
 	}
 }
 
+// memoryAim is how many octets of memory a poll should do with: from there on garbage is
+// collected more often. What is in use may be more, and is bounded elsewhere.
+const memoryAim = 44 << 20
+
 func (p *program) poll(c *cli.Context) error {
 	switch {
 	case c.Bool("version"):
@@ -37,6 +43,9 @@ func (p *program) poll(c *cli.Context) error {
 		return nil
 	case c.Bool("dry-run"):
 		return p.dryRun(c)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryAim)
 	}
 	con := p.pollConsole(c)
 	defer con.progress.close()
