@@ -72,6 +72,12 @@ func (v *visit) look() error {
 // show in v.shown, nil for a message whose header block the server refuses to show. After
 // mostRefusals of them it asks no more.
 func (v *visit) showHeaders(nums []int) error {
+	return v.readHeaders(nums, func(_ int, header io.Reader) (*plan.Identity, error) { return identityOf(header) })
+}
+
+// readHeaders is showHeaders with another function that reads the header block of a
+// message to its end.
+func (v *visit) readHeaders(nums []int, read func(num int, header io.Reader) (*plan.Identity, error)) error {
 	for _, num := range nums {
 		v.shown[num] = nil
 	}
@@ -94,7 +100,7 @@ func (v *visit) showHeaders(nums []int) error {
 			return denied(last, err)
 		default:
 			last = nil
-			if v.shown[num], err = identityOf(m.Body); err != nil {
+			if v.shown[num], err = read(num, m.Body); err != nil {
 				return fmt.Errorf("TOP %d 0: %w", num, err)
 			}
 		}

@@ -159,6 +159,7 @@ usage:
   popfetch state check            check the state file
   popfetch state restore|compact  restore its snapshot; make it smaller
   popfetch state rebuild [ACCOUNT...]  learn from the Maildirs what was delivered
+  popfetch state seed [ACCOUNT...]     count what is on the server as delivered
   popfetch state retry [ACCOUNT...]    try messages again that were set aside
   popfetch state forget ACCOUNT...     fetch everything again
 

@@ -29,6 +29,7 @@ func (p *program) stateCommand() *cli.Command {
 			{Name: "restore", Usage: "replace a damaged or lost state file by its last daily snapshot", Action: p.stateRestore,
 				Flags: flags(boolFlag("replace a state file that is not damaged, too", "force"))},
 			{Name: "rebuild", Usage: "learn from the Maildirs what was delivered; fetches nothing", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRebuild},
+			p.seedCommand(),
 			{Name: "retry", Usage: "try messages again that were set aside", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRetry},
 			{Name: "forget", Usage: "forget what was delivered, so that everything on the server is fetched again", ArgsUsage: "ACCOUNT...", Flags: flags(), Action: p.stateForget},
 		},
