@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"syscall"
 
 	"popfetch/fetch/pop3"
@@ -67,12 +68,15 @@ func (p *poll) planWithout(how Opening, err error) error {
 	if !errors.As(err, &closed) || p.life.reason() != nil {
 		return err
 	}
-	p.log.Info("trying again without what was refused", "reason", err)
-	if closed.refused.Command == "LIST" {
+	switch verb, _, _ := strings.Cut(closed.refused.Command, " "); verb {
+	case "LIST":
 		p.without.list, how.Next = true, []string{"UIDL"}
-	} else {
+	case "TOP":
 		p.without.top = true
+	default:
+		return err
 	}
+	p.log.Info("trying again without what was refused", "reason", err)
 	p.visit.close()
 	next, again := p.login(how)
 	if again != nil {

@@ -42,7 +42,7 @@ func (v *visit) list() (*plan.Listing, error) {
 	}
 	if refused != nil { // inside the loop no other command may be sent
 		if empty, err := v.empty(); empty || err != nil {
-			return listing, err
+			return listing, denied(refused, err)
 		}
 		if err := v.lacksUIDL(refused); err != nil {
 			return nil, err

@@ -116,3 +116,17 @@ func TestRefusedCommandThatClosesTheConnectionIsDoneWithout(t *testing.T) {
 		}
 	}
 }
+
+func TestRefusedUIDLThatClosesTheConnectionIsNamed(t *testing.T) {
+	for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto} {
+		t.Run(name, func(t *testing.T) {
+			h := newFixture(t, 2, refusedAndClosed("UIDL"))
+			h.options.Pipelining = p
+			_, err := h.poll()
+			class(t, err, fetch.Temporary)
+			if err == nil || !strings.Contains(err.Error(), `UIDL: server said "-ERR Server unavailable. 21", and closed the connection`) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
