@@ -31,7 +31,7 @@ PEERS ?= dovecot-pop3d procmail maildrop getmail6 fetchmail mpop mandoc strace x
 
 # The packages that make test runs again under the race detector: those whose tests
 # stay in one process, without the long crash tests. make race runs all of them.
-RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|torture|servertest)$$')
+RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|simulate|torture|servertest)$$')
 
 .DELETE_ON_ERROR:
 .PHONY: all build test race torture interop fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install clean peers
@@ -76,6 +76,7 @@ torture:
 		for suite in '-run ^TestCrash ./deliver/maildir' \
 			'./fetch ./fetch/plan' \
 			'-run Memory ./internal/cli' \
+			'./internal/simulate' \
 			'./internal/torture'; do \
 			$(TORTURE) $$suite 2>&1 || echo "FAILED: go test $$suite"; \
 		done; \

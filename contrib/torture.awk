@@ -3,6 +3,9 @@
 #
 #	TORTURE kill points=N lost=N repeated=N controls=caught|missed|none
 #
+# N is what the suite has tried: the instants of its faults, or the maildrop-years of
+# simulated polls.
+#
 # The exit code is 1 if a suite failed or tried nothing, if a message was lost, or repeated
 # more often than popfetch promises, or if a negative control was not noticed.
 

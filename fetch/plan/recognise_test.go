@@ -404,3 +404,28 @@ func TestHeaderBlockThatIsRefusedPutsOtherIDsInDoubt(t *testing.T) {
 		t.Errorf("looked at %v: %v, %d moved", looked, todo, todo.Moved)
 	}
 }
+
+// Where ids are message numbers, the last known message shows whether they have shifted: a
+// message under a new number may have been delivered.
+func TestNewNumberMayBeThatOfAKnownMessage(t *testing.T) {
+	known := records{"1": delivered(letter(2), -1, day), "2": delivered(letter(3), -1, day)}
+	todo, _ := box{{"1", -1, letter(1), false}, {"2", -1, letter(2), false}, {"3", -1, letter(3), false}}.decide(t, known, plan.Policy{}, at(noon))
+	if got := nums(todo.Retrieve); !slices.Equal(got, []int{1, 3}) || todo.Moved != 1 {
+		t.Errorf("retrieves %v, %d moved", got, todo.Moved)
+	}
+	known.apply(todo)
+	if _, ok, _ := plan.NewUnclaimed(list("1", "2", "3"), known.sorted).Find(letter(3), known.get); !ok {
+		t.Error("message 3 is not known when it is received")
+	}
+}
+
+// The record of a copy that is gone ages, although its twin is compared every day.
+func TestOfCopiesTheOneListedLastIsFound(t *testing.T) {
+	old, last := delivered(memo(1), 1, day), delivered(memo(1), 1, day)
+	old.Absent, last.Absent = noon.Add(-day), noon
+	known := records{"a": old, "b": last, "c": old}
+	u := plan.NewUnclaimed(list(), known.sorted)
+	if e, _, _ := u.Find(memo(1), known.get); e.ID != "b" {
+		t.Errorf("found %q", e.ID)
+	}
+}

@@ -184,7 +184,10 @@ func (d *decision) lookAtOthers() {
 	most := mostMild
 	if d.when.Daily {
 		most = mostMildDaily
-		d.lookAtNewest()
+		d.lookAtNewest(newestDaily)
+	} else if d.Numbered && d.known < d.listing.Len() {
+		// Whatever came or went before it, the last known message has another number now.
+		d.lookAtNewest(1)
 	}
 	if d.Numbered {
 		most = mostLook
@@ -239,8 +242,8 @@ func (d *decision) lookAtTwins() {
 	}
 }
 
-// lookAtNewest adds the newest of the delivered messages.
-func (d *decision) lookAtNewest() {
+// lookAtNewest adds the newest n of the delivered messages.
+func (d *decision) lookAtNewest(n int) {
 	var newest []int32 // in the order of the numbers
 	for i := range int32(d.listing.Len()) {
 		if d.Verdicts[i] != Seen {
@@ -248,7 +251,7 @@ func (d *decision) lookAtNewest() {
 		}
 		at, _ := slices.BinarySearchFunc(newest, i, func(a, b int32) int { return d.listing.num(int(a)) - d.listing.num(int(b)) })
 		newest = slices.Insert(newest, at, i)
-		newest = slices.Delete(newest, 0, max(0, len(newest)-newestDaily))
+		newest = slices.Delete(newest, 0, max(0, len(newest)-n))
 	}
 	for _, i := range newest {
 		d.addLook(i)

@@ -44,9 +44,10 @@ func NewUnclaimed(listing *Listing, known iter.Seq2[[]byte, state.Record]) *Uncl
 	return u
 }
 
-// Find looks for a received message, and returns its entry, which it finds once. get
-// reads a record.
+// Find looks for a received message, and returns its entry, which it finds once. Of copies
+// it finds the one that was listed last. get reads a record.
 func (u *Unclaimed) Find(m Identity, get func(id string) (state.Record, error)) (e state.Entry, ok bool, err error) {
+	var found *unclaimed
 	for _, print := range [][16]byte{m.Fingerprint, m.Block} {
 		at, _ := slices.BinarySearchFunc(u.entries, print, func(e unclaimed, print [16]byte) int { return bytes.Compare(e.print[:], print[:]) })
 		for ; at < len(u.entries) && u.entries[at].print == print; at++ {
@@ -58,13 +59,16 @@ func (u *Unclaimed) Find(m Identity, get func(id string) (state.Record, error)) 
 			if err != nil {
 				return state.Entry{}, false, err
 			}
-			if m.is(r) {
-				u.entries[at].taken = true
-				return state.Entry{ID: id, Record: r}, true, nil
+			if m.is(r) && (found == nil || r.Absent.After(e.Record.Absent)) {
+				found, e = &u.entries[at], state.Entry{ID: id, Record: r}
 			}
 		}
 	}
-	return state.Entry{}, false, nil
+	if found == nil {
+		return state.Entry{}, false, nil
+	}
+	found.taken = true
+	return e, true, nil
 }
 
 // Recorded returns what is recorded of a message that was received whole: its

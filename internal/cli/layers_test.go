@@ -37,6 +37,7 @@ var (
 		"popfetch/deliver/delivertest":      {"deliver"},
 		"popfetch/internal/durable/model":   {"internal/durable"},
 		"popfetch/internal/torture":         {},
+		"popfetch/internal/simulate":        {},
 		"popfetch/bench":                    {"state", "internal/certtest", "internal/dovecottest"},
 		"popfetch/state":                    {"internal/durable"},
 		"popfetch/state/statetest":          {"state"},
@@ -66,8 +67,9 @@ var (
 	// endToEnd lists what tests import beyond that because they put several rooms
 	// together.
 	endToEnd = map[string][]string{
-		"popfetch/fetch":           {"deliver/maildir", "deliver/mda"},
-		"popfetch/deliver/maildir": {"fetch", "fetch/plan", "fetch/pop3", "state"}, // every crash of a whole poll
+		"popfetch/fetch":             {"deliver/maildir", "deliver/mda"},
+		"popfetch/internal/simulate": {"deliver", "deliver/maildir", "fetch", "fetch/plan", "fetch/pop3", "state"}, // a year of polls
+		"popfetch/deliver/maildir":   {"fetch", "fetch/plan", "fetch/pop3", "state"},                               // every crash of a whole poll
 	}
 )
 

@@ -1,0 +1,237 @@
+package simulate
+
+import (
+	"iter"
+	"slices"
+	"time"
+
+	"popfetch/fetch/plan"
+	"popfetch/fetch/pop3/pop3test"
+	"popfetch/state"
+)
+
+// oracle knows the fate of every mail that the maildrop ever held.
+type oracle struct {
+	*world
+	mails map[string]*mail
+
+	stale    time.Duration // as aged, for what this poll delivers
+	aged     time.Duration // by which jumps of the clock may have aged deliveries
+	latest   time.Time     // the latest time that the clock has shown at a poll
+	last     time.Time     // what it has shown at the last poll, and
+	lastAt   time.Time     // when that truly was
+	repeated int           // copies beyond what was sent, as far as popfetch(7) allows it
+}
+
+// mail is all identical copies of one mail.
+type mail struct {
+	mark       string
+	octets     int
+	weak       bool               // it has neither Message-ID nor Received
+	version1   bool               // a copy was recorded by version 1
+	copies     map[string]*copyOf // by the unique-id that the server has for itself
+	deliveries int
+	delivered  time.Time     // the last time
+	aged       time.Duration // oracle.aged then
+}
+
+// copyOf is one of them.
+type copyOf struct {
+	*mail
+	uid     string
+	here    bool // on the server
+	deleted int  // the poll in which popfetch deleted it
+	polls   int  // clean polls since it is there
+}
+
+func newOracle(w *world) *oracle { return &oracle{world: w, mails: make(map[string]*mail)} }
+
+// see returns the copy that a message of the maildrop is.
+func (o *oracle) see(m pop3test.Message) *copyOf {
+	token := markOf(m.Raw)
+	all := o.mails[token]
+	if all == nil {
+		d := plan.NewIdentifier()
+		d.Write(m.Raw)
+		all = &mail{mark: token, copies: make(map[string]*copyOf), weak: d.Identity().Weak}
+		o.mails[token] = all
+	}
+	all.octets = max(all.octets, len(m.Raw))
+	c := all.copies[m.UID]
+	if c == nil {
+		c = &copyOf{mail: all, uid: m.UID}
+		all.copies[m.UID] = c
+	}
+	return c
+}
+
+func (o *oracle) delivered(octets []byte) {
+	m := o.mails[markOf(octets)]
+	m.deliveries++
+	m.delivered, m.aged = o.now, o.aged
+	if !o.crashed.IsZero() {
+		m.delivered = o.crashed // the delivery was recorded before the crash
+	}
+}
+
+// polled checks what a poll has done. before is what the maildrop held.
+func (o *oracle) polled(before []pop3test.Message, arrived [][]byte) {
+	o.time()
+	now := make(map[*copyOf]bool)
+	for _, m := range before {
+		now[o.see(m)] = true
+	}
+	for _, m := range o.mails {
+		for _, c := range m.copies {
+			if c.here && !now[c] {
+				c.polls = 0
+			}
+			c.here = now[c]
+		}
+	}
+	for _, octets := range arrived {
+		o.delivered(octets)
+		m := o.mails[markOf(octets)]
+		o.logf("%s is delivered", m.mark)
+		o.checkRepeat(m)
+	}
+	o.aged, o.stale = o.aged+o.stale, 0
+	left := make(map[*copyOf]bool)
+	for _, m := range o.drop.Messages() {
+		left[o.see(m)] = true
+	}
+	for c := range now {
+		if !left[c] {
+			c.here, c.deleted = false, o.polls
+			o.logf("popfetch deletes %s (%s)", c.mark, c.uid)
+			o.checkDeleted(c)
+		} else if o.clean {
+			c.polls++
+		}
+	}
+	for c := range left {
+		o.checkStays(c)
+	}
+}
+
+// time follows the clock of the machine as plan.Observe does.
+func (o *oracle) time() {
+	clock := o.clock()
+	most := 7 * day
+	if o.policy.Delete && o.policy.After > 0 {
+		most = o.policy.After / 2
+	}
+	gain := func(since time.Time) time.Duration {
+		return max(0, min(max(0, clock.Sub(since)), most)-o.now.Sub(o.lastAt))
+	}
+	switch {
+	case o.latest.IsZero():
+	case !clock.Before(o.latest):
+		o.aged += gain(o.latest)
+	default:
+		if clock.Before(o.last) {
+			o.stale += most // observed time is not stored at each poll
+		}
+		o.aged += gain(o.last)
+	}
+	if !clock.Before(o.latest) {
+		o.latest = clock
+	}
+	o.last, o.lastAt = clock, o.now
+}
+
+func (o *oracle) checkRepeat(m *mail) {
+	switch most := len(m.copies); {
+	case m.deliveries <= most:
+	case o.stableIDs():
+		o.fail("REPEATED %s: delivered %d times, copies %d", m.mark, m.deliveries, most)
+	case most > 1 && m.deliveries <= 2*most, // identical copies
+		m.weak && m.version1 && m.deliveries <= 2*most,               // without a digest of the body
+		m.weak && m.deliveries <= (1+o.restored)*most,                // deleted, and back under another unique-id
+		o.feature.program && o.crashes > 0 && m.deliveries <= 1+most: // in hand, and then under another unique-id
+		o.repeated++
+	default:
+		o.fail("REPEATED %s: delivered %d times, copies %d", m.mark, m.deliveries, most)
+	}
+}
+
+// stableIDs reports whether a unique-id always means the same message, unless a backup is
+// restored.
+func (o *oracle) stableIDs() bool {
+	return o.server.Habits.IDs == pop3test.MessageIDs && !o.feature.newIDs && !slices.Contains(o.server.Without, "UIDL")
+}
+
+func (o *oracle) checkDeleted(c *copyOf) {
+	p := o.policy
+	switch age := o.now.Sub(c.delivered) + o.aged - c.mail.aged; {
+	case !p.Delete:
+		o.fail("LOST %s: deleted, with keep = true", c.mark)
+	case c.deliveries == 0:
+		o.fail("LOST %s: deleted and never delivered", c.mark)
+	case o.owed(c.mail) > c.deliveries:
+		o.fail("LOST %s: %d copies are deleted or known for long, %d were delivered", c.mark, o.owed(c.mail), c.deliveries)
+	case len(c.copies) == 1 && !c.version1 && age < p.After-time.Minute:
+		o.fail("EARLY %s: deleted %v after the delivery", c.mark, o.now.Sub(c.delivered))
+	}
+}
+
+// owed counts the copies that must have been delivered by now: those that were on the server
+// at the same time for long enough, or were deleted. A copy that comes when the one before is
+// gone may be taken for it.
+func (o *oracle) owed(m *mail) (n int) {
+	for _, c := range m.copies {
+		if c.deleted == o.polls || c.here && c.polls >= enoughPolls {
+			n++
+		}
+	}
+	if o.server.Habits.Batch > 0 {
+		return min(n, 1) // the server shows a copy when the one before is hidden
+	}
+	return n
+}
+
+// enoughPolls is after how many clean polls a message must have been delivered.
+const enoughPolls = 25
+
+func (o *oracle) checkStays(c *copyOf) {
+	switch {
+	case c.polls < enoughPolls:
+	case o.policy.MaxOctets > 0 && int64(c.octets) > o.policy.MaxOctets-2048:
+	case o.server.Habits.Batch > 0 && o.drop.Retrieved(c.uid) > 0: // the server does not show it any more
+	case c.deliveries == 0:
+		o.fail("LOST %s: there for %d polls and not delivered", c.mark, c.polls)
+	case o.owed(c.mail) > c.deliveries:
+		o.fail("LOST %s: %d copies are deleted or known for long, %d were delivered", c.mark, o.owed(c.mail), c.deliveries)
+	}
+}
+
+// end checks how the calm time ended.
+func (o *oracle) end() {
+	var records, listed int
+	held := o.drop.Messages()
+	if listed = len(held); o.server.Habits.Batch > 0 {
+		listed = o.server.Habits.Batch
+	}
+	err := o.store.Maildrop(state.Key(user, host)).Scan(func(known iter.Seq2[[]byte, state.Record]) error {
+		for range known {
+			records++
+		}
+		return nil
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	if records > listed {
+		o.fail("GROWTH: %d records of %d messages", records, listed)
+	}
+	if !o.policy.Delete || o.server.Habits.Batch > 0 {
+		return
+	}
+	for _, m := range held {
+		c := o.see(m)
+		if !c.version1 && !(o.policy.MaxOctets > 0 && int64(c.octets) > o.policy.MaxOctets-2048) {
+			o.fail("KEPT %s (%s): not deleted in the end", c.mark, c.uid)
+			return
+		}
+	}
+}

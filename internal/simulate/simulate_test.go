@@ -1,0 +1,71 @@
+package simulate
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Variables in the environment.
+const (
+	torture = "POPFETCH_TORTURE"  // 1 = in full
+	oneSeed = "POPFETCH_SIMULATE" // this seed only, with a log
+)
+
+// sum is the result of the years.
+type sum struct {
+	sync.Mutex
+	years, polls, failed, mails, crashes int
+	lost, repeated, bounded              int
+}
+
+func (s *sum) add(w *world) {
+	s.Lock()
+	defer s.Unlock()
+	s.years++
+	s.polls, s.failed, s.mails, s.crashes = s.polls+w.polls, s.failed+w.failed, s.mails+w.made, s.crashes+w.crashes
+	s.lost, s.repeated, s.bounded = s.lost+w.lost, s.repeated+w.repeats, s.bounded+w.oracle.repeated
+}
+
+func TestYear(t *testing.T) {
+	first, years, loud := uint64(1), 12, false
+	if os.Getenv(torture) == "1" {
+		years = 1000
+	}
+	if s := os.Getenv(oneSeed); s != "" {
+		seed, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("%s: %v", oneSeed, err)
+		}
+		first, years, loud = seed, 1, true
+	}
+	var all sum
+	began := time.Now()
+	t.Run("seed", func(t *testing.T) {
+		for seed := first; seed < first+uint64(years); seed++ {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, seed)
+				w.loud = loud
+				if err := w.start(); err != nil {
+					t.Fatal(err)
+				}
+				defer w.stop()
+				w.year()
+				all.add(w)
+			})
+		}
+	})
+	t.Logf("%d polls of %d maildrops, a year each, in %v: %d polls failed, %d mails, %d crashes, %d repeats that popfetch(7) allows",
+		all.polls, all.years, time.Since(began).Round(time.Second), all.failed, all.mails, all.crashes, all.bounded)
+	controls := "none"
+	if os.Getenv(torture) == "1" && !loud {
+		if controls = "missed"; t.Run("controls", testControls) {
+			controls = "caught"
+		}
+	}
+	fmt.Printf("TORTURE maildrop-years points=%d lost=%d repeated=%d controls=%s\n", all.years, all.lost, all.repeated, controls)
+}
