@@ -27,7 +27,7 @@ GO_VERSIONS ?= local
 PACKAGES ?= ./...
 
 # Debian packages of the programs that the tests run against. PEERS= installs none.
-PEERS ?= dovecot-pop3d procmail maildrop getmail6 fetchmail mpop mandoc strace xfsprogs dbus gnome-keyring
+PEERS ?= dovecot-pop3d procmail maildrop getmail6 fetchmail mpop mandoc strace xfsprogs dbus gnome-keyring krb5-kdc krb5-user dovecot-gssapi
 
 # The packages that make test runs again under the race detector: those whose tests
 # stay in one process, without the long crash tests. make race runs all of them.
@@ -186,6 +186,9 @@ peers:
 			getmail6) command -v getmail >/dev/null ;; \
 			xfsprogs) command -v mkfs.xfs >/dev/null ;; \
 			iproute2) command -v ip >/dev/null ;; \
+			krb5-kdc) command -v krb5kdc >/dev/null ;; \
+			krb5-user) command -v kinit >/dev/null ;; \
+			dovecot-gssapi) test -e /usr/lib/dovecot/modules/auth/libmech_gssapi.so ;; \
 			dbus) command -v dbus-run-session >/dev/null ;; \
 			gnome-keyring) command -v gnome-keyring-daemon >/dev/null ;; \
 			*) command -v "$$p" >/dev/null ;; \

@@ -17,6 +17,9 @@ type Credentials struct {
 	// it, and they send nothing else. With Token and without Password no other method
 	// is possible.
 	Token string
+	// Ticket is the mechanism GSSAPI for one login, with a method Done as Auth describes;
+	// nil = gssapi is not possible.
+	Ticket sasl.Client
 	// Methods names the methods that may be used, see Methods. Login takes the
 	// first that the server offers. nil leaves the choice to the client, which
 	// never takes APOP, and sends no token in clear text.
@@ -37,7 +40,7 @@ type Credentials struct {
 
 // Methods returns the names of all login methods.
 func Methods() []string {
-	return slices.Concat([]string{"plain", "user", "login", "cram-md5", "apop", "external"}, bearerMethods(), scramMethods())
+	return slices.Concat([]string{"plain", "user", "login", "cram-md5", "apop", "external", "gssapi"}, bearerMethods(), scramMethods())
 }
 
 // possible reports whether there is what a method sends or proves.
@@ -45,6 +48,8 @@ func (c *Client) possible(method string, cred Credentials) bool {
 	switch {
 	case slices.Contains(bearerMethods(), method):
 		return cred.Token != ""
+	case method == "gssapi":
+		return cred.Ticket != nil
 	case method == "external":
 		return c.tls != nil && c.opts.TLS != nil && (len(c.opts.TLS.Certificates) > 0 || c.opts.TLS.GetClientCertificate != nil)
 	case strings.HasSuffix(method, "-plus") && c.tls == nil:
@@ -63,8 +68,8 @@ func (cred Credentials) hidden(caps Capabilities) bool {
 // comes first. Where others can read along, CRAM-MD5, which does not show the password
 // either, comes next, and a token is not
 // sent at all (RFC 6750 section 5.3). APOP is not among them, because its use of MD5 can
-// be attacked (CVE-2007-1558), nor EXTERNAL: a certificate may be demanded in addition to
-// a password.
+// be attacked (CVE-2007-1558), nor EXTERNAL and GSSAPI: a certificate may be demanded in
+// addition to a password, and a ticket costs a request to the KDC.
 func (cred Credentials) automatic(private bool) []string {
 	switch {
 	case cred.Token != "" && private:
@@ -198,7 +203,7 @@ func (c *Client) converse(d dialog, ahead bool, next []string, between func() er
 
 // showsSecret reports whether a method sends the password or the token itself.
 func showsSecret(method string) bool {
-	return !slices.Contains(append(scramMethods(), "cram-md5", "apop", "external"), method)
+	return !slices.Contains(append(scramMethods(), "cram-md5", "apop", "external", "gssapi"), method)
 }
 
 // dialogOf returns the dialog of a method that choose has returned.
@@ -214,6 +219,8 @@ func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) di
 		return &exchange{m: &cramMD5{user: cred.User, secret: cred.Password}, user: cred.User}
 	case "xoauth2", "oauthbearer":
 		return c.newBearer(method, cred)
+	case "gssapi":
+		return &exchange{m: cred.Ticket, user: cred.User}
 	case "external":
 		return &exchange{m: sasl.NewExternalClient(cred.User), single: true, user: cred.User}
 	}

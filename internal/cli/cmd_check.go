@@ -12,6 +12,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/internal/durable"
+	"popfetch/internal/kerberos"
 	"popfetch/internal/secret"
 	"popfetch/state"
 )
@@ -192,7 +194,9 @@ func (f *inspection) visit(ctx context.Context, a *config.Account, source *secre
 	defer cancel()
 	d := &connector{account: a, log: con.log.With("account", a.Name), secret: source, connected: f.connection}
 	f.Secret = d.secret.Kind().String() + " from " + d.secret.String()
-	if !a.NeedsSecret() {
+	if !a.NeedsSecret() && slices.Contains(a.Auth, config.GSSAPI) {
+		f.Secret = kerberos.Source()
+	} else if !a.NeedsSecret() {
 		f.Secret = "certificate " + a.TLSClientCert
 	} else if a.PasswordText.IsSet() {
 		f.Secret = d.secret.Kind().String() + " from the configuration"

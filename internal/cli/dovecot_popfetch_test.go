@@ -30,6 +30,7 @@ type home struct {
 	bin   executable
 	dir   string
 	umask string
+	env   []string // in addition to what command sets
 }
 
 func newHome(t *testing.T, bin executable) *home {
@@ -83,6 +84,7 @@ func (h *home) command(args ...string) *exec.Cmd {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "LC_ALL=C",
 		"XDG_CONFIG_HOME=" + filepath.Join(h.dir, "config"), "XDG_STATE_HOME=" + filepath.Join(h.dir, "state"),
 	}
+	cmd.Env = append(cmd.Env, h.env...)
 	return cmd
 }
 

@@ -38,6 +38,7 @@ func TestDovecot(t *testing.T) {
 		{"mechanisms", testMechanisms},
 		{"scram", testScram},
 		{"external", testExternal},
+		{"kerberos", testKerberos},
 		{"access tokens", testAccessTokens},
 		{"sign in as the manual says", testSignIn},
 		{"sign-in that ends", testSignInEnds},

@@ -223,7 +223,7 @@ func sendsToken(method string) bool { return method == "xoauth2" || method == "o
 // needs in place of a password.
 func mechanismNeeds(mechanism string) string {
 	switch mechanism {
-	case "GSSAPI", "GS2-KRB5":
+	case "GS2-KRB5":
 		return mechanism + " (needs Kerberos)"
 	}
 	return mechanism

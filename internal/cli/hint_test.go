@@ -111,7 +111,7 @@ func TestHintNamesLoginMethods(t *testing.T) {
 		offered []string
 		want    string
 	}{
-		{[]string{"SASL XOAUTH2", "SASL GSSAPI"}, "the server takes an access token and no password: set token_command; popfetch does not know GSSAPI (needs Kerberos)"},
+		{[]string{"SASL XOAUTH2", "SASL GS2-KRB5"}, "the server takes an access token and no password: set token_command; popfetch does not know GS2-KRB5 (needs Kerberos)"},
 		{[]string{"USER", "SASL CRAM-MD5", "SASL NTLM"}, "auth may name user, cram-md5, which the server offers; popfetch does not know NTLM"},
 		{nil, "popfetch knows plain"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -17,6 +18,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
+	"popfetch/internal/kerberos"
 	"popfetch/internal/secret"
 )
 
@@ -85,6 +87,18 @@ func (d *connector) credentials(text string, how fetch.Opening) pop3.Credentials
 // loginWith dials, secures the connection and logs in with this secret.
 func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text string) (*pop3.Client, error) {
 	a := d.account
+	cred := d.credentials(text, how)
+	if slices.Contains(a.Auth, config.GSSAPI) {
+		ticket, err := kerberos.Open(ctx, a.Host, a.User)
+		switch {
+		case err == nil:
+			cred.Ticket = ticket
+		case !a.NeedsSecret():
+			return nil, secretError(err)
+		default: // auth names other methods too
+			d.log.Info("no Kerberos ticket", "reason", err)
+		}
+	}
 	client, err := d.dial(ctx, text, how)
 	if err != nil {
 		return nil, &connectError{tls: a.TLS, port: a.Port, err: err}
@@ -92,7 +106,7 @@ func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text strin
 	if d.connected != nil {
 		d.connected(client)
 	}
-	d.method, err = client.Login(d.credentials(text, how))
+	d.method, err = client.Login(cred)
 	if err != nil {
 		client.Close()
 		switch {

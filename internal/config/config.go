@@ -104,11 +104,15 @@ func (a *Account) TakesToken() bool {
 
 // TakesPassword reports whether a method that sends or proves a password may be used.
 func (a *Account) TakesPassword() bool {
-	return a.Auth == nil || slices.ContainsFunc(a.Auth, func(m string) bool { return m != External && !slices.Contains(bearerMethods(), m) })
+	return a.Auth == nil || slices.ContainsFunc(a.Auth, func(m string) bool { return m != External && m != GSSAPI && !slices.Contains(bearerMethods(), m) })
 }
 
-// External is the method that needs no secret but the client's certificate.
-const External = "external"
+// The methods that need no password and no token: External takes the client's
+// certificate, GSSAPI a Kerberos ticket.
+const (
+	External = "external"
+	GSSAPI   = "gssapi"
+)
 
 // NeedsSecret reports whether the login may need a password or a token.
 func (a *Account) NeedsSecret() bool { return a.TakesPassword() || a.TakesToken() }
@@ -129,7 +133,7 @@ func (o Options) methods() []string {
 		return o.Methods
 	}
 	return append([]string{"plain", "login", "user", "cram-md5", "apop"}, append(bearerMethods(),
-		External, "scram-sha-1", "scram-sha-256", "scram-sha-1-plus", "scram-sha-256-plus")...)
+		External, GSSAPI, "scram-sha-1", "scram-sha-256", "scram-sha-1-plus", "scram-sha-256-plus")...)
 }
 
 // builtin returns the built-in defaults, without those that depend on the

@@ -24,6 +24,7 @@ type Kind uint8
 const (
 	Password     Kind = iota
 	Token             // an OAuth 2.0 access token
+	Ticket            // of Kerberos
 	ClientSecret      // what a client proves itself with to an OAuth 2.0 provider
 )
 
@@ -31,6 +32,8 @@ func (k Kind) String() string {
 	switch k {
 	case Token:
 		return "access token"
+	case Ticket:
+		return "ticket"
 	case ClientSecret:
 		return "client secret"
 	}
