@@ -84,7 +84,7 @@ func (w *world) send() {
 		}
 	}
 	if held := w.drop.Messages(); w.feature.copies && len(held) > 0 && w.chance(.06) {
-		w.add(uid, held[w.r.IntN(len(held))].Raw)
+		w.add("", held[w.r.IntN(len(held))].Raw)
 		return
 	}
 	k := ordinary

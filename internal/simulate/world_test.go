@@ -143,6 +143,10 @@ func (w *world) possible() {
 	if lacks("UIDL") {
 		gets("TOP")
 		gets("LIST")
+		h.NoOctets = false // LIST is the listing then
+	}
+	if h.Batch > 0 {
+		w.policy.MaxOctets = 0 // large messages fill the view
 	}
 	// Without header blocks only the unique-ids and sizes tell messages apart.
 	if lacks("TOP") && (h.IDs != pop3test.MessageIDs || w.feature.restore) {
@@ -364,6 +368,7 @@ func (w *world) happen(gap time.Duration, rate float64) {
 	}
 	if f.changesPolicy && w.chance(.005) {
 		w.policy = w.choosePolicy()
+		w.possible()
 		w.logf("policy %+v", w.policy)
 		w.begin()
 	}
