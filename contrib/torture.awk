@@ -6,6 +6,8 @@
 # N is what the suite has tried: the instants of its faults, or the maildrop-years of
 # simulated polls.
 #
+# A line with BOUND is a figure and its limit; they are printed below the table.
+#
 # The exit code is 1 if a suite failed or tried nothing, if a message was lost, or repeated
 # more often than popfetch promises, or if a negative control was not noticed.
 
@@ -32,6 +34,8 @@ function fail(why) { reasons[++failures] = why }
 	next
 }
 
+/(^|[ \t])BOUND / { sub(/^.*BOUND /, ""); bound[++bounds] = $0; next }
+
 /^--- FAIL: / { fail($3) }
 /^--- SKIP: / { skipped[++skips] = $3 }
 /^FAILED: / { fail(substr($0, 9)) }
@@ -44,6 +48,8 @@ END {
 		row(column[1], column[2], column[3], column[4], column[5])
 	}
 	row("all", points + 0, lost + 0, repeated + 0, "")
+	if (bounds > 0) print "\nbounds against one server"
+	for (i = 1; i <= bounds; i++) print "  " bound[i]
 	for (i = 1; i <= skips; i++) print "left out: " skipped[i] " (see the reason above)"
 	if (suites == 0) fail("no suite ran to its end")
 	for (i = 1; i <= failures; i++) print "FAILED: " reasons[i]
