@@ -179,6 +179,9 @@ func loginHint(err error) string {
 	case pop3.SysPerm:
 		return "the server refuses for good: if POP3 is switched off, switch it on in the settings of the mailbox; otherwise ask the server's operator; the password may be right"
 	}
+	if strings.HasPrefix(auth.Method, "scram-") {
+		return `check user and password; if they are right, the server may have stored the password in a form that SCRAM cannot use: over TLS, auth = "plain" does without it`
+	}
 	return "check user and password; many providers require an app password, or POP3 to be switched on in the settings of the mailbox"
 }
 

@@ -101,6 +101,9 @@ func TestNoSecretLeaves(t *testing.T) {
 	trust := filepath.Join(h.dir, "ca.pem")
 
 	for _, method := range append(pop3.Methods(), "auto") {
+		if method == "gssapi" {
+			continue // its secret is a key that the server has and popfetch has not
+		}
 		password, token, wrong := rand.Text(), rand.Text(), rand.Text()
 		s := &pop3test.Server{
 			TLS: &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequestClientCert}, Timestamp: true,
