@@ -196,6 +196,15 @@ func (o *oracle) owed(m *mail) (n int) {
 	return n
 }
 
+// begin has the polls of all messages counted anew: another policy may want other messages.
+func (o *oracle) begin() {
+	for _, m := range o.mails {
+		for _, c := range m.copies {
+			c.polls = 0
+		}
+	}
+}
+
 // enoughPolls is after how many clean polls a message must have been delivered.
 const enoughPolls = 25
 

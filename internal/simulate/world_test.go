@@ -369,6 +369,7 @@ func (w *world) happen(gap time.Duration, rate float64) {
 	if f.changesPolicy && w.chance(.005) {
 		w.policy = w.choosePolicy()
 		w.possible()
+		w.oracle.begin()
 		w.logf("policy %+v", w.policy)
 		w.begin()
 	}
