@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"iter"
 	"strconv"
 )
 
@@ -23,6 +24,21 @@ func recordedID(uid []byte) []byte {
 	}
 	sum := sha256.Sum256(uid)
 	return hex.AppendEncode([]byte("sha256:"), sum[:])
+}
+
+// RecordedIDs returns the ids under which unique-ids are recorded that a server has listed
+// in this order. Messages that share a unique-id have ids of their own.
+func RecordedIDs(uids iter.Seq[string]) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		count := make(map[string]int)
+		for uid := range uids {
+			id := string(recordedID([]byte(uid)))
+			count[id]++
+			if !yield(string(appendTwin(nil, []byte(id), count[id]))) {
+				return
+			}
+		}
+	}
 }
 
 // appendTwin appends the id of the nth message, from 1, of those that share a

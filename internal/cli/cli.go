@@ -73,7 +73,7 @@ const pollCommand = "poll"
 
 func (p *program) commands() []*cli.Command {
 	commands := []*cli.Command{
-		p.pollCommand(), p.checkCommand(), p.listCommand(), p.configCommand(), p.stateCommand(),
+		p.pollCommand(), p.checkCommand(), p.listCommand(), p.configCommand(), p.stateCommand(), p.importCommand(),
 		p.authorizeCommand(), p.tokenCommand(), p.passwordCommand(),
 	}
 	for _, c := range commands {
@@ -154,6 +154,7 @@ usage:
   popfetch authorize ACCOUNT      sign in at an OAuth 2.0 provider
   popfetch token ACCOUNT          print an access token, for other programs
   popfetch password set|remove ACCOUNT  keep a password in the keyring
+  popfetch import mpop [FILE]     take over configuration and seen mail
   popfetch config check           check the configuration
   popfetch config show            show the configuration in effect, passwords masked
   popfetch state check            check the state file

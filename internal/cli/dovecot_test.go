@@ -29,6 +29,7 @@ func TestDovecot(t *testing.T) {
 		{"restored with other unique-ids", testRestoredWithNewIDs},
 		{"moved to a folder and back", testMovedAndBack},
 		{"rebuild after other fetchers", testRebuildAfterPeers},
+		{"import from other fetchers", testImport},
 		{"three accounts", testThreeAccounts},
 		{"200 accounts", testManyAccounts},
 		{"procmail", testProcmail},
