@@ -44,13 +44,18 @@ func NewUnclaimed(listing *Listing, known iter.Seq2[[]byte, state.Record]) *Uncl
 	return u
 }
 
+// mostCopies is how many equal copies of a message are compared, to find the one that was
+// listed last. A maildrop may have a hundred thousand.
+const mostCopies = 16
+
 // Find looks for a received message, and returns its entry, which it finds once. Of copies
 // it finds the one that was listed last. get reads a record.
 func (u *Unclaimed) Find(m Identity, get func(id string) (state.Record, error)) (e state.Entry, ok bool, err error) {
 	var found *unclaimed
+	copies := 0
 	for _, print := range [][16]byte{m.Fingerprint, m.Block} {
 		at, _ := slices.BinarySearchFunc(u.entries, print, func(e unclaimed, print [16]byte) int { return bytes.Compare(e.print[:], print[:]) })
-		for ; at < len(u.entries) && u.entries[at].print == print; at++ {
+		for ; at < len(u.entries) && u.entries[at].print == print && copies < mostCopies; at++ {
 			if u.entries[at].taken {
 				continue
 			}
@@ -59,7 +64,10 @@ func (u *Unclaimed) Find(m Identity, get func(id string) (state.Record, error)) 
 			if err != nil {
 				return state.Entry{}, false, err
 			}
-			if m.is(r) && (found == nil || r.Absent.After(e.Record.Absent)) {
+			if !m.is(r) {
+				continue
+			}
+			if copies++; found == nil || r.Absent.After(e.Record.Absent) {
 				found, e = &u.entries[at], state.Entry{ID: id, Record: r}
 			}
 		}
