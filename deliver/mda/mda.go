@@ -10,17 +10,14 @@
 package mda
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"popfetch/deliver"
-	"popfetch/internal/durable"
 	"popfetch/internal/spool"
 )
 
@@ -62,10 +59,7 @@ var _ deliver.Destination = (*MDA)(nil)
 func (m *MDA) Group() int { return 1 }
 
 // Room implements deliver.Limited: a long message needs a spool.
-func (m *MDA) Room() (octets int64, known bool) {
-	octets, known = durable.Room(cmp.Or(m.Spool, os.TempDir()))
-	return max(octets, spool.MaxMemory), known
-}
+func (m *MDA) Room() (octets int64, known bool) { return spool.Room(m.Spool) }
 
 // Recoverable implements deliver.Destination: nobody can say what a program did
 // before a crash.

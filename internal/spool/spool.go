@@ -5,6 +5,7 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -121,6 +122,13 @@ func (s *Spool) fail(op string, err error) error {
 		Op: op, Path: "spool directory " + s.dir, Scope: scope,
 		Temporary: cause.Temporary, Hint: cause.Hint, Err: err,
 	}
+}
+
+// Room returns the length of the longest message that New can take now, if that is known. dir
+// is as for New.
+func Room(dir string) (octets int64, known bool) {
+	octets, known = durable.Room(cmp.Or(dir, os.TempDir()))
+	return max(octets, MaxMemory), known
 }
 
 // Size returns the length of the message in octets.
