@@ -20,6 +20,7 @@
 //	    state             what was delivered from which maildrop
 //	  deliver/maildir     delivers into a Maildir
 //	  deliver/mda         delivers to a program
+//	  deliver/relay       delivers to another mail server, by LMTP
 //	    internal/spool    holds a message for a destination that sends it on
 //	    internal/durable  files and directory entries that survive a power cut
 //

@@ -363,7 +363,7 @@ func testSlow(t *testing.T, p *place) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := p.Delivered(); !slices.Equal(got, []string{"before"}) {
+	if got := p.Delivered(); !slices.Equal(got, []string{p.Stored("before")}) {
 		t.Errorf("readers see %q", got)
 	}
 	p.publish(p.d, s)

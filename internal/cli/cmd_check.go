@@ -56,7 +56,7 @@ func (p *program) check(c *cli.Context) error {
 	}
 	return reported(errors.Join(err, s.each(con, func(a *config.Account, w io.Writer) error {
 		found := &inspection{Account: a.Name, Server: a.Address(), State: known.summary, SetAside: known.aside[a]}
-		errs := []error{known.lost[a], found.checkDestination(a)}
+		errs := []error{known.lost[a], found.checkDestination(c.Context, a)}
 		errs = append(errs, found.visit(c.Context, a, s.secret(a), con))
 		errs = withoutNil(errs)
 		if con.json {
@@ -174,10 +174,18 @@ type inspection struct {
 }
 
 // checkDestination looks at the place where the mail of a goes.
-func (f *inspection) checkDestination(a *config.Account) error {
+func (f *inspection) checkDestination(ctx context.Context, a *config.Account) error {
 	if len(a.MDA) > 0 {
 		f.Destination = "program " + a.MDA[0]
 		return (&mda.MDA{Argv: a.MDA}).Check()
+	}
+	if a.LMTP.IsSet() {
+		f.Destination = fmt.Sprintf("LMTP server %s, for %s", a.LMTP.Address, a.Recipient)
+		ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
+		defer cancel()
+		r := newRelay(a, hostName())
+		defer r.Close()
+		return r.Check(ctx)
 	}
 	f.Destination = "Maildir " + a.Maildir
 	exists, err := (&maildir.Maildir{Path: a.Maildir}).Check()

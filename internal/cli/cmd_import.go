@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"popfetch/deliver/mda"
+	"popfetch/deliver/relay"
 	"popfetch/fetch"
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
@@ -98,7 +99,7 @@ func (p *program) importPeer(c *cli.Context) error {
 }
 
 func configOptions() config.Options {
-	return config.Options{CheckMDA: mda.Check, Methods: pop3.Methods()}
+	return config.Options{CheckMDA: mda.Check, CheckRecipient: relay.CheckAddress, Methods: pop3.Methods()}
 }
 
 // absent is an error if there is anything at path: import overwrites nothing.

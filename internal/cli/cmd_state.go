@@ -182,7 +182,7 @@ const mostNamed = 5
 
 func (p *program) stateRebuild(c *cli.Context) error {
 	return p.withStore(c, func(h *house, a *config.Account) error {
-		const noMaildir = "delivers to a program, so there is no Maildir to learn from"
+		const noMaildir = "does not deliver into a Maildir, so there is none to learn from"
 		if a.Maildir == "" && !c.Args().Present() {
 			fmt.Fprintf(p.out, "%s: %s\n", a.Name, noMaildir)
 			return nil

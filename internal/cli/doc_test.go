@@ -14,8 +14,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"popfetch/deliver/mda"
-	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 )
 
@@ -165,7 +163,7 @@ func jsonFields(typ reflect.Type) []string {
 
 func TestExampleOfTheConfigurationLoads(t *testing.T) {
 	t.Setenv("HOME", "/home/me")
-	cfg, err := config.Load("../../config.example.toml", config.Options{CheckMDA: mda.Check, Methods: pop3.Methods()})
+	cfg, err := config.Load("../../config.example.toml", configOptions())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"popfetch/deliver"
 	"popfetch/deliver/maildir"
 	"popfetch/deliver/mda"
+	"popfetch/deliver/relay"
 	"popfetch/fetch"
 	"popfetch/fetch/plan"
 	"popfetch/internal/config"
@@ -142,6 +143,9 @@ func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destin
 		m := h.mda(a, log)
 		return m, m.Check()
 	}
+	if a.LMTP.IsSet() {
+		return h.relay(a), nil // it connects when there is mail
+	}
 	if err := h.checkLost(a); err != nil {
 		return nil, err
 	}
@@ -162,6 +166,23 @@ func (h *house) mda(a *config.Account, log *slog.Logger) *mda.MDA {
 		Spool:   filepath.Dir(h.config.State),
 		Env:     os.Environ(),
 		Log:     log,
+	}
+}
+
+func (h *house) relay(a *config.Account) *relay.Relay {
+	r := newRelay(a, h.stamp.Host)
+	r.Spool = filepath.Dir(h.config.State)
+	return r
+}
+
+// newRelay returns the LMTP server of a as a destination. name is that of this machine.
+func newRelay(a *config.Account, name string) *relay.Relay {
+	return &relay.Relay{
+		Network:   a.LMTP.Network,
+		Address:   a.LMTP.Address,
+		Name:      name,
+		Recipient: a.Recipient,
+		Timeout:   time.Duration(a.Timeout),
 	}
 }
 
@@ -193,6 +214,8 @@ func finishIntent(ctx context.Context, i deliver.Intent) (deliver.Outcome, error
 		return maildir.Recover(ctx, i, time.Now())
 	case mda.Kind:
 		return mda.Recover(ctx, i, time.Now())
+	case relay.Kind:
+		return relay.Recover(ctx, i, time.Now())
 	}
 	return 0, &fetch.StateError{Err: fmt.Errorf("the state file holds a delivery of an unknown kind %q", i.Kind)}
 }

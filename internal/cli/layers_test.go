@@ -14,7 +14,7 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/durable", "internal/kerberos", "internal/oauth", "internal/peer", "internal/secret", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/durable", "internal/kerberos", "internal/oauth", "internal/peer", "internal/secret", "state"},
 		"popfetch/internal/config":          {},
 		"popfetch/internal/peer":            {"internal/config"},
 		"popfetch/internal/secret":          {"internal/config"},
@@ -34,6 +34,7 @@ var (
 		"popfetch/deliver":                  {},
 		"popfetch/deliver/maildir":          {"deliver", "internal/durable"},
 		"popfetch/deliver/mda":              {"deliver", "internal/durable", "internal/spool"},
+		"popfetch/deliver/relay":            {"deliver", "internal/durable", "internal/spool"},
 		"popfetch/internal/spool":           {"deliver", "internal/durable"},
 		"popfetch/internal/durable":         {},
 		"popfetch/deliver/delivertest":      {"deliver"},
@@ -50,6 +51,7 @@ var (
 		"github.com/emersion/go-maildir":        {"popfetch/deliver/maildir"},
 		"go.etcd.io/bbolt":                      {"popfetch/state"},
 		"github.com/emersion/go-sasl":           {"popfetch/fetch/pop3"},
+		"github.com/emersion/go-smtp":           {"popfetch/deliver/relay"},
 		"github.com/vbauerster/mpb/v8":          {"popfetch/internal/cli"},
 		"golang.org/x/net/proxy":                {"popfetch/internal/cli"},
 		"golang.org/x/term":                     {"popfetch/internal/cli", "popfetch/internal/secret"},

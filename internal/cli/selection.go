@@ -5,9 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"popfetch/deliver/mda"
 	"popfetch/fetch"
-	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/internal/secret"
 )
@@ -55,7 +53,7 @@ func loadConfig(c *cli.Context, con *console) (*config.Config, error) {
 	if file == "" {
 		file = config.DefaultPath()
 	}
-	cfg, err := config.Load(file, config.Options{CheckMDA: mda.Check, Methods: pop3.Methods()})
+	cfg, err := config.Load(file, configOptions())
 	if err != nil {
 		return nil, &fetch.ConfigError{Err: err}
 	}

@@ -15,7 +15,7 @@ func families() []family {
 	return []family{
 		{[]string{"password", "password_file", "password_command", "credential", "keyring", "token_command", "oauth"}, "both say where the secret comes from"},
 		{[]string{"client_secret", "client_secret_command"}, "both say where the client secret comes from"},
-		{[]string{"maildir", "mda"}, "are both a destination, and an account has exactly one"},
+		{[]string{"maildir", "mda", "lmtp"}, "are both a destination, and an account has exactly one"},
 		{[]string{"tls_ca_file", "tls_fingerprint"}, "exclude each other: a fingerprint is checked instead of the authorities"},
 	}
 }
@@ -88,6 +88,7 @@ func (l *loader) account(name string, v any, defaults Account) *Account {
 		s.MDATimeout = own.MDATimeout
 	}
 	s.fill()
+	l.checkRecipient(&s)
 	if len(l.errs) > problems {
 		return nil
 	}
@@ -119,6 +120,7 @@ func (s *section) fill() {
 	s.Maildir = fillAccount(s.Maildir, s.Name)
 	s.PasswordFile = fillAccount(s.PasswordFile, s.Name)
 	s.Credential = fillAccount(s.Credential, s.Name)
+	s.Recipient = fillAccount(s.Recipient, s.Name)
 	s.PasswordCommand = fillArguments(s.PasswordCommand, s.Name)
 	s.TokenCommand = fillArguments(s.TokenCommand, s.Name)
 	s.ClientSecretCommand = fillArguments(s.ClientSecretCommand, s.Name)
@@ -131,6 +133,24 @@ func fillArguments(argv []string, account string) []string {
 		filled[i] = fillAccount(arg, account)
 	}
 	return filled
+}
+
+// checkRecipient sets the recipient of an account with LMTP if it has none, and checks it.
+// Without LMTP it drops that of [defaults], which is for other accounts.
+func (l *loader) checkRecipient(s *section) {
+	if !s.LMTP.IsSet() {
+		s.Recipient = ""
+		return
+	}
+	key, hint := "recipient", ""
+	if s.Recipient == "" {
+		s.Recipient, key, hint = s.User, "user", "the user is the recipient at the LMTP server: set recipient to another one"
+	}
+	if s.Recipient != "" && l.opts.CheckRecipient != nil {
+		if msg := l.opts.CheckRecipient(s.Recipient); msg != "" {
+			l.add(append(s.path[:len(s.path):len(s.path)], key), "the recipient "+quote(s.Recipient)+" "+msg, hint)
+		}
+	}
 }
 
 // checkName returns what is wrong with the name of an account, "" for nothing. The
@@ -167,8 +187,10 @@ func (l *loader) checkRequired(s *section, table map[string]any) {
 	if s.User == "" {
 		missing("user", `for example user = "me@example.org"`)
 	}
-	if _, mda := table["mda"]; s.Maildir == "" && len(s.MDA) == 0 && !mda {
-		missing("maildir", `a destination is needed: for example maildir = "~/Mail/{account}", or mda = ["program", "argument"]`)
+	_, mda := table["mda"]
+	_, lmtp := table["lmtp"]
+	if s.Maildir == "" && len(s.MDA) == 0 && !mda && !s.LMTP.IsSet() && !lmtp {
+		missing("maildir", `a destination is needed: for example maildir = "~/Mail/{account}", mda = ["program", "argument"], or lmtp = "unix:/run/dovecot/lmtp"`)
 	}
 	if c := s.Credential; strings.Contains(c, "/") || c == "." || c == ".." {
 		l.add(append(s.path, "credential"), quote(c)+" is not a file name", "write the name that LoadCredential= of the unit gives it")
@@ -198,8 +220,17 @@ func (l *loader) checkClashes(s *section) {
 			}
 		}
 	}
-	if s.set["mda_timeout"] && s.set["maildir"] && s.Name != "" { // in [defaults] it may be for other accounts
-		l.add(at("mda_timeout"), "mda_timeout has no effect with maildir, only with mda", "leave it out")
+	if s.Name != "" { // in [defaults] they may be for other accounts
+		for _, other := range []string{"maildir", "lmtp"} {
+			if s.set["mda_timeout"] && s.set[other] {
+				l.add(at("mda_timeout"), fmt.Sprintf("mda_timeout has no effect with %s, only with mda", other), "leave it out")
+			}
+		}
+		for _, other := range []string{"maildir", "mda"} {
+			if s.set["recipient"] && s.set[other] {
+				l.add(at("recipient"), fmt.Sprintf("recipient has no effect with %s, only with lmtp", other), "leave it out")
+			}
+		}
 	}
 	if s.Name != "" && s.YieldsToken() && !s.TakesToken() && s.Auth != nil {
 		l.add(at("auth"), fmt.Sprintf("no method of auth (%s) sends the access token that the account has", strings.Join(s.Auth, ", ")),
@@ -263,6 +294,9 @@ func (l *loader) warnings(a *Account) []string {
 	}
 	if a.Timeout > a.Deadline {
 		warn("timeout", fmt.Sprintf("timeout %s is longer than deadline %s, which ends the poll first", a.Timeout, a.Deadline), "")
+	}
+	if a.LMTP.IsSet() && !a.LMTP.local() {
+		warn("lmtp", "mail crosses the network to the LMTP server in clear text", "a socket or an LMTP server on this machine avoids it")
 	}
 	literal := func(key string, argv []string) {
 		for i, arg := range argv {

@@ -69,9 +69,12 @@ type Account struct {
 	TLSClientKey    string        `toml:"tls_client_key,path"`  // PEM file
 	Auth            []string      `toml:"auth,words"`           // in order of preference; nil = auto
 
-	// Exactly one of the two is set.
+	// Exactly one of the three is set.
 	Maildir string   `toml:"maildir,template"`
 	MDA     []string `toml:"mda,argv"` // arguments with their placeholders
+	LMTP    LMTP     `toml:"lmtp"`
+
+	Recipient string `toml:"recipient,name"` // for LMTP; User if it is not written
 
 	MDATimeout    Duration   `toml:"mda_timeout"`    // one run of the MDA
 	Keep          Keep       `toml:"keep"`           // what becomes of delivered messages on the server
@@ -123,6 +126,9 @@ type Options struct {
 	// CheckMDA returns what is wrong with an mda command, such as an unknown
 	// placeholder, or nil. A nil CheckMDA accepts every command.
 	CheckMDA func(argv []string) error
+	// CheckRecipient returns what is wrong with the recipient of an account with LMTP, ""
+	// for nothing. A nil CheckRecipient accepts every recipient.
+	CheckRecipient func(address string) string
 	// Methods are the names that the key auth accepts, in lower case. nil means
 	// all that the client of this program has.
 	Methods []string

@@ -109,6 +109,9 @@ func (l *loader) value(dst reflect.Value, f field, v any) (err error) {
 	case *int:
 		err = integer(p, v)
 	case *string:
+		if list, ok := v.([]any); ok && f.name == "recipient" && len(list) > 1 {
+			return fmt.Errorf("several recipients are not supported yet: if one refused a message, those who have it would get it again at each attempt; let the LMTP server distribute the mail")
+		}
 		*p, err = l.text(f, v)
 	case *[]string:
 		switch f.kind {
@@ -121,6 +124,8 @@ func (l *loader) value(dst reflect.Value, f field, v any) (err error) {
 		}
 	case *[]Fingerprint:
 		*p, err = parseFingerprints(v)
+	case *LMTP:
+		*p, err = l.lmtp(v)
 	case *netip.Addr:
 		*p, err = address(v)
 	default:

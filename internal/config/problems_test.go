@@ -59,6 +59,11 @@ func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 			`config.toml:6: account "work": key "tls_ca_file": tls_ca_file has no effect with tls = "none"`}},
 		{"TLS settings without TLS by default", "[defaults]\ntls = \"none\"\n" + account("tls_min_version = \"1.3\""), []string{
 			`config.toml:7: account "work": key "tls_min_version": tls_min_version has no effect with tls = "none"`}},
+		{"lmtp", account(`lmtp = "/run/lmtp"`), []string{`config.toml:5: account "work": key "lmtp": a socket is written with unix: before its path: "unix:/run/lmtp"`}},
+		{"lmtp and maildir", account(`lmtp = "localhost"`), []string{`config.toml:5: account "work": key "lmtp": maildir and lmtp are both a destination`}},
+		{"recipient without lmtp", account(`recipient = "me"`), []string{`config.toml:5: account "work": key "recipient": recipient has no effect with maildir, only with lmtp`}},
+		{"several recipients", "[account.a]\nserver = \"h\"\nuser = \"u\"\nlmtp = \"localhost\"\nrecipient = [\"a\", \"b\"]", []string{
+			`config.toml:5: account "a": key "recipient": several recipients are not supported yet`}},
 		{"mda_timeout", account(`mda_timeout = "1m"`), []string{`config.toml:5: account "work": key "mda_timeout": mda_timeout has no effect with maildir, only with mda`}},
 		{"certificate without key", account(`tls_client_cert = "/x"`), []string{`config.toml:5: account "work": key "tls_client_cert": tls_client_cert needs tls_client_key`}},
 		{"key without certificate", account(`tls_client_key = "/x"`), []string{`config.toml:5: account "work": key "tls_client_key": tls_client_key needs tls_client_cert`}},

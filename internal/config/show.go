@@ -40,6 +40,8 @@ func (a *Account) applies(key string) bool {
 		return a.OAuth.IsSet()
 	case key == "mda_timeout":
 		return len(a.MDA) > 0
+	case key == "recipient":
+		return a.LMTP.IsSet()
 	}
 	return true
 }

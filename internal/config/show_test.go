@@ -118,7 +118,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	text := read(t, "../../config.example.toml")
 	plain := show(t, mustLoad(t, text))
 	withoutDefault := strings.Fields(`on_new_mail password_file credential password token_command oauth client_id client_secret client_secret_command tls_ca_file tls_fingerprint tls_server_name
-		tls_client_cert tls_client_key mda mda_timeout source_address proxy`)
+		tls_client_cert tls_client_key mda mda_timeout lmtp recipient source_address proxy`)
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		m := shownKey.FindStringSubmatch(line)
@@ -137,9 +137,9 @@ func TestExampleShowsDefaults(t *testing.T) {
 				}
 			}
 			changed = slices.DeleteFunc(changed, func(s string) bool { return strings.HasPrefix(s, "password_command") })
-		case "tls_client_cert", "mda_timeout": // one needs the other
+		case "tls_client_cert", "mda_timeout", "recipient": // one needs the other
 			for j, s := range changed {
-				if strings.HasPrefix(s, "# tls_client_key = ") && key == "tls_client_cert" || strings.HasPrefix(s, "# mda = ") && key == "mda_timeout" {
+				if strings.HasPrefix(s, "# tls_client_key = ") && key == "tls_client_cert" || strings.HasPrefix(s, "# mda = ") && key == "mda_timeout" || strings.HasPrefix(s, "# lmtp = ") && key == "recipient" {
 					changed[j] = strings.TrimPrefix(s, "# ")
 				}
 			}

@@ -71,6 +71,8 @@ func otherName(got string) string {
 		return "tls_fingerprint"
 	case "destination", "path", "folder":
 		return "maildir"
+	case "lmtp_server", "lmtp_socket":
+		return "lmtp"
 	case "command", "deliver":
 		return "mda"
 	case "delete", "delete_after", "delete_older_than", "leave_on_server":

@@ -19,7 +19,7 @@ var conf = template.Must(template.New("dovecot.conf").Parse(`
 base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/run
 log_path = /dev/stderr
-protocols = pop3
+protocols = pop3{{if .LMTP}} lmtp{{end}}
 listen = {{.Listen}}
 {{- if not .Root}}
 default_internal_user = {{.User}}
@@ -75,6 +75,13 @@ service pop3-login {
     port = {{or .POP3S 0}}
   }
 }
+{{- if .LMTP}}
+service lmtp {
+  unix_listener lmtp {
+    mode = 0666
+  }
+}
+{{- end}}
 {{.Settings}}
 `))
 
@@ -115,7 +122,7 @@ func (s *Server) configure() error {
 	err = conf.Execute(&text, map[string]any{
 		"Dir": s.Dir, "Mail": s.Mail, "Listen": strings.Join(listen, ", "), "Root": os.Getuid() == 0,
 		"User": owner.Username, "Group": group.Name, "UID": s.UID, "GID": s.GID, "Location": location,
-		"Users": users, "Password": Password, "POP3": ports[0], "POP3S": ports[1], "Settings": s.options.Settings,
+		"Users": users, "Password": Password, "POP3": ports[0], "POP3S": ports[1], "LMTP": s.options.LMTP, "Settings": s.options.Settings,
 	})
 	if err != nil {
 		return err

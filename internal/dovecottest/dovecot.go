@@ -55,12 +55,28 @@ func Missing() string {
 	return ""
 }
 
+// MissingLMTP is why Options.LMTP cannot be used, "" if it can.
+func MissingLMTP() string {
+	if reason := Missing(); reason != "" {
+		return reason
+	}
+	programs, err := exec.Command("doveconf", "-c", "/dev/null", "-h", "libexec_dir").Output()
+	if err != nil {
+		return fmt.Sprintf("doveconf: %v", err)
+	}
+	if _, err := exec.LookPath(filepath.Join(string(bytes.TrimSpace(programs)), "lmtp")); err != nil {
+		return "dovecot has no LMTP (Debian 12: apt-get install dovecot-lmtpd)"
+	}
+	return ""
+}
+
 // Options say what server to run. The zero Options give one on 127.0.0.1 in clear text.
 type Options struct {
 	Dir         string            // for the server's files: short, and open to other users; "" = a new one that Close removes
 	Listen      []string          // addresses, 127.0.0.1 among them; nil = that one
 	Certificate *tls.Certificate  // for STLS and POP3S; nil = clear text alone
 	Users       map[string]string // their passwords; nil = any user, with Password
+	LMTP        bool              // take mail for the users too, see Server.LMTP and MissingLMTP
 	Location    string            // mail_location, as Dovecot has it; "" = Maildirs in Server.Mail
 	Settings    string            // lines at the end of the configuration, which override others
 }
@@ -70,6 +86,7 @@ type Options struct {
 type Server struct {
 	POP3     string // address on 127.0.0.1
 	POP3S    string // "" without Options.Certificate
+	LMTP     string // path of a socket, "" without Options.LMTP
 	CertFile string // PEM file with the chain of Options.Certificate
 	Dir      string
 	Mail     string // directory that holds the mail of each user under his name
@@ -130,6 +147,9 @@ func (s *Server) prepare() (err error) {
 		}
 	}
 	s.Mail = filepath.Join(s.Dir, "mail")
+	if s.options.LMTP {
+		s.LMTP = filepath.Join(s.Dir, "run", "lmtp")
+	}
 	s.conf = filepath.Join(s.Dir, "dovecot.conf")
 	if s.options.Certificate != nil {
 		s.CertFile = filepath.Join(s.Dir, certtest.CertFile)

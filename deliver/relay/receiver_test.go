@@ -1,0 +1,279 @@
+package relay
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"popfetch/deliver"
+)
+
+// receiver is an LMTP server for one mailbox, by the letter of RFC 2033 and RFC 5321. A bare
+// CR or LF fails the test.
+type receiver struct {
+	t      *testing.T
+	l      net.Listener
+	greets []string      // what it announces after LHLO
+	over   chan struct{} // closed at the end of the test
+
+	mu       sync.Mutex
+	messages []string
+	lines    []string // commands that came, of all connections
+	// answer returns the reply to a step in place of the usual one, "" = that one. A step
+	// is "connect", the verb of a command, "body" for the text of a message, "." for its
+	// end before it is accepted, or "stored" for the moment after that.
+	answer func(step string) string
+	conns  []net.Conn
+}
+
+// Answers that are no reply.
+const (
+	cut   = "cut"   // closes the connection
+	stall = "stall" // says nothing more, and reads nothing more
+)
+
+func newReceiver(t *testing.T) *receiver {
+	t.Helper()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "lmtp"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{t: t, l: l, over: make(chan struct{}), greets: []string{"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME"}}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			r.mu.Lock()
+			r.conns = append(r.conns, c)
+			r.mu.Unlock()
+			serving.Go(func() {
+				defer c.Close()
+				r.serve(c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		close(r.over)
+		r.closeAll()
+		serving.Wait()
+	})
+	return r
+}
+
+// closeAll closes all connections.
+func (r *receiver) closeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.Close()
+	}
+}
+
+// relay returns a destination that delivers here.
+func (r *receiver) relay() *Relay {
+	return &Relay{Network: "unix", Address: r.l.Addr().String(), Name: "client.example.org", Recipient: "me@example.org", Spool: r.t.TempDir()}
+}
+
+// reply sends the reply to a step and reports whether the connection goes on.
+func (r *receiver) reply(c net.Conn, step, usual string) bool {
+	answer := r.answerTo(step)
+	if answer == "" {
+		answer = usual
+	}
+	return r.say(c, answer)
+}
+
+// say sends a reply, or does what stands for none.
+func (r *receiver) say(c net.Conn, answer string) bool {
+	switch answer {
+	case cut:
+		return false
+	case stall:
+		<-r.over
+		return false
+	}
+	_, err := io.WriteString(c, answer+"\r\n")
+	return err == nil
+}
+
+// answerTo returns what a test says in place of the usual reply.
+func (r *receiver) answerTo(step string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.answer == nil {
+		return ""
+	}
+	return r.answer(step)
+}
+
+func (r *receiver) serve(c net.Conn) {
+	in := bufio.NewReader(c)
+	if !r.reply(c, "connect", "220 mx.example.org LMTP") {
+		return
+	}
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		r.mu.Lock()
+		r.lines = append(r.lines, strings.TrimSuffix(line, "\r\n"))
+		r.mu.Unlock()
+		verb, _, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+		switch verb {
+		case "LHLO":
+			usual := "250-mx.example.org"
+			for i, word := range r.greets {
+				usual += "\r\n250" + map[bool]string{true: " ", false: "-"}[i == len(r.greets)-1] + word
+			}
+			if !r.reply(c, verb, usual) {
+				return
+			}
+		case "DATA":
+			answer := cmp.Or(r.answerTo(verb), "354 go on")
+			if !r.say(c, answer) || strings.HasPrefix(answer, "354") && !r.data(c, in) {
+				return
+			}
+		case "QUIT":
+			r.reply(c, verb, "221 2.0.0 bye")
+			return
+		case "MAIL", "RCPT", "RSET":
+			if !r.reply(c, verb, "250 2.0.0 ok") {
+				return
+			}
+		default:
+			if !r.reply(c, verb, "500 5.5.1 unknown") {
+				return
+			}
+		}
+	}
+}
+
+// data reads a message.
+func (r *receiver) data(c net.Conn, in *bufio.Reader) bool {
+	if r.answerTo("body") == stall {
+		<-r.over
+		return false
+	}
+	var text strings.Builder
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		body, ok := strings.CutSuffix(line, "\r\n")
+		if !ok || strings.ContainsAny(body, "\r\n") {
+			r.t.Errorf("a line with a bare CR or LF was sent: %.60q", line)
+		}
+		if body == "." {
+			break
+		}
+		text.WriteString(strings.TrimPrefix(line, "."))
+	}
+	if answer := r.answerTo("."); answer != "" {
+		return r.say(c, answer)
+	}
+	r.mu.Lock()
+	r.messages = append(r.messages, text.String())
+	r.mu.Unlock()
+	return r.reply(c, "stored", "250 2.0.0 saved")
+}
+
+// delivered returns the messages that were accepted.
+func (r *receiver) delivered() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.messages)
+}
+
+// commands returns the lines that begin with a verb.
+func (r *receiver) commands(verb string) (found []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, line := range r.lines {
+		if strings.HasPrefix(line, verb) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// answers sets what to say to one step; all others get the usual reply.
+func (r *receiver) answers(step, reply string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = func(s string) string {
+		if s == step {
+			return reply
+		}
+		return ""
+	}
+}
+
+// deliverOne takes a message through all steps.
+func deliverOne(t *testing.T, d *Relay, text string) error {
+	t.Helper()
+	s, err := d.Stage(t.Context(), deliver.Meta{ID: "0123456789abcdef", User: "me"}, strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	defer s.Abort()
+	for _, step := range []func() []error{
+		func() []error { return d.Prepare(t.Context(), []deliver.Staged{s}) },
+		func() []error { return d.Publish(t.Context(), []deliver.Staged{s}) },
+	} {
+		if errs := step(); errs != nil {
+			return errs[0]
+		}
+	}
+	return nil
+}
+
+// cuts implements delivertest.Faults: its calls are the steps of the receiver.
+type cuts struct {
+	r      *receiver
+	failed string
+}
+
+func (c *cuts) Arm(n int, dead bool) {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.failed = ""
+	i := -1
+	c.r.answer = func(step string) string {
+		if step == "QUIT" || step == "body" {
+			return ""
+		}
+		i++
+		if i == n || dead && i > n {
+			if c.failed == "" {
+				c.failed = fmt.Sprintf("%s, call %d", step, i)
+			}
+			return cut
+		}
+		return ""
+	}
+}
+
+func (c *cuts) Failed() string {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	return c.failed
+}
+
+func (c *cuts) Disarm() {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.answer = nil
+}

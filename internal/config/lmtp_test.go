@@ -1,0 +1,49 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAddressOfTheLMTPServer(t *testing.T) {
+	t.Setenv("RUN", "/run")
+	for text, want := range map[string]LMTP{
+		"unix:/run/dovecot/lmtp": {"unix", "/run/dovecot/lmtp"},
+		"unix:$RUN/lmtp":         {"unix", "/run/lmtp"},
+		"mx.Example.org":         {"tcp", "mx.example.org:24"},
+		"localhost:2424":         {"tcp", "localhost:2424"},
+		"[::1]":                  {"tcp", "[::1]:24"},
+	} {
+		c := mustLoad(t, "[account.a]\nserver = \"h\"\nuser = \"u\"\nlmtp = \""+text+"\"\n")
+		if got := c.Accounts[0]; got.LMTP != want || got.Recipient != "u" || got.Maildir != "" {
+			t.Errorf("%s: got %+v for %q", text, got.LMTP, got.Recipient)
+		}
+		if remote := strings.HasPrefix(text, "mx"); remote != (len(c.Warnings) == 1) {
+			t.Errorf("%s: warnings %q", text, c.Warnings)
+		}
+		if again := mustLoad(t, show(t, c)); again.Accounts[0].LMTP != want {
+			t.Errorf("%s: config show gives %+v", text, again.Accounts[0].LMTP)
+		}
+	}
+}
+
+// An account chooses its destination anew, and takes no recipient along that is for others.
+func TestDestinationOfAnAccountReplacesThatOfDefaults(t *testing.T) {
+	c := mustLoad(t, `[defaults]
+server = "h"
+lmtp = "localhost"
+recipient = "{account}@example.org"
+[account.a]
+user = "u"
+[account.b]
+user = "v"
+maildir = "/mail"
+`)
+	a, b := c.Accounts[0], c.Accounts[1]
+	if a.LMTP.Address != "localhost:24" || a.Recipient != "a@example.org" {
+		t.Errorf("a: %+v, %q", a.LMTP, a.Recipient)
+	}
+	if b.LMTP.IsSet() || b.Recipient != "" || b.Maildir != "/mail" {
+		t.Errorf("b: %+v, %q, %q", b.LMTP, b.Recipient, b.Maildir)
+	}
+}
