@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -67,6 +69,10 @@ const keepMapped = 8 << 20
 // write makes a group of changes durable in one transaction. After any error it is not
 // known what the disk holds, so the store has failed.
 func (s *Bolt) write(group []*pending) error {
+	if err := s.inPlace(); err != nil {
+		s.fail(err, false)
+		return err
+	}
 	err := s.guard(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
 			if err := s.raiseFormat(tx); err != nil {
@@ -93,6 +99,23 @@ func (s *Bolt) write(group []*pending) error {
 	err = fmt.Errorf("state file %s: commit: %w", s.path, err)
 	s.fail(err, false)
 	return err
+}
+
+// inPlace returns ErrGone if the next process would not find the file that is open here:
+// what is written to it would be lost with the last descriptor.
+func (s *Bolt) inPlace() error {
+	ours, err := s.file.Stat()
+	if err != nil {
+		return fmt.Errorf("state file %s: commit: %w", s.path, err)
+	}
+	named, err := os.Lstat(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && !os.SameFile(ours, named):
+		return fmt.Errorf("state file %s: %w", s.path, ErrGone)
+	case err != nil:
+		return fmt.Errorf("state file %s: commit: %w", s.path, err)
+	}
+	return nil
 }
 
 // settle makes durable, once, what was in the file when it was opened. A process that

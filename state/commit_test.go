@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"testing"
 )
@@ -162,4 +163,27 @@ func TestNothingIsReadOrWrittenAfterAFailedCommit(t *testing.T) {
 	}
 	_ = s.Close()
 	wantContents(t, mustOpen(t, path), want)
+}
+
+// A record that only the descriptor of this process leads to is lost when it ends.
+func TestNothingIsRecordedInAFileThatWasRemovedOrReplaced(t *testing.T) {
+	for what, spoil := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"replaced": func(path string) error {
+			return errors.Join(os.Rename(path, path+".away"), os.WriteFile(path, nil, 0o600))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			path := newPath(t)
+			s := mustOpen(t, path)
+			m := s.Maildrop("me@host")
+			mustCommit(t, m, Change{Put: entries(0, 3)})
+			if err := spoil(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Commit(Change{Put: entries(3, 6)}); !errors.Is(err, ErrGone) {
+				t.Errorf("got %v, want ErrGone", err)
+			}
+		})
+	}
 }
