@@ -38,7 +38,7 @@ func hint(err error, checking bool) string {
 		return lost.hint()
 	case errors.Is(err, state.ErrLost):
 		return "popfetch state restore brings the snapshot back; to start over and have everything on the servers delivered again, move the snapshot away too"
-	case errors.As(err, &reply) && reply.TooLong:
+	case errors.As(err, &reply) && reply.TooLong && reply.Command != "CAPA":
 		return "popfetch fetches from maildrops of up to 1,000,000 messages, fewer if their unique-ids are long; move or delete some on the server, for example with its web mail"
 	case errors.Is(err, state.ErrLocked):
 		return "only one popfetch at a time can use a state file; a daemon may be running, or the previous run has not ended"
@@ -70,7 +70,11 @@ func tlsHint(err error, checking bool) string {
 		}
 		return fmt.Sprintf("the certificate expired on %s and the server's operator must renew it, unless the clock of this machine is wrong: it shows %s", shortTime(invalid.Cert.NotAfter), shortTime(now))
 	case errors.As(err, &record):
-		if hint := protocolHint(string(record.RecordHeader[:])); hint != "" {
+		begin := string(record.RecordHeader[:])
+		if strings.HasPrefix(begin, "+OK") {
+			return `this is a POP3 server that does not begin with TLS on this port; try tls = "starttls", or port 995`
+		}
+		if hint := protocolHint(begin); hint != "" {
 			return hint
 		}
 		return "the server does not speak TLS on this port: " + portHint
@@ -132,9 +136,6 @@ func protocolHint(line string) string {
 		if strings.HasPrefix(line, begin) {
 			return "this port belongs to " + name + pop3Ports
 		}
-	}
-	if strings.HasPrefix(line, "+OK") {
-		return `this is a POP3 server that does not begin with TLS on this port; try tls = "starttls", or port 995`
 	}
 	return ""
 }

@@ -26,6 +26,7 @@ func TestHintExplainsErrors(t *testing.T) {
 		{&os.LinkError{Op: "rename", Old: "a", New: "b", Err: syscall.EROFS}, "read-only"},
 		{&fs.PathError{Op: "open", Path: "config.toml", Err: syscall.ENOENT}, ""},
 		{fmt.Errorf("work: %w", &pop3.ProtocolError{Command: "UIDL", TooLong: true}), "1,000,000 messages"},
+		{&pop3.ProtocolError{Command: "CAPA", TooLong: true}, ""}, // which lists no messages
 		// EACCES of a connection is not about the owner of a directory.
 		{&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.EACCES)}, ""},
 	} {
@@ -88,6 +89,7 @@ func TestHintRecognisesServersOfOtherProtocols(t *testing.T) {
 		"":                                  "",
 		"220":                               "",
 		"2200 is no code":                   "",
+		"+OK POP3, of too many octets":      "",
 		"* is not how an IMAP server greets us OK": "",
 	} {
 		greeting := &pop3.ProtocolError{Command: "greeting", Line: line, Reason: "neither +OK nor -ERR"}
