@@ -36,6 +36,7 @@ const (
 	hasFailures
 	isUnproven
 	hasTried
+	isPutBack
 	allFlags  = 1<<iota - 1
 	allFlags1 = isDeleted<<1 - 1
 )
@@ -125,6 +126,7 @@ func (r Record) flags() (flags uint64) {
 		{hasObserved, r.Observed/time.Second != 0},
 		{hasFailures, r.Failures != 0},
 		{isUnproven, r.Unproven},
+		{isPutBack, r.PutBack},
 		{hasTried, !r.Tried.IsZero()},
 	} {
 		if f.set {
@@ -187,7 +189,7 @@ func (d *decoder) record2() (r Record) {
 	if flags&hasTried != 0 {
 		r.Tried = d.time()
 	}
-	r.Deleted, r.Unproven = flags&isDeleted != 0, flags&isUnproven != 0
+	r.Deleted, r.Unproven, r.PutBack = flags&isDeleted != 0, flags&isUnproven != 0, flags&isPutBack != 0
 	return r
 }
 

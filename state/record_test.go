@@ -19,6 +19,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		"version 1": {Delivered: day, Octets: 1 << 40, Digest: [16]byte{1, 15: 2}},
 		"delivered": {Delivered: day, Octets: 1 << 40, Fingerprint: [16]byte{3, 15: 4}, Body: [16]byte{5}, Nonce: 1 << 31, Observed: 400 * 24 * time.Hour},
 		"unproven":  {Delivered: day, Unproven: true, Deleted: true},
+		"put back":  {Delivered: day, PutBack: true},
 		"absent":    {Delivered: day, Absent: day.AddDate(0, 0, 30), Absences: 31, Counted: day.AddDate(0, 0, 60)},
 		"uncounted": {Counted: day},
 		"failed":    {Octets: 7, Failures: 3, Reason: "552 too big \x00\xff", Tried: day},

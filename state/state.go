@@ -94,6 +94,9 @@ type Record struct {
 	// header block had changed since the delivery. The unique-id is the only
 	// evidence that it belongs to the delivered message.
 	Unproven bool
+	// PutBack: the server has the message again although popfetch had deleted it.
+	// popfetch does not delete it once more: it may be the last copy.
+	PutBack bool
 	// Nonce is a random number that makes the delivery id of this message differ
 	// from that of any other with the same unique-id. It is chosen at the first
 	// attempt; 0 in records of version 1.

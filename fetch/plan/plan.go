@@ -231,8 +231,10 @@ func (d *decision) present(i int32, id []byte, was *state.Record) {
 	}
 }
 
-// listedAgain returns a record without its absence: a listing has its id.
+// listedAgain returns a record without its absence: a listing has its id. A message that
+// popfetch had deleted, and that was away for a day or more, was put back by somebody.
 func listedAgain(r state.Record) state.Record {
+	r.PutBack = r.PutBack || r.Deleted && r.Absences > 1
 	r.Absent, r.Counted, r.Absences = time.Time{}, time.Time{}, 0
 	return r
 }

@@ -244,6 +244,7 @@ func (d *decision) move(i int32, e state.Entry, shown Identity) {
 	d.Moved++
 	d.Change.Forget = append(d.Change.Forget, e.ID)
 	r := listedAgain(e.Record)
+	r.PutBack = r.PutBack || r.Deleted // it has another id
 	if r.Fingerprint == (Fingerprint{}) {
 		d.adopt(&r, shown)
 		d.update(i, r, state.Record{})

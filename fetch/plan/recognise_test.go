@@ -429,3 +429,45 @@ func TestOfCopiesTheOneListedLastIsFound(t *testing.T) {
 		t.Errorf("found %q", e.ID)
 	}
 }
+
+// A message that popfetch has deleted and that somebody puts back is known, and stays:
+// it may be the last copy. A server that did not carry the deletion out is asked again.
+func TestMessageThatIsPutBackIsNotDeletedAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		id       string
+		absences int
+		remove   int
+	}{
+		"not deleted by the server": {"a", 1, 1},
+		"away for a day":            {"a", 2, 0},
+		"another unique-id":         {"b", 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := delivered(letter(1), 100, day)
+			r.Deleted, r.Absent, r.Counted, r.Absences = true, noon.Add(-day), noon.Add(-day), tt.absences
+			known := records{"a": r}
+			b := box{{tt.id, 100, letter(1), false}}
+			for range 2 {
+				todo, _ := b.decide(t, known, plan.Policy{Delete: true}, at(noon))
+				known.apply(todo)
+				var deleted int
+				for it := range todo.Retrieve.All() {
+					u := plan.NewUnclaimed(b.listing(), known.sorted)
+					e, ok, _ := u.Find(letter(1), known.get)
+					if !ok {
+						t.Fatalf("%s is taken for new mail", it.ID)
+					}
+					record, due := plan.Recognised(it, e, letter(1), plan.Policy{Delete: true}, at(noon))
+					delete(known, e.ID)
+					known[it.ID] = record
+					if due {
+						deleted++
+					}
+				}
+				if deleted += todo.Delete.Len(); deleted != tt.remove {
+					t.Errorf("%d deleted, want %d: %v", deleted, tt.remove, todo)
+				}
+			}
+		})
+	}
+}

@@ -64,9 +64,9 @@ func (d *decision) otherSize(i int32, r *state.Record) bool {
 }
 
 // due reports whether a delivered message is to be deleted for its age. A message
-// whose record rests on its unique-id alone stays.
+// whose record rests on its unique-id alone stays, and so does one that was put back.
 func due(r *state.Record, p Policy, when When) bool {
-	return p.Delete && !r.Unproven && age(r, when) >= p.After
+	return p.Delete && !r.Unproven && !r.PutBack && age(r, when) >= p.After
 }
 
 // age returns how long ago a message was delivered, in observed time, or by the clock

@@ -111,7 +111,7 @@ func Recognised(it Item, e state.Entry, m Identity, p Policy, when When) (r stat
 		r.Digest, r.Unproven = [16]byte{}, m.Weak // only the header blocks could be compared
 	}
 	r.Fingerprint, r.Body = m.Recorded()
-	r.Deleted = false
+	r.PutBack, r.Deleted = r.PutBack || r.Deleted, false // it has another id
 	if it.Octets >= 0 {
 		r.Octets = it.Octets
 	}
