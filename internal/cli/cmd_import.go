@@ -35,6 +35,7 @@ type fetcher struct {
 func fetchers() []fetcher {
 	return []fetcher{
 		{"mpop", peer.MpopFiles, peer.Mpop},
+		{"getmail", peer.GetmailFiles, peer.Getmail},
 	}
 }
 
@@ -147,7 +148,14 @@ func readPeer(f fetcher, named []string) (*peer.Moved, error) {
 		data, _, err := config.ReadFile(path, mostImported)
 		return data, err
 	}
-	return f.read(peer.Files{Home: home, Read: read}, file, c)
+	list := func(path string) (names []string, err error) {
+		entries, err := os.ReadDir(path)
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names, err
+	}
+	return f.read(peer.Files{Home: home, Read: read, List: list}, file, c)
 }
 
 // keepValid takes out the accounts that a configuration may not have, with a remark for
@@ -244,6 +252,9 @@ func recordSeen(cfg *config.Config, seen []peer.Seen) (counts map[string]int, er
 		i := 0
 		for id := range plan.RecordedIDs(uids(s.IDs)) {
 			first := s.IDs[i].Time
+			if !s.IDs[i].Guess {
+				counts[s.Account]++
+			}
 			i++
 			if first.IsZero() || first.After(now) {
 				first = now
@@ -264,7 +275,6 @@ func recordSeen(cfg *config.Config, seen []peer.Seen) (counts map[string]int, er
 				return nil, err
 			}
 		}
-		counts[s.Account] += len(s.IDs)
 	}
 	return counts, nil
 }

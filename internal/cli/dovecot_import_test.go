@@ -32,6 +32,11 @@ func peerPrograms() []peerProgram {
 			files: map[string]string{".mpoprc": "# mail\ndefaults\nauth user\ntls off\nkeep KEEP\nkillsize 9m\naccount work.template\nhost HOST\nport PORT\n" +
 				"account work: work.template\nuser \"USER\"\npassword PASSWORD\ndelivery maildir \"~/Mail/work\"\n"},
 		},
+		{
+			program: "getmail", pkg: "getmail6", argv: []string{"getmail"}, keep: "false", delete: "true",
+			files: map[string]string{"config/getmail/work": "[retriever]\ntype = SimplePOP3Retriever\nserver = HOST\nport = PORT\nusername: USER\npassword = PASSWORD\ntimeout = 10\n" +
+				"[destination]\ntype = Maildir\npath = ~/Mail/work/\n[options]\nread_all = false\ndelete = KEEP\n"},
+		},
 	}
 }
 
@@ -65,7 +70,7 @@ func (p peerProgram) fetch(t *testing.T, d *dovecot, h *home, keep string) {
 			must(t, os.WriteFile(path, []byte(fill(text)), 0o600))
 		}
 		cmd := exec.Command(argv[0], argv[1:]...)
-		cmd.Dir, cmd.Env = h.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "LC_ALL=C.UTF-8"}
+		cmd.Dir, cmd.Env = h.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "XDG_CONFIG_HOME=" + filepath.Join(h.dir, "config"), "LC_ALL=C.UTF-8"}
 		if os.Getuid() == 0 { // getmail does not deliver as root
 			giveTo(d.UID, d.GID)
 			defer giveTo(os.Getuid(), os.Getgid())

@@ -401,7 +401,7 @@ func mpopWritesTimes(text string) bool {
 func mpopID(line string, timed bool) ID {
 	if i := strings.LastIndexByte(line, ' '); timed && i > 0 {
 		if seconds, err := strconv.ParseInt(line[i+1:], 10, 64); err == nil {
-			return ID{line[:i], unixTime(seconds)}
+			return ID{UID: line[:i], Time: unixTime(seconds)}
 		}
 	}
 	return ID{UID: line}

@@ -20,8 +20,9 @@ import (
 
 // Files is how a reader gets at files.
 type Files struct {
-	Home string                            // home directory of the user, absolute
-	Read func(path string) ([]byte, error) // the error for a missing file wraps fs.ErrNotExist
+	Home string                              // home directory of the user, absolute
+	Read func(path string) ([]byte, error)   // the error for a missing file wraps fs.ErrNotExist
+	List func(path string) ([]string, error) // the names in a directory; an error for anything else
 }
 
 // Moved is what a fetcher had, as far as it can be carried over.
@@ -42,6 +43,9 @@ type Seen struct {
 type ID struct {
 	UID  string
 	Time time.Time // when it was first seen; zero = not known
+	// Guess: the list of the fetcher has another ID for the same message, and the server
+	// may have this one for it.
+	Guess bool
 }
 
 // Remark is something that could not be carried over.
