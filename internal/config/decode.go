@@ -109,10 +109,12 @@ func (l *loader) value(dst reflect.Value, f field, v any) (err error) {
 	case *int:
 		err = integer(p, v)
 	case *string:
-		if list, ok := v.([]any); ok && f.name == "recipient" && len(list) > 1 {
-			return fmt.Errorf("several recipients are not supported yet: if one refused a message, those who have it would get it again at each attempt; let the LMTP server distribute the mail")
+		if f.name == "recipient" {
+			v, err = oneRecipient(v)
 		}
-		*p, err = l.text(f, v)
+		if err == nil {
+			*p, err = l.text(f, v)
+		}
 	case *[]string:
 		switch f.kind {
 		case "words":

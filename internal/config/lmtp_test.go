@@ -32,7 +32,7 @@ func TestDestinationOfAnAccountReplacesThatOfDefaults(t *testing.T) {
 	c := mustLoad(t, `[defaults]
 server = "h"
 lmtp = "localhost"
-recipient = "{account}@example.org"
+recipient = ["{account}@example.org"]
 [account.a]
 user = "u"
 [account.b]

@@ -63,7 +63,9 @@ func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 		{"lmtp and maildir", account(`lmtp = "localhost"`), []string{`config.toml:5: account "work": key "lmtp": maildir and lmtp are both a destination`}},
 		{"recipient without lmtp", account(`recipient = "me"`), []string{`config.toml:5: account "work": key "recipient": recipient has no effect with maildir, only with lmtp`}},
 		{"several recipients", "[account.a]\nserver = \"h\"\nuser = \"u\"\nlmtp = \"localhost\"\nrecipient = [\"a\", \"b\"]", []string{
-			`config.toml:5: account "a": key "recipient": several recipients are not supported yet`}},
+			`config.toml:5: account "a": key "recipient": several recipients are not supported: `}},
+		{"no recipient", "[account.a]\nserver = \"h\"\nuser = \"u\"\nlmtp = \"localhost\"\nrecipient = []", []string{
+			`config.toml:5: account "a": key "recipient": the list is empty`}},
 		{"mda_timeout", account(`mda_timeout = "1m"`), []string{`config.toml:5: account "work": key "mda_timeout": mda_timeout has no effect with maildir, only with mda`}},
 		{"certificate without key", account(`tls_client_cert = "/x"`), []string{`config.toml:5: account "work": key "tls_client_cert": tls_client_cert needs tls_client_key`}},
 		{"key without certificate", account(`tls_client_key = "/x"`), []string{`config.toml:5: account "work": key "tls_client_key": tls_client_key needs tls_client_cert`}},
