@@ -185,7 +185,7 @@ func TestRecognisedMessageHasOneRecord(t *testing.T) {
 	}
 }
 
-// A backup brings a deleted message back, under another unique-id.
+// A backup brings a deleted message back, under another unique-id. It stays on the server.
 func TestRestoredMessageIsNotDeliveredAgain(t *testing.T) {
 	h := newFixture(t, 2, nil)
 	backup := h.drop.Snapshot()
@@ -194,9 +194,11 @@ func TestRestoredMessageIsNotDeliveredAgain(t *testing.T) {
 	h.onServer()
 	h.drop.Restore(backup)
 	h.server.SetFaults(pop3test.Fault{At: "", Do: pop3test.RenumberUID})
-	if r := h.mustPoll(); r.Delivered != 0 || r.Deleted != 2 {
-		t.Errorf("%+v", r)
+	for range 2 {
+		if r := h.mustPoll(); r.Delivered != 0 || r.Deleted != 0 {
+			t.Errorf("%+v", r)
+		}
 	}
 	h.delivered(1, 2)
-	h.onServer()
+	h.onServer("u1", "u2")
 }
