@@ -154,7 +154,7 @@ usage:
   popfetch authorize ACCOUNT      sign in at an OAuth 2.0 provider
   popfetch token ACCOUNT          print an access token, for other programs
   popfetch password set|remove ACCOUNT  keep a password in the keyring
-  popfetch import mpop|getmail [FILE]  take over configuration and seen mail
+  popfetch import mpop|fetchmail|getmail [FILE]  take over configuration and seen mail
   popfetch config check           check the configuration
   popfetch config show            show the configuration in effect, passwords masked
   popfetch state check            check the state file

@@ -35,6 +35,7 @@ type fetcher struct {
 func fetchers() []fetcher {
 	return []fetcher{
 		{"mpop", peer.MpopFiles, peer.Mpop},
+		{"fetchmail", peer.FetchmailFiles, peer.Fetchmail},
 		{"getmail", peer.GetmailFiles, peer.Getmail},
 	}
 }

@@ -33,6 +33,14 @@ func peerPrograms() []peerProgram {
 				"account work: work.template\nuser \"USER\"\npassword PASSWORD\ndelivery maildir \"~/Mail/work\"\n"},
 		},
 		{
+			program: "fetchmail", pkg: "fetchmail", argv: []string{"fetchmail", "--nodetach"}, keep: "keep", delete: "no keep", others: []string{"procmail", "procmail"},
+			files: map[string]string{
+				".fetchmailrc": "# mail\nset no syslog\ndefaults proto pop3, uidl\npoll example via HOST with service PORT auth password\n" +
+					"  user \"USER\" there with password 'PASSWORD' is me here, and wants mda \"procmail HOME/procmailrc\" sslproto '' KEEP\n",
+				"procmailrc": "LOGFILE=HOME/procmail.log\nDEFAULT=TARGET/\n",
+			},
+		},
+		{
 			program: "getmail", pkg: "getmail6", argv: []string{"getmail"}, keep: "false", delete: "true",
 			files: map[string]string{"config/getmail/work": "[retriever]\ntype = SimplePOP3Retriever\nserver = HOST\nport = PORT\nusername: USER\npassword = PASSWORD\ntimeout = 10\n" +
 				"[destination]\ntype = Maildir\npath = ~/Mail/work/\n[options]\nread_all = false\ndelete = KEEP\n"},

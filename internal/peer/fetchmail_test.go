@@ -1,0 +1,142 @@
+package peer
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestFetchmailSettingsAreCarriedOver(t *testing.T) {
+	rc := `# all
+set daemon 600; set no bouncemail
+set idfile ~/ids
+defaults
+  protocol pop3, timeout 90, uidl, sslcertfile ~/ca.pem
+poll pop.example.org:
+  user "me@example.org" there with password 'hunter"\x32' is me here
+     options ssl keep sslcertck limit 1000000 fetchlimit 50 mda "/usr/bin/procmail -f %F -d %T"
+  user other is you here password "keep" nokeep no rewrite preconnect "ssh x"
+skip second via mail.example.net port 1110 auth cram-md5
+  user me here is them there and wants sslproto "" mda 'formail -s procmail | cat %F'
+`
+	m, err := read(t, Fetchmail, rc, files{"/home/me/ids": "me@example.org@POP.example.org a@b\nthem@mail.example.net x y\n  other@elsewhere z\nthem@second q\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `interval = "10m"
+
+[account."me@example.org-pop.example.org"]
+server = "pop.example.org"
+user = "me@example.org"
+password = 'hunter"2'
+tls_ca_file = "/home/me/ca.pem"
+mda = ["/usr/bin/procmail", "-f", "{sender}", "-d", "me"]
+keep = true
+max_size = "1000000B"
+max_messages = 50
+timeout = "1m30s"
+
+[account."other-pop.example.org"]
+server = "pop.example.org"
+user = "other"
+password = "keep"
+tls = "starttls"
+tls_ca_file = "/home/me/ca.pem"
+maildir = "/home/me/Mail/other-pop.example.org"
+keep = false
+timeout = "1m30s"
+
+[account.second]
+enabled = false
+server = "mail.example.net:1110"
+user = "them"
+tls = "none"
+auth = ["cram-md5"]
+mda = ["sh", "-c", "formail -s procmail | cat $POPFETCH_SENDER"]
+keep = false
+timeout = "1m30s"
+`
+	if got := written(t, m); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	remarked(t, m, "rc:2: set bouncemail", "rc:9: user other of pop.example.org: fetchmail uses TLS if", "rc:9: user other of pop.example.org: preconnect",
+		"rc:9: user other of pop.example.org: delivery: ", "/home/me/ids: unique-ids of account other-pop.example.org: the file has none for other at pop.example.org")
+	if got := ids(m, "me@example.org-pop.example.org"); !slices.Equal(got, []string{"a@b"}) {
+		t.Errorf("%q", got)
+	}
+	if got := ids(m, "second"); !slices.Equal(got, []string{"x y"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestFetchmailAccountsThatCannotBeCarriedAreNamed(t *testing.T) {
+	for rc, want := range map[string]string{
+		"poll h proto imap user u":                          "rc:1: user u of h: left out: popfetch fetches by POP3 alone",
+		"poll h proto pop3 user u to * here":                "rc:1: user u of h: left out: popfetch does not distribute",
+		"poll h proto pop3 user u is a b here":              "rc:1: user u of h: left out: popfetch does not distribute",
+		"poll h proto pop3 user u is a = b here":            "rc:1: user u of h: left out: popfetch does not distribute",
+		"poll h proto pop3 envelope 2 X-To user u":          "rc:1: user u of h: left out: popfetch does not distribute",
+		"\npoll h proto pop3 localdomains x y\n user u":     "rc:3: user u of h: left out: popfetch does not distribute",
+		"poll h proto pop3":                                 "rc:1: server h: left out: it has no user",
+		"poll h proto pop3 user u to * password 'secret'\n": "rc:1: user u of h: left out",
+	} {
+		m, err := read(t, Fetchmail, rc, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Remarks) != 1 || len(m.Config.Accounts) != 0 || !strings.Contains(m.Remarks[0].String(), want) {
+			t.Errorf("%q: %v", rc, m.Remarks)
+		}
+	}
+}
+
+func TestFetchmailConfigurationWithErrorsIsRefused(t *testing.T) {
+	for rc, want := range map[string]string{
+		"poll h\nuser u password \"secret\n": "rc:2: a quotation mark has no partner",
+		"keep\n":                             "rc:1: ",
+		"poll":                               "rc:1: a server without a name",
+		"defaults user x":                    "rc:1: a user without a server",
+		"poll h user u\npassword":            "rc:2: ",
+		"poll h user u secret":               "rc:1: this is not a keyword",
+		"\nset":                              "rc:2: ",
+	} {
+		if _, err := read(t, Fetchmail, rc, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", rc, err)
+		}
+	}
+}
+
+func TestFetchmailIDsThatAreDamagedOrMissingAreNamed(t *testing.T) {
+	const rc = "poll h proto pop3 user u ssl mda x"
+	for text, want := range map[string]struct {
+		remark string
+		ids    []string
+	}{
+		"u@h a\njunk\nu@h b\n": {"/home/me/.fetchids:2: ", []string{"a", "b"}},
+		"u@h a\nu@h b":         {"/home/me/.fetchids:2: ", []string{"a"}},
+		"u@h\n":                {"/home/me/.fetchids:1: ", nil},
+		"u@other a\n":          {"/home/me/.fetchids: ", nil},
+		"none":                 {"/home/me/.fetchids: ", nil},
+	} {
+		others := files{"/home/me/.fetchids": text}
+		if text == "none" {
+			others = nil
+		}
+		m, err := read(t, Fetchmail, rc, others)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Remarks) != 1 || !strings.HasPrefix(m.Remarks[0].String(), want.remark) || !strings.Contains(m.Remarks[0].String(), "popfetch state seed h ") {
+			t.Errorf("%q: %v", text, m.Remarks)
+		}
+		if got := ids(m, "h"); !slices.Equal(got, want.ids) {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
+func FuzzFetchmail(f *testing.F) {
+	f.Add("set daemon 1\ndefaults proto pop3\npoll h user u there is a here password 'x' nokeep mda \"m %F %T\"", "u@h a\n")
+	f.Add("skip ::1 port 1 no dns envelope 1 X: user \"\\x41\\101\\0101\" here is b there ssl sslcert c limit 1", "@ \n@@@ x\n")
+	f.Fuzz(func(t *testing.T, rc, ids string) { fuzz(t, Fetchmail, rc, ids) })
+}
