@@ -163,3 +163,15 @@ func (e *brokenError) Error() string {
 }
 
 func (e *brokenError) Unwrap() []error { return []error{ErrBroken, e.cause} }
+
+// CapaError is a connection that the server closed behind its refusal of CAPA, as some
+// old servers do with a command that they do not know. No secret was sent. A session
+// with Credentials.WithoutCapa may succeed.
+type CapaError struct{ Err error }
+
+func (e *CapaError) Error() string {
+	return fmt.Sprintf("the server seems to close the connection when it refuses CAPA: %v", e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *CapaError) Unwrap() error { return e.Err }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -36,6 +37,8 @@ type Credentials struct {
 	Next []string
 	// Patient waits for each reply up to the login's, whatever Expected has.
 	Patient bool
+	// WithoutCapa takes the server for one that does not know CAPA, see *CapaError.
+	WithoutCapa bool
 }
 
 // Methods returns the names of all login methods.
@@ -90,7 +93,8 @@ func (cred Credentials) automatic(private bool) []string {
 //
 // An *AuthError leaves the client in state AUTHORIZATION. A user or password with CR,
 // LF or NUL is an *AuthError too, and nothing is sent. An *AheadError, from Login or
-// from the first calls after it, means that a session with Patient may succeed.
+// from the first calls after it, means that a session with Patient may succeed; a *CapaError is about
+// WithoutCapa.
 func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err := c.enter("log in", Authorization); err != nil {
 		return "", err
@@ -103,7 +107,7 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	// RFC 2449 section 6.6 has PIPELINING in both states. A server that has
 	// not been visited before may announce it and still lose what arrives
 	// together with the login (Courier, Cyrus), so the first visit waits.
-	ahead := c.opts.Pipelining == PipelineAuto && !cred.Patient
+	ahead := c.opts.Pipelining == PipelineAuto && !cred.Patient && !cred.WithoutCapa
 	again := ahead && cred.Expected.pipelining()
 	if again && !c.caps.Asked && cred.Expected.Before.Has("PIPELINING") {
 		method, err := c.choose(cred, cred.Expected.Before)
@@ -113,7 +117,10 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 			return method, c.loginAhead(method, cred)
 		}
 	}
-	if !c.caps.Asked {
+	switch {
+	case cred.WithoutCapa:
+		c.learn(Capabilities{Asked: true})
+	case !c.caps.Asked:
 		if _, err := c.Capa(); err != nil {
 			return "", err
 		}
@@ -372,6 +379,8 @@ func (d *userPass) pass(c *Client) { c.queue("PASS", "PASS "+d.password, "PASS *
 func (d *userPass) end(c *Client, last func()) error {
 	_, err := c.status()
 	switch {
+	case c.broken != nil && !d.whole && c.caps.Asked && !c.caps.Known && errors.Is(err, io.ErrUnexpectedEOF):
+		return &CapaError{err}
 	case c.broken != nil:
 		return err
 	case d.whole:

@@ -367,6 +367,23 @@ func TestCapabilitiesAfterLogin(t *testing.T) {
 	}
 }
 
+func TestServerThatClosesTheConnectionBehindCapaIsNotAsked(t *testing.T) {
+	cred := Credentials{User: "u", Password: "x"}
+	_, err := connect(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER u\nCLOSE").Login(cred)
+	if !errors.As(err, new(*CapaError)) {
+		t.Errorf("got %v", err)
+	}
+	_, err = connect(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER u\nS: +OK\nC: PASS x\nCLOSE").Login(cred)
+	if err == nil || errors.As(err, new(*CapaError)) { // the password may be the reason
+		t.Errorf("behind PASS: %v", err)
+	}
+	cred.WithoutCapa = true
+	cred.Expected.Before = ParseCapabilities([]string{"USER", "PIPELINING"})
+	if _, err := connect(t, "S: +OK\nC: USER u\nS: +OK\nC: PASS x\nS: +OK").Login(cred); err != nil {
+		t.Error(err)
+	}
+}
+
 // Login asks for the capabilities again inside TLS.
 func TestLoginInsideTLS(t *testing.T) {
 	ca := newAuthority(t)

@@ -34,3 +34,25 @@ func TestGreetingThatRepeatsThePassword(t *testing.T) {
 		t.Errorf("%v\n%s", err, trace.String())
 	}
 }
+
+func TestServerThatClosesTheConnectionBehindCapaIsVisitedWithoutIt(t *testing.T) {
+	s := &pop3test.Server{
+		Security: pop3test.ClearText,
+		Users:    map[string]*pop3test.User{"me": {Password: "Correct-Horse", Maildrop: pop3test.NewMaildrop()}},
+		Faults:   []pop3test.Fault{{At: "CAPA", Do: pop3test.Err}, {At: "CAPA", Do: pop3test.Drop, After: pop3test.AfterStatus}},
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	d := &connector{
+		account: &config.Account{Host: s.Host(), Port: s.Port(), User: "me", TLS: config.TLSNone},
+		log:     slog.New(slog.DiscardHandler),
+		secret:  &secret.Source{Text: config.NewSecret("Correct-Horse")},
+	}
+	client, err := d.login(t.Context(), fetch.Opening{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+}

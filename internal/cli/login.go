@@ -107,6 +107,15 @@ func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text strin
 		d.connected(client)
 	}
 	d.method, err = client.Login(cred)
+	if errors.As(err, new(*pop3.CapaError)) {
+		client.Close()
+		d.log.Info("trying again without CAPA", "reason", err)
+		if client, err = d.dial(ctx, text, how); err != nil {
+			return nil, &connectError{tls: a.TLS, port: a.Port, err: err}
+		}
+		cred.WithoutCapa = true
+		d.method, err = client.Login(cred)
+	}
 	if err != nil {
 		client.Close()
 		switch {
