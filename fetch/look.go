@@ -158,6 +158,7 @@ func (v *visit) recognise(it plan.Item, id plan.Identity) (bool, error) {
 		return false, err
 	}
 	record, due := plan.Recognised(it, was, id, v.Policy, v.when)
+	v.repeats++
 	v.again = append(v.again, recognised{it, v.answered, was, record, due})
 	if len(v.again) >= recognisedAtOnce {
 		return true, v.noteRecognised(v.confirmed())

@@ -28,7 +28,7 @@ func (v *visit) retrieve() {
 		v.Progress.Start(items.Len(), v.plan.Octets())
 		defer v.Progress.End()
 	}
-	v.fail(v.receive(items))
+	v.fail(v.receiveAll(items))
 	v.refuseWithheld()
 	if v.usable() {
 		v.fail(v.confirm())
@@ -43,6 +43,26 @@ func (v *visit) retrieve() {
 	v.fail(v.noteRecognised(upTo))
 	v.again = nil
 	v.fail(v.noRoomLeft())
+}
+
+// receiveAll retrieves the items, and one of those that were left for later for each that
+// turns out to have been delivered before. Otherwise the messages that a poll only compares
+// could use up max_messages each time, and new mail would never come.
+func (v *visit) receiveAll(items plan.Items) error {
+	for {
+		before := v.repeats
+		if err := v.receive(items); err != nil {
+			return err
+		}
+		items = v.plan.TakeLater(v.repeats - before)
+		if items.Len() == 0 {
+			return nil
+		}
+		v.skipped -= items.Len()
+		if err := v.life.reason(); err != nil {
+			return err
+		}
+	}
 }
 
 // receive retrieves the items in their order. It settles full groups and leaves

@@ -202,3 +202,15 @@ func TestRestoredMessageIsNotDeliveredAgain(t *testing.T) {
 	h.delivered(1, 2)
 	h.onServer("u1", "u2")
 }
+
+// Messages that are received only to be compared must not hold up new mail for ever.
+func TestMaxMessagesDoesNotCountComparedMessages(t *testing.T) {
+	h := newFixture(t, 5, without("TOP"))
+	h.mustPoll()
+	h.server.SetFaults(pop3test.Fault{At: "", Do: pop3test.RenumberUID})
+	h.drop.Add(message(6), message(7), message(8))
+	h.account.Policy.MaxMessages = 2
+	if r := h.mustPoll(); r.Delivered != 2 || r.Seen != 5 || r.Skipped != 1 {
+		t.Errorf("%+v", r)
+	}
+}

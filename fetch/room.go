@@ -114,8 +114,9 @@ func (v *visit) trim() {
 		v.skipped += n - most
 		v.plan.DeferBeyond(most)
 	}
+	later := v.plan.Later
 	v.plan = plan.Plan{
-		Retrieve: v.plan.Retrieve.Apart(), Delete: v.plan.Delete.Apart(),
+		Retrieve: v.plan.Retrieve.Apart(), Later: later.First(min(later.Len(), most-v.plan.Retrieve.Len())).Apart(), Delete: v.plan.Delete.Apart(),
 		Deferred: v.plan.Deferred, Undelivered: v.plan.Undelivered,
 	}
 	v.listing = nil

@@ -25,6 +25,7 @@ type visit struct {
 	shown     plan.Shown      // header blocks that the server has shown
 	unclaimed *plan.Unclaimed // what received messages are compared with, nil = nothing
 	again     []recognised    // received messages that were delivered before, in the order of seq
+	repeats   int             // how many received messages were delivered before
 	withheld  []withheld      // what the server refused to give
 	given     bool            // the server gave a message
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"iter"
+	"slices"
 
 	"popfetch/state"
 )
@@ -63,6 +64,12 @@ func (s Items) Only(want func(Item) bool) Items {
 
 // First returns the first n.
 func (s Items) First(n int) Items { s.index = s.index[:n:n]; return s }
+
+// followedBy returns both. They are of the same listing and have the same records.
+func (s Items) followedBy(more Items) Items {
+	s.index = slices.Concat(s.index, more.index)
+	return s
+}
 
 // Nums returns the message numbers.
 func (s Items) Nums() []int {

@@ -45,6 +45,9 @@ type Plan struct {
 	Look Items
 
 	Retrieve Items // in this order: messages that failed before come last
+	// Later holds what goes on behind Retrieve, beyond Policy.MaxMessages. A message that is
+	// received and turns out to have been delivered before makes room for one of them.
+	Later Items
 	// Delete holds messages that an earlier poll delivered and that are due. Once Look is
 	// empty, their header blocks have shown in this session that they are these messages.
 	Delete   Items
@@ -297,12 +300,23 @@ func (p *Plan) DeferBeyond(most int) {
 		return
 	}
 	p.Deferred += p.Retrieve.Len() - most
+	p.Later = p.Retrieve.followedBy(p.Later).From(most)
 	p.Retrieve = p.Retrieve.First(most)
+}
+
+// TakeLater takes the first n of Later, or all of them if there are fewer.
+func (p *Plan) TakeLater(n int) Items {
+	n = min(n, p.Later.Len())
+	taken := p.Later.First(n)
+	p.Later = p.Later.From(n)
+	p.Deferred -= n
+	return taken
 }
 
 // LeaveOut leaves messages that were to be retrieved for a later poll.
 func (p *Plan) LeaveOut(out func(Item) bool) {
-	p.Retrieve = p.Retrieve.Only(func(it Item) bool { return !out(it) })
+	in := func(it Item) bool { return !out(it) }
+	p.Retrieve, p.Later = p.Retrieve.Only(in), p.Later.Only(in)
 }
 
 // Idle reports whether a poll with this plan neither looks at, retrieves nor deletes
