@@ -9,6 +9,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
+	"popfetch/state"
 )
 
 // seed marks what is in the maildrop as delivered.
@@ -81,5 +82,26 @@ func TestSeedBeforeLeavesWhatCameLaterOrAtAnUnknownTime(t *testing.T) {
 	known := h.known()
 	if !known["old"].Seen() || !known["dated"].Seen() || known["received"].Seen() || known["undated"].Seen() {
 		t.Errorf("%+v", known)
+	}
+}
+
+// The list of another fetcher proves nothing: what is in it is not fetched, and not
+// deleted either when it is old enough.
+func TestMailOfAnotherFetcherIsNeitherFetchedNorDeleted(t *testing.T) {
+	for name, change := range map[string]func(*pop3test.Server){"with header blocks": nil, "without TOP": without("TOP")} {
+		t.Run(name, func(t *testing.T) {
+			h := newFixture(t, 3, change)
+			for n := range 2 {
+				h.put(message(n+1).UID, state.Record{Delivered: time.Now().AddDate(0, -1, 0), Octets: -1, Unproven: true})
+			}
+			h.account.Policy = plan.Policy{Delete: true, After: time.Hour}
+			if r := h.mustPoll(); r.Delivered != 1 || r.Seen != 2 || r.Deleted != 0 {
+				t.Errorf("%+v", r)
+			}
+			if r := h.mustPoll(); r.Delivered+r.Deleted != 0 || r.Seen != 3 {
+				t.Errorf("second poll: %+v", r)
+			}
+			h.delivered(3)
+		})
 	}
 }
