@@ -83,7 +83,7 @@ func (v *visit) leaveTooBig() {
 			level = slog.LevelDebug
 		}
 		v.notices.add(level, "message is larger than max_size and stays on the server",
-			"num", it.Num, "uid", it.UID(), "octets", it.Octets, "max_size", v.Policy.MaxOctets)
+			"num", it.Num, "uid", it.UID(), "octets", max(it.Octets, it.Record.Octets), "max_size", v.Policy.MaxOctets)
 		if room > 0 || it.Tried() {
 			v.recordTooBig(it)
 			room--

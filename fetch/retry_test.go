@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -262,4 +263,20 @@ func TestMessageThatEndsEveryRunIsSetAside(t *testing.T) {
 	}
 	h.delivered(1, 2)
 	h.onServer()
+}
+
+// A message that turned out larger than announced is too big although the poll asks for
+// no sizes.
+func TestWarningOfATooBigMessageHasItsSize(t *testing.T) {
+	h := newFixture(t, 2, nil)
+	h.mustPoll()
+	h.drop.Add(message(3))
+	h.put("u3", state.Record{Fingerprint: plan.Fingerprint{1}, Octets: 5000, Reason: "larger than announced"})
+	h.account.Policy.MaxOctets = 1000
+	var log strings.Builder
+	h.account.Log = slog.New(slog.NewTextHandler(&log, nil))
+	h.mustPoll()
+	if !strings.Contains(log.String(), "octets=5000 max_size=1000") {
+		t.Errorf("%s", log.String())
+	}
 }
