@@ -270,6 +270,7 @@ func setBack(t *testing.T, path, user string, by time.Duration) {
 	earlier(&facts.Looked)
 	earlier(&facts.ObservedAt)
 	earlier(&facts.Latest)
+	earlier(&facts.Steady)
 	change := state.Change{Facts: &facts}
 	must(t, drop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 		for id, r := range known {
