@@ -24,16 +24,27 @@ func testKill(t *testing.T, bin executable) {
 	for _, keep := range []string{"true", "false"} {
 		for _, k := range []int{1, 50, 150} {
 			t.Run(fmt.Sprintf("keep %s at %d", keep, k), func(t *testing.T) {
-				user := fmt.Sprintf("%s-%d@example.org", keep, k)
-				d.fill(t, user, n)
-				held := d.holds(t, user)
-				h := newHome(t, bin)
-				h.configure(t, d.account("work", user, "implicit", "keep = "+keep))
-				work := newMaildir(t, h, "Mail/work")
+				var (
+					user, work string
+					held       mailbag
+					h          *home
+				)
+				// On a busy machine a kill may come when everything is delivered.
+				for attempt, got := 1, n; got == n; attempt++ {
+					if attempt > 5 {
+						t.Fatal("every kill came too late")
+					}
+					user = fmt.Sprintf("%s-%d-%d@example.org", keep, k, attempt)
+					d.fill(t, user, n)
+					held = d.holds(t, user)
+					h = newHome(t, bin)
+					h.configure(t, d.account("work", user, "implicit", "keep = "+keep))
+					work = newMaildir(t, h, "Mail/work")
 
-				killAt(t, h, filepath.Join(work, "new"), k)
-				if got := len(entries(t, filepath.Join(work, "new"))); got < k || got >= n {
-					t.Fatalf("killed with %d messages delivered", got)
+					killAt(t, h, filepath.Join(work, "new"), k)
+					if got = len(entries(t, filepath.Join(work, "new"))); got < k {
+						t.Fatalf("killed with %d messages delivered", got)
+					}
 				}
 				sameMail(t, "the server after the kill", d.holds(t, user), held)
 
