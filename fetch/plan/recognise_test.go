@@ -216,7 +216,7 @@ func (r records) get(id string) (state.Record, error) { return r[id], nil }
 
 func TestUnclaimedRecordsAreFoundOnceAndByTheirBodies(t *testing.T) {
 	known := records{"listed": delivered(letter(1), 1, day), "a": delivered(letter(2), 1, day), "b": delivered(memo(1), 1, day), "c": delivered(memo(2), 1, day),
-		"v1": {Delivered: noon, Digest: letter(3).Block}, "failed": {Fingerprint: letter(4).Fingerprint, Failures: 1}}
+		"v1": {Delivered: noon, Digest: letter(3).Block}, "v1 memo": {Delivered: noon, Digest: memo(5).Block}, "failed": {Fingerprint: letter(4).Fingerprint, Failures: 1}}
 	gone := delivered(letter(5), 1, day)
 	gone.Deleted = true
 	known["deleted"] = gone
@@ -227,7 +227,7 @@ func TestUnclaimedRecordsAreFoundOnceAndByTheirBodies(t *testing.T) {
 	for _, tt := range []struct {
 		m    plan.Identity
 		want string
-	}{{letter(1), ""}, {letter(2), "a"}, {letter(2), ""}, {memo(2), "c"}, {memo(3), ""}, {memo(1), "b"}, {letter(3), "v1"}, {letter(4), ""}, {letter(5), "deleted"}, {memo(4), ""}, {letter(6), ""}} {
+	}{{letter(1), ""}, {letter(2), "a"}, {letter(2), ""}, {memo(2), "c"}, {memo(3), ""}, {memo(1), "b"}, {letter(3), "v1"}, {letter(4), ""}, {letter(5), "deleted"}, {memo(4), ""}, {memo(5), ""}, {letter(6), ""}} {
 		e, ok, err := u.Find(tt.m, known.get)
 		if ok != (tt.want != "") || e.ID != tt.want || err != nil {
 			t.Errorf("found %q, %v, %v, want %q", e.ID, ok, err, tt.want)

@@ -92,13 +92,14 @@ func (m Identity) Recorded() (_ Fingerprint, body [16]byte) {
 func isWeak(r *state.Record) bool { return r.Body != [16]byte{} }
 
 // is reports whether a message that was received whole is that of a record. The body
-// decides if the fingerprint is weak.
+// decides if the fingerprint is weak; a record of version 1 does not have it, and new mail
+// with the same header block must not be taken for old.
 func (m Identity) is(r state.Record) bool {
 	switch {
 	case !r.Seen():
 		return false
 	case r.Fingerprint == Fingerprint{}:
-		return r.Digest == m.Block
+		return r.Digest == m.Block && !m.Weak
 	}
 	return r.Fingerprint == m.Fingerprint && (!m.Weak || r.Body == m.Body)
 }
@@ -108,7 +109,7 @@ func (m Identity) is(r state.Record) bool {
 func Recognised(it Item, e state.Entry, m Identity, p Policy, when When) (r state.Record, toDelete bool) {
 	r = listedAgain(e.Record)
 	if r.Fingerprint == (Fingerprint{}) {
-		r.Digest, r.Unproven = [16]byte{}, m.Weak // only the header blocks could be compared
+		r.Digest = [16]byte{}
 	}
 	r.Fingerprint, r.Body = m.Recorded()
 	r.PutBack, r.Deleted = r.PutBack || r.Deleted, false // it has another id
