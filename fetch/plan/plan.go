@@ -114,6 +114,9 @@ func New(listing *Listing, known iter.Seq2[[]byte, state.Record], p Policy, when
 		d.unknown(i)
 	}
 	if d.lookFurther(); len(d.look) == 0 {
+		d.disownStamped()
+		d.retrieveRefused()
+		d.retrieveTwins()
 		d.retrieveConfusable()
 		d.assign()
 	}
@@ -135,6 +138,8 @@ type decision struct {
 
 	look      []int32                 // indices of the messages whose header blocks are needed
 	grave     []int32                 // as look, of those whose ids cannot be believed
+	stamped   []believed              // that differ from their records of version 1 like stamped ones
+	refused   []believed              // believed although the server has not shown their header blocks
 	mild      []int32                 // as look, of those that are only mildly suspect
 	homeless  []int32                 // whose header block was shown, and that have no record which fits
 	loose     loose                   // records without a message
@@ -145,6 +150,12 @@ type decision struct {
 	updated   map[int32]state.Record  // records to be stored under the ids of their messages
 	weak      map[Fingerprint][]int32 // messages with a delivered record of a weak fingerprint that was shown
 	confused  map[Fingerprint]bool    // weak fingerprints of messages that are not sure to have their own records
+}
+
+// believed is a message that counts as the one of its record, with some doubt.
+type believed struct {
+	i      int32
+	record state.Record
 }
 
 // give decides about the message at an index. r is its record, which the caller of New
@@ -209,7 +220,8 @@ func (d *decision) present(i int32, id []byte, was *state.Record) {
 	switch {
 	case d.Numbered && was.Deleted && isWeak(was):
 		// A number says nothing, and the next message may have the same header block and
-		// even the same body.
+		// even the same body. The numbers behind a deleted one have changed.
+		d.reused = true
 		d.unknown(i)
 		return
 	case r.Seen():
@@ -267,6 +279,10 @@ func (d *decision) arrange() {
 			d.Verdicts[i] = Deferred
 		}
 		d.DeferBeyond(most)
+	}
+	if d.Deferred > 0 || len(again) > 0 {
+		// They are to be compared with what was displaced, however long that takes.
+		d.Forget = slices.DeleteFunc(d.Forget, func(id string) bool { return strings.HasPrefix(id, displacedMark) })
 	}
 	d.Compare = d.Compare && d.Retrieve.Len() > 0
 	for _, i := range slices.Sorted(maps.Keys(d.updated)) {

@@ -100,15 +100,30 @@ func (d *decision) compareOld(i int32, id []byte, was state.Record, shown Identi
 	r := listedAgain(was)
 	same := r.Digest == shown.Block
 	octets := d.listing.octets.get(int(i), -1)
-	stamped := !was.Deleted && (octets < 0 || r.Octets < 0 || max(octets-r.Octets, r.Octets-octets) <= stampOctets)
-	if !same && !stamped && r.Digest != [16]byte{} {
+	close := !was.Deleted && (octets < 0 || r.Octets < 0 || max(octets-r.Octets, r.Octets-octets) <= stampOctets)
+	switch {
+	case !same && !close && r.Digest != [16]byte{}:
 		d.another(i, id, r, shown)
 		return
+	case !same && r.Digest != [16]byte{}:
+		d.stamped = append(d.stamped, believed{i, was})
 	}
 	d.adopt(&r, shown)
 	r.Unproven = r.Unproven || !same
 	d.update(i, r, was)
 	d.give(i, Seen, r)
+}
+
+// disownStamped takes it back that messages were taken for those of records of version 1
+// only because their sizes are close, if other ids were given to other messages.
+func (d *decision) disownStamped() {
+	if d.Reused == 0 {
+		return
+	}
+	for _, m := range d.stamped {
+		shown, _ := d.identity(m.i)
+		d.another(m.i, d.listing.id(int(m.i), nil), listedAgain(m.record), *shown)
+	}
 }
 
 // adopt gives a record of version 1 the fingerprint of its message. Its body is not
@@ -172,11 +187,37 @@ func (d *decision) retrieveConfusable() {
 		for _, i := range messages {
 			if d.Verdicts[i] == Seen && (d.reused || d.confused[print]) {
 				id := d.listing.id(int(i), nil)
-				d.Aged = slices.DeleteFunc(d.Aged, func(e state.Entry) bool { return e.ID == string(id) })
+				d.dropAged(id)
 				d.retrieveToCompare(i, id, d.believed[i])
 			}
 		}
 	}
+}
+
+// retrieveRefused has the messages retrieved whose header blocks the server did not show, if
+// it has given the ids of others to other messages.
+func (d *decision) retrieveRefused() {
+	if d.Reused == 0 {
+		return
+	}
+	for _, m := range d.refused {
+		d.retrieveBelieved(m.i, m.record)
+	}
+}
+
+// retrieveBelieved has a message retrieved and compared that so far counts as delivered.
+func (d *decision) retrieveBelieved(i int32, r state.Record) {
+	if d.Verdicts[i] != Seen || r.Unproven || d.policy.exceeds(d.listing.octets.get(int(i), -1)) {
+		return
+	}
+	id := d.listing.id(int(i), nil)
+	d.dropAged(id)
+	d.retrieveToCompare(i, id, r)
+}
+
+// dropAged has a record not stored that was to be stored for its absence.
+func (d *decision) dropAged(id []byte) {
+	d.Aged = slices.DeleteFunc(d.Aged, func(e state.Entry) bool { return e.ID == string(id) })
 }
 
 // another notes that an id is that of another message than the recorded one.

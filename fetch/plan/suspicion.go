@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"iter"
 	"slices"
 	"strconv"
 	"time"
@@ -51,6 +52,8 @@ func (d *decision) suspicionOf(i int32, was *state.Record) suspicion {
 		return grave
 	case d.when.Daily && isWeak(was) && (d.Numbered || d.listing.repeated(int(i))):
 		return grave // the header block and the id do not tell it from another one
+	case !was.Absent.IsZero() && isWeak(was) && d.listing.octets.get(int(i), -1) < 0:
+		return grave // nor does its size
 	case !was.Absent.IsZero(), d.when.Daily && (was.Fingerprint == Fingerprint{} || d.Numbered):
 		return mild
 	}
@@ -103,6 +106,9 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 		d.compare(i, id, *was, *shown)
 	case s == none, looked && s == mild:
 		d.give(i, Seen, *r)
+		if looked && !d.when.NoHeaders && !r.Unproven {
+			d.refused = append(d.refused, believed{i, *r})
+		}
 	case looked && (d.policy.exceeds(d.listing.octets.get(int(i), -1)) || r.Unproven):
 		d.give(i, Seen, *r)
 	case looked:
@@ -189,12 +195,37 @@ func (d *decision) lookAtOthers() {
 		// Whatever came or went before it, the last known message has another number now.
 		d.lookAtNewest(1)
 	}
+	d.lookBeforeUnsized()
 	if d.Numbered {
 		most = mostLook
 	}
 	byNumber := d.listing.inNumberOrder(d.mild)
 	for k := range min(len(byNumber), max(0, most-len(d.shown))) {
 		d.addLook(byNumber[len(byNumber)-1-k])
+	}
+}
+
+// lookBeforeUnsized adds the last delivered message before the first one of unknown size that
+// is to be retrieved. If the ids belong to the places of the maildrop, and something came or
+// went before it, it has another place now, and no size shows that.
+func (d *decision) lookBeforeUnsized() {
+	fresh, last := int32(-1), int32(-1)
+	for i := range int32(d.listing.Len()) {
+		if d.Verdicts[i] == Fresh && d.listing.octets.get(int(i), -1) < 0 && (fresh < 0 || d.listing.num(int(i)) < d.listing.num(int(fresh))) {
+			fresh = i
+		}
+	}
+	if fresh < 0 {
+		return
+	}
+	for i := range int32(d.listing.Len()) {
+		before := d.listing.num(int(i)) < d.listing.num(int(fresh))
+		if before && d.Verdicts[i] == Seen && (last < 0 || d.listing.num(int(i)) > d.listing.num(int(last))) {
+			last = i
+		}
+	}
+	if last >= 0 {
+		d.addLook(last)
 	}
 }
 
@@ -224,20 +255,48 @@ func (d *decision) addLook(i int32) {
 // lookAtTwins adds messages that share a unique-id, if some of them were delivered and
 // others not: they change places when one comes or goes.
 func (d *decision) lookAtTwins() {
-	order := d.listing.byID()
-	for first := 0; first < len(order); {
-		end := first + 1
-		for end < len(order) && d.listing.sameUID(order[first], order[end]) {
-			end++
-		}
-		delivered := func(i int32) bool { _, ok := d.believed[i]; return ok }
-		twins := order[first:end]
-		first = end
+	delivered := func(i int32) bool { _, ok := d.believed[i]; return ok }
+	for twins := range d.listing.twinGroups() {
 		if !slices.ContainsFunc(twins, delivered) || !slices.ContainsFunc(twins, func(i int32) bool { return !delivered(i) }) {
 			continue
 		}
 		for _, i := range twins {
 			d.addLook(i)
+		}
+	}
+}
+
+// retrieveTwins has all messages retrieved that share a unique-id with one that is to be
+// retrieved, if the server shows no header blocks: see lookAtTwins.
+func (d *decision) retrieveTwins() {
+	if !d.when.NoHeaders || d.listing.twins.len() == 0 {
+		return
+	}
+	for twins := range d.listing.twinGroups() {
+		if !slices.ContainsFunc(twins, func(i int32) bool { return d.Verdicts[i] == Fresh }) {
+			continue
+		}
+		for _, i := range twins {
+			if r, ok := d.believed[i]; ok {
+				d.retrieveBelieved(i, r)
+			}
+		}
+	}
+}
+
+// twinGroups returns the messages of each unique-id.
+func (l *Listing) twinGroups() iter.Seq[[]int32] {
+	return func(yield func([]int32) bool) {
+		order := l.byID()
+		for first := 0; first < len(order); {
+			end := first + 1
+			for end < len(order) && l.sameUID(order[first], order[end]) {
+				end++
+			}
+			if end > first+1 && !yield(order[first:end]) {
+				return
+			}
+			first = end
 		}
 	}
 }

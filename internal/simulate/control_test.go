@@ -27,7 +27,7 @@ var wrongChanges = map[string]wrongChange{
 	"a record stays under two ids": {"fetch/settle/ledger.go",
 		"return forgotten[e.ID]", "return false"},
 	"any change of the clock ages messages": {"fetch/plan/observe.go",
-		"f.Observed+min(max(gap, 0), most)", "f.Observed+max(gap, 0)"},
+		"f.Observed+min(max(gap, 0), most)", "f.Observed+min(max(gap, 0), 1000*most)"},
 }
 
 // testControls wants the sample of years to fail with each wrong change. It returns how many
