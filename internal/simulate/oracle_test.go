@@ -161,6 +161,8 @@ func (o *oracle) checkRepeat(m *mail) {
 		o.repeated++
 	case m.weak && o.server.Habits.IDs == pop3test.NumberIDs && o.feature.faults && m.deliveries <= 2*most: // "deleted", and still there
 		o.repeated++
+	case m.weak && m.notDone && o.server.Habits.TopField && m.deliveries <= 2*most: // and TOP does not show its header block
+		o.repeated++
 	case o.stableIDs():
 		o.fail("REPEATED %s: delivered %d times, copies %d", m.mark, m.deliveries, most)
 	case most > 1 && m.deliveries <= 2*most, // identical copies
