@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"iter"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -205,27 +206,34 @@ func (d *decision) lookAtOthers() {
 	}
 }
 
-// lookBeforeUnsized adds the last delivered message before the first one of unknown size that
-// is to be retrieved. If the ids belong to the places of the maildrop, and something came or
-// went before it, it has another place now, and no size shows that.
+// lookBeforeUnsized adds the last two delivered messages before the first one of unknown size
+// that is to be retrieved: two, for the server may refuse to show one. If the ids belong to the
+// places of the maildrop, and something came or went before them, they have other places now,
+// and no size shows that.
 func (d *decision) lookBeforeUnsized() {
-	fresh, last := int32(-1), int32(-1)
-	for i := range int32(d.listing.Len()) {
-		if d.Verdicts[i] == Fresh && d.listing.octets.get(int(i), -1) < 0 && (fresh < 0 || d.listing.num(int(i)) < d.listing.num(int(fresh))) {
-			fresh = i
+	fresh := math.MaxInt
+	for i, v := range d.Verdicts {
+		if v == Fresh && d.listing.octets.get(i, -1) < 0 {
+			fresh = min(fresh, d.listing.num(i))
 		}
 	}
-	if fresh < 0 {
+	if fresh == math.MaxInt {
 		return
 	}
+	last, before := int32(-1), int32(-1)
 	for i := range int32(d.listing.Len()) {
-		before := d.listing.num(int(i)) < d.listing.num(int(fresh))
-		if before && d.Verdicts[i] == Seen && (last < 0 || d.listing.num(int(i)) > d.listing.num(int(last))) {
-			last = i
+		switch num := d.listing.num(int(i)); {
+		case num > fresh || d.Verdicts[i] != Seen:
+		case last < 0 || num > d.listing.num(int(last)):
+			last, before = i, last
+		case before < 0 || num > d.listing.num(int(before)):
+			before = i
 		}
 	}
-	if last >= 0 {
-		d.addLook(last)
+	for _, i := range []int32{before, last} {
+		if i >= 0 {
+			d.addLook(i)
+		}
 	}
 }
 

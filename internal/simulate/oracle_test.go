@@ -29,7 +29,9 @@ type oracle struct {
 type mail struct {
 	mark       string
 	octets     int
-	weak       bool               // it has neither Message-ID nor Received
+	weak       bool // it has neither Message-ID nor Received
+	print      plan.Fingerprint
+	undone     int                // how often the server has confirmed its deletion, perhaps, and not deleted it
 	version1   bool               // a copy was recorded by version 1
 	notDone    bool               // the server may have confirmed the deletion of a copy and not carried it out
 	copies     map[string]*copyOf // by the unique-id that the server has for itself
@@ -56,7 +58,7 @@ func (o *oracle) see(m pop3test.Message) *copyOf {
 	if all == nil {
 		d := plan.NewIdentifier()
 		d.Write(m.Raw)
-		all = &mail{mark: token, copies: make(map[string]*copyOf), weak: d.Identity().Weak}
+		all = &mail{mark: token, copies: make(map[string]*copyOf), weak: d.Identity().Weak, print: d.Identity().Fingerprint}
 		o.mails[token] = all
 	}
 	all.octets = max(all.octets, len(m.Raw))
@@ -121,8 +123,15 @@ func (o *oracle) polled(before []pop3test.Message, arrived [][]byte) {
 			c.notDone = true
 		}
 	}
+	kept := make(map[*mail]bool)
 	for c := range left {
 		o.checkStays(c)
+		kept[c.mail] = o.skipped && o.policy.Delete && c.deliveries > 0
+	}
+	for m, undone := range kept {
+		if undone {
+			m.undone++
+		}
 	}
 }
 
@@ -159,7 +168,7 @@ func (o *oracle) checkRepeat(m *mail) {
 		o.repeated++
 	case m.weak && o.restored > 0 && m.deliveries <= (1+o.restored)*most: // deleted, and back
 		o.repeated++
-	case m.weak && o.server.Habits.IDs == pop3test.NumberIDs && o.feature.faults && m.deliveries <= 2*most: // "deleted", and still there
+	case m.weak && (!o.stableIDs() || o.server.Habits.TopField) && m.deliveries <= (1+o.restored+m.undone)*most: // "deleted", and still there
 		o.repeated++
 	case m.weak && m.notDone && o.server.Habits.TopField && m.deliveries <= 2*most: // and TOP does not show its header block
 		o.repeated++
@@ -167,11 +176,28 @@ func (o *oracle) checkRepeat(m *mail) {
 		o.fail("REPEATED %s: delivered %d times, copies %d", m.mark, m.deliveries, most)
 	case most > 1 && m.deliveries <= 2*most, // identical copies
 		m.weak && m.version1 && m.deliveries <= 2*most,               // without a digest of the body
+		m.version1 && o.stamps() && m.deliveries <= 2*most,           // another unique-id and another header block
+		m.weak && o.alike(m) && m.deliveries <= 2*most,               // another one has its unique-id, header block and size
 		o.feature.program && o.crashes > 0 && m.deliveries <= 1+most: // in hand, and then under another unique-id
 		o.repeated++
 	default:
 		o.fail("REPEATED %s: delivered %d times, copies %d", m.mark, m.deliveries, most)
 	}
+}
+
+// stamps reports whether the server changes header blocks.
+func (o *oracle) stamps() bool { return o.server.Habits.StampStatus || o.server.Habits.Restamp }
+
+// alike reports whether the maildrop has held another mail that neither the header block nor the
+// listed size tells from this one.
+func (o *oracle) alike(m *mail) bool {
+	h := o.server.Habits
+	for _, other := range o.mails {
+		if other != m && other.print == m.print && (h.EstimateOctets || h.NoOctets || other.octets == m.octets) {
+			return true
+		}
+	}
+	return false
 }
 
 // stableIDs reports whether a unique-id always means the same message, unless a backup is

@@ -71,6 +71,7 @@ type world struct {
 	crashes int
 	crashed time.Time // when popfetch crashed in the last poll, zero = it did not
 	clean   bool      // nothing has gone wrong in the poll
+	skipped bool      // the server does not delete in this poll what it confirms
 	// skipsUpdate says that the server confirms deletions in the poll and forgets some.
 	skipsUpdate bool
 	backup      *backup
@@ -340,7 +341,11 @@ func (w *world) year() {
 		w.poll()
 	}
 	w.settle()
-	for last := w.now.Add(calm); w.now.Before(last) && !w.t.Failed(); {
+	quiet := calm
+	if w.policy.MaxMessages > 0 {
+		quiet *= 2 // many polls come before what was deferred is due
+	}
+	for last := w.now.Add(quiet); w.now.Before(last) && !w.t.Failed(); {
 		w.pass(time.Duration(8+w.r.IntN(8)) * time.Hour)
 		w.poll()
 	}
@@ -520,6 +525,7 @@ func (w *world) poll() {
 		w.logf("poll: %v", err)
 	}
 	w.clean = err == nil && len(faults) == 0
+	w.skipped = slices.ContainsFunc(faults, func(f pop3test.Fault) bool { return f.Do == pop3test.SkipUpdate })
 	w.oracle.polled(before, arrived)
 	w.crashed = time.Time{}
 	if w.process.dead {
