@@ -31,9 +31,8 @@ type mail struct {
 	octets     int
 	weak       bool // it has neither Message-ID nor Received
 	print      plan.Fingerprint
-	undone     int                // how often the server has confirmed its deletion, perhaps, and not deleted it
 	version1   bool               // a copy was recorded by version 1
-	notDone    bool               // the server may have confirmed the deletion of a copy and not carried it out
+	undone     int                // how often the server may have confirmed the deletion of a copy and not carried it out
 	copies     map[string]*copyOf // by the unique-id that the server has for itself
 	deliveries int
 	delivered  time.Time     // the last time
@@ -119,19 +118,12 @@ func (o *oracle) polled(before []pop3test.Message, arrived [][]byte) {
 		if o.clean {
 			c.polls++
 		}
-		if o.skipsUpdate && c.deliveries > 0 && o.age(c) >= o.policy.After {
-			c.notDone = true
+		if o.skipsUpdate && o.policy.Delete && c.deliveries > 0 && o.age(c) >= o.policy.After {
+			c.undone++
 		}
 	}
-	kept := make(map[*mail]bool)
 	for c := range left {
 		o.checkStays(c)
-		kept[c.mail] = o.skipped && o.policy.Delete && c.deliveries > 0
-	}
-	for m, undone := range kept {
-		if undone {
-			m.undone++
-		}
 	}
 }
 
@@ -168,9 +160,9 @@ func (o *oracle) checkRepeat(m *mail) {
 		o.repeated++
 	case m.weak && o.restored > 0 && m.deliveries <= (1+o.restored)*most: // deleted, and back
 		o.repeated++
-	case m.weak && (!o.stableIDs() || o.server.Habits.TopField) && m.deliveries <= (1+o.restored+m.undone)*most: // "deleted", and still there
+	case m.weak && m.version1 && (o.stamps() || o.server.Habits.TopField) && m.deliveries <= 2*most: // without a digest of the body
 		o.repeated++
-	case m.weak && m.notDone && o.server.Habits.TopField && m.deliveries <= 2*most: // and TOP does not show its header block
+	case m.weak && (!o.stableIDs() || o.server.Habits.TopField) && m.deliveries <= (1+o.restored+m.undone)*most: // "deleted", and still there
 		o.repeated++
 	case o.stableIDs():
 		o.fail("REPEATED %s: delivered %d times, copies %d", m.mark, m.deliveries, most)
@@ -299,7 +291,7 @@ func (o *oracle) end() {
 	}
 	for _, m := range held {
 		c := o.see(m)
-		if !c.version1 && !c.putBack() && !(c.notDone && !o.stableIDs()) && !(o.policy.MaxOctets > 0 && int64(c.octets) > o.policy.MaxOctets-2048) {
+		if !c.version1 && !c.putBack() && !(c.undone > 0 && !o.stableIDs()) && !(o.policy.MaxOctets > 0 && int64(c.octets) > o.policy.MaxOctets-2048) {
 			o.fail("KEPT %s (%s): not deleted in the end", c.mark, c.uid)
 			return
 		}

@@ -71,7 +71,6 @@ type world struct {
 	crashes int
 	crashed time.Time // when popfetch crashed in the last poll, zero = it did not
 	clean   bool      // nothing has gone wrong in the poll
-	skipped bool      // the server does not delete in this poll what it confirms
 	// skipsUpdate says that the server confirms deletions in the poll and forgets some.
 	skipsUpdate bool
 	backup      *backup
@@ -525,7 +524,6 @@ func (w *world) poll() {
 		w.logf("poll: %v", err)
 	}
 	w.clean = err == nil && len(faults) == 0
-	w.skipped = slices.ContainsFunc(faults, func(f pop3test.Fault) bool { return f.Do == pop3test.SkipUpdate })
 	w.oracle.polled(before, arrived)
 	w.crashed = time.Time{}
 	if w.process.dead {
