@@ -142,6 +142,10 @@ func TestWhatHeaderBlocksDecide(t *testing.T) {
 		"version 1, due, stamped":                  {box{{"a", 101, letter(1), false}}, records{"a": stamped}, later, false, []int{1}, nil, nil, false},
 		"version 1, much larger, other header":     {box{{"a", 900, letter(2), false}}, records{"a": first}, keep, false, []int{1}, []int{1}, nil, true},
 		"version 1, all ids new":                   {box{{"b", 100, letter(1), false}}, records{"a": first}, later, false, []int{1}, nil, nil, false},
+		"away and back, weak, size unknown":        {box{{"a", -1, memo(1), false}}, records{"a": away(delivered(memo(1), 100, day))}, keep, false, []int{1}, []int{1}, nil, true},
+		"version 1, stamped, beside a reused id":   {box{{"a", 101, letter(2), false}, {"b", 101, letter(3), false}}, records{"a": delivered(letter(4), 100, day), "b": stamped}, keep, false, []int{1, 2}, []int{1, 2}, nil, true},
+		"ids that shift, one not shown":            {box{{"a", 200, letter(2), false}, {"b", 200, letter(3), true}}, records{"a": delivered(letter(1), 100, day), "b": delivered(letter(2), 200, day)}, keep, false, []int{1, 2}, []int{2}, nil, true},
+		"places that shift, sizes unknown":         {box{{"a", -1, letter(1), false}, {"b", -1, letter(2), false}, {"c", -1, letter(3), false}}, records{"a": delivered(letter(2), 100, day), "b": delivered(letter(3), 100, day)}, keep, false, []int{1, 2}, []int{1, 3}, nil, true},
 		"handed over, the same":                    {box{{"a", 100, letter(1), false}}, records{"a": handed}, keep, false, []int{1}, []int{1}, nil, false},
 		"handed over, another":                     {box{{"a", 100, letter(2), false}, {"b", 100, letter(1), false}}, records{"a": handed}, keep, false, []int{1}, []int{1, 2}, nil, true},
 	} {
@@ -469,5 +473,54 @@ func TestMessageThatIsPutBackIsNotDeletedAgain(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Twins change places when one goes. If no header block shows that, all are compared.
+func TestTwinsOfADeletedMessageAreComparedWithoutHeaderBlocks(t *testing.T) {
+	gone := delivered(letter(1), -1, day)
+	gone.Deleted = true
+	known := records{"x": gone, "x\x002": delivered(letter(2), -1, day), "x\x003": delivered(letter(3), -1, day)}
+	when := at(noon)
+	when.NoHeaders = true
+	todo, _ := box{{"x", -1, letter(2), false}, {"x", -1, letter(3), false}}.decide(t, known, plan.Policy{}, when)
+	if got := nums(todo.Retrieve); !slices.Equal(got, []int{1, 2}) {
+		t.Fatalf("retrieves %v", got)
+	}
+	known.apply(todo)
+	unclaimed := plan.NewUnclaimed(list("x", "x"), known.sorted)
+	for n := 2; n <= 3; n++ {
+		if _, ok, _ := unclaimed.Find(letter(n), known.get); !ok {
+			t.Errorf("message %d is not known when it is received", n)
+		}
+	}
+}
+
+// A message that is deferred may be the one of a record that had to leave its id.
+func TestDisplacedRecordStaysWhileMessagesAreDeferred(t *testing.T) {
+	known := records{"a": delivered(letter(1), 100, 50*day)}
+	todo, _ := box{{"a", 101, letter(2), false}}.decide(t, known, plan.Policy{}, at(noon.Add(-40*day)))
+	known.apply(todo)
+	for id, r := range known {
+		r.Absent, r.Counted, r.Absences = noon.Add(-40*day), noon.Add(-2*day), 9
+		known[id] = r
+	}
+	for most, forgotten := range map[int]int{0: 1, 1: 0} {
+		todo, _ = box{{"b", 100, letter(2), false}, {"c", 100, letter(3), false}}.decide(t, known, plan.Policy{MaxMessages: most}, at(noon))
+		if len(todo.Forget) != forgotten {
+			t.Errorf("with max_messages %d forgets %q", most, todo.Forget)
+		}
+	}
+}
+
+// Where ids are message numbers, those behind a deleted message have changed, and no header
+// block shows that of messages without Message-ID.
+func TestNumbersBehindADeletedMessageHaveChanged(t *testing.T) {
+	gone := delivered(memo(1), 100, day)
+	gone.Deleted = true
+	known := records{"1": gone, "2": delivered(memo(2), 100, day), "3": delivered(memo(3), 100, day)}
+	todo, _ := box{{"1", -1, memo(2), false}, {"2", -1, memo(3), false}}.decide(t, known, plan.Policy{}, at(noon))
+	if got := nums(todo.Retrieve); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("retrieves %v", got)
 	}
 }
