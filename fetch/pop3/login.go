@@ -80,9 +80,9 @@ func (cred Credentials) automatic(private bool) []string {
 	case cred.Token != "":
 		return nil
 	case private:
-		return append(scramMethods(), "plain", "user", "login", "cram-md5")
+		return append(unboundMethods(), "plain", "user", "login", "cram-md5")
 	}
-	return append(scramMethods(), "cram-md5", "plain", "user", "login")
+	return append(unboundMethods(), "cram-md5", "plain", "user", "login")
 }
 
 // Login enters TRANSACTION and returns the method used. It asks for the

@@ -53,11 +53,11 @@ func TestScramAndItsChannelBindings(t *testing.T) {
 		for _, method := range scramMethods() {
 			t.Run(tls.VersionName(version)+" "+method, func(t *testing.T) {
 				s := scramServer(t, version, strings.ToUpper(method))
-				c, got, err := loginAt(t, s, Credentials{User: "b,o=b", Password: loginSecret}, nil)
+				c, got, err := loginAt(t, s, Credentials{User: "b,o=b", Password: loginSecret, Methods: []string{method}}, nil)
 				if err != nil || got != method || c.State() != Transaction {
 					t.Errorf("%s, %v", got, err)
 				}
-				_, _, err = loginAt(t, s, Credentials{User: "b,o=b", Password: "wrong"}, nil)
+				_, _, err = loginAt(t, s, Credentials{User: "b,o=b", Password: "wrong", Methods: []string{method}}, nil)
 				var refused *ResponseError
 				if !isAuthError(err) || !errors.As(err, &refused) || refused.Code != AuthCode {
 					t.Errorf("wrong password: %v", err)
@@ -69,10 +69,10 @@ func TestScramAndItsChannelBindings(t *testing.T) {
 
 func TestStrongestMechanismIsChosen(t *testing.T) {
 	for want, offered := range map[string][]string{
-		"scram-sha-256-plus": {"PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "XOAUTH2", "EXTERNAL"},
-		"scram-sha-256":      {"CRAM-MD5", "SCRAM-SHA-1", "PLAIN", "SCRAM-SHA-256"},
-		"scram-sha-1":        {"PLAIN", "CRAM-MD5", "SCRAM-SHA-1"},
-		"plain":              {"LOGIN", "PLAIN", "CRAM-MD5"},
+		// Cyrus offers a binding and refuses the one that TLS 1.3 has.
+		"scram-sha-256": {"PLAIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "XOAUTH2", "EXTERNAL"},
+		"scram-sha-1":   {"PLAIN", "CRAM-MD5", "SCRAM-SHA-1"},
+		"plain":         {"LOGIN", "PLAIN", "CRAM-MD5"},
 	} {
 		s := scramServer(t, tls.VersionTLS13, offered...)
 		if _, got, err := loginAt(t, s, Credentials{User: "b,o=b", Password: loginSecret}, nil); got != want || err != nil {
