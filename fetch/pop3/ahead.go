@@ -100,7 +100,7 @@ func (c *Client) blameAhead(err error) error {
 func (c *Client) notTheReply(command string, line []byte) error {
 	c.aheadLeft++
 	c.aheadAnswered = true
-	return c.protocol(command, line, "no line of a listing")
+	return c.protocol(command, line, "not the reply to a command that was sent with the login")
 }
 
 // AheadError is a session that broke after the server had answered a part of what was

@@ -273,6 +273,25 @@ func TestAnotherReplyInPlaceOfTheListingBehindTheLogin(t *testing.T) {
 	}
 }
 
+// Cyrus 3.6 loses a part of what comes with the last step of SCRAM, and refuses the rest as
+// a command that it does not know.
+func TestRefusalOfWhatIsLeftBehindTheLogin(t *testing.T) {
+	known := Offer{Before: ParseCapabilities(everything)}
+	for text, blamed := range map[string]bool{"-ERR Unrecognized command": true, "-ERR [IN-USE] later": false, "-ERR [SYS/TEMP] later": false} {
+		c, err := relying(t, known, "plain", "S: +OK hi\nC: CAPA\n"+authPlain+sentListings+offering(everything...)+"S: +OK\nS: "+text+"\nS: "+text+"\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, listed := range c.Uidl() {
+			err = listed
+		}
+		if got := errors.As(err, new(*AheadError)); got != blamed {
+			t.Errorf("%s: %v", text, err)
+		}
+		c.Close()
+	}
+}
+
 // The same if the server must accept USER before it sees PASS, and only one command comes
 // next.
 func TestOneListingLostBehindPASS(t *testing.T) {

@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -57,6 +58,11 @@ func scan[T any](c *Client, command string, yield func(T, error) bool, parse fun
 		if c.empty && c.broken == nil {
 			c.dotless = err == nil
 			return true
+		}
+		var refused *ResponseError
+		if withLogin && errors.As(err, &refused) && refused.Code == "" {
+			// Cyrus reads the rest of what came with SCRAM as a command that it does not know.
+			err = c.notTheReply(command, []byte("-ERR "+refused.Text))
 		}
 		if err != nil {
 			yield(zero, err)
