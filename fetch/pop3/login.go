@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/emersion/go-sasl"
 )
@@ -374,12 +375,19 @@ func (d *userPass) begin(c *Client, ahead bool) (all bool, err error) {
 	return d.whole, nil
 }
 
+// closedByServer reports whether a read or a write found that the server had closed the
+// connection.
+func closedByServer(err error) bool {
+	return slices.ContainsFunc([]error{io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.EPIPE, syscall.ECONNRESET},
+		func(closed error) bool { return errors.Is(err, closed) })
+}
+
 func (d *userPass) pass(c *Client) { c.queue("PASS", "PASS "+d.password, "PASS ***") }
 
 func (d *userPass) end(c *Client, last func()) error {
 	_, err := c.status()
 	switch {
-	case c.broken != nil && !d.whole && c.caps.Asked && !c.caps.Known && errors.Is(err, io.ErrUnexpectedEOF):
+	case c.broken != nil && !d.whole && c.caps.Asked && !c.caps.Known && closedByServer(err):
 		return &CapaError{err}
 	case c.broken != nil:
 		return err
