@@ -49,8 +49,9 @@ func NewUnclaimed(listing *Listing, known iter.Seq2[[]byte, state.Record]) *Uncl
 const mostCopies = 16
 
 // Find looks for a received message, and returns its entry, which it finds once. Of copies
-// it finds the one that was listed last. get reads a record.
-func (u *Unclaimed) Find(m Identity, get func(id string) (state.Record, error)) (e state.Entry, ok bool, err error) {
+// it finds the one that was listed last. uid is the id that the message has now, and get
+// reads a record.
+func (u *Unclaimed) Find(uid string, m Identity, get func(id string) (state.Record, error)) (e state.Entry, ok bool, err error) {
 	var found *unclaimed
 	copies := 0
 	for _, print := range [][16]byte{m.Fingerprint, m.Block} {
@@ -64,7 +65,8 @@ func (u *Unclaimed) Find(m Identity, get func(id string) (state.Record, error)) 
 			if err != nil {
 				return state.Entry{}, false, err
 			}
-			if !m.is(r) {
+			own := r.Fingerprint == (Fingerprint{}) && id == displacedID([]byte(uid), r)
+			if !m.is(r, own) {
 				continue
 			}
 			if copies++; found == nil || r.Absent.After(e.Record.Absent) {
@@ -92,14 +94,15 @@ func (m Identity) Recorded() (_ Fingerprint, body [16]byte) {
 func isWeak(r *state.Record) bool { return r.Body != [16]byte{} }
 
 // is reports whether a message that was received whole is that of a record. The body
-// decides if the fingerprint is weak; a record of version 1 does not have it, and new mail
-// with the same header block must not be taken for old.
-func (m Identity) is(r state.Record) bool {
+// decides if the fingerprint is weak. A record of version 1 does not have it, and new mail
+// with the same header block must not be taken for old: own says that the record was that
+// of the message's own unique-id.
+func (m Identity) is(r state.Record, own bool) bool {
 	switch {
 	case !r.Seen():
 		return false
 	case r.Fingerprint == Fingerprint{}:
-		return r.Digest == m.Block && !m.Weak
+		return r.Digest == m.Block && (own || !m.Weak)
 	}
 	return r.Fingerprint == m.Fingerprint && (!m.Weak || r.Body == m.Body)
 }
@@ -109,7 +112,7 @@ func (m Identity) is(r state.Record) bool {
 func Recognised(it Item, e state.Entry, m Identity, p Policy, when When) (r state.Record, toDelete bool) {
 	r = listedAgain(e.Record)
 	if r.Fingerprint == (Fingerprint{}) {
-		r.Digest = [16]byte{}
+		r.Digest, r.Unproven = [16]byte{}, m.Weak // only the header blocks could be compared
 	}
 	r.Fingerprint, r.Body = m.Recorded()
 	r.PutBack, r.Deleted = r.PutBack || r.Deleted, false // it has another id
