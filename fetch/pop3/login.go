@@ -68,12 +68,12 @@ func (cred Credentials) hidden(caps Capabilities) bool {
 	return slices.ContainsFunc(cred.automatic(false), func(m string) bool { return !showsSecret(m) && caps.sasl(m) })
 }
 
-// automatic returns the methods to try if the user has named none. SCRAM
-// comes first. Where others can read along, CRAM-MD5, which does not show the password
-// either, comes next, and a token is not
-// sent at all (RFC 6750 section 5.3). APOP is not among them, because its use of MD5 can
-// be attacked (CVE-2007-1558), nor EXTERNAL and GSSAPI: a certificate may be demanded in
-// addition to a password, and a ticket costs a request to the KDC.
+// automatic returns the methods to try if the user has named none. SCRAM without a channel
+// binding comes first. Without TLS, CRAM-MD5 comes next, which does not show the password
+// either, and a token is not sent at all (RFC 6750 section 5.3). APOP is not among them,
+// because its use of MD5 can be attacked (CVE-2007-1558), nor EXTERNAL and GSSAPI: a
+// certificate may be demanded in addition to a password, and a ticket costs a request to
+// the KDC.
 func (cred Credentials) automatic(private bool) []string {
 	switch {
 	case cred.Token != "" && private:
