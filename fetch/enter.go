@@ -147,10 +147,25 @@ func (p *poll) learned() *state.Facts {
 			facts.Protocol, facts.Before, facts.After = p.Protocol, essentials(offer.Before), essentials(offer.After)
 		}
 	}
+	if v := p.visit; v != nil && p.expiryIsDue() {
+		facts.CertificateExpires = v.expires
+	}
 	if reflect.DeepEqual(facts, p.noted) {
 		return nil
 	}
 	return &facts
+}
+
+// expiresSoon is the time before the end of a certificate in which people want to know
+// that it has been renewed.
+const expiresSoon = 14 * 24 * time.Hour
+
+// expiryIsDue reports whether a changed expiry of the certificate is worth a record. The
+// servers behind one name may have different certificates, and no poll with nothing new
+// shall write for that; so a change is recorded once a day, and at once if the recorded
+// certificate ends soon.
+func (p *poll) expiryIsDue() bool {
+	return p.noted.CertificateExpires.Before(p.when.Now.Add(expiresSoon)) || p.when.Daily
 }
 
 // mostEssential is how many octets of capabilities are recorded at most. A server that

@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -143,6 +144,8 @@ func (c *fakeSession) Quit() error { return nil }
 func (c *fakeSession) Close() error { return nil }
 
 func (c *fakeSession) RoundTrips() int { return 1 }
+
+func (c *fakeSession) TLS() (tls.ConnectionState, bool) { return tls.ConnectionState{}, false }
 
 // records is what the state has of a maildrop, by id.
 type records map[string]state.Record

@@ -22,7 +22,10 @@ type Report struct {
 	RoundTrips int   // of the longest chain of commands that waited for one another, QUIT included
 	Seconds    float64
 	LoginDelay time.Duration // the server wants no earlier login than this much later
-	Err        error         // what Poll returned
+	// CertificateExpires is when the server's certificate expires; zero without TLS and
+	// if the poll did not get as far as the login.
+	CertificateExpires time.Time
+	Err                error // what Poll returned
 }
 
 // addCounts enters what the ledger and the latest visit have counted.

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/pop3/pop3test"
+	"popfetch/internal/certtest"
 )
 
 // noCredentialsSent checks that no session has sent a user name or a secret.
@@ -110,6 +113,58 @@ func TestUntrustedCertificateSendsNoCredentials(t *testing.T) {
 				h.secured(mine)
 				h.converge(1, 2)
 			})
+		}
+	}
+}
+
+// The expiry of the certificate is in the report of each poll, and in the state. Servers
+// with different certificates behind one name do not make each poll write.
+func TestExpiryOfTheCertificateIsReportedAndRecorded(t *testing.T) {
+	var shown atomic.Pointer[tls.Certificate]
+	h := newFixture(t, 1, func(s *pop3test.Server) {
+		s.Security = pop3test.ImplicitTLS
+		s.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return shown.Load(), nil }}
+	})
+	authority, err := certtest.NewAuthority("test authority")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.options.Security, h.options.TLS = pop3.ImplicitTLS, &tls.Config{RootCAs: authority.Pool()}
+	now := time.Now()
+	h.account.Now = func() time.Time { return now }
+	poll := func(days int) (recorded int) {
+		t.Helper()
+		r := certtest.Localhost()
+		r.End = now.Add(time.Duration(days)*24*time.Hour + time.Hour)
+		cert, err := authority.Issue(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown.Store(&cert)
+		report, err := h.visit(soon)
+		if err != nil || !report.CertificateExpires.Equal(r.End.Truncate(time.Second)) || report.CertificateExpires.Location() != time.UTC {
+			t.Errorf("the report says %v, want %v; %v", report.CertificateExpires, r.End, err)
+		}
+		facts, err := h.account.Maildrop.Facts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(facts.CertificateExpires.Sub(now) / (24 * time.Hour))
+	}
+	for _, step := range []struct {
+		name       string
+		after      time.Duration
+		days, want int
+	}{
+		{"first", 0, 60, 60},
+		{"another server", time.Minute, 90, 60},
+		{"a day later", 25 * time.Hour, 90, 90},
+		{"ends soon", 25 * time.Hour, 5, 5},
+		{"renewed", time.Minute, 90, 90},
+	} {
+		now = now.Add(step.after)
+		if got := poll(step.days); got != step.want && got != step.want-1 {
+			t.Errorf("%s: recorded %d days, want %d", step.name, got, step.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"crypto/tls"
 	"iter"
 	"time"
 
@@ -23,6 +24,7 @@ type Opening struct {
 type Session interface {
 	Capabilities() pop3.Capabilities
 	Offer() pop3.Offer
+	TLS() (tls.ConnectionState, bool)
 	Stat() (messages int, octets int64, err error)
 	List() iter.Seq2[pop3.ScanListing, error]
 	Uidl() iter.Seq2[pop3.UniqueID, error]

@@ -3,6 +3,7 @@ package fetch
 import (
 	"errors"
 	"os"
+	"time"
 
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
@@ -13,8 +14,9 @@ import (
 // only, such as message numbers. A second visit in the same poll is a new value.
 type visit struct {
 	*poll
-	session Session // nil once it is closed
-	serial  bool    // the session sends one command at a time
+	session Session   // nil once it is closed
+	expires time.Time // the certificate of the server; zero without TLS
+	serial  bool      // the session sends one command at a time
 	listing *plan.Listing
 	plan    plan.Plan
 	settler *settle.Settler
@@ -53,13 +55,22 @@ func (p *poll) login(how Opening) (*visit, error) {
 		settler := settle.New(p.ledger, settle.Options{
 			Destination: p.dest, Context: p.life.late, Delete: p.Policy.DeletesAtOnce(), Temporary: temporary,
 		})
-		return &visit{poll: p, session: session, serial: how.Serial, settler: settler, shown: make(plan.Shown)}, nil
+		p.report.CertificateExpires = expiry(session)
+		return &visit{poll: p, session: session, expires: p.report.CertificateExpires, serial: how.Serial, settler: settler, shown: make(plan.Shown)}, nil
 	}
 	var reply *pop3.ResponseError
 	if errors.As(err, new(*pop3.AuthError)) && !errors.Is(err, pop3.ErrWeaker) && !(errors.As(err, &reply) && (temporaryCode(reply.Code) || busy(reply))) {
 		p.facts.Before, p.facts.After = nil, nil
 	}
 	return nil, p.because(err)
+}
+
+// expiry returns when the certificate of the server expires, zero without TLS.
+func expiry(s Session) time.Time {
+	if state, ok := s.TLS(); ok && len(state.PeerCertificates) > 0 {
+		return state.PeerCertificates[0].NotAfter.UTC()
+	}
+	return time.Time{}
 }
 
 // close closes the connection, without UPDATE. The maildrop is free for another

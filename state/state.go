@@ -187,6 +187,9 @@ type Facts struct {
 	NoHeaders time.Time `json:"no_headers,omitzero"`
 	// Reminded is when the user was last told that messages are set aside.
 	Reminded time.Time `json:"reminded,omitzero"`
+	// CertificateExpires is when the certificate that the server showed last expires; zero
+	// without TLS.
+	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
 }
 
 // Empty reports whether there is nothing to write.

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"iter"
@@ -165,3 +166,5 @@ func (s *session) Owed() int       { return 0 }
 func (s *session) Pipelined() bool { return false }
 func (s *session) Noop() error     { return nil }
 func (s *session) RoundTrips() int { return 0 }
+
+func (s *session) TLS() (tls.ConnectionState, bool) { return tls.ConnectionState{}, false }
