@@ -28,6 +28,9 @@ func (v *visit) retrieve() {
 		v.Progress.Start(items.Len(), v.plan.Octets())
 		defer v.Progress.End()
 	}
+	if v.facts.Unready {
+		items = v.tryOne(items)
+	}
 	v.fail(v.receiveAll(items))
 	v.refuseWithheld()
 	if v.usable() {
@@ -42,7 +45,39 @@ func (v *visit) retrieve() {
 	v.fail(v.settler.Wait())
 	v.fail(v.noteRecognised(upTo))
 	v.again = nil
+	v.noteReady()
 	v.fail(v.noRoomLeft())
+}
+
+// tryOne delivers the first item by itself, because the latest poll could deliver nothing
+// at all: a window of messages is not downloaded again and again for a destination that
+// does not work. It returns what is still to be retrieved, nothing after a failure.
+func (v *visit) tryOne(items plan.Items) plan.Items {
+	err := v.receive(items.First(1))
+	if err == nil {
+		err = v.settler.SettleRest()
+	}
+	if err == nil {
+		err = v.settler.Wait()
+	}
+	if err != nil {
+		v.fail(err)
+		return items.First(0)
+	}
+	return items.From(1)
+}
+
+// noteReady notes whether the destination works. A poll in which no message came to it
+// says nothing about that.
+func (v *visit) noteReady() {
+	switch {
+	case v.ledger.Delivered() > 0:
+		v.facts.Unready = false
+	case slices.ContainsFunc(v.failures, func(err error) bool {
+		return Classify(err) == Delivery && settle.ScopeOf(err) == deliver.Place
+	}):
+		v.facts.Unready = true
+	}
 }
 
 // receiveAll retrieves the items, and one of those that were left for later for each that

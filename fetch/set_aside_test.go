@@ -134,3 +134,44 @@ func TestProgramThatDoesNotWorkSetsNothingAside(t *testing.T) {
 		})
 	}
 }
+
+// While the program does not work, a poll downloads one message to see whether it works
+// again, and not a window of them.
+func TestProgramThatDoesNotWorkCostsOneDownloadInEachPoll(t *testing.T) {
+	h := newFixture(t, 20, nil)
+	program := filepath.Join(h.dir, "program")
+	write := func(script string) {
+		if err := os.WriteFile(program, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := &mda.MDA{Argv: []string{program}, Spool: h.dir, Env: os.Environ()}
+	h.account.Destination = func(context.Context) (deliver.Destination, error) { return m, nil }
+	h.account.Recover = func(ctx context.Context, i deliver.Intent) (deliver.Outcome, error) {
+		return mda.Recover(ctx, i, time.Now())
+	}
+	retrieved := func() (n int) {
+		for _, line := range h.server.SessionCommands(h.server.Sessions()) {
+			if strings.HasPrefix(line, "RETR ") {
+				n++
+			}
+		}
+		return n
+	}
+	write("exit 127")
+	_, err := h.poll()
+	class(t, err, fetch.Delivery)
+	for range 3 {
+		_, err := h.poll()
+		class(t, err, fetch.Delivery)
+		if n := retrieved(); n != 1 {
+			t.Errorf("%d messages were downloaded", n)
+		}
+	}
+	write("cat >/dev/null")
+	for _, want := range []int{20, 0} {
+		if r := h.mustPoll(); r.Delivered != want {
+			t.Errorf("%+v", r)
+		}
+	}
+}

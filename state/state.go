@@ -190,6 +190,8 @@ type Facts struct {
 	// CertificateExpires is when the certificate that the server showed last expires; zero
 	// without TLS.
 	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
+	// Unready says that the destination did not work when messages last came to it.
+	Unready bool `json:"unready,omitzero"`
 }
 
 // Empty reports whether there is nothing to write.
