@@ -419,7 +419,7 @@ func (v *visit) noRoomLeft() error {
 	}
 	return &deliver.Error{
 		Op: "find room for", Path: fmt.Sprintf("%d waiting messages", v.crowded), Scope: deliver.Room,
-		Hint: "the disk is full: free some space", Err: syscall.ENOSPC,
+		Hint: "the disk is full but for the 1 MiB that popfetch leaves for its records: free some space", Err: syscall.ENOSPC,
 	}
 }
 
