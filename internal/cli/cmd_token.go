@@ -111,7 +111,7 @@ func (p *program) token(c *cli.Context) error {
 
 // secret returns the source of the secret of an account.
 func (s *selection) secret(a *config.Account) *secret.Source {
-	source := secret.Of(a, s.terminal)
+	source := secret.Of(a.Name, &a.Login, s.terminal)
 	if a.OAuth.IsSet() {
 		source.Grant = s.grant(a)
 	}
@@ -121,7 +121,7 @@ func (s *selection) secret(a *config.Account) *secret.Source {
 // grant returns what an account with oauth may do at its provider. Its tokens are beside
 // the state file.
 func (s *selection) grant(a *config.Account) *oauth.Grant {
-	return oauth.Of(a, filepath.Join(filepath.Dir(s.config.State), "tokens"), s.terminal)
+	return oauth.Of(a.Name, &a.Login, filepath.Join(filepath.Dir(s.config.State), "tokens", a.Name+".json"), s.terminal)
 }
 
 // maxPasted bounds a line that is pasted, in octets.

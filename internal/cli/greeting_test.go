@@ -25,7 +25,7 @@ func TestGreetingThatRepeatsThePassword(t *testing.T) {
 	t.Cleanup(func() { s.Close() })
 	var trace strings.Builder
 	d := &connector{
-		account: &config.Account{Host: s.Host(), Port: s.Port(), User: "me", TLS: config.TLSNone},
+		account: &config.Account{Login: config.Login{Host: s.Host(), Port: s.Port(), User: "me", TLS: config.TLSNone}},
 		log:     slog.New(slog.NewTextHandler(&trace, &slog.HandlerOptions{Level: pop3.LevelTrace})),
 		secret:  &secret.Source{Text: config.NewSecret("Correct-Horse")},
 	}
@@ -46,7 +46,7 @@ func TestServerThatClosesTheConnectionBehindCapaIsVisitedWithoutIt(t *testing.T)
 	}
 	t.Cleanup(func() { s.Close() })
 	d := &connector{
-		account: &config.Account{Host: s.Host(), Port: s.Port(), User: "me", TLS: config.TLSNone},
+		account: &config.Account{Login: config.Login{Host: s.Host(), Port: s.Port(), User: "me", TLS: config.TLSNone}},
 		log:     slog.New(slog.DiscardHandler),
 		secret:  &secret.Source{Text: config.NewSecret("Correct-Horse")},
 	}

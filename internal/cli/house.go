@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -145,6 +146,9 @@ func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destin
 	}
 	if a.LMTP.IsSet() {
 		return h.relay(a), nil // it connects when there is mail
+	}
+	if a.IMAP.IsSet() {
+		return nil, &fetch.ConfigError{Err: errors.New("this version has no IMAP destination")}
 	}
 	if err := h.checkLost(a); err != nil {
 		return nil, err

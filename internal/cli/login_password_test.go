@@ -41,7 +41,7 @@ func TestChangedPasswordIsUsedAfterRefusal(t *testing.T) {
 		"password_command": {Command: []string{"cat", file}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := &config.Account{Host: "localhost", Port: before, User: "me", TLS: config.TLSNone, Auth: []string{"user"}}
+			a := &config.Account{Login: config.Login{Host: "localhost", Port: before, User: "me", TLS: config.TLSNone, Auth: []string{"user"}}}
 			d := &connector{account: a, log: slog.New(slog.DiscardHandler), secret: source}
 			poll := func() error {
 				c, err := d.login(t.Context(), fetch.Opening{})

@@ -35,12 +35,12 @@ func TestTLSSessionIsResumed(t *testing.T) {
 	right, wrong := config.Fingerprint(sha256.Sum256(block.Bytes)), config.Fingerprint{1}
 	_, port, _ := net.SplitHostPort(s.Addr())
 	number, _ := strconv.Atoi(port)
-	for name, trust := range map[string]config.Account{
+	for name, trust := range map[string]config.Login{
 		"certificate authority": {TLSCAFile: ca},
 		"fingerprint":           {TLSFingerprints: []config.Fingerprint{right}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := trust
+			a := config.Account{Login: trust}
 			a.Host, a.Port, a.User = "localhost", number, "me"
 			a.TLS, a.TLSMinVersion = config.TLSImplicit, config.TLS12
 			d := &connector{account: &a, log: slog.New(slog.DiscardHandler), secret: &secret.Source{Text: config.NewSecret("secret")}}

@@ -12,12 +12,12 @@ import (
 // families returns the groups of keys of which an account sets at most one. A key
 // of an account replaces all keys of its family in [defaults].
 func families() []family {
-	return []family{
-		{[]string{"password", "password_file", "password_command", "credential", "keyring", "token_command", "oauth"}, "both say where the secret comes from"},
-		{[]string{"client_secret", "client_secret_command"}, "both say where the client secret comes from"},
-		{[]string{"maildir", "mda", "lmtp"}, "are both a destination, and an account has exactly one"},
-		{[]string{"tls_ca_file", "tls_fingerprint"}, "exclude each other: a fingerprint is checked instead of the authorities"},
-	}
+	return append(loginFamilies(), destinations())
+}
+
+// destinations returns the keys that say where the mail goes.
+func destinations() family {
+	return family{[]string{"maildir", "mda", "lmtp", "imap"}, "are both a destination, and an account has exactly one"}
 }
 
 type family struct {
@@ -45,7 +45,6 @@ func (l *loader) defaults(base Account, tree map[string]any) Account {
 		return base
 	}
 	s.set = l.table(reflect.ValueOf(&s.Account).Elem(), table, s.path)
-	l.liftClient(&s)
 	l.checkClashes(&s)
 	return s.Account
 }
@@ -68,27 +67,27 @@ func (l *loader) account(name string, v any, defaults Account) *Account {
 	dst := reflect.ValueOf(&s.Account).Elem()
 	for _, f := range families() {
 		if f.any(table) {
-			clearKeys(dst, f.keys)
+			// A table comes on top of that of [defaults].
+			clearKeys(dst, slices.DeleteFunc(f.keys, func(key string) bool { _, ok := table[key].(map[string]any); return ok && key == "imap" }))
 		}
 	}
 	s.set = l.table(dst, table, s.path)
-	l.liftClient(&s)
 	l.checkClashes(&s)
-	l.checkRequired(&s, table)
-	l.checkClient(&s)
-	l.checkServer(&s)
-	if s.TLS == TLSNone { // the TLS settings of [defaults] are for the other accounts
-		clearKeys(dst, []string{"tls_ca_file", "tls_fingerprint", "tls_server_name", "tls_client_cert", "tls_client_key"})
+	for i, g := range s.logins() {
+		own := table
+		if i > 0 {
+			own, _ = table[g.key].(map[string]any)
+		}
+		l.completeLogin(&g, own)
 	}
+	l.checkDestination(&s, table)
 	_, own := builtin()
-	if s.TLS == TLSNone {
-		s.TLSMinVersion = own.TLSMinVersion
-	}
-	if len(s.MDA) == 0 { // so is this one
+	if len(s.MDA) == 0 { // that of [defaults] is for the other accounts
 		s.MDATimeout = own.MDATimeout
 	}
 	s.fill()
 	l.checkRecipient(&s)
+	l.checkSelf(&s)
 	if len(l.errs) > problems {
 		return nil
 	}
@@ -109,7 +108,7 @@ func clearKeys(dst reflect.Value, keys []string) {
 	for _, f := range fieldsOf(dst.Type()) {
 		for _, k := range keys {
 			if f.name == k {
-				dst.Field(f.index).SetZero()
+				dst.FieldByIndex(f.index).SetZero()
 			}
 		}
 	}
@@ -118,12 +117,13 @@ func clearKeys(dst reflect.Value, keys []string) {
 // fill replaces the placeholder {account} by the name of the account.
 func (s *section) fill() {
 	s.Maildir = fillAccount(s.Maildir, s.Name)
-	s.PasswordFile = fillAccount(s.PasswordFile, s.Name)
-	s.Credential = fillAccount(s.Credential, s.Name)
 	s.Recipient = fillAccount(s.Recipient, s.Name)
-	s.PasswordCommand = fillArguments(s.PasswordCommand, s.Name)
-	s.TokenCommand = fillArguments(s.TokenCommand, s.Name)
-	s.ClientSecretCommand = fillArguments(s.ClientSecretCommand, s.Name)
+	for _, g := range s.logins() {
+		g.fill(s.Name)
+	}
+	for _, t := range s.tables() {
+		t.fill(s.Name)
+	}
 }
 
 // fillArguments returns a copy, because all accounts share the command of [defaults].
@@ -173,27 +173,13 @@ func checkName(name string) string {
 	return ""
 }
 
-// checkRequired notes which required keys are missing. A key that is in table but
+// checkDestination notes that the account has no destination. One that is in table but
 // invalid has been noted already.
-func (l *loader) checkRequired(s *section, table map[string]any) {
-	missing := func(key, hint string) {
-		if _, ok := table[key]; !ok {
-			l.errs = append(l.errs, &Error{File: l.file, Line: l.doc.line(s.path...), Account: s.Name, Key: key, Msg: "missing", Hint: hint})
-		}
-	}
-	if s.Server == "" {
-		missing("server", `for example server = "pop.example.org"`)
-	}
-	if s.User == "" {
-		missing("user", `for example user = "me@example.org"`)
-	}
-	_, mda := table["mda"]
-	_, lmtp := table["lmtp"]
-	if s.Maildir == "" && len(s.MDA) == 0 && !mda && !s.LMTP.IsSet() && !lmtp {
-		missing("maildir", `a destination is needed: for example maildir = "~/Mail/{account}", mda = ["program", "argument"], or lmtp = "unix:/run/dovecot/lmtp"`)
-	}
-	if c := s.Credential; strings.Contains(c, "/") || c == "." || c == ".." {
-		l.add(append(s.path, "credential"), quote(c)+" is not a file name", "write the name that LoadCredential= of the unit gives it")
+func (l *loader) checkDestination(s *section, table map[string]any) {
+	set := s.Maildir != "" || len(s.MDA) > 0 || s.LMTP.IsSet() || s.IMAP.IsSet()
+	if !set && !destinations().any(table) {
+		l.errs = append(l.errs, &Error{File: l.file, Line: l.doc.line(s.path...), Account: s.Name, Key: "maildir", Msg: "missing",
+			Hint: `a destination is needed: for example maildir = "~/Mail/{account}", mda = ["program", "argument"], lmtp = "unix:/run/dovecot/lmtp", or a table [account.NAME.imap]`})
 	}
 }
 
@@ -201,50 +187,38 @@ func (l *loader) checkRequired(s *section, table map[string]any) {
 // section itself sets count: it may override those of [defaults].
 func (l *loader) checkClashes(s *section) {
 	at := func(key string) []string { return append(s.path[:len(s.path):len(s.path)], key) }
-	for _, f := range families() {
-		first := ""
-		for _, k := range f.keys {
-			switch {
-			case !s.set[k], k == "keyring" && !s.Keyring:
-			case first == "":
-				first = k
-			default:
-				l.add(at(k), fmt.Sprintf("%s and %s %s", first, k, f.clash), "keep one of them")
-			}
-		}
+	for _, g := range s.logins() {
+		l.liftClient(&g)
+		l.checkLogin(&g)
 	}
-	if s.TLS == TLSNone {
-		for _, f := range fieldsOf(reflect.TypeFor[Account]()) {
-			if strings.HasPrefix(f.name, "tls_") && s.set[f.name] {
-				l.add(at(f.name), fmt.Sprintf(`%s has no effect with tls = "none"`, f.name), "keep one of them")
-			}
-		}
-	}
+	l.checkFamilies([]family{destinations()}, s.set, s.path, &s.Login)
 	if s.Name != "" { // in [defaults] they may be for other accounts
-		for _, other := range []string{"maildir", "lmtp"} {
+		for _, other := range []string{"maildir", "lmtp", "imap"} {
 			if s.set["mda_timeout"] && s.set[other] {
 				l.add(at("mda_timeout"), fmt.Sprintf("mda_timeout has no effect with %s, only with mda", other), "leave it out")
 			}
 		}
-		for _, other := range []string{"maildir", "mda"} {
+		for _, other := range []string{"maildir", "mda", "imap"} {
 			if s.set["recipient"] && s.set[other] {
 				l.add(at("recipient"), fmt.Sprintf("recipient has no effect with %s, only with lmtp", other), "leave it out")
 			}
 		}
 	}
-	if s.Name != "" && s.YieldsToken() && !s.TakesToken() && s.Auth != nil {
-		l.add(at("auth"), fmt.Sprintf("no method of auth (%s) sends the access token that the account has", strings.Join(s.Auth, ", ")),
-			`name "xoauth2" or "oauthbearer", or write auth = "auto"`)
-	}
-	if s.Name != "" && slices.Contains(s.Auth, External) && (s.TLSClientCert == "" || s.TLS == TLSNone) {
-		l.add(at("auth"), "the method external needs tls_client_cert, and TLS", "")
-	}
-	cert, key := s.TLSClientCert != "", s.TLSClientKey != ""
-	switch {
-	case s.set["tls_client_cert"] && !key:
-		l.add(at("tls_client_cert"), "tls_client_cert needs tls_client_key", "both may be the same PEM file")
-	case s.set["tls_client_key"] && !cert:
-		l.add(at("tls_client_key"), "tls_client_key needs tls_client_cert", "both may be the same PEM file")
+}
+
+// checkFamilies notes keys of which set has more than one of a family.
+func (l *loader) checkFamilies(families []family, set map[string]bool, path []string, g *Login) {
+	for _, f := range families {
+		first := ""
+		for _, k := range f.keys {
+			switch {
+			case !set[k], k == "keyring" && !g.Keyring:
+			case first == "":
+				first = k
+			default:
+				l.add(append(path[:len(path):len(path)], k), fmt.Sprintf("%s and %s %s", first, k, f.clash), "keep one of them")
+			}
+		}
 	}
 }
 
@@ -280,17 +254,17 @@ func (l *loader) warnings(a *Account) []string {
 	}
 	var out []string
 	warn := func(key, msg, hint string) {
-		e := Error{File: l.file, Line: l.doc.line("account", a.Name, key), Account: a.Name, Key: key, Msg: msg, Hint: hint}
+		e := Error{File: l.file, Line: l.doc.line(append([]string{"account", a.Name}, strings.Split(key, ".")...)...), Account: a.Name, Key: key, Msg: msg, Hint: hint}
 		out = append(out, e.Error())
 	}
-	if a.TLS == TLSNone && !isLoopback(a.Host) {
-		warn("tls", "mail crosses the network in clear text, and with most methods so does the password", `"implicit" or "starttls" protect it`)
-	}
-	if a.TLS == TLSImplicit && a.Port == 110 {
-		warn("tls", "servers at port 110 begin in clear text", `tls = "starttls"?`)
-	}
-	if a.TLS != TLSImplicit && a.Port == 995 {
-		warn("tls", "servers at port 995 begin with TLS", `tls = "implicit"?`)
+	s := section{Account: *a, path: []string{"account", a.Name}}
+	for i, g := range s.logins() {
+		g.warn(func(key, msg, hint string) {
+			if i > 0 {
+				key = g.key + "." + key
+			}
+			warn(key, msg, hint)
+		})
 	}
 	if a.Timeout > a.Deadline {
 		warn("timeout", fmt.Sprintf("timeout %s is longer than deadline %s, which ends the poll first", a.Timeout, a.Deadline), "")
@@ -298,18 +272,17 @@ func (l *loader) warnings(a *Account) []string {
 	if a.LMTP.IsSet() && !a.LMTP.local() {
 		warn("lmtp", "mail crosses the network to the LMTP server in clear text", "a socket or an LMTP server on this machine avoids it")
 	}
-	literal := func(key string, argv []string) {
-		for i, arg := range argv {
-			if i > 0 && (strings.HasPrefix(arg, "~/") || strings.HasPrefix(arg, "$HOME")) {
-				warn(key, quote(arg)+" is passed unchanged: no shell is run", "write the path in full")
-			}
+	warnLiteral(warn, "mda", a.MDA)
+	return out
+}
+
+// warnLiteral warns of an argument that only a shell would expand.
+func warnLiteral(warn func(key, msg, hint string), key string, argv []string) {
+	for i, arg := range argv {
+		if i > 0 && (strings.HasPrefix(arg, "~/") || strings.HasPrefix(arg, "$HOME")) {
+			warn(key, quote(arg)+" is passed unchanged: no shell is run", "write the path in full")
 		}
 	}
-	literal("password_command", a.PasswordCommand)
-	literal("token_command", a.TokenCommand)
-	literal("client_secret_command", a.ClientSecretCommand)
-	literal("mda", a.MDA)
-	return out
 }
 
 func isLoopback(host string) bool {

@@ -15,16 +15,23 @@ import (
 type field struct {
 	name  string // of the key
 	kind  string // what is done with a text, see Config
-	index int    // in the struct
+	index []int  // in the struct
 }
 
-// fieldsOf lists the keys of a struct type in the order of its fields.
+// fieldsOf lists the keys of a struct type in the order of its fields, those of an
+// embedded struct in its place.
 func fieldsOf(t reflect.Type) []field {
 	var fs []field
 	for i := range t.NumField() {
+		if t.Field(i).Anonymous {
+			for _, f := range fieldsOf(t.Field(i).Type) {
+				fs = append(fs, field{f.name, f.kind, append([]int{i}, f.index...)})
+			}
+			continue
+		}
 		name, kind, _ := strings.Cut(t.Field(i).Tag.Get("toml"), ",")
 		if name != "" && name != "-" {
-			fs = append(fs, field{name, kind, i})
+			fs = append(fs, field{name, kind, []int{i}})
 		}
 	}
 	return fs
@@ -51,14 +58,19 @@ func (l *loader) table(dst reflect.Value, table map[string]any, path []string) m
 			l.unknown(at, names(fs), v)
 			continue
 		}
-		if _, ok := dst.Field(fs[i].index).Interface().(Secret); ok {
+		value := dst.FieldByIndex(fs[i].index)
+		if _, ok := value.Interface().(Secret); ok {
 			l.secrets = append(l.secrets, at)
 		}
-		if o, ok := dst.Field(fs[i].index).Addr().Interface().(*OAuth); ok {
+		if o, ok := value.Addr().Interface().(*OAuth); ok {
 			good[key] = l.oauth(o, v, at)
 			continue
 		}
-		if err := l.value(dst.Field(fs[i].index), fs[i], v); err != nil {
+		if fs[i].kind == "table" {
+			good[key] = l.server(value, v, at, good)
+			continue
+		}
+		if err := l.value(value, fs[i], v); err != nil {
 			l.add(at, err.Error(), "")
 			continue
 		}
@@ -121,6 +133,8 @@ func (l *loader) value(dst reflect.Value, f field, v any) (err error) {
 			*p, err = l.methods(v)
 		case "scopes":
 			*p, err = scopes(v)
+		case "flags":
+			*p, err = flags(v)
 		default:
 			*p, err = l.argv(f, v)
 		}
@@ -200,6 +214,11 @@ func (l *loader) text(f field, v any) (string, error) {
 			err = checkTemplate(path)
 		}
 		return path, err
+	}
+	if f.name == "folder" || f.name == "spam_folder" {
+		if err := folder(s); err != nil {
+			return "", err
+		}
 	}
 	return s, checkVisible(s)
 }

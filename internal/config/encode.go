@@ -11,8 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// encodeValue returns a value as TOML, "" for one that is not set.
-func encodeValue(v reflect.Value, f field) string {
+// encodeValue returns a value as TOML, "" for one that is not set. scope is the one that
+// Microsoft has for the protocol of the table.
+func encodeValue(v reflect.Value, f field, scope string) string {
 	switch v := v.Interface().(type) {
 	case bool:
 		return strconv.FormatBool(v)
@@ -41,7 +42,7 @@ func encodeValue(v reflect.Value, f field) string {
 	case []string:
 		return encodeList(v, f)
 	case OAuth:
-		return v.encode()
+		return v.encode(scope)
 	case []Fingerprint:
 		var list []string
 		for _, p := range v {

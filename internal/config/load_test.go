@@ -65,8 +65,9 @@ func TestUnsetKeysHaveTheirDefaults(t *testing.T) {
 	}
 	got := *c.Accounts[0]
 	want := Account{
-		Name: "work", Host: "pop.example.org", Port: 995, Enabled: true, Server: "pop.example.org", User: "me",
-		TLS: TLSImplicit, TLSMinVersion: TLS12, Maildir: "/mail", MDATimeout: Duration(5 * time.Minute),
+		Name: "work", Enabled: true,
+		Login:   Login{Host: "pop.example.org", Port: 995, Server: "pop.example.org", User: "me", TLS: TLSImplicit, TLSMinVersion: TLS12},
+		Maildir: "/mail", MDATimeout: Duration(5 * time.Minute),
 		Interval: Duration(5 * time.Minute), Timeout: Duration(time.Minute), MinRate: 128, Deadline: Duration(time.Hour),
 		Pipelining: PipeliningAuto, Received: true,
 	}

@@ -19,7 +19,7 @@ type OAuth struct {
 	RedirectURL string   `toml:"redirect_url"`  // on this machine, RFC 8252 section 7.3; without a port any will do
 	Scopes      []string `toml:"scopes,scopes"` // what the token is for
 
-	// As in Account, where Load puts them.
+	// As in Login, where Load puts them.
 	ClientID            string   `toml:"client_id"`
 	ClientSecret        Secret   `toml:"client_secret"`
 	ClientSecretCommand []string `toml:"client_secret_command,argv"`
@@ -46,8 +46,8 @@ const (
 	Microsoft = "microsoft"
 )
 
-// provider returns what is known of a provider with a name.
-func provider(name, tenant string) OAuth {
+// provider returns what is known of a provider with a name. scope is that of Microsoft.
+func provider(name, tenant, scope string) OAuth {
 	switch name {
 	case Google:
 		// Google's device flow is not for mail.
@@ -59,7 +59,7 @@ func provider(name, tenant string) OAuth {
 		base := "https://login.microsoftonline.com/" + url.PathEscape(tenant) + "/oauth2/v2.0/"
 		return OAuth{
 			AuthURL: base + "authorize", TokenURL: base + "token", DeviceURL: base + "devicecode",
-			RedirectURL: "http://localhost", Scopes: []string{"https://outlook.office.com/POP.AccessAsUser.All", "offline_access"},
+			RedirectURL: "http://localhost", Scopes: []string{scope, "offline_access"},
 		}
 	}
 	return OAuth{RedirectURL: "http://127.0.0.1"}
@@ -103,7 +103,8 @@ func (l *loader) complete(o *OAuth, path []string) {
 	if o.Provider == Microsoft && o.Tenant == "" {
 		o.Tenant = "common"
 	}
-	known := provider(o.Provider, o.Tenant)
+	p := protocolAt(path[:len(path)-1])
+	known := provider(o.Provider, o.Tenant, p.scope)
 	for _, f := range []struct {
 		key      string
 		value    *string
@@ -134,7 +135,7 @@ func (l *loader) complete(o *OAuth, path []string) {
 		o.Scopes = known.Scopes
 	}
 	if o.Scopes == nil {
-		l.add(at("scopes"), "missing", "the provider's documentation names the scope for POP3")
+		l.add(at("scopes"), "missing", "the provider's documentation names the scope for access to mail")
 	}
 }
 
@@ -152,53 +153,51 @@ func scopes(v any) ([]string, error) {
 	return list, nil
 }
 
-// liftClient moves what the table says of the client to the account.
-func (l *loader) liftClient(s *section) {
-	at := func(key string) []string { return append(s.path[:len(s.path):len(s.path)], key) }
-	o := &s.OAuth
+// liftClient moves what the table says of the client to the login.
+func (l *loader) liftClient(g *login) {
+	o := &g.OAuth
 	lift := func(key string, there bool) bool {
-		if there && s.set[key] {
-			l.add(at(key), "the table oauth has "+key+" too", "keep one of them")
+		if there && g.set[key] {
+			l.add(g.at(key), "the table oauth has "+key+" too", "keep one of them")
 		}
-		s.set[key] = s.set[key] || there
+		g.set[key] = g.set[key] || there
 		return there
 	}
 	if lift("client_id", o.ClientID != "") {
-		s.ClientID = o.ClientID
+		g.ClientID = o.ClientID
 	}
 	if lift("client_secret", o.ClientSecret.IsSet()) {
-		s.ClientSecret = o.ClientSecret
+		g.ClientSecret = o.ClientSecret
 	}
 	if lift("client_secret_command", o.ClientSecretCommand != nil) {
-		s.ClientSecretCommand = o.ClientSecretCommand
+		g.ClientSecretCommand = o.ClientSecretCommand
 	}
 	o.ClientID, o.ClientSecret, o.ClientSecretCommand = "", Secret{}, nil
 }
 
 // checkClient notes keys of the client without a provider, and a provider without a
 // client.
-func (l *loader) checkClient(s *section) {
-	at := func(key string) []string { return append(s.path[:len(s.path):len(s.path)], key) }
-	if s.Name == "" {
+func (l *loader) checkClient(g *login) {
+	if g.account == "" {
 		return
 	}
-	if s.OAuth.IsSet() && s.ClientID == "" {
-		l.add(at("client_id"), "missing: oauth needs the identity of a client that you have registered with the provider",
+	if g.OAuth.IsSet() && g.ClientID == "" {
+		l.add(g.at("client_id"), "missing: oauth needs the identity of a client that you have registered with the provider",
 			"popfetch-oauth(7) says where to get one, and when an app password does without")
 	}
 	for _, key := range []string{"client_id", "client_secret", "client_secret_command"} {
-		if s.set[key] && !s.OAuth.IsSet() {
-			l.add(at(key), key+" has no effect without oauth", "leave it out")
+		if g.set[key] && !g.OAuth.IsSet() {
+			l.add(g.at(key), key+" has no effect without oauth", "leave it out")
 		}
 	}
 }
 
-// encode returns the table as TOML on one line, "" for none.
-func (o OAuth) encode() string {
+// encode returns the table as TOML on one line, "" for none. scope is as in provider.
+func (o OAuth) encode(scope string) string {
 	if !o.IsSet() {
 		return ""
 	}
-	standard := provider(o.Provider, o.Tenant)
+	standard := provider(o.Provider, o.Tenant, scope)
 	var parts []string
 	add := func(key, value, standard string) {
 		if value != standard {

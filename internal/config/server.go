@@ -10,28 +10,23 @@ import (
 
 // checkServer splits Server into Host and Port, and checks the name in the
 // certificate.
-func (l *loader) checkServer(s *section) {
-	at := func(key string) []string { return append(s.path[:len(s.path):len(s.path)], key) }
-	if s.TLSServerName != "" {
-		if msg := checkASCIIHost(s.TLSServerName); msg != "" {
-			l.add(at("tls_server_name"), quote(s.TLSServerName)+" "+msg, "")
+func (l *loader) checkServer(g *login) {
+	if g.TLSServerName != "" {
+		if msg := checkASCIIHost(g.TLSServerName); msg != "" {
+			l.add(g.at("tls_server_name"), quote(g.TLSServerName)+" "+msg, "")
 		}
 	}
-	if s.Server == "" {
+	if g.Server == "" {
 		return
 	}
-	host, port, err := splitServer(s.Server)
+	host, port, err := splitServer(g.Server)
 	if err != nil {
-		l.add(at("server"), err.Error(), "")
+		l.add(g.at("server"), err.Error(), "")
 		return
 	}
-	s.Host, s.Port = host, port
-	switch {
-	case port != 0:
-	case s.TLS == TLSImplicit:
-		s.Port = 995 // RFC 8314 section 7.2
-	default:
-		s.Port = 110 // RFC 1939 section 3
+	g.Host, g.Port = host, port
+	if port == 0 {
+		g.Port = g.ports[g.TLS]
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"strings"
 )
 
 // Show writes the effective configuration: every key of every account with its
@@ -14,41 +13,51 @@ import (
 func (c *Config) Show(w io.Writer) error {
 	var b bytes.Buffer
 	encodeComment(&b, "in force with "+c.File)
-	showTable(&b, reflect.ValueOf(c).Elem(), func(string) bool { return true })
+	showTable(&b, reflect.ValueOf(c).Elem(), pop3(), func(string) bool { return true })
 	for _, a := range c.Accounts {
 		fmt.Fprintf(&b, "\n[account.%s]\n", encodeKey(a.Name))
-		if !a.namesPassword() && a.NeedsSecret() {
-			b.WriteString("# the password is looked up in netrc, then asked for on the terminal\n")
+		showPassword(&b, &a.Login)
+		showTable(&b, reflect.ValueOf(a).Elem(), pop3(), a.applies)
+		for _, t := range a.tables() {
+			if t.login().Server == "" {
+				continue
+			}
+			fmt.Fprintf(&b, "\n[account.%s.%s]\n", encodeKey(a.Name), t.protocol().key)
+			showPassword(&b, t.login())
+			showTable(&b, reflect.ValueOf(t).Elem(), t.protocol(), t.login().applies)
 		}
-		showTable(&b, reflect.ValueOf(a).Elem(), a.applies)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
 }
 
-// namesPassword reports whether the account names a source of its password.
-func (a *Account) namesPassword() bool {
-	return a.PasswordText.IsSet() || a.PasswordFile != "" || len(a.PasswordCommand) > 0 || a.Credential != "" || a.Keyring || a.YieldsToken()
+// showPassword says where a password comes from that has no key.
+func showPassword(b *bytes.Buffer, g *Login) {
+	if g.User != "" && !g.namesPassword() && g.NeedsSecret() {
+		b.WriteString("# the password is looked up in netrc, then asked for on the terminal\n")
+	}
 }
 
 // applies reports whether a key has an effect given the other keys of the account.
 func (a *Account) applies(key string) bool {
-	switch {
-	case a.TLS == TLSNone && strings.HasPrefix(key, "tls_"):
-		return false
-	case strings.HasPrefix(key, "client_"):
-		return a.OAuth.IsSet()
-	case key == "mda_timeout":
+	switch key {
+	case "mda_timeout":
 		return len(a.MDA) > 0
-	case key == "recipient":
+	case "recipient":
 		return a.LMTP.IsSet()
 	}
-	return true
+	return a.Login.applies(key)
 }
 
-func showTable(b *bytes.Buffer, v reflect.Value, applies func(key string) bool) {
+func showTable(b *bytes.Buffer, v reflect.Value, p protocol, applies func(key string) bool) {
 	for _, f := range fieldsOf(v.Type()) {
-		text := encodeValue(v.Field(f.index), f)
+		if f.kind == "table" {
+			if v.FieldByIndex(f.index).Addr().Interface().(serverTable).login().Server == "" {
+				fmt.Fprintf(b, "# %s is not set\n", f.name)
+			}
+			continue
+		}
+		text := encodeValue(v.FieldByIndex(f.index), f, p.scope)
 		switch {
 		case text == "":
 			fmt.Fprintf(b, "# %s is not set\n", f.name)

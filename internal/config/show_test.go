@@ -70,6 +70,9 @@ enabled = false
 // allKeys returns the keys of both structs, sorted, without repetition.
 func allKeys() []string {
 	keys := append(names(fieldsOf(reflect.TypeFor[Config]())), names(fieldsOf(reflect.TypeFor[Account]()))...)
+	for _, t := range new(Account).tables() {
+		keys = append(keys, names(fieldsOf(reflect.TypeOf(t).Elem()))...)
+	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
 }
@@ -96,7 +99,7 @@ func found(re *regexp.Regexp, text string) []string {
 
 func TestExampleNamesEveryKey(t *testing.T) {
 	text := read(t, "../../config.example.toml")
-	if got := found(regexp.MustCompile(`(?m)^(?:# )?([a-z_]+) = `), text); !slices.Equal(got, allKeys()) {
+	if got := found(regexp.MustCompile(`(?m)^(?:# )?(?:\[account\.work\.)?([a-z_]+)(?: = |\]$)`), text); !slices.Equal(got, allKeys()) {
 		t.Errorf("example: %q\ncode:    %q", got, allKeys())
 	}
 }
@@ -119,6 +122,8 @@ func TestExampleShowsDefaults(t *testing.T) {
 	plain := show(t, mustLoad(t, text))
 	withoutDefault := strings.Fields(`on_new_mail password_file credential password token_command oauth client_id client_secret client_secret_command tls_ca_file tls_fingerprint tls_server_name
 		tls_client_cert tls_client_key mda mda_timeout lmtp recipient source_address proxy`)
+	text, tables, _ := strings.Cut(text, "\n# [account.work.")
+	exampleTables(t, text, "# [account.work."+tables)
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		m := shownKey.FindStringSubmatch(line)
@@ -154,6 +159,27 @@ func TestExampleShowsDefaults(t *testing.T) {
 		if same := got == want; same == slices.Contains(withoutDefault, m[1]) {
 			t.Errorf("line %d: %s: the same as without it: %v", i+1, line, same)
 		}
+	}
+}
+
+// exampleTables loads the example with each of its commented tables as the destination.
+// A commented key in such a table shows its default.
+func exampleTables(t *testing.T, text, tables string) {
+	t.Helper()
+	text = strings.Replace(text, "\nmaildir = ", "\n# maildir = ", 1)
+	n := 0
+	for table := range strings.SplitSeq(tables, "\n# [account.work.") {
+		n++
+		header, keys, _ := strings.Cut(strings.TrimPrefix(table, "# [account.work."), "\n")
+		header = "\n[account.work." + header + "\n"
+		uncommented := regexp.MustCompile(`(?m)^# ([a-z_]+ = )`).ReplaceAllString(keys, "$1")
+		c := mustLoad(t, text+header+uncommented)
+		if len(c.Warnings) > 0 {
+			t.Errorf("%s: %q", header, c.Warnings)
+		}
+	}
+	if want := len(new(Account).tables()); n != want {
+		t.Errorf("%d tables in the example, want %d", n, want)
 	}
 }
 

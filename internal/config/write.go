@@ -64,28 +64,37 @@ func (c *Config) encode(comments Comments) string {
 	if state, err := DefaultStatePath(); err == nil {
 		standard.State = state
 	}
-	encodeTable(&b, reflect.ValueOf(*c), reflect.ValueOf(standard), func(string) bool { return true })
+	encodeTable(&b, reflect.ValueOf(*c), reflect.ValueOf(standard), pop3(), func(string) bool { return true })
 	for _, a := range c.Accounts {
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
 		encodeComment(&b, comments[a.Name])
 		fmt.Fprintf(&b, "[account.%s]\n", encodeKey(a.Name))
-		encodeTable(&b, reflect.ValueOf(*a), reflect.ValueOf(*c.NewAccount(a.Name)), a.applies)
+		encodeTable(&b, reflect.ValueOf(*a), reflect.ValueOf(*c.NewAccount(a.Name)), pop3(), a.applies)
+		for _, t := range a.tables() {
+			if t.login().Server == "" {
+				continue
+			}
+			fmt.Fprintf(&b, "\n[account.%s.%s]\n", encodeKey(a.Name), t.protocol().key)
+			empty := reflect.New(reflect.TypeOf(t).Elem())
+			empty.Interface().(serverTable).reset()
+			encodeTable(&b, reflect.ValueOf(t).Elem(), empty.Elem(), t.protocol(), t.login().applies)
+		}
 	}
 	return b.String()
 }
 
 // encodeTable writes the keys of a table that differ from the standard and apply,
 // and always keep: what happens to mail on the server should be visible.
-func encodeTable(b *bytes.Buffer, v, standard reflect.Value, applies func(key string) bool) {
+func encodeTable(b *bytes.Buffer, v, standard reflect.Value, p protocol, applies func(key string) bool) {
 	for _, f := range fieldsOf(v.Type()) {
-		value := v.Field(f.index)
-		same := reflect.DeepEqual(value.Interface(), standard.Field(f.index).Interface())
-		if same && f.name != "keep" || !applies(f.name) {
+		value := v.FieldByIndex(f.index)
+		same := reflect.DeepEqual(value.Interface(), standard.FieldByIndex(f.index).Interface())
+		if same && f.name != "keep" || !applies(f.name) || f.kind == "table" {
 			continue
 		}
-		text := encodeValue(value, f)
+		text := encodeValue(value, f, p.scope)
 		if secret, ok := value.Interface().(Secret); ok {
 			text = quoteTOML(secret.Reveal())
 		}

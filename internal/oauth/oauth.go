@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -51,11 +50,11 @@ type Grant struct {
 	unsaved *tokens // renewed, and not written to the file because of an error
 }
 
-// Of returns the grant of an account whose OAuth is set. dir is the directory of the token
-// files, which need not exist.
-func Of(a *config.Account, dir string, t *secret.Terminal) *Grant {
+// Of returns the grant of a login whose OAuth is set. file is that of the tokens: neither it
+// nor its directory need exist. account is for messages.
+func Of(account string, a *config.Login, file string, t *secret.Terminal) *Grant {
 	g := &Grant{
-		account: a.Name, user: a.User, name: a.OAuth.String(), file: filepath.Join(dir, a.Name+".json"),
+		account: account, user: a.User, name: a.OAuth.String(), file: file,
 		config: oauth2.Config{
 			ClientID: a.ClientID, RedirectURL: a.OAuth.RedirectURL, Scopes: a.OAuth.Scopes,
 			Endpoint: oauth2.Endpoint{
@@ -72,7 +71,7 @@ func Of(a *config.Account, dir string, t *secret.Terminal) *Grant {
 		},
 	}
 	if a.ClientSecret.IsSet() || len(a.ClientSecretCommand) > 0 {
-		g.secret = &secret.Source{Account: a.Name, Text: a.ClientSecret, Command: a.ClientSecretCommand, OfClient: true, Terminal: t}
+		g.secret = &secret.Source{Account: account, Text: a.ClientSecret, Command: a.ClientSecretCommand, OfClient: true, Terminal: t}
 	}
 	return g
 }

@@ -35,13 +35,13 @@ func provide(t *testing.T, change func(*oauthtest.Provider)) *oauthtest.Provider
 
 // grantAt returns the grant of an account at a provider, with its tokens in dir.
 func grantAt(p *oauthtest.Provider, dir string) *Grant {
-	a := &config.Account{Name: "work", User: p.User, ClientID: p.ClientID, OAuth: config.OAuth{
+	a := &config.Login{User: p.User, ClientID: p.ClientID, OAuth: config.OAuth{
 		AuthURL: p.URL("authorize"), TokenURL: p.URL("token"), DeviceURL: p.URL("device"), RedirectURL: "http://127.0.0.1", Scopes: []string{"pop", "offline_access"},
 	}}
 	if p.ClientSecret != "" {
 		a.ClientSecret = config.NewSecret(p.ClientSecret)
 	}
-	return Of(a, dir, nil)
+	return Of("work", a, filepath.Join(dir, "work.json"), nil)
 }
 
 func tokenDir(t *testing.T) string {

@@ -143,13 +143,13 @@ user = "me"
 password = "hunter 2"
 tls = "starttls"
 tls_ca_file = "/home/me/ca.pem"
+source_address = "192.0.2.7"
+proxy = "socks5://127.0.0.1:1080"
 mda = ["sh", "-c", '/usr/bin/procmail -f "$POPFETCH_SENDER" -d $USER']
 keep = false
 max_size = "2MiB"
 timeout = "30s"
 received = false
-source_address = "192.0.2.7"
-proxy = "socks5://127.0.0.1:1080"
 `
 	if got := written(t, m); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -82,13 +82,13 @@ type Source struct {
 	typed   bool          // kept was typed
 }
 
-// Of returns the source that the configuration names for an account. The caller sets Grant
-// if the account has OAuth.
-func Of(a *config.Account, t *Terminal) *Source {
+// Of returns the source that the configuration names for a login of an account. The caller
+// sets Grant if it has OAuth.
+func Of(account string, g *config.Login, t *Terminal) *Source {
 	return &Source{
-		Account: a.Name, Host: a.Host, User: a.User,
-		Text: a.PasswordText, File: a.PasswordFile, Command: a.PasswordCommand, Credential: a.Credential,
-		Keyring: a.Keyring, TokenCommand: a.TokenCommand, AsToken: !a.TakesPassword(),
+		Account: account, Host: g.Host, User: g.User,
+		Text: g.PasswordText, File: g.PasswordFile, Command: g.PasswordCommand, Credential: g.Credential,
+		Keyring: g.Keyring, TokenCommand: g.TokenCommand, AsToken: !g.TakesPassword(),
 		Terminal: t,
 	}
 }

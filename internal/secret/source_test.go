@@ -278,15 +278,15 @@ func TestFailedPasswordCommandIsNotRemembered(t *testing.T) {
 }
 
 func TestSourceIsNamedWithoutThePassword(t *testing.T) {
-	for want, a := range map[string]config.Account{
+	for want, a := range map[string]config.Login{
 		"password":              {PasswordText: config.NewSecret("hunter2")},
 		"password_file /x":      {PasswordFile: "/x"},
 		"password_command pass": {PasswordCommand: []string{"pass", "hunter2"}},
 		"credential c":          {Credential: "c"},
 		"netrc":                 {},
 	} {
-		a.Name, a.Host, a.User = "work", "pop.example.org", "me"
-		s := Of(&a, nil)
+		a.Host, a.User = "pop.example.org", "me"
+		s := Of("work", &a, nil)
 		if s.String() != want || s.Account != "work" || s.Host != "pop.example.org" || s.User != "me" {
 			t.Errorf("got %s for %s at %s of %s, want %s", s, s.User, s.Host, s.Account, want)
 		}
