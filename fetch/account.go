@@ -37,7 +37,9 @@ type Account struct {
 	Policy   plan.Policy
 	Room     *Room         // shared by all accounts, nil = no limit
 	Interval time.Duration // between polls of the daemon
-	Deadline time.Duration // of one poll, 0 = 1 h
+	// OnRequest: a Scheduler polls the account only when Scheduler.Poll names it.
+	OnRequest bool
+	Deadline  time.Duration // of one poll, 0 = 1 h
 	// MinRate is how many octets a second, TLS included, have to come: a poll that has
 	// waited five minutes longer than this allows is ended, DELE and QUIT aside. 0 = any.
 	MinRate int64

@@ -58,6 +58,13 @@ func (g *fakeAccount) open(ctx context.Context, _ fetch.Opening) (fetch.Session,
 	return &fakeSession{fakeAccount: g, visit: n}, nil
 }
 
+// polled returns the number of polls so far.
+func (g *fakeAccount) polled() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.polls)
+}
+
 // gaps returns the times between the polls.
 func (g *fakeAccount) gaps() []time.Duration {
 	g.mu.Lock()

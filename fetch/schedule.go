@@ -3,18 +3,20 @@ package fetch
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"popfetch/state"
 )
 
-// Scheduler polls accounts, several at a time.
+// Scheduler polls accounts, several at a time. Its exported fields are set before Once,
+// Loop or any other method is called, and not changed after. While Once or Loop runs,
+// the other methods may be called from any goroutine, also from Done and Round.
 type Scheduler struct {
-	Accounts []*Account
-	Parallel int // polls at a time, at least 1
-	PerHost  int // of these, to one host, at least 1
+	Accounts []*Account // at the beginning, see SetAccounts
+	Parallel int        // polls at a time, at least 1
+	PerHost  int        // of these, to one host, at least 1
 	// Spare is how many polls may be under way beside those that Parallel and PerHost
 	// count: a poll that has run for a minute stops counting, so that a slow server
 	// delays its own account only.
@@ -31,6 +33,15 @@ type Scheduler struct {
 	// Reopen makes the state usable again after a failure, and does nothing while it is
 	// usable. Loop calls it before each poll. nil = a failure of the state ends Loop.
 	Reopen func() error
+	// Beat is called by the goroutine that schedules, in Loop at least once in BeatEvery:
+	// as long as it is called, due polls begin. nil = not called.
+	Beat      func()
+	BeatEvery time.Duration // 0 = half a minute
+	// Wall reads the clock that people see, nil = time.Now.
+	Wall func() time.Time
+
+	mu  sync.Mutex
+	run *run // the latest one; nil before the first
 }
 
 const (
@@ -38,29 +49,24 @@ const (
 	patience = time.Minute
 	// turn is how long a poll may take while others need its place.
 	turn = 5 * time.Minute
+	// beatEvery is the longest sleep of Loop: so late at most it notices that the
+	// machine was suspended.
+	beatEvery = 30 * time.Second
 )
 
-// slot is one account's place in the schedule.
-type slot struct {
-	*Account
-	due      time.Time     // zero: not again
-	begun    time.Time     // of the poll under way; zero: none
-	spare    bool          // that poll counts against Spare, no longer against Parallel and PerHost
-	leave    chan struct{} // closed to end that poll in order; nil: it has been closed
-	failures int           // polls in a row that failed for the account as a whole
-}
+// ErrStopped: the scheduler polls no more.
+var ErrStopped = errors.New("popfetch is stopping and polls no more")
 
-// Once polls each account once and returns their errors joined. No poll begins after
-// the state has failed or ctx has ended; if ctx left accounts out, its cause is among
-// the errors.
+// Once polls each account once and returns their errors joined. It goes on while calls
+// of Poll are open. No poll begins after the state has failed or ctx has ended; if ctx
+// left accounts out, its cause is among the errors.
 func (s *Scheduler) Once(ctx context.Context) error {
-	r := s.start(ctx)
+	r := s.begin(ctx, false)
 	r.wait()
-	for _, sl := range r.slots {
-		if !sl.due.IsZero() && ctx.Err() != nil {
-			r.errs = append(r.errs, context.Cause(ctx))
-			break
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Err() != nil && slices.ContainsFunc(r.slots, func(sl *slot) bool { return !sl.due.IsZero() }) {
+		r.errs = append(r.errs, context.Cause(ctx))
 	}
 	return errors.Join(r.errs...)
 }
@@ -70,45 +76,28 @@ func (s *Scheduler) Once(ctx context.Context) error {
 // earlier, with an error, only if the state cannot become usable by itself: without
 // records everything would be delivered twice.
 func (s *Scheduler) Loop(ctx context.Context) error {
-	r := s.start(ctx)
-	r.again = true
+	r := s.begin(ctx, true)
 	r.wait()
 	return r.failed
 }
 
-// next returns when an account is polled again.
-func next(sl *slot, rep Report) time.Time {
-	wait := jitter(max(sl.Interval, backoff(Classify(rep.Err), sl.failures)))
-	return time.Now().Add(max(wait, rep.LoginDelay))
-}
-
-// jitter spreads the polls of many accounts: it varies d by up to a tenth.
-func jitter(d time.Duration) time.Duration {
-	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
-}
-
-// backoff returns the shortest wait after a number of failures in a row. It is long
-// for a refused password, because servers lock accounts after some attempts.
-func backoff(c Class, failures int) time.Duration {
-	first, most := time.Minute, time.Hour
-	if c == Auth {
-		first, most = 15*time.Minute, 24*time.Hour
-	}
-	if failures == 0 {
-		return 0
-	}
-	return min(first<<min(failures-1, 20), most)
-}
-
-// run is the state of a running scheduler; it belongs to one goroutine.
+// run is one call of Once or Loop. Scheduler.mu guards it, except in Done, Round and
+// Beat; only the goroutine of Once or Loop begins and ends polls.
 type run struct {
 	*Scheduler
-	ctx       context.Context
-	again     bool // accounts are polled again at their intervals
-	slots     []*slot
-	perHost   map[string]int
-	running   int // polls that count against Parallel
-	spare     int // polls that count against Spare
+	ctx   context.Context
+	again bool // accounts are polled again at their intervals
+	clock clock
+	poked chan struct{} // holds one element after a change from outside
+	ended bool          // no further request is taken
+
+	slots    []*slot // of all accounts
+	waiting  dueHeap // those that are due later
+	ready    []*slot // those that are due and wait for a place, the first to be polled first
+	polling  []*slot // those whose poll is under way, the one that has run longest first
+	places   places
+	requests int // calls of Poll that have not returned
+
 	results   chan result
 	delivered int           // messages since Round was last called
 	since     time.Time     // the first of these was reported
@@ -123,12 +112,25 @@ type result struct {
 	report Report
 }
 
-func (s *Scheduler) start(ctx context.Context) *run {
-	r := &run{Scheduler: s, ctx: ctx, perHost: make(map[string]int), results: make(chan result), rounded: make(chan struct{})}
-	now := time.Now()
-	for _, a := range s.Accounts {
-		r.slots = append(r.slots, &slot{Account: a, due: now})
+// latest returns the run that is under way, ended, or not begun yet. s.mu is held.
+func (s *Scheduler) latest() *run {
+	if s.run == nil {
+		s.run = &run{Scheduler: s, poked: make(chan struct{}, 1), results: make(chan result), rounded: make(chan struct{})}
+		s.run.clock = clock{wall: s.Wall}
+		s.run.places = places{parallel: s.Parallel, perHost: s.PerHost, spare: s.Spare, hosts: make(map[string]int)}
+		s.run.set(s.Accounts)
 	}
+	return s.run
+}
+
+func (s *Scheduler) begin(ctx context.Context, again bool) *run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.run != nil && s.run.ended {
+		s.run = nil
+	}
+	r := s.latest()
+	r.ctx, r.again = ctx, again
 	return r
 }
 
@@ -138,18 +140,16 @@ func (r *run) wait() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		var wake alarm
-		now := time.Now()
-		r.release(now, &wake)
-		blocked := r.launch(now, &wake)
-		r.dismiss(now, blocked, &wake)
-		r.round(now, &wake)
-		if r.running == 0 && r.spare == 0 && wake.at.IsZero() && !r.rounding {
+		sleep, over := r.step()
+		if over {
 			return
 		}
+		if r.Beat != nil {
+			r.Beat()
+		}
 		var ring <-chan time.Time
-		if !wake.at.IsZero() {
-			timer.Reset(time.Until(wake.at))
+		if sleep > 0 {
+			timer.Reset(sleep)
 			ring = timer.C
 		}
 		var stop <-chan struct{}
@@ -161,102 +161,89 @@ func (r *run) wait() {
 			r.finished(res)
 		case <-r.rounded:
 			r.rounding = false
+		case <-r.poked:
 		case <-ring:
 		case <-stop:
 		}
 	}
 }
 
-// alarm is the time of the next thing to do; zero: none.
-type alarm struct{ at time.Time }
+// step does what is to be done now. It returns how long nothing else is to be done, 0 =
+// until an event, and whether the run is over.
+func (r *run) step() (sleep time.Duration, over bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.clock.now()
+	wake := alarm{now: now}
+	r.release(&wake)
+	blocked := false
+	if r.idle() {
+		r.abandon()
+	} else {
+		blocked = r.launch(&wake)
+	}
+	r.dismiss(blocked, &wake)
+	r.round(&wake)
+	if len(r.polling) == 0 && wake.at.IsZero() && !r.rounding && (r.idle() || !r.again && r.requests == 0) {
+		r.ended = true
+		return 0, true
+	}
+	if r.again {
+		every := r.BeatEvery
+		if every == 0 {
+			every = beatEvery
+		}
+		wake.passed(now.Add(every))
+	}
+	if wake.at.IsZero() {
+		return 0, false
+	}
+	return wake.at.Sub(now), false
+}
 
-// passed reports whether t has come; if not, the alarm rings at t at the latest.
-func (a *alarm) passed(t, now time.Time) bool {
-	if !t.After(now) {
-		return true
+// poke makes the run look at what another goroutine has changed.
+func (r *run) poke() {
+	select {
+	case r.poked <- struct{}{}:
+	default:
 	}
-	if a.at.IsZero() || t.Before(a.at) {
-		a.at = t
-	}
-	return false
 }
 
 // idle reports that no poll begins any more.
 func (r *run) idle() bool { return r.failed != nil || r.ctx.Err() != nil }
 
-// release makes polls that have run for long count against Spare.
-func (r *run) release(now time.Time, wake *alarm) {
-	for _, sl := range r.slots {
-		if !sl.begun.IsZero() && !sl.spare && r.spare < r.Spare && wake.passed(sl.begun.Add(patience), now) {
-			r.count(sl, -1)
-			sl.spare = true
-			r.count(sl, 1)
-		}
-	}
-}
-
-// count adds n to what counts the polls of sl.
-func (r *run) count(sl *slot, n int) {
-	if sl.spare {
-		r.spare += n
-		return
-	}
-	r.running += n
-	r.perHost[sl.Host] += n
-}
-
-// launch polls every account that is due, within the limits, the one that has waited
+// launch polls the accounts that are due, within the limits, the one that has waited
 // longest first. It reports whether the limits have kept an account waiting.
-func (r *run) launch(now time.Time, wake *alarm) (blocked bool) {
-	if r.idle() {
-		return false
+func (r *run) launch(wake *alarm) (blocked bool) {
+	for len(r.waiting) > 0 && wake.passed(r.waiting[0].due) {
+		r.ready = append(r.ready, r.waiting.take())
 	}
-	slices.SortStableFunc(r.slots, func(a, b *slot) int { return a.due.Compare(b.due) })
-	for _, sl := range r.slots {
+	kept := r.ready[:0]
+	for _, sl := range r.ready {
 		switch {
-		case !sl.begun.IsZero() || sl.due.IsZero() || !wake.passed(sl.due, now):
-		case r.running < r.Parallel && r.perHost[sl.Host] < r.PerHost:
-			r.launchOne(sl, now)
-			wake.passed(now.Add(patience), now)
-		default:
+		case !r.places.free(sl):
 			blocked = true
+			kept = append(kept, sl)
+		case r.retires(sl.Key):
+			kept = append(kept, sl)
+		default:
+			r.launchOne(sl, wake.now)
+			wake.passed(wake.now.Add(patience))
 		}
 	}
+	clear(r.ready[len(kept):])
+	r.ready = kept
 	return blocked
 }
 
 func (r *run) launchOne(sl *slot, now time.Time) {
 	leave := make(chan struct{})
 	sl.begun, sl.leave, sl.spare = now, leave, false
-	r.count(sl, 1)
+	r.polling = append(r.polling, sl)
+	r.places.count(sl, 1)
 	go func() {
 		r.results <- result{sl, r.poll(sl.Account, leave)}
 	}()
-}
-
-// dismiss asks polls to end whose turn is over: with Brief all of them, in a loop the
-// one that has run longest if an account waits for its place.
-func (r *run) dismiss(now time.Time, blocked bool, wake *alarm) {
-	var longest *slot
-	for _, sl := range r.slots {
-		switch {
-		case sl.begun.IsZero():
-		case r.Brief && !r.again:
-			if sl.leave != nil && wake.passed(sl.begun.Add(turn), now) {
-				sl.dismiss()
-			}
-		case longest == nil || sl.begun.Before(longest.begun):
-			longest = sl
-		}
-	}
-	if r.again && blocked && r.spare == r.Spare && longest != nil && longest.leave != nil && wake.passed(longest.begun.Add(turn), now) {
-		longest.dismiss()
-	}
-}
-
-func (sl *slot) dismiss() {
-	close(sl.leave)
-	sl.leave = nil
 }
 
 // poll polls an account once the state is usable.
@@ -281,26 +268,45 @@ func mayRecover(err error) bool {
 	return true
 }
 
+// finished takes note of the end of a poll and reports it.
 func (r *run) finished(res result) {
+	r.mu.Lock()
 	sl, report := res.slot, res.report
-	r.count(sl, -1)
-	sl.begun = time.Time{}
+	if sl.removed {
+		report.Err = withoutTurn(report.Err)
+	}
+	now := r.clock.now()
+	r.polling = slices.DeleteFunc(r.polling, func(other *slot) bool { return other == sl })
+	r.places.count(sl, -1)
 	if r.delivered == 0 {
-		r.since = time.Now()
+		r.since = now
 	}
 	r.delivered += report.Delivered
-	r.reschedule(sl, report)
+	sl.end(report, now)
 	if Classify(report.Err) == State && !(r.again && r.Reopen != nil && mayRecover(report.Err)) {
 		r.failed = report.Err
 	}
+	if r.again && !sl.removed && !sl.OnRequest {
+		sl.reschedule(now)
+		r.waiting.put(sl)
+	}
+	if !r.again && report.Err != nil {
+		r.errs = append(r.errs, report.Err)
+	}
+	answers := sl.answers
+	sl.answers = nil
+	r.mu.Unlock()
 	if r.Done != nil {
 		r.Done(report)
+	}
+	for _, answer := range answers {
+		answer <- report
 	}
 }
 
 // round calls Round if something was delivered and no poll is worth waiting for.
-func (r *run) round(now time.Time, wake *alarm) {
-	if r.Round == nil || r.rounding || r.delivered == 0 || r.running > 0 && !wake.passed(r.since.Add(patience), now) {
+func (r *run) round(wake *alarm) {
+	if r.Round == nil || r.rounding || r.delivered == 0 || r.places.running > 0 && !wake.passed(r.since.Add(patience)) {
 		return
 	}
 	r.rounding = true
@@ -310,20 +316,4 @@ func (r *run) round(now time.Time, wake *alarm) {
 		r.Round(r.ctx, delivered)
 		r.rounded <- struct{}{}
 	}()
-}
-
-// reschedule sets when the account is polled again, if it is.
-func (r *run) reschedule(sl *slot, report Report) {
-	if !r.again {
-		sl.due = time.Time{}
-		if report.Err != nil {
-			r.errs = append(r.errs, report.Err)
-		}
-		return
-	}
-	sl.failures++
-	if report.Err == nil || ofMessages(report.Err) {
-		sl.failures = 0
-	}
-	sl.due = next(sl, report)
 }

@@ -1,0 +1,139 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// UnknownAccountError: no account has this name.
+type UnknownAccountError struct{ Account string }
+
+func (e *UnknownAccountError) Error() string {
+	return fmt.Sprintf("account %q is not among those that are polled", e.Account)
+}
+
+// BusyError: the account is not polled on request, since a poll of it that began some
+// time ago is under way.
+type BusyError struct{ Since time.Time }
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("it is being polled since %s; try again when that poll has ended", e.Since.Format(time.DateTime))
+}
+
+// TooSoonError: the account is not polled on request, since the server refuses a login
+// so early (RFC 2449 section 6.5).
+type TooSoonError struct{ Until time.Time }
+
+func (e *TooSoonError) Error() string {
+	return fmt.Sprintf("the server wants no login before %s (LOGIN-DELAY)", e.Until.Format(time.DateTime))
+}
+
+// Poll polls the named accounts now, all if none is named, and returns when they are
+// done. A poll that began less than a minute ago or waits for its place is joined. done
+// is called for each account, one call at a time, from the goroutine of the caller; an
+// account that is not polled now has a report whose error wraps a *BusyError, a
+// *TooSoonError, ErrStopped or a failure of the state.
+//
+// The error is a *UnknownAccountError (then nothing is polled), ErrStopped after the end
+// of Once or Loop, or the cause of the end of ctx; the polls go on then. Before Once or
+// Loop it waits for them to begin.
+func (s *Scheduler) Poll(ctx context.Context, names []string, done func(Report)) error {
+	s.mu.Lock()
+	r := s.latest()
+	chosen, err := r.find(names)
+	if err == nil && r.ended {
+		err = ErrStopped
+	}
+	if err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	answers := make(chan Report, len(chosen)) // never blocks the scheduler
+	r.requests++
+	for _, sl := range chosen {
+		r.request(sl, answers)
+	}
+	r.poke()
+	s.mu.Unlock()
+
+	defer func() {
+		s.mu.Lock()
+		r.requests--
+		r.poke()
+		s.mu.Unlock()
+	}()
+	for range chosen {
+		select {
+		case report := <-answers:
+			done(report)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// find returns the slots of the named accounts, of all that are scheduled if none is named.
+func (r *run) find(names []string) ([]*slot, error) {
+	var found []*slot
+	for _, sl := range r.slots {
+		if len(names) == 0 && !sl.OnRequest || slices.Contains(names, sl.Name) {
+			found = append(found, sl)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(found, func(sl *slot) bool { return sl.Name == name }) {
+			return nil, &UnknownAccountError{name}
+		}
+	}
+	return found, nil
+}
+
+// request has sl polled now, and answers with the report.
+func (r *run) request(sl *slot, answers chan<- Report) {
+	now := r.clock.now()
+	switch {
+	case sl.polling() && now.Sub(sl.begun) >= patience:
+		answers <- sl.refused(&BusyError{r.clock.date(sl.begun)})
+		return
+	case !sl.polling() && sl.earliest.After(now):
+		answers <- sl.refused(&TooSoonError{r.clock.date(sl.earliest)})
+		return
+	}
+	sl.answers = append(sl.answers, answers)
+	if r.waiting.remove(sl) || !sl.polling() && !slices.Contains(r.ready, sl) {
+		sl.due = now
+		r.ready = append(r.ready, sl)
+	}
+}
+
+// abandon answers those that wait for polls which do not begin any more.
+func (r *run) abandon() {
+	why := r.failed
+	if why == nil {
+		why = ErrStopped
+	}
+	for _, sl := range r.ready {
+		sl.answer(sl.refused(why))
+	}
+}
+
+// refused is the report of an account that is not polled.
+func (sl *slot) refused(why error) Report {
+	var of *AccountError
+	if errors.As(why, &of) && of.Account == sl.Name {
+		return Report{Account: sl.Name, Err: why}
+	}
+	return Report{Account: sl.Name, Err: &AccountError{sl.Name, []error{why}}}
+}
+
+// answer tells those that wait for the account what has come of it.
+func (sl *slot) answer(report Report) {
+	for _, answer := range sl.answers {
+		answer <- report
+	}
+	sl.answers = nil
+}
