@@ -14,8 +14,9 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/durable", "internal/discovery", "internal/kerberos", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/kerberos", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "state"},
 		"popfetch/internal/config":          {},
+		"popfetch/internal/control":         {},
 		"popfetch/internal/peer":            {"internal/config"},
 		"popfetch/internal/provider":        {},
 		"popfetch/internal/discovery":       {"internal/provider"},

@@ -1,0 +1,428 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ownerFunc is an Owner for a test.
+type ownerFunc func(ctx context.Context, r Request, answer func(Answer)) error
+
+func (f ownerFunc) Do(ctx context.Context, r Request, answer func(Answer)) error {
+	return f(ctx, r, answer)
+}
+
+// echo answers for each account with its name.
+var echo = ownerFunc(func(_ context.Context, r Request, answer func(Answer)) error {
+	for _, a := range r.Accounts {
+		answer(Answer{Account: a.Name})
+	}
+	return nil
+})
+
+// serve starts a server for a state file in a new directory, and returns the path of
+// that. change adapts the limits.
+func serve(t *testing.T, owner Owner, change func(*times)) (state string) {
+	t.Helper()
+	state = filepath.Join(t.TempDir(), "state.db")
+	serveAt(t, state, owner, change)
+	return state
+}
+
+func serveAt(t *testing.T, state string, owner Owner, change func(*times)) *Server {
+	t.Helper()
+	l, err := Listen(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := times{request: time.Minute, heartbeat: time.Second}
+	if change != nil {
+		change(&limits)
+	}
+	s := start(l, Info{Version: "test", PID: os.Getpid(), Command: "daemon"}, owner, limits)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// ask dials and sends a request about accounts, and returns the names in the answers.
+func ask(t *testing.T, state string, accounts ...string) (names []string, err error) {
+	t.Helper()
+	c, err := dial(t.Context(), state, time.Minute)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	r := Request{Do: "poll"}
+	for _, name := range accounts {
+		r.Accounts = append(r.Accounts, Account{Name: name})
+	}
+	err = c.Do(t.Context(), r, func(a Answer) { names = append(names, a.Account) })
+	return names, err
+}
+
+// serves fails the test unless the owner answers.
+func serves(t *testing.T, state string) {
+	t.Helper()
+	names, err := ask(t, state, "work", "home")
+	if err != nil || strings.Join(names, " ") != "work home" {
+		t.Fatalf("the owner answers %q, %v", names, err)
+	}
+}
+
+func TestClientsLearnWhoOwnsTheStateFile(t *testing.T) {
+	state := serve(t, echo, nil)
+	c, err := Dial(t.Context(), state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if c.Owner.PID != os.Getpid() || c.Owner.Command != "daemon" || c.Owner.Version != "test" {
+		t.Errorf("the owner is %+v", c.Owner)
+	}
+	serves(t, state)
+	info, err := os.Stat(state + ".sock")
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestSocketOfKilledOwnerIsReplaced(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: state + ".sock", Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false)
+	stale.Close()
+	if _, err := Dial(t.Context(), state); !errors.Is(err, ErrNobody) {
+		t.Errorf("a stale socket gives %v", err)
+	}
+	serveAt(t, state, echo, nil)
+	serves(t, state)
+}
+
+func TestFileInThePlaceOfTheSocketStays(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	if err := os.WriteFile(state+".sock", []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(state); err == nil || !strings.Contains(err.Error(), "state.db.sock is not a socket") {
+		t.Errorf("Listen returns %v", err)
+	}
+	if text, err := os.ReadFile(state + ".sock"); string(text) != "mine" {
+		t.Errorf("the file holds %q, %v", text, err)
+	}
+	if _, err := Dial(t.Context(), state); !errors.Is(err, ErrNobody) {
+		t.Errorf("a client gets %v", err)
+	}
+}
+
+func TestSocketOfLongPathIsFound(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 40))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"state.db", strings.Repeat("n", 200)} {
+		state := filepath.Join(dir, name)
+		s := serveAt(t, state, echo, nil)
+		serves(t, state)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := Dial(t.Context(), state); !errors.Is(err, ErrNobody) {
+			t.Errorf("after Close a client gets %v", err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A client of another user cannot open the socket, and would not be served if it could.
+func TestForeignUserIsTurnedAway(t *testing.T) {
+	if state := os.Getenv("POPFETCH_TEST_DIAL"); state != "" {
+		_, err := Dial(t.Context(), state)
+		fmt.Println("dialled:", err)
+		os.Exit(0)
+	}
+	if os.Geteuid() != 0 {
+		t.Log("not root: there is no other user to be")
+		return
+	}
+	dir, err := os.MkdirTemp("/tmp", "popfetch-control-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	state := filepath.Join(dir, "state.db")
+	serveAt(t, state, ownerFunc(func(context.Context, Request, func(Answer)) error {
+		t.Error("the request of another user was done")
+		return nil
+	}), nil)
+	for _, mode := range []os.FileMode{0o600, 0o666} {
+		if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(state+".sock", mode)); err != nil {
+			t.Fatal(err)
+		}
+		program := filepath.Join(dir, "control.test")
+		if err := copyFile(program, os.Args[0]); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(program, "-test.run=^TestForeignUserIsTurnedAway$")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "POPFETCH_TEST_DIAL="+state)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "dialled: ") || strings.Contains(string(out), "dialled: <nil>") {
+			t.Errorf("with mode %v the foreign client says %q, %v", mode, out, err)
+		}
+	}
+}
+
+func copyFile(to, from string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, text, 0o755)
+}
+
+func TestClientThatSendsGarbageDisturbsNobody(t *testing.T) {
+	state := serve(t, echo, func(l *times) { l.request = time.Second })
+	head := "POST /do HTTP/1.1\r\nHost: popfetch\r\nPopfetch-Protocol: 1\r\n"
+	for _, text := range []string{
+		"\x00\xff\x16\x03garbage\r\n\r\n", "RETR 1\r\n", "GET /owner HTTP/1.1\r\n", strings.Repeat("x", 1<<20),
+		head + "Content-Length: 5\r\n\r\n{{{{{", head + "Content-Length: 1000\r\n\r\n{", head + "X: " + strings.Repeat("y", 1<<20) + "\r\n\r\n",
+		head + "Content-Length: 100000000\r\n\r\n" + `{"do":"` + strings.Repeat("z", 8<<20),
+	} {
+		c, err := net.Dial("unix", state+".sock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, text)
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%.40q keeps its connection", text)
+		}
+		c.Close()
+		serves(t, state)
+	}
+}
+
+// The owner stops working for a client that does not read, and for one that is gone.
+func TestClientThatNeverReadsIsDropped(t *testing.T) {
+	dropped := make(chan struct{})
+	state := serve(t, ownerFunc(func(ctx context.Context, r Request, answer func(Answer)) error {
+		if r.Do != "endless" {
+			return echo(ctx, r, answer)
+		}
+		defer close(dropped)
+		for ctx.Err() == nil {
+			answer(Answer{Account: strings.Repeat("x", 1<<16)})
+		}
+		return ctx.Err()
+	}), func(l *times) { l.request = time.Second })
+	c, err := net.Dial("unix", state+".sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	body := `{"do":"endless"}`
+	fmt.Fprintf(c, "POST /do HTTP/1.1\r\nHost: popfetch\r\nPopfetch-Protocol: 1\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	<-dropped
+	serves(t, state)
+}
+
+func TestThousandConnectionsLeaveTheOwnerUsable(t *testing.T) {
+	state := serve(t, echo, func(l *times) { l.request = time.Second })
+	open := descriptors(t)
+	var idle sync.WaitGroup
+	for range 1000 {
+		idle.Go(func() {
+			c, err := net.Dial("unix", state+".sock")
+			if err != nil {
+				return // the queue is full
+			}
+			defer c.Close()
+			_, _ = io.Copy(io.Discard, c)
+		})
+	}
+	for {
+		names, err := ask(t, state, "work")
+		if err == nil {
+			if len(names) != 1 {
+				t.Errorf("the owner answers %q", names)
+			}
+			break
+		}
+		if !errors.Is(err, ErrNobody) {
+			t.Fatal(err)
+		}
+	}
+	idle.Wait()
+	if now := descriptors(t); now > open+MaxConnections {
+		t.Errorf("%d descriptors are open, %d before", now, open)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func TestOwnerThatHangsIsNotWaitedFor(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	l, err := Listen(state) // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := dial(t.Context(), state, 50*time.Millisecond); !errors.Is(err, ErrSilent) {
+		t.Errorf("Dial returns %v", err)
+	}
+}
+
+// A long poll is no silence.
+func TestOwnerThatWorksForLongIsWaitedFor(t *testing.T) {
+	release := make(chan struct{})
+	state := serve(t, ownerFunc(func(ctx context.Context, r Request, answer func(Answer)) error {
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return echo(ctx, r, answer)
+	}), func(l *times) { l.heartbeat = 10 * time.Millisecond })
+	c, err := dial(t.Context(), state, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	timer := time.AfterFunc(3*time.Second, func() { close(release) })
+	defer timer.Stop()
+	answers := 0
+	if err := c.Do(t.Context(), Request{Do: "poll", Accounts: []Account{{Name: "work"}}}, func(Answer) { answers++ }); err != nil || answers != 1 {
+		t.Errorf("%d answers, %v", answers, err)
+	}
+}
+
+func TestOwnerThatEndsTellsItsClients(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	begun := make(chan struct{})
+	s := serveAt(t, state, ownerFunc(func(ctx context.Context, _ Request, _ func(Answer)) error {
+		close(begun)
+		<-ctx.Done()
+		return &Refusal{Reason{Code: 75, Text: "stopping"}}
+	}), nil)
+	go func() {
+		<-begun
+		s.Close()
+	}()
+	_, err := ask(t, state, "work")
+	var refused *Refusal
+	if !errors.As(err, &refused) && !errors.Is(err, ErrNobody) {
+		t.Errorf("the client gets %v", err)
+	}
+}
+
+func TestRefusalKeepsItsWords(t *testing.T) {
+	want := Reason{Code: 64, Text: "not so", Hint: "do it otherwise"}
+	state := serve(t, ownerFunc(func(context.Context, Request, func(Answer)) error { return &Refusal{want} }), nil)
+	_, err := ask(t, state, "work")
+	var refused *Refusal
+	if !errors.As(err, &refused) || refused.Reason != want {
+		t.Errorf("the client gets %v", err)
+	}
+}
+
+// What the owner does not know may be something that must not be ignored.
+func TestOlderOwnerRefusesWhatItDoesNotKnow(t *testing.T) {
+	state := serve(t, echo, nil)
+	for body, protocol := range map[string]string{
+		`{"do":"poll","shred":true}`: "1",
+		`{"do":"poll"}`:              "2",
+	} {
+		c, err := dial(t.Context(), state, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://popfetch/do", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set(protocolHeader, protocol)
+		response, err := c.http.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var why Reason
+		err = json.NewDecoder(response.Body).Decode(&why)
+		if response.StatusCode == http.StatusOK || err != nil || why.Text == "" || response.Header.Get(protocolHeader) != "1" {
+			t.Errorf("%s of protocol %s is answered with %s %q, %v", body, protocol, response.Status, why.Text, err)
+		}
+		response.Body.Close()
+		c.Close()
+	}
+}
+
+func TestClientSaysThatTheOwnerIsOfAnotherVersion(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	l, err := Listen(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/owner":
+			io.WriteString(w, `{"version":"9.9","pid":7,"moon":"full"}`)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, `{"text":"it does not know that"}`)
+		}
+	})}
+	go other.Serve(l)
+	defer other.Close()
+	_, err = ask(t, state, "work")
+	var version *VersionError
+	if !errors.As(err, &version) || version.Owner.Version != "9.9" || version.Owner.PID != 7 || version.What != "it does not know that" {
+		t.Errorf("the client gets %v", err)
+	}
+}
+
+func TestCancelledClientEndsItsRequest(t *testing.T) {
+	begun, gone := make(chan struct{}), make(chan struct{})
+	state := serve(t, ownerFunc(func(ctx context.Context, _ Request, _ func(Answer)) error {
+		close(begun)
+		<-ctx.Done()
+		close(gone)
+		return ctx.Err()
+	}), nil)
+	c, err := Dial(t.Context(), state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	why := errors.New("stopped by the user")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-begun
+		cancel(why)
+	}()
+	if err := c.Do(ctx, Request{Do: "poll"}, func(Answer) {}); err != why {
+		t.Errorf("Do returns %v", err)
+	}
+	<-gone
+}

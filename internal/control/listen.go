@@ -1,0 +1,111 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// MaxConnections is how many clients are served at a time. Others are turned away and
+// come again: each takes a file descriptor, which polls need too.
+const MaxConnections = 32
+
+// Listener accepts the clients of an owner that may ask it: those of the same user, and
+// of root.
+type Listener struct {
+	*net.UnixListener
+	place place
+	slots *semaphore.Weighted
+}
+
+// Listen makes the socket of a state file, mode 0600. The caller holds the lock of the
+// file: a socket that is there is one that a killed owner has left, and is replaced.
+// Anything else that is there stays.
+func Listen(state string) (*Listener, error) {
+	p, err := placeOf(state)
+	if err != nil {
+		return nil, err
+	}
+	l, err := listen(p)
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return &Listener{UnixListener: l, place: p, slots: semaphore.NewWeighted(MaxConnections)}, nil
+}
+
+func listen(p place) (*net.UnixListener, error) {
+	info, err := os.Lstat(p.file)
+	switch {
+	case err == nil && info.Mode().Type() != fs.ModeSocket:
+		return nil, fmt.Errorf("%s is not a socket; move it away", p.file)
+	case err == nil:
+		err = os.Remove(p.file)
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: p.address, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // it would unlink the address, which may be another name
+	if err := os.Chmod(p.file, 0o600); err != nil {
+		return nil, errors.Join(err, os.Remove(p.file), l.Close())
+	}
+	return l, nil
+}
+
+// Accept returns the next client that may ask. It closes the connections of others.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		if !trusted(c) || !l.slots.TryAcquire(1) {
+			c.Close()
+			continue
+		}
+		return &served{UnixConn: c, free: sync.OnceFunc(func() { l.slots.Release(1) })}, nil
+	}
+}
+
+// Close removes the socket.
+func (l *Listener) Close() error {
+	defer l.place.close()
+	err := os.Remove(l.place.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, l.UnixListener.Close())
+}
+
+// served is a connection that has a slot.
+type served struct {
+	*net.UnixConn
+	free func()
+}
+
+func (c *served) Close() error {
+	defer c.free()
+	return c.UnixConn.Close()
+}
+
+// trusted reports whether the process at the other end belongs to this user or to root.
+func trusted(c *net.UnixConn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	uid, known := -1, error(nil)
+	err = raw.Control(func(fd uintptr) { uid, known = peer(int(fd)) })
+	return err == nil && known == nil && (uid == 0 || uid == os.Geteuid())
+}
