@@ -149,7 +149,9 @@ type decision struct {
 	reused    bool                    // an id is that of another message than before
 	updated   map[int32]state.Record  // records to be stored under the ids of their messages
 	weak      map[Fingerprint][]int32 // messages with a delivered record of a weak fingerprint that was shown
+	bodiless  []int32                 // as weak, of records without a digest of the body, see hasNoBody
 	confused  map[Fingerprint]bool    // weak fingerprints of messages that are not sure to have their own records
+	telling   telling                 // see lookForShift
 }
 
 // believed is a message that counts as the one of its record, with some doubt.

@@ -86,7 +86,7 @@ func (d *decision) compare(i int32, id []byte, was state.Record, shown Identity)
 		d.compareOld(i, id, was, shown)
 	case r.Fingerprint != shown.Fingerprint:
 		d.another(i, id, r, shown)
-	case shown.Weak && d.suspicionOf(i, &was) == grave && !r.Unproven:
+	case shown.Weak && d.suspicionOf(i, &was) == grave && (isWeak(&r) || !r.Unproven):
 		d.retrieveToCompare(i, id, r)
 	default:
 		d.recognised(i, was, r)
@@ -184,12 +184,25 @@ func (d *decision) confuse(weak Fingerprint) {
 // another message.
 func (d *decision) retrieveConfusable() {
 	for print, messages := range d.weak {
-		for _, i := range messages {
-			if d.Verdicts[i] == Seen && (d.reused || d.confused[print]) {
-				id := d.listing.id(int(i), nil)
-				d.dropAged(id)
-				d.retrieveToCompare(i, id, d.believed[i])
-			}
+		if d.reused || d.confused[print] {
+			d.retrieveWeak(messages)
+		}
+	}
+	// Such a message may be found to be new although it is not, if its size has changed. So
+	// there must be proof that ids were given to other messages.
+	if d.Reused > 0 {
+		d.retrieveWeak(d.bodiless)
+	}
+}
+
+// retrieveWeak has messages retrieved and compared that so far count as delivered and that
+// only their bodies tell from others.
+func (d *decision) retrieveWeak(messages []int32) {
+	for _, i := range messages {
+		if d.Verdicts[i] == Seen {
+			id := d.listing.id(int(i), nil)
+			d.dropAged(id)
+			d.retrieveToCompare(i, id, d.believed[i])
 		}
 	}
 }

@@ -3,7 +3,6 @@ package plan
 import (
 	"bytes"
 	"iter"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -110,7 +109,7 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 		if looked && !d.when.NoHeaders && !r.Unproven {
 			d.refused = append(d.refused, believed{i, *r})
 		}
-	case looked && (d.policy.exceeds(d.listing.octets.get(int(i), -1)) || r.Unproven):
+	case looked && (d.policy.exceeds(d.listing.octets.get(int(i), -1)) || r.Unproven && !isWeak(r)):
 		d.give(i, Seen, *r)
 	case looked:
 		d.reused = true // for all that is known
@@ -125,15 +124,31 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 		}
 		d.grave = append(d.grave, i)
 	}
+	if d.Verdicts[i] == Seen {
+		d.telling.note(d.listing, i, r)
+		d.noteWeak(i, r)
+	}
+}
+
+// noteWeak remembers a message that only its body tells from others, if the header block of
+// one of them was shown.
+func (d *decision) noteWeak(i int32, r *state.Record) {
 	// A maildrop may have a million messages with one weak fingerprint.
-	few := len(d.believed) < mostLookAll
-	if few && d.Verdicts[i] == Seen && isWeak(r) && !r.Unproven && d.loose.weak[r.Fingerprint] {
+	if few := len(d.believed) < mostLookAll; !few || !d.loose.weak[r.Fingerprint] {
+		return
+	}
+	switch {
+	case isWeak(r):
 		if d.weak == nil {
 			d.weak = make(map[Fingerprint][]int32)
 		}
 		d.weak[r.Fingerprint] = append(d.weak[r.Fingerprint], i)
-		d.believe(i, *r)
+	case hasNoBody(r):
+		d.bodiless = append(d.bodiless, i)
+	default:
+		return
 	}
+	d.believe(i, *r)
 }
 
 // believe remembers the record of a delivered message that may be taken for another one.
@@ -196,44 +211,13 @@ func (d *decision) lookAtOthers() {
 		// Whatever came or went before it, the last known message has another number now.
 		d.lookAtNewest(1)
 	}
-	d.lookBeforeUnsized()
+	d.lookForShift()
 	if d.Numbered {
 		most = mostLook
 	}
 	byNumber := d.listing.inNumberOrder(d.mild)
 	for k := range min(len(byNumber), max(0, most-len(d.shown))) {
 		d.addLook(byNumber[len(byNumber)-1-k])
-	}
-}
-
-// lookBeforeUnsized adds the last two delivered messages before the first one of unknown size
-// that is to be retrieved: two, for the server may refuse to show one. If the ids belong to the
-// places of the maildrop, and something came or went before them, they have other places now,
-// and no size shows that.
-func (d *decision) lookBeforeUnsized() {
-	fresh := math.MaxInt
-	for i, v := range d.Verdicts {
-		if v == Fresh && d.listing.octets.get(i, -1) < 0 {
-			fresh = min(fresh, d.listing.num(i))
-		}
-	}
-	if fresh == math.MaxInt {
-		return
-	}
-	last, before := int32(-1), int32(-1)
-	for i := range int32(d.listing.Len()) {
-		switch num := d.listing.num(int(i)); {
-		case num > fresh || d.Verdicts[i] != Seen:
-		case last < 0 || num > d.listing.num(int(last)):
-			last, before = i, last
-		case before < 0 || num > d.listing.num(int(before)):
-			before = i
-		}
-	}
-	for _, i := range []int32{before, last} {
-		if i >= 0 {
-			d.addLook(i)
-		}
 	}
 }
 
@@ -306,21 +290,5 @@ func (l *Listing) twinGroups() iter.Seq[[]int32] {
 			}
 			first = end
 		}
-	}
-}
-
-// lookAtNewest adds the newest n of the delivered messages.
-func (d *decision) lookAtNewest(n int) {
-	var newest []int32 // in the order of the numbers
-	for i := range int32(d.listing.Len()) {
-		if d.Verdicts[i] != Seen {
-			continue
-		}
-		at, _ := slices.BinarySearchFunc(newest, i, func(a, b int32) int { return d.listing.num(int(a)) - d.listing.num(int(b)) })
-		newest = slices.Insert(newest, at, i)
-		newest = slices.Delete(newest, 0, max(0, len(newest)-n))
-	}
-	for _, i := range newest {
-		d.addLook(i)
 	}
 }

@@ -9,5 +9,6 @@
 // a millisecond; some seeds have a state file and a Maildir.
 //
 // go test runs a sample. POPFETCH_TORTURE=1 in the environment runs at least 1,000
-// maildrop-years, and POPFETCH_SIMULATE=SEED one of them with a log of what happens.
+// maildrop-years, POPFETCH_SIMULATE=SEED one of them with a log of what happens, and
+// POPFETCH_SIMULATE=FIRST-LAST those of a range of seeds.
 package simulate

@@ -1,9 +1,11 @@
 package simulate
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,7 +14,7 @@ import (
 // Variables in the environment.
 const (
 	torture = "POPFETCH_TORTURE"  // 1 = in full
-	oneSeed = "POPFETCH_SIMULATE" // this seed only, with a log
+	seeds   = "POPFETCH_SIMULATE" // this seed with a log, or those from FIRST-LAST
 )
 
 // inControl is the value of torture in the tests of a wrong change.
@@ -38,12 +40,19 @@ func TestYear(t *testing.T) {
 	if os.Getenv(torture) == "1" {
 		years = 1000
 	}
-	if s := os.Getenv(oneSeed); s != "" {
-		seed, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("%s: %v", oneSeed, err)
+	if s := os.Getenv(seeds); s != "" {
+		from, to, several := strings.Cut(s, "-")
+		last := first
+		for _, b := range []struct {
+			bound *uint64
+			text  string
+		}{{&first, from}, {&last, cmp.Or(to, from)}} {
+			var err error
+			if *b.bound, err = strconv.ParseUint(b.text, 10, 64); err != nil {
+				t.Fatalf("%s: %v", seeds, err)
+			}
 		}
-		first, years, loud = seed, 1, true
+		years, loud = int(last+1-first), !several
 	}
 	var all sum
 	began := time.Now()
@@ -65,7 +74,7 @@ func TestYear(t *testing.T) {
 	t.Logf("%d polls of %d maildrops, a year each, in %v: %d polls failed, %d mails, %d crashes, %d repeats that popfetch(7) allows",
 		all.polls, all.years, time.Since(began).Round(time.Second), all.failed, all.mails, all.crashes, all.bounded)
 	controls := "none"
-	if os.Getenv(torture) != inControl && !loud {
+	if os.Getenv(torture) != inControl && os.Getenv(seeds) == "" {
 		ran := 0 // -run may leave some out, and then t.Run returns true
 		caught := t.Run("controls", func(t *testing.T) { ran = testControls(t) })
 		switch {

@@ -1,0 +1,112 @@
+package plan_test
+
+import (
+	"slices"
+	"testing"
+
+	"popfetch/fetch/plan"
+)
+
+// receive retrieves the first most messages of a plan as a poll does, and returns the numbers
+// of those that it delivers.
+func (b box) receive(todo plan.Plan, known records, most int) (delivers []int) {
+	known.apply(todo)
+	unclaimed := plan.NewUnclaimed(b.listing(), known.sorted)
+	for it := range todo.Retrieve.First(min(most, todo.Retrieve.Len())).All() {
+		m := b[it.Num-1]
+		if e, ok, _ := unclaimed.Find(it.Listed, m.Identity, known.get); ok && todo.Compare {
+			delete(known, e.ID)
+			known[it.ID], _ = plan.Recognised(it, e, m.Identity, plan.Policy{}, at(noon))
+			continue
+		}
+		known[it.ID] = delivered(m.Identity, it.Octets, 0)
+		delivers = append(delivers, it.Num)
+	}
+	return delivers
+}
+
+// The first message was refused before. Another client deletes it, and each message behind it
+// takes the id of the one before. All have the same size.
+func TestIDOfAFailedMessageMayBeThatOfAKnownOne(t *testing.T) {
+	for name, octets := range map[string]int64{"equal sizes": 100, "sizes unknown": -1} {
+		t.Run(name, func(t *testing.T) {
+			known := records{"1st": {Octets: octets, Reason: "refused"}, "2nd": delivered(letter(2), octets, day), "3rd": delivered(letter(3), octets, day), "4th": delivered(letter(4), octets, day)}
+			b := box{{"1st", octets, letter(2), false}, {"2nd", octets, letter(3), false}, {"3rd", octets, letter(4), false}}
+			todo, _ := b.decide(t, known, plan.Policy{}, at(noon))
+			if got := b.receive(todo, known, 3); len(got) > 0 {
+				t.Errorf("delivers %v again", got)
+			}
+		})
+	}
+}
+
+// A poll finds that the ids are not those of the messages, and the connection is cut before
+// it has compared all of them. Then another client deletes one, so that the known messages
+// have other ids once more.
+func TestComparingThatWasCutGoesOnAfterTheIDsHaveShifted(t *testing.T) {
+	known := records{"1st": delivered(memo(1), -1, day), "2nd": delivered(memo(2), -1, day), "3rd": delivered(letter(3), -1, day), "4th": delivered(memo(4), -1, day), "5th": delivered(letter(9), -1, day)}
+	b := box{{"1st", -1, memo(1), false}, {"2nd", -1, memo(2), false}, {"3rd", -1, letter(3), false}, {"4th", -1, memo(4), false}, {"5th", -1, letter(5), false}, {"6th", -1, letter(6), false}}
+	todo, _ := b.decide(t, known, plan.Policy{}, at(noon))
+	if b.receive(todo, known, 0); todo.Reused != 1 || todo.Retrieve.Len() != 5 {
+		t.Fatalf("%v, %d ids reused", todo, todo.Reused)
+	}
+	for i := range b[1:] {
+		b[i].Identity = b[i+1].Identity
+	}
+	b = b[:5]
+	todo, _ = b.decide(t, known, plan.Policy{}, at(noon))
+	got := b.receive(todo, known, 5)
+	if slices.Sort(got); !slices.Equal(got, []int{4, 5}) {
+		t.Errorf("delivers %v, want the new ones, 4 and 5", got)
+	}
+}
+
+// The record of memo 1 is of version 1 and has no digest of the body. The ids are message
+// numbers, message 1 goes, and memo 2, which another session did not list, takes its number
+// and with it that record.
+func TestMemoUnderTheIDOfARecordWithoutBodyKeepsItsOwnRecord(t *testing.T) {
+	own := delivered(memo(2), 100, 3*day)
+	own.Absent, own.Counted, own.Absences = noon.Add(-2*day), noon.Add(-2*day), 1
+	known := records{"1": {Delivered: noon, Octets: 100, Fingerprint: memo(1).Fingerprint, Unproven: true}, "2": delivered(letter(1), 200, day), "3": own, "4": delivered(letter(2), 300, day)}
+	b := box{{"1", 100, memo(2), false}, {"2", 300, letter(2), false}}
+	todo, _ := b.decide(t, known, plan.Policy{}, at(noon))
+	if got := b.receive(todo, known, 2); len(got) > 0 || todo.Delete.Len() > 0 {
+		t.Errorf("delivers %v, deletes %v", got, nums(todo.Delete))
+	}
+	if r := known["1"]; r.Body != memo(2).Body || r.Unproven {
+		t.Errorf("message 1 has the record %+v", r)
+	}
+}
+
+// As above, but all that is known of the message speaks for its being the recorded one.
+func TestRecordWithoutBodyIsCompletedWhenItsMessageIsRetrieved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		octets int64 // that the server lists
+		want   []int
+	}{"the same size": {99, nil}, "another size": {100, []int{1}}, "no size": {-1, []int{1}}} {
+		t.Run(name, func(t *testing.T) {
+			known := records{"1": {Delivered: noon, Octets: 99, Fingerprint: memo(1).Fingerprint, Unproven: true}, "2": delivered(letter(1), 200, day), "3": delivered(letter(2), 300, day)}
+			b := box{{"1", tt.octets, memo(1), false}, {"2", 300, letter(2), false}}
+			todo, _ := b.decide(t, known, plan.Policy{}, at(noon))
+			if got := b.receive(todo, known, 2); !slices.Equal(got, tt.want) {
+				t.Errorf("delivers %v, want %v", got, tt.want)
+			}
+			if r := known["1"]; r.Body != memo(1).Body || r.Unproven != (tt.want == nil) {
+				t.Errorf("message 1 has the record %+v", r)
+			}
+		})
+	}
+}
+
+// A record that was completed like that is compared by its body from then on, although it
+// deletes nothing.
+func TestUnprovenRecordWithABodyIsCompared(t *testing.T) {
+	unproven := delivered(memo(1), 100, day)
+	unproven.Unproven = true
+	known := records{"1": unproven, "2": delivered(letter(1), 200, day), "3": delivered(memo(2), 100, day), "4": delivered(letter(2), 300, day)}
+	b := box{{"1", 100, memo(2), false}, {"2", 300, letter(2), false}}
+	todo, _ := b.decide(t, known, plan.Policy{}, at(noon))
+	if got := b.receive(todo, known, 2); len(got) > 0 || known["1"].Body != memo(2).Body {
+		t.Errorf("delivers %v; message 1 has the record %+v", got, known["1"])
+	}
+}
