@@ -16,17 +16,26 @@ import (
 // pending is a change that waits to be written. done and err are guarded by
 // Bolt.writer.
 type pending struct {
-	drop   *maildrop
-	change Change
-	done   bool
-	err    error
+	apply func(*bbolt.Tx) error
+	done  bool
+	err   error
 }
 
-// commit makes a change durable. While one transaction is written, other changes wait,
-// and the first of them takes all of them into the next one. So a single change has no
-// delay, and many share their syncs. (bbolt's own Batch waits for a fixed time, and
-// commits on a goroutine that guard cannot reach.)
+// commit makes the change of a maildrop durable.
 func (s *Bolt) commit(m *maildrop, c Change) error {
+	invalid := validate(m.key, c)
+	if c.Empty() {
+		return s.change(invalid, nil)
+	}
+	return s.change(invalid, func(tx *bbolt.Tx) error { return m.apply(tx, c) })
+}
+
+// change makes what apply writes durable, unless the store cannot be written to or the
+// change is invalid; a nil apply writes nothing. While one transaction is written, other
+// changes wait, and the first of them takes all of them into the next one. So a single
+// change has no delay, and many share their syncs. (bbolt's own Batch waits for a fixed
+// time, and commits on a goroutine that guard cannot reach.)
+func (s *Bolt) change(invalid error, apply func(*bbolt.Tx) error) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
@@ -34,13 +43,10 @@ func (s *Bolt) commit(m *maildrop, c Change) error {
 	if s.readOnly {
 		return fmt.Errorf("%s: %w", s.path, ErrReadOnly)
 	}
-	if err := validate(m.key, c); err != nil {
-		return err
+	if invalid != nil || apply == nil {
+		return invalid
 	}
-	if c.Empty() {
-		return nil
-	}
-	p := &pending{drop: m, change: c}
+	p := &pending{apply: apply}
 	s.mu.Lock()
 	s.queue = append(s.queue, p)
 	s.mu.Unlock()
@@ -79,7 +85,7 @@ func (s *Bolt) write(group []*pending) error {
 				return err
 			}
 			for _, p := range group {
-				if err := p.drop.apply(tx, p.change); err != nil {
+				if err := p.apply(tx); err != nil {
 					return err
 				}
 			}

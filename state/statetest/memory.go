@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,14 +15,15 @@ import (
 // Memory is what a Store in memory has in place of a file: it outlives the Store that
 // Open returns. The zero value is empty. One Store at a time may be open.
 type Memory struct {
-	Name  string // what Store.ID returns
-	drops map[string]*drop
+	Name      string // what Store.ID returns
+	drops     map[string]*drop
+	incidents map[string]state.Incident
 }
 
 // Open returns a Store that keeps the contract of state.Store, and nothing on a disk.
 func (m *Memory) Open() state.Store {
 	if m.drops == nil {
-		m.drops = make(map[string]*drop)
+		m.drops, m.incidents = make(map[string]*drop), make(map[string]state.Incident)
 	}
 	return &memory{disk: m}
 }
@@ -52,6 +54,38 @@ func (s *memory) Keys() ([]string, error) {
 	}
 	return slices.Sorted(maps.Keys(s.disk.drops)), nil
 }
+
+func (s *memory) Incidents() (map[string]state.Incident, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, state.ErrClosed
+	}
+	return maps.Clone(s.disk.incidents), nil
+}
+
+func (s *memory) PutIncident(account string, i *state.Incident) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return state.ErrClosed
+	case account == "" || len(account) > state.MaxKey:
+		return state.ErrInvalid
+	case i == nil:
+		delete(s.disk.incidents, account)
+		return nil
+	}
+	kept := *i
+	kept.Since, kept.Last, kept.Said, kept.Next = wholeSeconds(i.Since), wholeSeconds(i.Last), wholeSeconds(i.Said), wholeSeconds(i.Next)
+	kept.Error = strings.ToValidUTF8(i.Error, "\ufffd") // as JSON does
+	kept.Messages = slices.Clone(i.Messages)
+	s.disk.incidents[account] = kept
+	return nil
+}
+
+// wholeSeconds is a time of an incident as a Store keeps it.
+func wholeSeconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 func (s *memory) Close() error {
 	s.mu.Lock()

@@ -34,6 +34,7 @@ func Run(t *testing.T, setup func(t *testing.T) (open func() (state.Store, error
 		{"intents are sorted and have their records", testIntents},
 		{"a record is read by its id", testGet},
 		{"facts stay until others replace them", testFacts},
+		{"an incident stays until it is over", testIncident},
 		{"an invalid change writes nothing", testInvalid},
 		{"the longest key and ids", testLimits},
 		{"Scan gives each record once, sorted", testScan},

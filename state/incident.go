@@ -1,0 +1,91 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// Incident is a failure of an account that lasts: from the first poll that failed to the
+// next that goes well. It is what a run has to know to tell its user of a failure once,
+// and of its end. A store from before incidents has none, and an older popfetch leaves
+// them alone. Times are whole seconds.
+type Incident struct {
+	Since time.Time `json:"since"` // the first poll that failed
+	Last  time.Time `json:"last"`  // the latest
+	Polls int       `json:"polls"` // that have failed
+	// Class is the gravest class of the failures that the user was told of since he was
+	// last told; the store does not interpret it. Error is the latest failure in words.
+	Class string `json:"class"`
+	Error string `json:"error"`
+	// Said is when the user was last told, Messages which messages he was told of.
+	Said     time.Time `json:"said"`
+	Messages []string  `json:"messages,omitempty"`
+	// Failures is how many polls in a row failed for the account as a whole, and Next
+	// when a daemon polls it again.
+	Failures int       `json:"failures,omitzero"`
+	Next     time.Time `json:"next,omitzero"`
+}
+
+// incidentsName is the bucket of the incidents: a sealed JSON object for each account. It
+// is made with the first incident. A value that cannot be read counts as none: it
+// decides only what the user is told.
+const incidentsName = "incidents"
+
+// Incidents implements Store.
+func (s *Bolt) Incidents() (map[string]Incident, error) {
+	all := make(map[string]Incident)
+	err := s.read(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte(incidentsName))
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(account, value []byte) error {
+			var i Incident
+			text, err := unseal(account, value)
+			if err == nil && json.Unmarshal(text, &i) == nil {
+				all[string(account)] = i
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// PutIncident implements Store.
+func (s *Bolt) PutIncident(account string, i *Incident) error {
+	invalid := checkLength("name of an account", account, MaxKey)
+	key := []byte(account)
+	if i == nil {
+		return s.change(invalid, func(tx *bbolt.Tx) error {
+			if b := tx.Bucket([]byte(incidentsName)); b != nil {
+				return b.Delete(key)
+			}
+			return nil
+		})
+	}
+	text, err := json.Marshal(i.rounded())
+	if err != nil {
+		return fmt.Errorf("state file %s: incident of %q: %w", s.path, account, err)
+	}
+	return s.change(invalid, func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists([]byte(incidentsName))
+		if err != nil {
+			return err
+		}
+		return b.Put(key, seal(key, text))
+	})
+}
+
+// rounded returns the incident as a store keeps it.
+func (i Incident) rounded() Incident {
+	for _, t := range []*time.Time{&i.Since, &i.Last, &i.Said, &i.Next} {
+		*t = t.UTC().Truncate(time.Second)
+	}
+	return i
+}
