@@ -37,6 +37,11 @@ type Account struct {
 	Policy   plan.Policy
 	Room     *Room         // shared by all accounts, nil = no limit
 	Interval time.Duration // between polls of the daemon
+	// Failures and Next are what an earlier daemon has left of an account that backs off:
+	// polls in a row that failed, and when it wanted to poll again. Next is kept unless
+	// it is more than a day away; zero = at once.
+	Failures int
+	Next     time.Time
 	// OnRequest: a Scheduler polls the account only when Scheduler.Poll names it.
 	OnRequest bool
 	Deadline  time.Duration // of one poll, 0 = 1 h

@@ -25,6 +25,40 @@ const (
 	State           // what was delivered cannot be recorded: nothing may go on
 )
 
+// String is the name of the class. Names are kept for good: they are in the state file
+// and in the output for programs.
+func (c Class) String() string {
+	switch c {
+	case OK:
+		return "ok"
+	case Canceled:
+		return "canceled"
+	case Config:
+		return "configuration"
+	case Protocol:
+		return "protocol"
+	case Auth:
+		return "authentication"
+	case Delivery:
+		return "delivery"
+	case Lost:
+		return "lost"
+	case State:
+		return "state"
+	}
+	return "temporary"
+}
+
+// ClassNamed returns the class with a name, Temporary if none has it.
+func ClassNamed(name string) Class {
+	for c := OK; c <= State; c++ {
+		if c.String() == name {
+			return c
+		}
+	}
+	return Temporary
+}
+
 // Classify returns the class of an error, the gravest one if it holds several. It
 // knows all error types of popfetch; an unknown error is temporary, which is the
 // safe side.
@@ -104,9 +138,9 @@ func classOf(err error) (Class, bool) {
 	return 0, false
 }
 
-// ofMessages reports whether an error of Poll is about single messages only, and
+// OfMessages reports whether an error of Poll is about single messages only, and
 // the account as a whole is well.
-func ofMessages(err error) bool {
+func OfMessages(err error) bool {
 	var account *AccountError
 	if !errors.As(err, &account) {
 		return false

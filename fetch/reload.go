@@ -37,8 +37,14 @@ func (r *run) set(accounts []*Account) {
 		sl := gone[a]
 		delete(gone, a)
 		if sl == nil {
-			sl = &slot{Account: a, index: -1}
-			if !a.OnRequest {
+			sl = &slot{Account: a, index: -1, failures: a.Failures, why: ForFailures}
+			pause := a.Next.Sub(r.clock.onTheWall())
+			switch {
+			case a.OnRequest:
+			case pause > 0 && pause <= mostPause:
+				sl.due = now.Add(pause)
+				r.waiting.put(sl)
+			default:
 				sl.due = now
 				r.ready = append(r.ready, sl)
 			}

@@ -26,6 +26,9 @@ type Report struct {
 	// if the poll did not get as far as the login.
 	CertificateExpires time.Time
 	Err                error // what Poll returned
+	// Next is when the scheduler polls the account again, as the wall clock shows time;
+	// zero: not by itself.
+	Next time.Time
 }
 
 // addCounts enters what the ledger and the latest visit have counted.

@@ -289,6 +289,7 @@ func (r *run) finished(res result) {
 	if r.again && !sl.removed && !sl.OnRequest {
 		sl.reschedule(now)
 		r.waiting.put(sl)
+		report.Next = r.clock.date(sl.due)
 	}
 	if !r.again && report.Err != nil {
 		r.errs = append(r.errs, report.Err)

@@ -53,7 +53,7 @@ func (sl *slot) end(report Report, now time.Time) {
 	sl.last, sl.ended = &report, now
 	sl.earliest = now.Add(report.LoginDelay)
 	sl.failures++
-	if report.Err == nil || ofMessages(report.Err) {
+	if report.Err == nil || OfMessages(report.Err) {
 		sl.failures = 0
 	}
 }
@@ -83,6 +83,9 @@ func (sl *slot) dismiss() {
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }
+
+// mostPause is the longest back-off, jitter included.
+const mostPause = 27 * time.Hour
 
 // backoff returns the shortest wait after a number of failures in a row. It is long
 // for a refused password, because servers lock accounts after some attempts.

@@ -16,11 +16,11 @@ type Incident struct {
 	Since time.Time `json:"since"` // the first poll that failed
 	Last  time.Time `json:"last"`  // the latest
 	Polls int       `json:"polls"` // that have failed
-	// Class is the gravest class of the failures that the user was told of since he was
-	// last told; the store does not interpret it. Error is the latest failure in words.
+	// Class is the class of the failure that the user was last told of; the store does
+	// not interpret it. Error is the latest failure in words.
 	Class string `json:"class"`
 	Error string `json:"error"`
-	// Said is when the user was last told, Messages which messages he was told of.
+	// Said is when the user was last told, Messages which messages the user knows of.
 	Said     time.Time `json:"said"`
 	Messages []string  `json:"messages,omitempty"`
 	// Failures is how many polls in a row failed for the account as a whole, and Next

@@ -1,0 +1,122 @@
+// Package incident decides what a user is told of polls that fail: that an account
+// fails, once; once a day while it does; and that it works again. An outage of a night is
+// two messages and not a hundred, under a daemon and under cron.
+//
+// An incident begins with the first poll of an account that fails and ends with the
+// first that goes well. It is told of at its beginning, when a failure of a graver class
+// comes (fetch.Class), when another message cannot be delivered, and a day after it was
+// last told of. A poll that the user stopped has not failed.
+package incident
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"popfetch/fetch"
+	"popfetch/state"
+)
+
+// Notice is what a user is to be told after a poll.
+type Notice uint8
+
+const (
+	Nothing   Notice = iota // all is well, or the user knows
+	Failed                  // a failure that the user does not know of
+	Continues               // a failure that the user was told of a day ago or more
+	Recovered               // the failure is over
+)
+
+// String is the name of the notice, as programs see it.
+func (n Notice) String() string {
+	switch n {
+	case Failed:
+		return "failed"
+	case Continues:
+		return "continues"
+	case Recovered:
+		return "recovered"
+	}
+	return ""
+}
+
+const (
+	// again is how long after a failure was told of it is told of again.
+	again = 24 * time.Hour
+	// maxMessages is how many messages an incident knows by their unique-id, and
+	// maxError how many octets of an error it keeps.
+	maxMessages = 50
+	maxError    = 1000
+)
+
+// After returns the incident of an account after a poll, and what the user is to be told.
+// open is the incident before the poll; nil is none.
+func After(open *state.Incident, r fetch.Report, now time.Time) (*state.Incident, Notice) {
+	class := fetch.Classify(r.Err)
+	switch {
+	case class == fetch.Canceled:
+		return open, Nothing
+	case class == fetch.OK && open == nil:
+		return nil, Nothing
+	case class == fetch.OK && open.Failures == 0: // messages alone failed; they are delivered or set aside
+		return nil, Nothing
+	case class == fetch.OK:
+		return nil, Recovered
+	}
+	next := state.Incident{Since: now}
+	if open != nil {
+		next = *open
+	}
+	next.Last, next.Next = now, r.Next
+	next.Polls++
+	next.Failures++
+	if fetch.OfMessages(r.Err) {
+		next.Failures = 0
+	}
+	next.Error = short(r.Err.Error())
+	notice := Nothing
+	graver := open == nil || class > fetch.ClassNamed(open.Class)
+	others := newMessages(r.Err, next.Messages)
+	since := now.Sub(next.Said)
+	switch {
+	case graver || len(others) > 0:
+		notice = Failed
+	case since >= again || since < -time.Hour: // a clock that was set back must not silence it
+		notice = Continues
+	}
+	if notice != Nothing {
+		if graver || notice == Continues {
+			next.Class = class.String()
+		}
+		next.Said = now
+		next.Messages = slices.Concat(next.Messages, others)
+		next.Messages = next.Messages[max(0, len(next.Messages)-maxMessages):]
+	}
+	return &next, notice
+}
+
+// newMessages returns the unique-ids of the messages in err that known lacks.
+func newMessages(err error, known []string) (ids []string) {
+	account, ok := errors.AsType[*fetch.AccountError](err)
+	if !ok {
+		return nil
+	}
+	for _, e := range account.Errs {
+		if m, ok := e.(*fetch.MessageError); ok && len(ids) < maxMessages {
+			if id := short(m.UID); !slices.Contains(known, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// short is the beginning of a text, in valid UTF-8.
+func short(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxError)], "\ufffd")
+}
+
+// Stale reports whether the incident of an account that is no longer configured may be
+// forgotten.
+func Stale(i state.Incident, now time.Time) bool { return now.Sub(i.Last) > 30*24*time.Hour }

@@ -1,0 +1,109 @@
+package incident_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/fetch"
+	"popfetch/fetch/pop3"
+	"popfetch/internal/incident"
+	"popfetch/state"
+)
+
+// account wraps reasons as a poll does.
+func account(errs ...error) error { return &fetch.AccountError{Account: "work", Errs: errs} }
+
+func message(uid string) error {
+	return account(&fetch.MessageError{Num: 1, UID: uid, Err: &deliver.Error{Scope: deliver.Message, Err: errors.New("refused")}})
+}
+
+var (
+	network  = account(errors.New("no route to host"))
+	password = account(&pop3.AuthError{Err: errors.New("no")})
+	protocol = account(&pop3.ProtocolError{})
+)
+
+// told polls at an interval and returns what the user is told, with the number of the poll.
+func told(t *testing.T, interval time.Duration, polls ...error) (notices []string, open *state.Incident) {
+	t.Helper()
+	now := time.Date(2026, 11, 26, 22, 0, 0, 0, time.UTC)
+	for n, err := range polls {
+		var notice incident.Notice
+		if open, notice = incident.After(open, fetch.Report{Account: "work", Err: err}, now); notice != incident.Nothing {
+			notices = append(notices, fmt.Sprint(n+1, " ", notice))
+		}
+		now = now.Add(interval)
+	}
+	return notices, open
+}
+
+func TestOutageOfANightIsToldOfTwice(t *testing.T) {
+	polls := append(slices.Repeat([]error{network}, 100), nil, nil)
+	polls[50] = account(errors.New("connection refused")) // other words for the same outage
+	if got, open := told(t, 5*time.Minute, polls...); !slices.Equal(got, []string{"1 failed", "101 recovered"}) || open != nil {
+		t.Errorf("%q, %+v", got, open)
+	}
+}
+
+func TestFailureThatLastsIsToldOfOnceADay(t *testing.T) {
+	got, open := told(t, time.Hour, slices.Repeat([]error{password}, 60)...)
+	if !slices.Equal(got, []string{"1 failed", "25 continues", "49 continues"}) {
+		t.Errorf("%q", got)
+	}
+	if open.Polls != 60 || open.Failures != 60 || open.Last.Sub(open.Since) != 59*time.Hour || !strings.Contains(open.Error, "work") {
+		t.Errorf("%+v", open)
+	}
+}
+
+func TestGraverFailureIsToldOfAtOnce(t *testing.T) {
+	got, _ := told(t, time.Minute, network, password, network, password, protocol, nil)
+	if !slices.Equal(got, []string{"1 failed", "2 failed", "6 recovered"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestEachMessageThatFailsIsToldOfOnce(t *testing.T) {
+	got, _ := told(t, time.Minute, message("a"), message("a"), message("b"), message("a"), nil, message("a"))
+	if !slices.Equal(got, []string{"1 failed", "3 failed", "6 failed"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestStopIsNoFailureAndEndsNone(t *testing.T) {
+	canceled := account(fmt.Errorf("stopped: %w", context.Canceled))
+	if got, open := told(t, time.Minute, canceled, network, canceled, network, nil); !slices.Equal(got, []string{"2 failed", "5 recovered"}) || open != nil {
+		t.Errorf("%q, %+v", got, open)
+	}
+}
+
+func TestClockThatIsSetBackDoesNotSilenceAFailure(t *testing.T) {
+	now := time.Now()
+	open, _ := incident.After(nil, fetch.Report{Err: network}, now)
+	if _, notice := incident.After(open, fetch.Report{Err: network}, now.AddDate(-1, 0, 0)); notice != incident.Continues {
+		t.Errorf("%v", notice)
+	}
+}
+
+func TestIncidentIsBounded(t *testing.T) {
+	var open *state.Incident
+	for i := range 1000 {
+		var errs []error
+		for j := range 100 {
+			errs = append(errs, &fetch.MessageError{UID: fmt.Sprint(i, j, strings.Repeat("\xff", 5000)), Err: errors.New(strings.Repeat("x", 1<<16))})
+		}
+		open, _ = incident.After(open, fetch.Report{Err: account(errs...)}, time.Now())
+	}
+	size := len(open.Error)
+	for _, id := range open.Messages {
+		size += len(id)
+	}
+	if size > 200_000 || len(open.Messages) > 50 {
+		t.Errorf("%d octets, %d messages", size, len(open.Messages))
+	}
+}
