@@ -14,9 +14,10 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/kerberos", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/incident", "internal/kerberos", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "state"},
 		"popfetch/internal/config":          {},
 		"popfetch/internal/control":         {},
+		"popfetch/internal/incident":        {"fetch", "state"},
 		"popfetch/internal/peer":            {"internal/config"},
 		"popfetch/internal/provider":        {},
 		"popfetch/internal/discovery":       {"internal/provider"},
@@ -75,6 +76,7 @@ var (
 	// endToEnd lists what tests import beyond that because they put several rooms
 	// together.
 	endToEnd = map[string][]string{
+		"popfetch/internal/incident": {"deliver", "fetch/pop3"},
 		"popfetch/fetch":             {"deliver/maildir", "deliver/mda"},
 		"popfetch/internal/simulate": {"deliver", "deliver/maildir", "fetch", "fetch/plan", "fetch/pop3", "state"}, // a year of polls
 		"popfetch/deliver/maildir":   {"fetch", "fetch/plan", "fetch/pop3", "state"},                               // every crash of a whole poll
