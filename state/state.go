@@ -95,9 +95,10 @@ type Record struct {
 	// Digest is that of the raw header block, all zero if it is not known. Only
 	// records of version 1 have it, in place of a fingerprint.
 	Digest [16]byte
-	// Unproven: the fingerprint was taken over for a record of version 1 although the
-	// header block had changed since the delivery. The unique-id is the only
-	// evidence that it belongs to the delivered message.
+	// Unproven: the unique-id is the only evidence that the message was delivered. The id
+	// comes from another fetcher or was marked as seen, or the fingerprint was taken over
+	// for a record of version 1 although the header block had changed or was weak. The
+	// message is never deleted.
 	Unproven bool
 	// PutBack: the server has the message again although popfetch had deleted it.
 	// popfetch does not delete it once more: it may be the last copy.

@@ -238,8 +238,10 @@ func (d *decision) present(i int32, id []byte, was *state.Record) {
 		if d.Verdicts[i] == Fresh || d.when.Daily {
 			d.look = append(d.look, i)
 		}
-	case shown != nil && shown.Fingerprint != r.Fingerprint:
+	case shown != nil && shown.Fingerprint != r.Fingerprint && !(shown.bare && isWeak(&r)):
 		d.another(i, id, r, *shown)
+	// If its header block has no identity field, any field that TOP adds makes it look like
+	// another message. What is received tells whether it is.
 	default:
 		d.give(i, d.undelivered(i, r), r)
 	}

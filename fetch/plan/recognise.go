@@ -98,18 +98,25 @@ func (d *decision) compare(i int32, id []byte, was state.Record, shown Identity)
 // is not deleted before another poll.
 func (d *decision) compareOld(i int32, id []byte, was state.Record, shown Identity) {
 	r := listedAgain(was)
-	same := r.Digest == shown.Block
+	same := r.Digest == shown.Block || r.Digest == [16]byte{}
 	octets := d.listing.octets.get(int(i), -1)
-	close := !was.Deleted && (octets < 0 || r.Octets < 0 || max(octets-r.Octets, r.Octets-octets) <= stampOctets)
 	switch {
-	case !same && !close && r.Digest != [16]byte{}:
+	case same:
+	case was.Deleted || !was.Absent.IsZero():
+		// The id has been free, and so may be that of a new message.
 		d.another(i, id, r, shown)
 		return
-	case !same && r.Digest != [16]byte{}:
+	case octets < 0 && r.Octets >= 0:
+		d.give(i, Seen, r) // the sizes will tell, once the server lists them
+		return
+	case octets >= 0 && r.Octets >= 0 && max(octets-r.Octets, r.Octets-octets) > stampOctets:
+		d.another(i, id, r, shown)
+		return
+	default:
 		d.stamped = append(d.stamped, believed{i, was})
 	}
 	d.adopt(&r, shown)
-	r.Unproven = r.Unproven || !same
+	r.Unproven = r.Unproven || was.Digest != shown.Block
 	d.update(i, r, was)
 	d.give(i, Seen, r)
 }
@@ -117,13 +124,26 @@ func (d *decision) compareOld(i int32, id []byte, was state.Record, shown Identi
 // disownStamped takes it back that messages were taken for those of records of version 1
 // only because their sizes are close, if other ids were given to other messages.
 func (d *decision) disownStamped() {
-	if d.Reused == 0 {
+	if d.Reused == 0 && !d.stampedHaveShifted() {
 		return
 	}
 	for _, m := range d.stamped {
 		shown, _ := d.identity(m.i)
 		d.another(m.i, d.listing.id(int(m.i), nil), listedAgain(m.record), *shown)
 	}
+}
+
+// stampedHaveShifted reports whether one of these messages has shown the header block of another
+// record.
+func (d *decision) stampedHaveShifted() bool {
+	blocks := make(map[[16]byte]bool)
+	for _, m := range d.stamped {
+		blocks[m.record.Digest] = true
+	}
+	return slices.ContainsFunc(d.stamped, func(m believed) bool {
+		shown, _ := d.identity(m.i)
+		return blocks[shown.Block] || len(d.loose.old[shown.Block]) > 0
+	})
 }
 
 // adopt gives a record of version 1 the fingerprint of its message. Its body is not

@@ -75,7 +75,9 @@ func (b box) decide(t *testing.T, known records, p plan.Policy, when plan.When) 
 			}
 			shown[num] = nil
 			if m := b[num-1]; !m.hidden {
-				shown[num] = &plan.Identity{Fingerprint: m.Fingerprint, Weak: m.Weak, Block: m.Block}
+				header := m.Identity
+				header.Body = [16]byte{}
+				shown[num] = &header
 			}
 		}
 	}
@@ -102,7 +104,10 @@ func TestWhatHeaderBlocksDecide(t *testing.T) {
 		r.Absent, r.Counted, r.Absences = noon.Add(-day), noon.Add(-day), 1
 		return r
 	}
-	first := state.Record{Delivered: noon.Add(-old), Octets: 100, Digest: letter(1).Block} // version 1
+	old1 := func(n int, octets int64) state.Record { // version 1
+		return state.Record{Delivered: noon.Add(-old), Octets: octets, Digest: letter(n).Block}
+	}
+	first := old1(1, 100)
 	stamped := first
 	stamped.Digest = [16]byte{9}
 	handed := state.Record{Octets: 100, Fingerprint: letter(1).Fingerprint, Nonce: 7, Failures: 1, Reason: "75"}
@@ -116,38 +121,45 @@ func TestWhatHeaderBlocksDecide(t *testing.T) {
 		remove   []int
 		compare  bool
 	}{
-		"due, the same message":                    {box{{"a", 100, letter(1), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, nil, []int{1}, false},
-		"due, another message of the same size":    {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
-		"due, not shown":                           {box{{"a", 100, letter(1), true}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
-		"due, weak":                                {box{{"a", 100, memo(1), false}}, records{"a": delivered(memo(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
-		"not due, another message, same size":      {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, later, false, nil, nil, nil, false},
-		"the same in the daily look":               {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, later, true, []int{1}, []int{1}, nil, true},
-		"other size, the same message":             {box{{"a", 101, letter(1), false}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1}, nil, nil, false},
-		"other size, not shown":                    {box{{"a", 101, letter(1), true}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1}, []int{1}, nil, true},
-		"deleted, listed again":                    {box{{"a", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, remove, false, []int{1}, nil, []int{1}, false},
-		"deleted, id reused":                       {box{{"a", 100, letter(2), false}}, records{"a": gone(delivered(letter(1), 100, day))}, remove, false, []int{1}, []int{1}, nil, true},
-		"away and back, the same":                  {box{{"a", 100, letter(1), false}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, nil, nil, false},
-		"away and back, another":                   {box{{"a", 100, letter(2), false}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, []int{1}, nil, true},
-		"away and back, not shown":                 {box{{"a", 100, letter(1), true}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, nil, nil, false},
-		"all ids new":                              {box{{"b", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1, 2}, []int{2}, nil, true},
-		"all ids new, due":                         {box{{"b", 100, letter(1), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, nil, []int{1}, false},
-		"all ids new, deleted by us":               {box{{"b", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, keep, false, nil, []int{1}, nil, true},
-		"weak, and one has the size of another":    {box{{"1", 200, memo(2), false}, {"2", 200, memo(3), false}, {"3", 300, memo(4), false}}, records{"1": delivered(memo(1), 100, day), "2": delivered(memo(2), 200, day), "3": delivered(memo(3), 200, day), "4": delivered(memo(4), 300, day)}, keep, false, []int{1, 2, 3}, []int{1, 2, 3}, nil, true},
-		"some ids new":                             {box{{"a", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day), "b": delivered(letter(2), 100, day)}, keep, false, nil, []int{2}, nil, true},
-		"ids that shift":                           {box{{"1", 200, letter(2), false}, {"2", 300, letter(3), false}}, records{"1": delivered(letter(1), 100, day), "2": delivered(letter(2), 200, day), "3": delivered(letter(3), 300, day)}, keep, false, []int{1, 2}, nil, nil, true},
-		"ids that shift, and one has the old size": {box{{"1", 200, letter(2), false}, {"2", 200, letter(3), false}, {"x", 5, letter(4), false}}, records{"1": delivered(letter(1), 100, day), "2": delivered(letter(2), 200, day), "3": delivered(letter(3), 200, day), "x": delivered(letter(4), 5, day)}, keep, false, []int{1, 2, 3}, nil, nil, true},
-		"twins that change places":                 {box{{"x", 200, letter(2), false}, {"x", 100, letter(1), false}}, records{"x": delivered(letter(1), 100, day), "x\x002": delivered(letter(2), 200, day)}, keep, false, []int{1, 2}, nil, nil, false},
-		"a twin that is new and listed first":      {box{{"x", 100, letter(2), false}, {"x", 100, letter(1), false}}, records{"x": delivered(letter(1), 100, day)}, keep, false, []int{1, 2}, []int{1}, nil, true},
-		"version 1, due":                           {box{{"a", 100, letter(1), false}}, records{"a": first}, later, false, []int{1}, nil, nil, false},
-		"version 1, due, stamped":                  {box{{"a", 101, letter(1), false}}, records{"a": stamped}, later, false, []int{1}, nil, nil, false},
-		"version 1, much larger, other header":     {box{{"a", 900, letter(2), false}}, records{"a": first}, keep, false, []int{1}, []int{1}, nil, true},
-		"version 1, all ids new":                   {box{{"b", 100, letter(1), false}}, records{"a": first}, later, false, []int{1}, nil, nil, false},
-		"away and back, weak, size unknown":        {box{{"a", -1, memo(1), false}}, records{"a": away(delivered(memo(1), 100, day))}, keep, false, []int{1}, []int{1}, nil, true},
-		"version 1, stamped, beside a reused id":   {box{{"a", 101, letter(2), false}, {"b", 101, letter(3), false}}, records{"a": delivered(letter(4), 100, day), "b": stamped}, keep, false, []int{1, 2}, []int{1, 2}, nil, true},
-		"ids that shift, one not shown":            {box{{"a", 200, letter(2), false}, {"b", 200, letter(3), true}}, records{"a": delivered(letter(1), 100, day), "b": delivered(letter(2), 200, day)}, keep, false, []int{1, 2}, []int{2}, nil, true},
-		"places that shift, sizes unknown":         {box{{"a", -1, letter(1), false}, {"b", -1, letter(2), false}, {"c", -1, letter(3), false}}, records{"a": delivered(letter(2), 100, day), "b": delivered(letter(3), 100, day)}, keep, false, []int{1, 2}, []int{1, 3}, nil, true},
-		"handed over, the same":                    {box{{"a", 100, letter(1), false}}, records{"a": handed}, keep, false, []int{1}, []int{1}, nil, false},
-		"handed over, another":                     {box{{"a", 100, letter(2), false}, {"b", 100, letter(1), false}}, records{"a": handed}, keep, false, []int{1}, []int{1, 2}, nil, true},
+		"due, the same message":                      {box{{"a", 100, letter(1), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, nil, []int{1}, false},
+		"due, another message of the same size":      {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
+		"due, not shown":                             {box{{"a", 100, letter(1), true}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
+		"due, weak":                                  {box{{"a", 100, memo(1), false}}, records{"a": delivered(memo(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
+		"not due, another message, same size":        {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, later, false, nil, nil, nil, false},
+		"the same in the daily look":                 {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, later, true, []int{1}, []int{1}, nil, true},
+		"other size, the same message":               {box{{"a", 101, letter(1), false}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1}, nil, nil, false},
+		"other size, not shown":                      {box{{"a", 101, letter(1), true}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1}, []int{1}, nil, true},
+		"deleted, listed again":                      {box{{"a", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, remove, false, []int{1}, nil, []int{1}, false},
+		"deleted, id reused":                         {box{{"a", 100, letter(2), false}}, records{"a": gone(delivered(letter(1), 100, day))}, remove, false, []int{1}, []int{1}, nil, true},
+		"away and back, the same":                    {box{{"a", 100, letter(1), false}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, nil, nil, false},
+		"away and back, another":                     {box{{"a", 100, letter(2), false}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, []int{1}, nil, true},
+		"away and back, not shown":                   {box{{"a", 100, letter(1), true}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, nil, nil, false},
+		"all ids new":                                {box{{"b", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1, 2}, []int{2}, nil, true},
+		"all ids new, due":                           {box{{"b", 100, letter(1), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, nil, []int{1}, false},
+		"all ids new, deleted by us":                 {box{{"b", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, keep, false, nil, []int{1}, nil, true},
+		"weak, and one has the size of another":      {box{{"1", 200, memo(2), false}, {"2", 200, memo(3), false}, {"3", 300, memo(4), false}}, records{"1": delivered(memo(1), 100, day), "2": delivered(memo(2), 200, day), "3": delivered(memo(3), 200, day), "4": delivered(memo(4), 300, day)}, keep, false, []int{1, 2, 3}, []int{1, 2, 3}, nil, true},
+		"some ids new":                               {box{{"a", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day), "b": delivered(letter(2), 100, day)}, keep, false, nil, []int{2}, nil, true},
+		"ids that shift":                             {box{{"1", 200, letter(2), false}, {"2", 300, letter(3), false}}, records{"1": delivered(letter(1), 100, day), "2": delivered(letter(2), 200, day), "3": delivered(letter(3), 300, day)}, keep, false, []int{1, 2}, nil, nil, true},
+		"ids that shift, and one has the old size":   {box{{"1", 200, letter(2), false}, {"2", 200, letter(3), false}, {"x", 5, letter(4), false}}, records{"1": delivered(letter(1), 100, day), "2": delivered(letter(2), 200, day), "3": delivered(letter(3), 200, day), "x": delivered(letter(4), 5, day)}, keep, false, []int{1, 2, 3}, nil, nil, true},
+		"twins that change places":                   {box{{"x", 200, letter(2), false}, {"x", 100, letter(1), false}}, records{"x": delivered(letter(1), 100, day), "x\x002": delivered(letter(2), 200, day)}, keep, false, []int{1, 2}, nil, nil, false},
+		"a twin that is new and listed first":        {box{{"x", 100, letter(2), false}, {"x", 100, letter(1), false}}, records{"x": delivered(letter(1), 100, day)}, keep, false, []int{1, 2}, []int{1}, nil, true},
+		"version 1, due":                             {box{{"a", 100, letter(1), false}}, records{"a": first}, later, false, []int{1}, nil, nil, false},
+		"version 1, due, stamped":                    {box{{"a", 101, letter(1), false}}, records{"a": stamped}, later, false, []int{1}, nil, nil, false},
+		"version 1, much larger, other header":       {box{{"a", 900, letter(2), false}}, records{"a": first}, keep, false, []int{1}, []int{1}, nil, true},
+		"version 1, other header, size not listed":   {box{{"a", -1, letter(2), false}}, records{"a": first}, keep, true, []int{1}, nil, nil, false},
+		"version 1, other header, no size recorded":  {box{{"a", -1, letter(2), false}}, records{"a": old1(1, -1)}, keep, true, []int{1}, nil, nil, false},
+		"version 1, away and back, the same":         {box{{"a", 100, letter(1), false}}, records{"a": away(first)}, keep, true, []int{1}, nil, nil, false},
+		"version 1, away and back, other header":     {box{{"a", 101, letter(2), false}}, records{"a": away(first)}, keep, true, []int{1}, []int{1}, nil, true},
+		"version 1, ids that shift, similar sizes":   {box{{"a", 101, letter(2), false}, {"b", 102, letter(3), false}, {"c", 103, letter(4), false}}, records{"a": first, "b": old1(2, 101), "c": old1(3, 102)}, keep, true, []int{1, 2, 3}, []int{3}, nil, true},
+		"version 1, ids that shift, beside others":   {box{{"a", 101, letter(2), false}, {"b", 102, letter(3), false}, {"c", 50, letter(9), false}}, records{"a": first, "b": old1(2, 101), "c": delivered(letter(8), 50, day)}, keep, false, []int{1, 2, 3}, []int{2, 3}, nil, true},
+		"version 1, ids that shift, and one is free": {box{{"a", 101, letter(2), false}, {"c", 103, letter(4), false}}, records{"a": first, "b": old1(2, 101), "c": old1(3, 102)}, keep, true, []int{1, 2}, []int{2}, nil, true},
+		"version 1, all ids new":                     {box{{"b", 100, letter(1), false}}, records{"a": first}, later, false, []int{1}, nil, nil, false},
+		"away and back, weak, size unknown":          {box{{"a", -1, memo(1), false}}, records{"a": away(delivered(memo(1), 100, day))}, keep, false, []int{1}, []int{1}, nil, true},
+		"version 1, stamped, beside a reused id":     {box{{"a", 101, letter(2), false}, {"b", 101, letter(3), false}}, records{"a": delivered(letter(4), 100, day), "b": stamped}, keep, false, []int{1, 2}, []int{1, 2}, nil, true},
+		"ids that shift, one not shown":              {box{{"a", 200, letter(2), false}, {"b", 200, letter(3), true}}, records{"a": delivered(letter(1), 100, day), "b": delivered(letter(2), 200, day)}, keep, false, []int{1, 2}, []int{2}, nil, true},
+		"places that shift, sizes unknown":           {box{{"a", -1, letter(1), false}, {"b", -1, letter(2), false}, {"c", -1, letter(3), false}}, records{"a": delivered(letter(2), 100, day), "b": delivered(letter(3), 100, day)}, keep, false, []int{1, 2}, []int{1, 3}, nil, true},
+		"handed over, the same":                      {box{{"a", 100, letter(1), false}}, records{"a": handed}, keep, false, []int{1}, []int{1}, nil, false},
+		"handed over, another":                       {box{{"a", 100, letter(2), false}, {"b", 100, letter(1), false}}, records{"a": handed}, keep, false, []int{1}, []int{1, 2}, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			when := at(noon)
@@ -165,6 +177,23 @@ func TestWhatHeaderBlocksDecide(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// If the server does not list the sizes for once, a record of version 1 whose message shows
+// another header block is left alone: the size tells whether it is another message.
+func TestRecordOfVersion1WaitsForTheSize(t *testing.T) {
+	known := records{"a": {Delivered: noon, Octets: 100, Digest: letter(1).Block}}
+	when := at(noon)
+	when.Daily = true
+	for _, tt := range []struct {
+		octets int64
+		want   int
+	}{{-1, 0}, {900, 1}} {
+		todo, _ := box{{"a", tt.octets, letter(2), false}}.decide(t, known, plan.Policy{}, when)
+		if known.apply(todo); todo.Retrieve.Len() != tt.want {
+			t.Errorf("with the size %d: %v", tt.octets, todo)
+		}
 	}
 }
 

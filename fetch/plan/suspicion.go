@@ -174,6 +174,7 @@ func (d *decision) lookAtGrave() (left []int32) {
 // lookFurther adds to the messages to look at those for which a single record gives no
 // reason.
 func (d *decision) lookFurther() {
+	d.reused = d.reused || d.stampedHaveShifted()
 	left := d.lookAtGrave()
 	if !d.when.NoHeaders {
 		d.lookAtOthers()

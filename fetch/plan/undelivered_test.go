@@ -62,3 +62,14 @@ func TestMessagesThatFailedTakeTurns(t *testing.T) {
 		t.Errorf("only these come first: %v", first)
 	}
 }
+
+// A program perhaps has the message, and drops it by its delivery id when it is handed over
+// again. The message has no identity field, and TOP shows a field more than RETR.
+func TestMessageThatWasHandedOverKeepsItsDeliveryIDAlthoughTopAddsAField(t *testing.T) {
+	bare, shown := identityOf("X-Report: 1\r\n\r\nbody\r\n"), identityOf("X-Top: 1\r\nX-Report: 1\r\n\r\nbody\r\n")
+	handed := state.Record{Octets: 100, Fingerprint: bare.Fingerprint, Body: bare.Body, Nonce: 7}
+	todo, looked := box{{"a", 100, shown, false}}.decide(t, records{"a": handed}, plan.Policy{}, at(noon))
+	if len(looked) != 1 || todo.Retrieve.Len() != 1 || todo.Retrieve.At(0).Record != handed {
+		t.Errorf("looked at %v: %v", looked, todo)
+	}
+}

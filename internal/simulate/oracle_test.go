@@ -158,6 +158,8 @@ func (o *oracle) checkRepeat(m *mail) {
 	case m.deliveries <= most:
 	case m.version1 && slices.Contains(o.server.Without, "TOP") && m.deliveries <= 2*most: // if its header block was stamped
 		o.repeated++
+	case m.version1 && o.stamps() && (o.feature.partial || o.restored > 0) && m.deliveries <= 2*most: // it was away, and came back with another header block
+		o.repeated++
 	case m.weak && o.restored > 0 && m.deliveries <= (1+o.restored)*most: // deleted, and back
 		o.repeated++
 	case m.weak && m.version1 && (o.stamps() || o.server.Habits.TopField) && m.deliveries <= 2*most: // without a digest of the body
