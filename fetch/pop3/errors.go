@@ -135,6 +135,22 @@ func (e *TLSError) Error() string {
 // Unwrap returns the cause; the errors of crypto/x509 can be reached.
 func (e *TLSError) Unwrap() error { return e.Err }
 
+// STLSError is a server that refuses STLS. It comes wrapped in a TLSError.
+type STLSError struct {
+	Announced bool  // in the reply to CAPA, which came in clear text
+	Err       error // the *ResponseError
+}
+
+func (e *STLSError) Error() string {
+	if e.Announced {
+		return fmt.Sprintf("the server announces STLS and refuses it; no credentials were sent: %v", e.Err)
+	}
+	return fmt.Sprintf("the server does not offer STLS on this port, or somebody on the way removes it; no credentials were sent: %v", e.Err)
+}
+
+// Unwrap returns the refusal.
+func (e *STLSError) Unwrap() error { return e.Err }
+
 // StateError is a command that was called when it is not allowed. It is ErrState.
 type StateError struct {
 	Command string

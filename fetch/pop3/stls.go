@@ -14,10 +14,8 @@ import (
 func (c *Client) stls() error {
 	c.queue("STLS", "STLS", "STLS")
 	_, err := c.status()
-	var refused *ResponseError
-	if errors.As(err, &refused) {
-		return c.fail(&TLSError{Host: c.host, Err: fmt.Errorf(
-			"the server does not offer STLS on this port, or somebody on the way removes it; no credentials were sent: %w", err)})
+	if errors.As(err, new(*ResponseError)) {
+		return c.fail(&TLSError{Host: c.host, Err: &STLSError{Announced: c.announcesSTLS(), Err: err}})
 	}
 	if err != nil {
 		return err
@@ -29,6 +27,13 @@ func (c *Client) stls() error {
 			Command: "STLS", Line: c.lines.head(), Reason: "octets in clear text after the reply; no credentials were sent"}})
 	}
 	return c.handshake()
+}
+
+// announcesSTLS reports whether the server announces STLS. It is asked after a refusal, for
+// the error; the session goes no further.
+func (c *Client) announcesSTLS() bool {
+	caps, err := c.Capa()
+	return err == nil && caps.Has("STLS")
 }
 
 // handshake starts TLS over the link and forgets what the server has announced before.

@@ -147,14 +147,21 @@ func TestServerNameOfTheCaller(t *testing.T) {
 
 func TestStartTLSRefused(t *testing.T) {
 	for _, tt := range []struct{ name, script, want string }{
-		{"stripped", "S: +OK hi\nC: STLS\nS: -ERR unknown command\n", "no credentials were sent"},
+		{"stripped", "S: +OK hi\nC: STLS\nS: -ERR unknown command\nC: CAPA\nS: +OK\nS: USER\nS: .\n", "does not offer STLS on this port"},
+		{"no CAPA", "S: +OK hi\nC: STLS\nS: -ERR unknown command\nC: CAPA\nS: -ERR unknown command\n", "does not offer STLS on this port"},
+		{"closed", "S: +OK hi\nC: STLS\nS: -ERR unknown command\nC: CAPA\nCLOSE\n", "does not offer STLS on this port"},
+		{"announced", "S: +OK hi\nC: STLS\nS: -ERR TLS is not available\nC: CAPA\nS: +OK\nS: STLS\nS: .\n", "announces STLS and refuses it"},
 		{"injected", "S: +OK hi\nC: STLS\nS= \"+OK\\r\\n+OK injected\\r\\n\"\n", "+OK injected"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := peer{script: tt.script}.dial(t, &Options{Security: StartTLS})
 			var failed *TLSError
-			if !errors.As(err, &failed) || !strings.Contains(err.Error(), tt.want) {
+			if !errors.As(err, &failed) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "no credentials were sent") {
 				t.Errorf("got %v", err)
+			}
+			var refused *STLSError
+			if errors.As(err, &refused) && (refused.Announced != (tt.name == "announced") || !errors.As(err, new(*ResponseError))) {
+				t.Errorf("announced %v, %v", refused.Announced, err)
 			}
 		})
 	}
