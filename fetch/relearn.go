@@ -64,7 +64,7 @@ func (p *poll) relearn(have []plan.Stored) (found Relearned, err error) {
 	for i := range match.Entries {
 		match.Entries[i].Record.Observed = v.when.Observed
 	}
-	if err := p.memory.Commit(state.Change{Begin: true, Put: match.Entries}); err != nil {
+	if err := p.memory.Commit(state.Change{Begin: true, Facts: p.trusted(), Put: match.Entries}); err != nil {
 		return found, err
 	}
 	return Relearned{len(match.Entries), match.Unknown + hidden, match.Ambiguous}, v.session.Quit()

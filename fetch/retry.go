@@ -89,6 +89,21 @@ func (a *Account) Forget() (int, error) {
 	return len(ids), nil
 }
 
+// ForgetTrust forgets the server that was trusted on first use, so that the next poll
+// trusts the one that it finds. It returns the fingerprint, "" for none.
+func (a *Account) ForgetTrust() (fingerprint string, err error) {
+	m := memory{a.Maildrop}
+	facts, err := m.Facts()
+	if fingerprint = facts.Trusted; err == nil && fingerprint != "" {
+		facts.Trusted = ""
+		err = m.Commit(state.Change{Facts: &facts})
+	}
+	if err != nil {
+		return "", &AccountError{a.Name, []error{err}}
+	}
+	return fingerprint, nil
+}
+
 func (a *Account) forget(ids []string) error {
 	for chunk := range slices.Chunk(ids, forgetAtOnce) {
 		if err := (memory{a.Maildrop}).Commit(state.Change{Forget: chunk}); err != nil {

@@ -76,7 +76,7 @@ func (p *poll) seed(before time.Time) (found Seeded, err error) {
 		}
 		entries = append(entries, state.Entry{ID: it.ID, Record: r})
 	}
-	if err := p.memory.Commit(state.Change{Begin: true}); err != nil {
+	if err := p.memory.Commit(state.Change{Begin: true, Facts: p.trusted()}); err != nil {
 		return Seeded{}, err
 	}
 	for chunk := range slices.Chunk(entries, seedAtOnce) {

@@ -15,6 +15,12 @@ type Opening struct {
 	Expected pop3.Offer
 	Next     []string
 	Patient  bool
+	// Trusted is what an earlier session has passed to Trust, "" for nothing.
+	Trusted string
+	// Trust remembers the fingerprint of the server for later sessions. Open calls it for
+	// an account that trusts the server on first use, if Trusted is "", before it sends
+	// any secret. If Trust fails, so does Open.
+	Trust func(fingerprint string) error
 	// Waited is that of pop3.Options.
 	Waited func(octets int, d time.Duration)
 }

@@ -8,6 +8,7 @@ import (
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/settle"
+	"popfetch/state"
 )
 
 // visit is one session with the server and everything that is true in this session
@@ -49,7 +50,7 @@ type visit struct {
 // was known about the server's capabilities counts: the next poll asks for them. What
 // the server does not offer any more stays known.
 func (p *poll) login(how Opening) (*visit, error) {
-	how.Waited = p.life.waited
+	how.Waited, how.Trusted, how.Trust = p.life.waited, p.facts.Trusted, p.trust
 	session, err := p.Open(p.life, how)
 	if err == nil {
 		settler := settle.New(p.ledger, settle.Options{
@@ -63,6 +64,32 @@ func (p *poll) login(how Opening) (*visit, error) {
 		p.facts.Before, p.facts.After = nil, nil
 	}
 	return nil, p.because(err)
+}
+
+// trust remembers the fingerprint of the server: in the state before the login if this is
+// a poll, together with what they record in Seed and Relearn, and not at all in Look.
+func (p *poll) trust(fingerprint string) error {
+	p.facts.Trusted = fingerprint
+	if !p.records {
+		return nil
+	}
+	noted := p.noted
+	noted.Trusted = fingerprint
+	if err := p.ledger.CommitOnly(state.Change{Facts: &noted}); err != nil {
+		return err
+	}
+	p.noted = noted
+	return nil
+}
+
+// trusted returns the facts to record if trust has changed them, nil otherwise.
+func (p *poll) trusted() *state.Facts {
+	if p.facts.Trusted == p.noted.Trusted {
+		return nil
+	}
+	facts := p.noted
+	facts.Trusted = p.facts.Trusted
+	return &facts
 }
 
 // expiry returns when the certificate of the server expires, zero without TLS.

@@ -198,6 +198,9 @@ type Facts struct {
 	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
 	// Unready says that the destination did not work when messages last came to it.
 	Unready bool `json:"unready,omitzero"`
+	// Trusted is the fingerprint of the public key that the server showed first; "" if the
+	// account does not trust on first use. The store does not interpret it.
+	Trusted string `json:"trusted,omitempty"`
 }
 
 // Empty reports whether there is nothing to write.

@@ -30,6 +30,8 @@ type Request struct {
 
 	Start, End time.Time // zero = two hours ago, in 24 hours
 
+	IssuerURL string // where the certificate of the issuer is published, "" = nowhere; RFC 5280 section 4.2.2.1
+
 	Client   bool // for a TLS client instead of a server
 	RSA      bool // an RSA key of 2048 bits instead of ECDSA P-256
 	Negative bool // a negative serial number, as some devices have; crypto/x509 refuses to parse it
@@ -107,6 +109,9 @@ func (r Request) template() *x509.Certificate {
 		Subject: r.Subject, DNSNames: r.Names, IPAddresses: r.IPs, NotBefore: r.Start, NotAfter: r.End,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if r.IssuerURL != "" {
+		t.IssuingCertificateURL = []string{r.IssuerURL}
 	}
 	if r.RSA {
 		t.KeyUsage |= x509.KeyUsageKeyEncipherment // for TLS 1.2 without ephemeral keys

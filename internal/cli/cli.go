@@ -162,6 +162,7 @@ usage:
   popfetch state rebuild [ACCOUNT...]  learn from the Maildirs what was delivered
   popfetch state seed [ACCOUNT...]     count what is on the server as delivered
   popfetch state retry [ACCOUNT...]    try messages again that were set aside
+  popfetch state trust ACCOUNT...      accept a new key (tls_fingerprint = "first-use")
   popfetch state forget ACCOUNT...     fetch everything again
 
 ACCOUNT is the name of an account in the configuration or a pattern like 'work*';

@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -57,13 +55,18 @@ func (p *program) check(c *cli.Context) error {
 	return reported(errors.Join(err, s.each(con, func(a *config.Account, w io.Writer) error {
 		found := &inspection{Account: a.Name, Server: a.Address(), State: known.summary, SetAside: known.aside[a]}
 		errs := []error{known.lost[a], found.checkDestination(c.Context, a)}
-		errs = append(errs, found.visit(c.Context, a, s.secret(a), con))
+		if err := known.trust(a); err != nil {
+			errs = append(errs, err)
+		} else {
+			errs = append(errs, found.visit(c.Context, a, s.secret(a), known.trusted[a], con))
+		}
 		errs = withoutNil(errs)
+		found.Problem = tlsFaultOf(errors.Join(errs...), true).problem
 		if con.json {
 			found.Error = joinMessages(errs)
 			encode(w, found)
 		} else {
-			found.write(w)
+			found.write(w, con.width)
 		}
 		if len(errs) > 0 {
 			return &fetch.AccountError{Account: a.Name, Errs: errs}
@@ -93,8 +96,9 @@ func joinMessages(errs []error) string {
 // stateSummary is what check has found out about the state file.
 type stateSummary struct {
 	summary string
-	lost    map[*config.Account]error // see checkLost
-	aside   map[*config.Account]int   // messages that are set aside
+	lost    map[*config.Account]error  // see checkLost
+	aside   map[*config.Account]int    // messages that are set aside
+	trusted map[*config.Account]string // fingerprints remembered on first use; nil = not known
 }
 
 // checkState opens the state file for a moment, so that no other popfetch has to
@@ -114,7 +118,9 @@ func (p *program) checkState(s *selection, con *console) (stateSummary, error) {
 	if err != nil {
 		return unusable, err
 	}
-	found := stateSummary{summary: "ok", lost: make(map[*config.Account]error), aside: make(map[*config.Account]int)}
+	found := stateSummary{
+		summary: "ok", lost: make(map[*config.Account]error), aside: make(map[*config.Account]int), trusted: make(map[*config.Account]string),
+	}
 	if store.ID() == "" {
 		found.summary = "to be created"
 	}
@@ -123,7 +129,13 @@ func (p *program) checkState(s *selection, con *console) (stateSummary, error) {
 	}
 	for _, a := range s.chosen {
 		found.lost[a] = h.checkLost(a)
-		err := store.Maildrop(state.Key(a.User, a.Host)).Scan(func(known iter.Seq2[[]byte, state.Record]) error {
+		drop := store.Maildrop(state.Key(a.User, a.Host))
+		facts, err := drop.Facts()
+		if err != nil {
+			return unusable, &fetch.StateError{Err: err}
+		}
+		found.trusted[a] = facts.Trusted
+		err = drop.Scan(func(known iter.Seq2[[]byte, state.Record]) error {
 			for _, r := range known {
 				if plan.IsSetAside(r) {
 					found.aside[a]++
@@ -136,6 +148,15 @@ func (p *program) checkState(s *selection, con *console) (stateSummary, error) {
 		}
 	}
 	return found, nil
+}
+
+// trust returns an error if it is not known which server a trusts: the secret may go to no
+// other.
+func (s stateSummary) trust(a *config.Account) error {
+	if !a.TrustsFirstUse() || s.trusted != nil {
+		return nil
+	}
+	return fmt.Errorf(`not connected: which server is trusted (tls_fingerprint = "first-use") is in the state file: %w`, state.ErrLocked)
 }
 
 // writable returns nil if the file at path can be written, or created if it is
@@ -151,14 +172,11 @@ func writable(path string) error {
 // inspection is what check has found out about one account, as JSON.
 // popfetch(1) describes the fields.
 type inspection struct {
-	Account      string   `json:"account"`
-	Server       string   `json:"server"`
-	Greeting     string   `json:"greeting"`
-	TLS          string   `json:"tls"`
-	Certificate  string   `json:"certificate"`
-	Names        []string `json:"names"`
-	Expires      string   `json:"expires"`
-	Fingerprint  string   `json:"fingerprint"`
+	Account  string `json:"account"`
+	Server   string `json:"server"`
+	Greeting string `json:"greeting"`
+	TLS      string `json:"tls"`
+	shownCertificate
 	Capabilities []string `json:"capabilities"`
 	Secret       string   `json:"secret"`
 	Method       string   `json:"method"`
@@ -168,6 +186,7 @@ type inspection struct {
 	Destination  string   `json:"destination"`
 	State        string   `json:"state"`
 	SetAside     int      `json:"set_aside"`
+	Problem      string   `json:"problem"` // with TLS, see tlsFault
 	Error        string   `json:"error"`
 
 	listed bool // Messages, Octets and UniqueIDs are known
@@ -196,8 +215,8 @@ func (f *inspection) checkDestination(ctx context.Context, a *config.Account) er
 }
 
 // visit logs in and asks for everything but the messages. It notes what it sees
-// up to an error.
-func (f *inspection) visit(ctx context.Context, a *config.Account, source *secret.Source, con *console) error {
+// up to an error. trusted is the fingerprint that was remembered on first use.
+func (f *inspection) visit(ctx context.Context, a *config.Account, source *secret.Source, trusted string, con *console) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
 	defer cancel()
 	d := &connector{account: a, log: con.log.With("account", a.Name), secret: source, connected: f.connection}
@@ -209,13 +228,11 @@ func (f *inspection) visit(ctx context.Context, a *config.Account, source *secre
 	} else if a.PasswordText.IsSet() {
 		f.Secret = d.secret.Kind().String() + " from the configuration"
 	}
-	client, err := d.login(ctx, fetch.Opening{Serial: true})
+	f.trust(a, trusted)
+	client, err := d.login(ctx, fetch.Opening{Serial: true, Trusted: trusted})
 	if err != nil {
-		var refused *tls.CertificateVerificationError
-		if errors.As(err, &refused) && len(refused.UnverifiedCertificates) > 0 {
-			f.certificate(refused.UnverifiedCertificates[0])
-		}
-		return err
+		f.refused(err)
+		return d.explain(ctx, err)
 	}
 	defer client.Close()
 	f.Method = d.method
@@ -276,48 +293,31 @@ func (f *inspection) connection(c *pop3.Client) {
 		return
 	}
 	f.TLS = tls.VersionName(s.Version) + ", " + tls.CipherSuiteName(s.CipherSuite)
-	f.certificate(s.PeerCertificates[0])
+	f.show(s.PeerCertificates, time.Now())
 }
 
-// certificate notes what the server says about itself, verified or not.
-func (f *inspection) certificate(cert *x509.Certificate) {
-	f.Certificate = fmt.Sprintf("%s, issued by %s", cert.Subject, cert.Issuer)
-	f.Names = cert.DNSNames
-	for _, ip := range cert.IPAddresses {
-		f.Names = append(f.Names, ip.String())
-	}
-	f.Expires = cert.NotAfter.Format(time.RFC3339)
-	f.Fingerprint = fmt.Sprintf("%x", sha256.Sum256(cert.Raw))
-}
-
-// write shows the inspection to a person.
-func (f *inspection) write(w io.Writer) {
+// write shows the inspection to a person, on a terminal of so many columns, 0 = none.
+func (f *inspection) write(w io.Writer, width int) {
 	fmt.Fprintf(w, "%s: %s\n", f.Account, f.Server)
-	line := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(w, "  %-13s %s\n", name, value)
-		}
-	}
-	line("greeting", quoteUnlessPlain(f.Greeting))
-	line("TLS", f.TLS)
-	line("certificate", quoteUnlessPlain(f.Certificate))
-	line("valid for", quoteUnlessPlain(strings.Join(f.Names, ", ")))
-	line("expires", f.Expires)
-	line("fingerprint", f.Fingerprint)
-	line("capabilities", quoteUnlessPlain(strings.Join(f.Capabilities, ", ")))
-	line("secret", quoteUnlessPlain(f.Secret))
+	lines := sheet{w: w, width: width}
+	lines.line("greeting", quoteUnlessPlain(f.Greeting))
+	lines.line("TLS", f.TLS)
+	f.shownCertificate.write(&lines)
+	lines.line("problem", f.Problem)
+	lines.line("capabilities", quoteUnlessPlain(strings.Join(f.Capabilities, ", ")))
+	lines.line("secret", quoteUnlessPlain(f.Secret))
 	if f.Method != "" {
-		line("logged in", "with "+f.Method)
+		lines.line("logged in", "with "+f.Method)
 	}
 	if f.listed {
-		line("waiting mail", fmt.Sprintf("%s, %s", messages(f.Messages), size(f.Octets)))
+		lines.line("waiting mail", fmt.Sprintf("%s, %s", messages(f.Messages), size(f.Octets)))
 	}
 	if f.listed && !f.UniqueIDs {
-		line("unique-ids", "none: popfetch tells messages apart by their header blocks")
+		lines.line("unique-ids", "none: popfetch tells messages apart by their header blocks")
 	}
-	line("destination", quoteUnlessPlain(f.Destination))
-	line("state file", f.State)
+	lines.line("destination", quoteUnlessPlain(f.Destination))
+	lines.line("state file", f.State)
 	if f.SetAside > 0 {
-		line("set aside", messages(f.SetAside)+"; popfetch list shows why")
+		lines.line("set aside", messages(f.SetAside)+"; popfetch list shows why")
 	}
 }

@@ -85,7 +85,7 @@ func checkFiles(cfg *config.Config, con *console) error {
 		checkProgram(a.Name, "token_command", a.TokenCommand)
 		checkProgram(a.Name, "client_secret_command", a.ClientSecretCommand)
 		if a.TLS != config.TLSNone {
-			_, err := (&connector{account: a}).tls(a.Host)
+			_, err := (&connector{account: a}).tls(a.Host, "")
 			check(a.Name, "", err)
 		}
 	}

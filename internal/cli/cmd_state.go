@@ -31,6 +31,7 @@ func (p *program) stateCommand() *cli.Command {
 			{Name: "rebuild", Usage: "learn from the Maildirs what was delivered; fetches nothing", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRebuild},
 			p.seedCommand(),
 			{Name: "retry", Usage: "try messages again that were set aside", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRetry},
+			{Name: "trust", Usage: `accept another key of a server with tls_fingerprint = "first-use" at the next poll`, ArgsUsage: "ACCOUNT...", Flags: flags(), Action: p.stateTrust},
 			{Name: "forget", Usage: "forget what was delivered, so that everything on the server is fetched again", ArgsUsage: "ACCOUNT...", Flags: flags(), Action: p.stateForget},
 		},
 	}
@@ -174,6 +175,27 @@ func (p *program) stateForget(c *cli.Context) error {
 			fmt.Fprintf(p.out, "%s: forgot %d unique-ids; the next poll fetches everything on the server\n", a.Name, n)
 		}
 		return err
+	})
+}
+
+func (p *program) stateTrust(c *cli.Context) error {
+	if !c.Args().Present() {
+		return &usage{"state trust: name the accounts whose servers have a new key"}
+	}
+	return p.withStore(c, func(h *house, a *config.Account) error {
+		if !a.TrustsFirstUse() {
+			return &fetch.AccountError{Account: a.Name, Errs: []error{&usage{`the account has no tls_fingerprint = "first-use"`}}}
+		}
+		forgotten, err := h.account(a, nil).ForgetTrust()
+		switch {
+		case err != nil:
+			return err
+		case forgotten == "":
+			fmt.Fprintf(p.out, "%s: no key is remembered; the next poll remembers the one that the server shows\n", a.Name)
+		default:
+			fmt.Fprintf(p.out, "%s: forgot the key %s; the next poll remembers the one that the server shows\n", a.Name, forgotten)
+		}
+		return nil
 	})
 }
 

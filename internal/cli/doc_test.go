@@ -151,7 +151,11 @@ func jsonFields(typ reflect.Type) []string {
 	var names []string
 	for f := range typ.Fields() {
 		if f.Anonymous {
-			names = append(names, jsonFields(f.Type.Elem())...)
+			embedded := f.Type
+			if embedded.Kind() == reflect.Pointer {
+				embedded = embedded.Elem()
+			}
+			names = append(names, jsonFields(embedded)...)
 			continue
 		}
 		if f.IsExported() {

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"popfetch/deliver"
 	"popfetch/fetch"
@@ -43,7 +40,7 @@ func hint(err error, checking bool) string {
 	case errors.Is(err, state.ErrLocked):
 		return "only one popfetch at a time can use a state file; a daemon may be running, or the previous run has not ended"
 	}
-	if text := tlsHint(err, checking); text != "" {
+	if text := tlsFaultOf(err, checking).hint; text != "" {
 		return text
 	}
 	for _, h := range []func(error) string{greetingHint, loginHint, networkHint, fileHint} {
@@ -52,66 +49,6 @@ func hint(err error, checking bool) string {
 		}
 	}
 	return ""
-}
-
-func tlsHint(err error, checking bool) string {
-	var name x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var record tls.RecordHeaderError
-	switch {
-	case errors.As(err, &name):
-		return fmt.Sprintf("the certificate is not valid for %q; set server to a name that it is valid for, or tls_server_name if you know that the server uses another name", name.Host)
-	case errors.As(err, new(x509.UnknownAuthorityError)):
-		return authorityHint(err, checking)
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		now := time.Now()
-		if now.Before(invalid.Cert.NotBefore) {
-			return fmt.Sprintf("the certificate is not valid before %s; is the clock of this machine right? It shows %s", shortTime(invalid.Cert.NotBefore), shortTime(now))
-		}
-		return fmt.Sprintf("the certificate expired on %s and the server's operator must renew it, unless the clock of this machine is wrong: it shows %s", shortTime(invalid.Cert.NotAfter), shortTime(now))
-	case errors.As(err, &record):
-		begin := string(record.RecordHeader[:])
-		if strings.HasPrefix(begin, "+OK") {
-			return `this is a POP3 server that does not begin with TLS on this port; try tls = "starttls", or port 995`
-		}
-		if hint := protocolHint(begin); hint != "" {
-			return hint
-		}
-		return "the server does not speak TLS on this port: " + portHint
-	}
-	return ""
-}
-
-// shortTime formats a time for a hint.
-func shortTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
-
-// authorityHint tells why no trusted authority vouches for a certificate: it
-// vouches for itself, an intermediate certificate is missing, or the authority
-// is unknown.
-func authorityHint(err error, checking bool) string {
-	fingerprint := "popfetch check shows the fingerprint that tls_fingerprint can pin"
-	if checking {
-		fingerprint = "tls_fingerprint can pin the fingerprint above"
-	}
-	var refused *tls.CertificateVerificationError
-	if !errors.As(err, &refused) || len(refused.UnverifiedCertificates) == 0 {
-		return "if this is your own certificate authority, name it with tls_ca_file; " + fingerprint
-	}
-	chain := refused.UnverifiedCertificates
-	top := chain[len(chain)-1]
-	switch {
-	case len(chain) == 1 && selfSigned(top):
-		return "the certificate is self-signed; if it is the right one, name a file with it with tls_ca_file; " + fingerprint
-	case !selfSigned(top) && len(top.IssuingCertificateURL) > 0:
-		return fmt.Sprintf("the server does not send the intermediate certificate %q, and its operator must add that; until then name a file with it with tls_ca_file; %s", top.Issuer, fingerprint)
-	case selfSigned(top):
-		return fmt.Sprintf("this machine does not trust the certificate authority %q; if it is your own, name it with tls_ca_file; %s", top.Subject, fingerprint)
-	}
-	return fmt.Sprintf("this machine does not know the certificate authority %q; if it is your own, name it with tls_ca_file; if it is an intermediate one, the server must send its certificate; %s", top.Issuer, fingerprint)
-}
-
-func selfSigned(cert *x509.Certificate) bool {
-	return string(cert.RawIssuer) == string(cert.RawSubject)
 }
 
 // greetingHint recognises servers of other protocols by their greeting.

@@ -54,7 +54,7 @@ func (d *connector) login(ctx context.Context, how fetch.Opening) (*pop3.Client,
 			return nil, secretError(err)
 		}
 	}
-	client, refusal := d.loginWith(ctx, how, text)
+	client, refusal := d.loginWith(ctx, &how, text)
 	if !errors.As(refusal, new(*pop3.TokenError)) || !d.secret.Renews() {
 		return client, refusal
 	}
@@ -66,7 +66,7 @@ func (d *connector) login(ctx context.Context, how fetch.Opening) (*pop3.Client,
 		return nil, refusal
 	}
 	d.log.Info("the server refused the access token; trying a new one", "reason", refusal)
-	return d.loginWith(ctx, how, again)
+	return d.loginWith(ctx, &how, again)
 }
 
 // credentials returns what the login takes the secret for.
@@ -84,10 +84,11 @@ func (d *connector) credentials(text string, how fetch.Opening) pop3.Credentials
 	return cred
 }
 
-// loginWith dials, secures the connection and logs in with this secret.
-func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text string) (*pop3.Client, error) {
+// loginWith dials, secures the connection and logs in with this secret. It notes in how
+// that it trusts the server on first use.
+func (d *connector) loginWith(ctx context.Context, how *fetch.Opening, text string) (*pop3.Client, error) {
 	a := d.account
-	cred := d.credentials(text, how)
+	cred := d.credentials(text, *how)
 	if slices.Contains(a.Auth, config.GSSAPI) {
 		ticket, err := kerberos.Open(ctx, a.Host, a.User)
 		switch {
@@ -99,9 +100,9 @@ func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text strin
 			d.log.Info("no Kerberos ticket", "reason", err)
 		}
 	}
-	client, err := d.dial(ctx, text, how)
+	client, err := d.connect(ctx, text, how)
 	if err != nil {
-		return nil, &connectError{tls: a.TLS, port: a.Port, err: err}
+		return nil, err
 	}
 	if d.connected != nil {
 		d.connected(client)
@@ -110,8 +111,8 @@ func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text strin
 	if errors.As(err, new(*pop3.CapaError)) {
 		client.Close()
 		d.log.Info("trying again without CAPA", "reason", err)
-		if client, err = d.dial(ctx, text, how); err != nil {
-			return nil, &connectError{tls: a.TLS, port: a.Port, err: err}
+		if client, err = d.connect(ctx, text, how); err != nil {
+			return nil, err
 		}
 		cred.WithoutCapa = true
 		d.method, err = client.Login(cred)
@@ -127,6 +128,19 @@ func (d *connector) loginWith(ctx context.Context, how fetch.Opening, text strin
 			d.secret.Doubtful()
 		}
 		return nil, &loginError{host: a.Host, err: err}
+	}
+	return client, nil
+}
+
+// connect dials and secures the connection, to a server that may have the secret.
+func (d *connector) connect(ctx context.Context, text string, how *fetch.Opening) (*pop3.Client, error) {
+	client, err := d.dial(ctx, text, *how)
+	if err != nil {
+		return nil, &connectError{tls: d.account.TLS, port: d.account.Port, err: err}
+	}
+	if err := trustFirst(d.account, client, how); err != nil {
+		client.Close()
+		return nil, err
 	}
 	return client, nil
 }
@@ -200,7 +214,7 @@ func (d *connector) dial(ctx context.Context, text string, how fetch.Opening) (*
 		return nil, err
 	}
 	if a.TLS != config.TLSNone {
-		if o.TLS, err = d.tls(host); err != nil {
+		if o.TLS, err = d.tls(host, how.Trusted); err != nil {
 			return nil, &fetch.ConfigError{Err: err}
 		}
 	}

@@ -43,7 +43,7 @@ func TestPinnedCertificateWithNegativeSerialNumber(t *testing.T) {
 	t.Cleanup(func() { s.Close() })
 	a := config.Account{Login: config.Login{
 		Host: s.Host(), Port: s.Port(), User: "me", TLS: config.TLSImplicit, TLSMinVersion: config.TLS12,
-		TLSFingerprints: []config.Fingerprint{sha256.Sum256(cert.Certificate[0])},
+		TLSFingerprints: []config.Fingerprint{{Digest: sha256.Sum256(cert.Certificate[0])}},
 	}}
 	d := &connector{account: &a, log: slog.New(slog.DiscardHandler), secret: &secret.Source{Text: config.NewSecret("secret")}}
 	c, err := d.login(t.Context(), fetch.Opening{})

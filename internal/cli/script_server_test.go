@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"os"
@@ -86,6 +88,10 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		block, _ := pem.Decode(s.CertPEM())
 		ts.Setenv(name+"_CA", ca)
 		ts.Setenv(name+"_PIN", fmt.Sprintf("%x", sha256.Sum256(block.Bytes)))
+		cert, err := x509.ParseCertificate(block.Bytes)
+		ts.Check(err)
+		key := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+		ts.Setenv(name+"_KEY", "pin-sha256:"+base64.StdEncoding.EncodeToString(key[:]))
 	}
 }
 

@@ -37,7 +37,7 @@ type Login struct {
 
 	TLS             TLSMode       `toml:"tls"`
 	TLSCAFile       string        `toml:"tls_ca_file,path"`     // "" = the system's
-	TLSFingerprints []Fingerprint `toml:"tls_fingerprint"`      // any of them instead of the CA check; nil = CA check
+	TLSFingerprints []Fingerprint `toml:"tls_fingerprint"`      // instead of the CA check: any of them, or FirstUse alone; nil = CA check
 	TLSServerName   string        `toml:"tls_server_name"`      // "" = Host
 	TLSMinVersion   TLSVersion    `toml:"tls_min_version"`      // a version of crypto/tls
 	TLSClientCert   string        `toml:"tls_client_cert,path"` // PEM file; set if and only if TLSClientKey is
@@ -211,6 +211,9 @@ func (l *loader) checkLogin(g *login) {
 				l.add(g.at(f.name), fmt.Sprintf(`%s has no effect with tls = "none"`, f.name), "keep one of them")
 			}
 		}
+	}
+	if g.key != "" && g.TrustsFirstUse() && g.set["tls_fingerprint"] {
+		l.add(g.at("tls_fingerprint"), `"first-use" is for POP3 servers; name the fingerprint of a destination`, "")
 	}
 	known := g.methods
 	for _, m := range g.Auth {

@@ -120,7 +120,7 @@ func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 			`config.toml:4: account "work": key "mda": the name of the program is empty`,
 			`config.toml:5: account "work": key "auth": expected "auto", a method or a list of methods, found an empty list`,
 			`config.toml:6: account "work": key "password_command": an argument holds a NUL`,
-			`config.toml:7: account "work": key "tls_fingerprint": expected a fingerprint or a list of fingerprints, found the integer 3`,
+			`config.toml:7: account "work": key "tls_fingerprint": expected "first-use", a fingerprint or a list of fingerprints, found the integer 3`,
 			`config.toml:8: account "work": key "password_file": the variable $NO_SUCH_VAR is not set`,
 		}},
 		{"empty account table", "account = {}", []string{`config.toml:1: key "account": no account is configured (write [account.NAME] and its keys)`}},

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"fmt"
 	"net"
 	"net/url"
@@ -97,44 +95,6 @@ func (t *TLSVersion) UnmarshalTOML(v any) error {
 		*t = TLS13
 	}
 	return nil
-}
-
-// Fingerprint is the SHA-256 digest of a certificate in DER form.
-type Fingerprint [sha256.Size]byte
-
-// String is 64 lower-case hex digits.
-func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
-
-// MarshalText returns String.
-func (f Fingerprint) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
-
-// ParseFingerprint reads 64 hex digits of either case, with or without colons
-// between the octets.
-func ParseFingerprint(s string) (Fingerprint, error) {
-	var f Fingerprint
-	digits := strings.ReplaceAll(s, ":", "")
-	b, err := hex.DecodeString(digits)
-	switch {
-	case err == nil && len(b) == 20:
-		return f, fmt.Errorf("%s is a SHA-1 fingerprint; take SHA-256: openssl x509 -noout -fingerprint -sha256", quote(s))
-	case err != nil || len(b) != len(f):
-		return f, fmt.Errorf("%s is not a SHA-256 fingerprint of 64 hex digits", quote(s))
-	}
-	return Fingerprint(b), nil
-}
-
-func parseFingerprints(v any) ([]Fingerprint, error) {
-	list, err := oneOrMore("a fingerprint or a list of fingerprints", v)
-	if err != nil {
-		return nil, err
-	}
-	fs := make([]Fingerprint, len(list))
-	for i, s := range list {
-		if fs[i], err = ParseFingerprint(s); err != nil {
-			return nil, err
-		}
-	}
-	return fs, nil
 }
 
 // Proxy is the address of a SOCKS5 proxy. The zero value is none.

@@ -28,7 +28,7 @@ func TestWrittenConfigurationIsReadBack(t *testing.T) {
 	a := c.NewAccount("me@example.org")
 	a.Server, a.User, a.PasswordText = "pop.example.org", `CORP\bob`, NewSecret(`it's a "\" $HOME {account}`)
 	a.Maildir, a.Keep = "/home/me/Mail/$x", Keep{true, Duration(14 * 24 * time.Hour)}
-	a.TLSFingerprints, a.Auth = []Fingerprint{{1}, {2}}, []string{"apop", "plain"}
+	a.TLSFingerprints, a.Auth = []Fingerprint{{Digest: [32]byte{1}}, {Kind: OfKey, Digest: [32]byte{2}}}, []string{"apop", "plain"}
 	b := c.NewAccount("b")
 	b.Server, b.User, b.TLS = "[::1]:1110", `a"b`, TLSNone
 	b.MDA, b.MDATimeout, b.Interval = []string{"maildrop", "-d", "{user}", "it's"}, Duration(time.Minute), Duration(time.Hour)
