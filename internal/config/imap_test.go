@@ -93,6 +93,9 @@ tls = "none"
 tls_ca_file = "b"`: `has no effect with tls = "none"`,
 		`server = "h"
 user = "u"
+tls_fingerprint = "first-use"`: `"imap.tls_fingerprint": "first-use" is for POP3 servers`,
+		`server = "h"
+user = "u"
 maildir = "x"`: `"imap.maildir": unknown key`,
 	} {
 		got := strings.Join(problems(t, "[account.work]\nserver = \"pop.example.org\"\nuser = \"me\"\n[account.work.imap]\n"+table), "\n")
