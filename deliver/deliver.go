@@ -104,7 +104,7 @@ type Staged interface {
 // Intent names a message that is about to be published, in a form that Recover of the
 // same kind of destination understands. The state file keeps it unchanged.
 type Intent struct {
-	Kind string // the kind of destination: maildir.Kind, mda.Kind
+	Kind string // the kind of destination: maildir.Kind, mda.Kind and so on
 	Note string // in the format of that kind
 }
 
@@ -145,6 +145,25 @@ var ErrGone = errors.New("staged message is gone")
 // ErrElsewhere is in the chain of an error of Recover if the place of the intent is not
 // there now: it is missing, or another one has its name.
 var ErrElsewhere = errors.New("not the place of the intent")
+
+// ErrOutOfOrder is the cause of the error for a message that comes to Prepare or Publish
+// without the step before it, or after its end, or that belongs to another Destination.
+var ErrOutOfOrder = errors.New("message is not at this step of its delivery")
+
+// Each calls fn for each message of a group and returns the results in the form of those
+// of Prepare and Publish.
+func Each(group []Staged, fn func(Staged) error) []error {
+	errs := make([]error, len(group))
+	ok := true
+	for i, s := range group {
+		errs[i] = fn(s)
+		ok = ok && errs[i] == nil
+	}
+	if ok {
+		return nil
+	}
+	return errs
+}
 
 // Error is why a message was not delivered. It is still on the server.
 type Error struct {

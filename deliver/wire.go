@@ -55,3 +55,10 @@ func (c *crlfReader) Read(p []byte) (int, error) {
 	c.rest = c.rest[n:]
 	return n, nil
 }
+
+// HasStamp reports whether head, the beginning of a stored message, begins with a field of
+// Stamp.Received with the delivery id.
+func HasStamp(head []byte, id string) bool {
+	lines := strings.SplitAfterN(string(head[:min(len(head), maxStampSize)]), "\n", stampLines+1)
+	return len(lines) > stampLines && isStamp(lines[:stampLines]) && strings.Contains(lines[1], " id "+id)
+}

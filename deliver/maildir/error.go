@@ -51,6 +51,6 @@ func bare(err error) error {
 func notStaged(path string) error {
 	return &deliver.Error{
 		Op: "deliver", Path: path, Scope: deliver.Message, Temporary: true,
-		Err: errors.New("message is not at this step of its delivery"),
+		Err: deliver.ErrOutOfOrder,
 	}
 }

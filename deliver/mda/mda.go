@@ -93,20 +93,12 @@ func (m *MDA) Stage(ctx context.Context, meta deliver.Meta, r io.Reader) (delive
 // so that the spool need not survive it. The sync finds a write error before the
 // program runs.
 func (m *MDA) Prepare(ctx context.Context, group []deliver.Staged) []error {
-	return m.each(group, func(s *staged) error {
-		if ctx.Err() != nil {
-			return m.interrupted(ctx)
-		}
-		return s.spool.Sync()
-	})
+	return m.each(ctx, group, func(s *staged) error { return s.spool.Sync() })
 }
 
 // Publish implements deliver.Destination: the program is run for each message in turn.
 func (m *MDA) Publish(ctx context.Context, group []deliver.Staged) []error {
-	return m.each(group, func(s *staged) error {
-		if ctx.Err() != nil {
-			return m.interrupted(ctx)
-		}
+	return m.each(ctx, group, func(s *staged) error {
 		if err := m.deliver(ctx, s); err != nil {
 			return err
 		}
@@ -114,23 +106,18 @@ func (m *MDA) Publish(ctx context.Context, group []deliver.Staged) []error {
 	})
 }
 
-// each calls fn for each message of group and returns the results, nil if all are nil.
-func (m *MDA) each(group []deliver.Staged, fn func(*staged) error) []error {
-	errs := make([]error, len(group))
-	ok := true
-	for i := range group {
-		s, own := group[i].(*staged)
-		if !own || s.m != m || s.spool == nil {
-			errs[i] = m.fail("run", deliver.Message, true, "", errors.New("message is not at this step of its delivery"))
-		} else {
-			errs[i] = fn(s)
+// each calls fn for each message of group that is spooled.
+func (m *MDA) each(ctx context.Context, group []deliver.Staged, fn func(*staged) error) []error {
+	return deliver.Each(group, func(member deliver.Staged) error {
+		s, own := member.(*staged)
+		switch {
+		case !own || s.m != m || s.spool == nil:
+			return m.fail("run", deliver.Message, true, "", deliver.ErrOutOfOrder)
+		case ctx.Err() != nil:
+			return m.interrupted(ctx)
 		}
-		ok = ok && errs[i] == nil
-	}
-	if ok {
-		return nil
-	}
-	return errs
+		return fn(s)
+	})
 }
 
 // deliver runs the program for one message.

@@ -129,26 +129,18 @@ func (r *Relay) Publish(ctx context.Context, group []deliver.Staged) []error {
 	})
 }
 
-// each calls fn for each message of group and returns the results, nil if all are nil.
+// each calls fn for each message of group that is spooled.
 func (r *Relay) each(ctx context.Context, group []deliver.Staged, fn func(*staged) error) []error {
-	errs := make([]error, len(group))
-	ok := true
-	for i := range group {
-		s, own := group[i].(*staged)
+	return deliver.Each(group, func(member deliver.Staged) error {
+		s, own := member.(*staged)
 		switch {
 		case ctx.Err() != nil:
-			errs[i] = r.interrupted(ctx)
+			return r.interrupted(ctx)
 		case !own || s.r != r || s.spool == nil:
-			errs[i] = r.fail(deliver.Message, true, "", errors.New("message is not at this step of its delivery"))
-		default:
-			errs[i] = fn(s)
+			return r.fail(deliver.Message, true, "", deliver.ErrOutOfOrder)
 		}
-		ok = ok && errs[i] == nil
-	}
-	if ok {
-		return nil
-	}
-	return errs
+		return fn(s)
+	})
 }
 
 // deliver sends one message. A session that the server has closed since the last message

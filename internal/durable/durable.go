@@ -39,6 +39,14 @@ type Dir interface {
 	// modes. For root the file belongs to the owner of the directory. An existing
 	// name is fs.ErrExist.
 	Create(name string) (File, error)
+	// Append opens the regular file name to read it and to write at its end.
+	// Anything else there is an error.
+	Append(name string) (AppendFile, error)
+	// Read returns the first octets of the regular file name, at most so many.
+	Read(name string, most int) ([]byte, error)
+	// Link gives the file name the second name newname. An existing newname is
+	// fs.ErrExist.
+	Link(name, newname string) error
 	// Rename moves the entry name to newname in the directory to, of the same
 	// implementation. An existing newname is fs.ErrExist and stays as it is.
 	// Nothing is durable before Sync of to.
@@ -78,23 +86,45 @@ type File interface {
 	Close() error
 }
 
+// AppendFile is a file that other programs read and write too. Each Write goes to what
+// is the end of the file at that moment.
+type AppendFile interface {
+	File
+	io.ReaderAt
+	// Size returns the length of the file now.
+	Size() (int64, error)
+	// Truncate cuts the file to size octets. That is durable after Sync.
+	Truncate(size int64) error
+	// Reserve allocates room for octets more at the end without making the file
+	// longer, so that a full disk shows before Write. Where the file system cannot do
+	// that it does nothing.
+	Reserve(octets int64) error
+	// TryLock locks the whole file against the fcntl(2) locks of other programs and
+	// against other open files of this process. It returns false if one of them holds
+	// a lock. Close frees the lock.
+	TryLock() (bool, error)
+	// ID identifies the file.
+	ID() (ID, error)
+}
+
 // Info describes a directory entry.
 type Info struct {
 	Octets  int64
 	ModTime time.Time
+	Links   int  // names that the file has
 	Regular bool // a regular file
 	Dir     bool // a directory
 	Private bool // its mode allows its owner only
 }
 
-// ID tells one directory from another, also after a restart of the system.
+// ID tells one directory or file from another, also after a restart of the system.
 type ID struct {
 	Device uint64 // may change when the system is started again
 	Inode  uint64
 	Born   int64 // time of creation in Unix nanoseconds, 0 = unknown
 }
 
-// Same reports whether both are the same directory. btrfs, NFS and others assign a
+// Same reports whether both are the same directory or file. btrfs, NFS and others assign a
 // new device number at each mount, so the time of creation decides where both know
 // it.
 func (id ID) Same(other ID) bool {

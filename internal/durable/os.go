@@ -230,6 +230,7 @@ func (d *osDir) Stat(name string) (Info, error) {
 	kind := st.Mode & unix.S_IFMT
 	return Info{
 		Octets:  st.Size,
+		Links:   int(st.Nlink),
 		ModTime: modTime(&st),
 		Regular: kind == unix.S_IFREG,
 		Dir:     kind == unix.S_IFDIR,

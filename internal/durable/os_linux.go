@@ -34,3 +34,15 @@ func identity(fd int) (ID, error) {
 	}
 	return id, nil
 }
+
+// lockFile locks a whole file for writing with a lock of the open file description: it
+// keeps out the locks of other processes and those of other descriptors here, and closing
+// such a descriptor does not free it. See fcntl(2), F_OFD_SETLK.
+func lockFile(fd int) error {
+	return unix.FcntlFlock(uintptr(fd), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+}
+
+// reserve allocates octets from offset on and leaves the length of the file alone.
+func reserve(fd int, offset, octets int64) error {
+	return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, offset, octets)
+}

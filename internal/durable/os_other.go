@@ -21,3 +21,11 @@ func identity(fd int) (ID, error) {
 	}
 	return ID{Device: uint64(st.Dev), Inode: uint64(st.Ino)}, nil
 }
+
+// lockFile locks a whole file for writing. Other processes are kept out; the other accounts
+// of this process are kept out by the lock file alone.
+func lockFile(fd int) error {
+	return unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+}
+
+func reserve(int, int64, int64) error { return nil }

@@ -27,12 +27,13 @@ const (
 	chunk = 32 << 10
 )
 
-// Spool holds one whole message: up to MaxMemory octets in memory, a longer one in a file
+// Spool holds one whole message: a short one in memory, a longer one in a file
 // without a name, which disappears with the process. It is not safe for concurrent use.
 type Spool struct {
 	mem  []byte   // the message, or its beginning
 	file *os.File // the whole message, or nil
 	size int64
+	most int64 // octets that are kept in memory
 	room int64 // octets that the file may have, once there is one
 	dir  string
 }
@@ -41,10 +42,13 @@ type Spool struct {
 // "" = os.TempDir. A read error is returned wrapped, any other error is a *deliver.Error
 // of scope Place, or Room if the disk is full.
 func New(ctx context.Context, dir string, r io.Reader) (*Spool, error) {
-	if dir == "" {
-		dir = os.TempDir()
-	}
-	s := &Spool{dir: dir}
+	return NewWithin(ctx, dir, MaxMemory, r)
+}
+
+// NewWithin is New with another greatest length of a message in memory, for a destination
+// that holds many messages at a time.
+func NewWithin(ctx context.Context, dir string, most int64, r io.Reader) (*Spool, error) {
+	s := &Spool{dir: cmp.Or(dir, os.TempDir()), most: most}
 	if err := s.fill(ctx, r); err != nil {
 		s.Close()
 		return nil, err
@@ -75,7 +79,7 @@ func (s *Spool) fill(ctx context.Context, r io.Reader) error {
 func (s *Spool) add(p []byte) error {
 	s.size += int64(len(p))
 	if s.file == nil {
-		if s.size <= MaxMemory {
+		if s.size <= s.most {
 			s.mem = append(s.mem, p...)
 			return nil
 		}

@@ -281,3 +281,16 @@ func lookup(entries []entry, name string) int {
 	}
 	return 0
 }
+
+// links returns how many names a file has.
+func (d *Disk) links(inode int) int {
+	count := 0
+	for _, n := range d.nodes {
+		for _, e := range n.now {
+			if e.inode == inode {
+				count++
+			}
+		}
+	}
+	return count
+}

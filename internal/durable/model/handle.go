@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"io/fs"
 	"syscall"
 
@@ -48,6 +49,45 @@ func (d *dir) Create(name string) (durable.File, error) {
 	return &file{disk: d.disk, inode: inode}, nil
 }
 
+func (d *dir) Append(name string) (durable.AppendFile, error) {
+	n, unlock := d.lock()
+	defer unlock()
+	inode := lookup(n.now, name)
+	switch {
+	case inode == 0:
+		return nil, d.fail("open", name, syscall.ENOENT)
+	case d.disk.nodes[inode].dir:
+		return nil, d.fail("open", name, syscall.EISDIR)
+	}
+	return &file{disk: d.disk, inode: inode}, nil
+}
+
+func (d *dir) Read(name string, most int) ([]byte, error) {
+	n, unlock := d.lock()
+	defer unlock()
+	inode := lookup(n.now, name)
+	if inode == 0 {
+		return nil, d.fail("read", name, syscall.ENOENT)
+	}
+	data := d.disk.nodes[inode].data
+	return data[:min(len(data), most)], nil
+}
+
+func (d *dir) Link(name, newname string) error {
+	n, unlock := d.lock()
+	defer unlock()
+	inode := lookup(n.now, name)
+	switch {
+	case inode == 0:
+		return d.fail("link", name, syscall.ENOENT)
+	case lookup(n.now, newname) != 0:
+		return d.fail("link", newname, syscall.EEXIST)
+	}
+	d.disk.enter(effect{dir: d.inode, name: newname, inode: inode})
+	d.disk.report("link " + n.name + "/" + name + " " + newname)
+	return nil
+}
+
 func (d *dir) Rename(name string, to durable.Dir, newname string) error {
 	n, unlock := d.lock()
 	defer unlock()
@@ -91,6 +131,7 @@ func (d *dir) Stat(name string) (durable.Info, error) {
 	return durable.Info{
 		Octets:  int64(len(found.data)),
 		ModTime: found.made,
+		Links:   d.disk.links(inode),
 		Regular: !found.dir,
 		Dir:     found.dir,
 		Private: true,
@@ -136,7 +177,7 @@ func (d *dir) SyncFS() (done bool, err error) {
 
 func (d *dir) Close() error { return nil }
 
-// file is a file that is being written.
+// file is a file that is being written, or appended to. Its lock is always free.
 type file struct {
 	disk  *Disk
 	inode int
@@ -162,3 +203,37 @@ func (f *file) Sync() error {
 }
 
 func (f *file) Close() error { return nil }
+
+// data returns the octets of the file. They belong to the disk.
+func (f *file) data() []byte {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return f.disk.nodes[f.inode].data
+}
+
+func (f *file) ReadAt(p []byte, offset int64) (int, error) {
+	return bytes.NewReader(f.data()).ReadAt(p, offset)
+}
+
+func (f *file) Size() (int64, error) { return int64(len(f.data())), nil }
+
+// Truncate is durable at once: if a power cut undoes it, the file is as it was before.
+func (f *file) Truncate(size int64) error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	n := &f.disk.nodes[f.inode]
+	n.data = n.data[:size:size]
+	n.safe = min(n.safe, len(n.data))
+	f.disk.report("truncate " + n.name)
+	return nil
+}
+
+func (f *file) Reserve(int64) error { return nil }
+
+func (f *file) TryLock() (bool, error) { return true, nil }
+
+func (f *file) ID() (durable.ID, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	return durable.ID{Device: 1, Inode: uint64(f.inode), Born: f.disk.nodes[f.inode].made.UnixNano()}, nil
+}
