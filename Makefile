@@ -27,7 +27,7 @@ GO_VERSIONS ?= local
 PACKAGES ?= ./...
 
 # Debian packages of the programs that the tests run against. PEERS= installs none.
-PEERS ?= dovecot-pop3d dovecot-lmtpd procmail maildrop getmail6 fetchmail mpop mandoc strace xfsprogs dbus gnome-keyring krb5-kdc krb5-user dovecot-gssapi
+PEERS ?= dovecot-pop3d dovecot-lmtpd mutt mailutils procmail maildrop getmail6 fetchmail mpop mandoc strace xfsprogs dbus gnome-keyring krb5-kdc krb5-user dovecot-gssapi
 
 # The packages that make test runs again under the race detector: those whose tests
 # stay in one process, without the long crash tests. make race runs all of them.
@@ -184,6 +184,7 @@ peers:
 			case $$p in \
 			dovecot-pop3d) test -x /usr/lib/dovecot/pop3 || test -x /usr/libexec/dovecot/pop3 ;; \
 			dovecot-lmtpd) test -x /usr/lib/dovecot/lmtp || test -x /usr/libexec/dovecot/lmtp ;; \
+			mailutils) command -v mail.mailutils >/dev/null ;; \
 			getmail6) command -v getmail >/dev/null ;; \
 			xfsprogs) command -v mkfs.xfs >/dev/null ;; \
 			iproute2) command -v ip >/dev/null ;; \

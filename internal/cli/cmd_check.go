@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"popfetch/deliver/maildir"
+	"popfetch/deliver/mbox"
 	"popfetch/deliver/mda"
 	"popfetch/fetch"
 	"popfetch/fetch/plan"
@@ -198,6 +199,11 @@ func (f *inspection) checkDestination(ctx context.Context, a *config.Account) er
 		f.Destination = "program " + a.MDA[0]
 		return (&mda.MDA{Argv: a.MDA}).Check()
 	}
+	if a.MBox != "" {
+		f.Destination = "mbox " + a.MBox
+		exists, err := (&mbox.Mbox{Path: a.MBox}).Check()
+		return f.toBeCreated(exists, err)
+	}
 	if a.LMTP.IsSet() {
 		f.Destination = fmt.Sprintf("LMTP server %s, for %s", a.LMTP.Address, a.Recipient)
 		ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
@@ -208,6 +214,11 @@ func (f *inspection) checkDestination(ctx context.Context, a *config.Account) er
 	}
 	f.Destination = "Maildir " + a.Maildir
 	exists, err := (&maildir.Maildir{Path: a.Maildir}).Check()
+	return f.toBeCreated(exists, err)
+}
+
+// toBeCreated notes that the destination is missing and can be made.
+func (f *inspection) toBeCreated(exists bool, err error) error {
 	if err == nil && !exists {
 		f.Destination += ", to be created"
 	}

@@ -124,6 +124,26 @@ func testKillInLMTP(t *testing.T, bin executable) {
 		}
 		return len(names)
 	}
+	h.killOften(t, n, kills, arrived)
+	h.silently(t)
+	h.silently(t)
+	got, ids := received(t, d.holds(t, bob))
+	if len(ids) != n || got.count() > n+kills {
+		t.Errorf("%d messages with %d delivery ids after %d kills, want at most %d with %d", got.count(), len(ids), kills, n+kills, n)
+	}
+	t.Logf("%d kills, %d repeats", kills, got.count()-n)
+	want := asSent(held)
+	for text := range got {
+		got[text] = min(got[text], want[text])
+	}
+	sameMail(t, "all runs", got, want)
+	sameMail(t, "the server afterwards", d.holds(t, alice), nil)
+}
+
+// killOften kills popfetch again and again while it delivers n messages, whenever some more
+// have arrived.
+func (h *home) killOften(t *testing.T, n, kills int, arrived func() int) {
+	t.Helper()
 	for i := range kills {
 		p := h.command("--once")
 		must(t, p.Start())
@@ -142,17 +162,4 @@ func testKillInLMTP(t *testing.T, bin executable) {
 		p.Process.Kill()
 		<-ended
 	}
-	h.silently(t)
-	h.silently(t)
-	got, ids := received(t, d.holds(t, bob))
-	if len(ids) != n || got.count() > n+kills {
-		t.Errorf("%d messages with %d delivery ids after %d kills, want at most %d with %d", got.count(), len(ids), kills, n+kills, n)
-	}
-	t.Logf("%d kills, %d repeats", kills, got.count()-n)
-	want := asSent(held)
-	for text := range got {
-		got[text] = min(got[text], want[text])
-	}
-	sameMail(t, "all runs", got, want)
-	sameMail(t, "the server afterwards", d.holds(t, alice), nil)
 }

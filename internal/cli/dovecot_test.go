@@ -36,6 +36,7 @@ func TestDovecot(t *testing.T) {
 		{"maildrop", testMaildrop},
 		{"mda says later", testMDALater},
 		{"mda says never", testMDANever},
+		{"mbox", testMbox},
 		{"lmtp", testLMTP},
 		{"lmtp refuses", testLMTPRefuses},
 		{"kill in lmtp", testKillInLMTP},

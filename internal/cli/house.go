@@ -16,6 +16,7 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/deliver/maildir"
+	"popfetch/deliver/mbox"
 	"popfetch/deliver/mda"
 	"popfetch/deliver/relay"
 	"popfetch/fetch"
@@ -144,6 +145,10 @@ func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destin
 		m := h.mda(a, log)
 		return m, m.Check()
 	}
+	if a.MBox != "" {
+		m := h.mbox(a)
+		return m, m.Open()
+	}
 	if a.LMTP.IsSet() {
 		return h.relay(a), nil // it connects when there is mail
 	}
@@ -200,6 +205,14 @@ func (h *house) maildir(a *config.Account, log *slog.Logger) *maildir.Maildir {
 	}
 }
 
+// mbox is the mbox file of an account, not opened yet.
+func (h *house) mbox(a *config.Account) *mbox.Mbox {
+	return &mbox.Mbox{
+		Path: a.MBox, Owner: ownerTag(h.store.ID(), state.Key(a.User, a.Host)),
+		Timeout: time.Duration(a.Timeout), Spool: filepath.Dir(h.config.State),
+	}
+}
+
 // ownerTag marks the files of one account of one state file.
 func ownerTag(storeID, key string) string { return tag(storeID + "\x00" + key) }
 
@@ -216,6 +229,8 @@ func finishIntent(ctx context.Context, i deliver.Intent) (deliver.Outcome, error
 	switch i.Kind {
 	case maildir.Kind:
 		return maildir.Recover(ctx, i, time.Now())
+	case mbox.Kind:
+		return mbox.Recover(ctx, i, time.Now())
 	case mda.Kind:
 		return mda.Recover(ctx, i, time.Now())
 	case relay.Kind:

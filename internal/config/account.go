@@ -17,7 +17,7 @@ func families() []family {
 
 // destinations returns the keys that say where the mail goes.
 func destinations() family {
-	return family{[]string{"maildir", "mda", "lmtp", "imap"}, "are both a destination, and an account has exactly one"}
+	return family{[]string{"maildir", "mda", "mbox", "lmtp", "imap"}, "are both a destination, and an account has exactly one"}
 }
 
 type family struct {
@@ -117,6 +117,7 @@ func clearKeys(dst reflect.Value, keys []string) {
 // fill replaces the placeholder {account} by the name of the account.
 func (s *section) fill() {
 	s.Maildir = fillAccount(s.Maildir, s.Name)
+	s.MBox = fillAccount(s.MBox, s.Name)
 	s.Recipient = fillAccount(s.Recipient, s.Name)
 	for _, g := range s.logins() {
 		g.fill(s.Name)
@@ -176,10 +177,10 @@ func checkName(name string) string {
 // checkDestination notes that the account has no destination. One that is in table but
 // invalid has been noted already.
 func (l *loader) checkDestination(s *section, table map[string]any) {
-	set := s.Maildir != "" || len(s.MDA) > 0 || s.LMTP.IsSet() || s.IMAP.IsSet()
+	set := s.Maildir != "" || len(s.MDA) > 0 || s.MBox != "" || s.LMTP.IsSet() || s.IMAP.IsSet()
 	if !set && !destinations().any(table) {
 		l.errs = append(l.errs, &Error{File: l.file, Line: l.doc.line(s.path...), Account: s.Name, Key: "maildir", Msg: "missing",
-			Hint: `a destination is needed: for example maildir = "~/Mail/{account}", mda = ["program", "argument"], lmtp = "unix:/run/dovecot/lmtp", or a table [account.NAME.imap]`})
+			Hint: `a destination is needed: for example maildir = "~/Mail/{account}", mda = ["program", "argument"], mbox = "~/mail/{account}.mbox", lmtp = "unix:/run/dovecot/lmtp", or a table [account.NAME.imap]`})
 	}
 }
 
@@ -193,12 +194,12 @@ func (l *loader) checkClashes(s *section) {
 	}
 	l.checkFamilies([]family{destinations()}, s.set, s.path, &s.Login)
 	if s.Name != "" { // in [defaults] they may be for other accounts
-		for _, other := range []string{"maildir", "lmtp", "imap"} {
+		for _, other := range []string{"maildir", "mbox", "lmtp", "imap"} {
 			if s.set["mda_timeout"] && s.set[other] {
 				l.add(at("mda_timeout"), fmt.Sprintf("mda_timeout has no effect with %s, only with mda", other), "leave it out")
 			}
 		}
-		for _, other := range []string{"maildir", "mda", "imap"} {
+		for _, other := range []string{"maildir", "mda", "mbox", "imap"} {
 			if s.set["recipient"] && s.set[other] {
 				l.add(at("recipient"), fmt.Sprintf("recipient has no effect with %s, only with lmtp", other), "leave it out")
 			}

@@ -41,6 +41,7 @@ type Account struct {
 	// Exactly one of these is set.
 	Maildir string   `toml:"maildir,template"`
 	MDA     []string `toml:"mda,argv"` // arguments with their placeholders
+	MBox    string   `toml:"mbox,template"`
 	LMTP    LMTP     `toml:"lmtp"`
 	IMAP    IMAP     `toml:"imap,table"`
 
