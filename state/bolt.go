@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +26,7 @@ import (
 // Values are sealed, see record.go. File describes the other files beside it.
 type Bolt struct {
 	path     string
+	copy     string // the file that is opened in place of path, see File.OpenView; "" = path itself
 	id       string
 	readOnly bool
 	lock     *lock
@@ -110,7 +112,7 @@ func (s *Bolt) openChecked() (*os.File, error) {
 	if s.readOnly {
 		flag = os.O_RDONLY
 	}
-	f, err := openPlain(s.path, flag)
+	f, err := openPlain(cmp.Or(s.copy, s.path), flag)
 	if err != nil {
 		return nil, fmt.Errorf("state file %s: %w", s.path, err)
 	}

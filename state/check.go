@@ -38,14 +38,20 @@ func (f File) Check() (r Report, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if r, err = s.count(); err != nil {
+	return s.Check()
+}
+
+// Check is File.Check for a store that is open.
+func (s *Bolt) Check() (Report, error) {
+	r, err := s.count()
+	if err != nil {
 		return Report{}, err
 	}
-	switch info, err := os.Lstat(f.Path + snapshotSuffix); {
+	switch info, err := os.Lstat(s.path + snapshotSuffix); {
 	case err == nil:
 		r.Snapshot = info.ModTime()
 	case !errors.Is(err, fs.ErrNotExist):
-		return Report{}, fmt.Errorf("state file %s: check: %w", f.Path, err)
+		return Report{}, fmt.Errorf("state file %s: check: %w", s.path, err)
 	}
 	return r, nil
 }

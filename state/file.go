@@ -44,14 +44,26 @@ func (f File) Open() (*Bolt, error) {
 // If there is no file it returns an empty store and makes nothing. It takes the
 // same lock as Open, because a commit would overwrite pages under the reader.
 func (f File) OpenReadOnly() (*Bolt, error) {
-	_, err := os.Lstat(f.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(f.Path + snapshotSuffix); err == nil {
-			return nil, fmt.Errorf("state file %s: %w", f.Path, ErrLost)
-		}
+	missing, err := f.missing()
+	if err != nil {
+		return nil, err
+	}
+	if missing {
 		return &Bolt{path: f.Path, readOnly: true}, nil
 	}
 	return f.open(true)
+}
+
+// missing reports whether there is no file. It returns ErrLost if only a snapshot is
+// there.
+func (f File) missing() (bool, error) {
+	if _, err := os.Lstat(f.Path); !errors.Is(err, fs.ErrNotExist) {
+		return false, nil // opening it will tell what is wrong
+	}
+	if _, err := os.Lstat(f.Path + snapshotSuffix); err == nil {
+		return true, fmt.Errorf("state file %s: %w", f.Path, ErrLost)
+	}
+	return true, nil
 }
 
 func (f File) open(readOnly bool) (*Bolt, error) {
@@ -59,6 +71,11 @@ func (f File) open(readOnly bool) (*Bolt, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.openUnder(l, readOnly)
+}
+
+// openUnder opens the store under its lock, which it releases if that is not possible.
+func (f File) openUnder(l *lock, readOnly bool) (*Bolt, error) {
 	s := &Bolt{path: f.Path, readOnly: readOnly, lock: l}
 	if err := s.open(f.Wait); err != nil {
 		return nil, errors.Join(err, l.release())
