@@ -130,6 +130,8 @@ func classOf(err error) (Class, bool) {
 		return Temporary, true
 	case *ConfigError:
 		return Config, true
+	case *RelayedError:
+		return e.Class, true
 	case *LostError:
 		return Lost, true
 	case *pop3.ProtocolError, *pop3.LineError, *pop3.TLSError, *NoUIDLError:

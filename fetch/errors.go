@@ -71,3 +71,12 @@ func (e *NoUIDLError) Error() string {
 
 // Unwrap returns the refusal of UIDL.
 func (e *NoUIDLError) Unwrap() error { return e.Err }
+
+// RelayedError is why a poll that another process did for this one did not go well.
+type RelayedError struct {
+	Class Class
+	Text  string
+	Hint  string // what the user can do, "" for nothing
+}
+
+func (e *RelayedError) Error() string { return e.Text }

@@ -69,6 +69,9 @@ func (r *run) retire(sl *slot) {
 	sl.answer(sl.refused(&UnknownAccountError{sl.Name}))
 }
 
+// taken reports whether a maildrop must not be polled now.
+func (r *run) taken(key string) bool { return r.alone[key] || r.retires(key) }
+
 // retires reports whether a poll of an account that was removed still uses a maildrop.
 func (r *run) retires(key string) bool {
 	return slices.ContainsFunc(r.polling, func(sl *slot) bool { return sl.removed && sl.Key == key })

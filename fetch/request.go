@@ -41,6 +41,16 @@ func (e *TooSoonError) Error() string {
 // of Once or Loop, or the cause of the end of ctx; the polls go on then. Before Once or
 // Loop it waits for them to begin.
 func (s *Scheduler) Poll(ctx context.Context, names []string, done func(Report)) error {
+	return s.request(ctx, names, false, done)
+}
+
+// PollKeeping is Poll, but nothing is deleted on the servers. It does not join a poll
+// that may delete.
+func (s *Scheduler) PollKeeping(ctx context.Context, names []string, done func(Report)) error {
+	return s.request(ctx, names, true, done)
+}
+
+func (s *Scheduler) request(ctx context.Context, names []string, keep bool, done func(Report)) error {
 	s.mu.Lock()
 	r := s.latest()
 	chosen, err := r.find(names)
@@ -54,17 +64,11 @@ func (s *Scheduler) Poll(ctx context.Context, names []string, done func(Report))
 	answers := make(chan Report, len(chosen)) // never blocks the scheduler
 	r.requests++
 	for _, sl := range chosen {
-		r.request(sl, answers)
+		r.request(sl, keep, answers)
 	}
 	r.poke()
 	s.mu.Unlock()
-
-	defer func() {
-		s.mu.Lock()
-		r.requests--
-		r.poke()
-		s.mu.Unlock()
-	}()
+	defer r.requested()
 	for range chosen {
 		select {
 		case report := <-answers:
@@ -74,6 +78,14 @@ func (s *Scheduler) Poll(ctx context.Context, names []string, done func(Report))
 		}
 	}
 	return nil
+}
+
+// requested ends a call that keeps Once from ending.
+func (r *run) requested() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests--
+	r.poke()
 }
 
 // find returns the slots of the named accounts, of all that are scheduled if none is named.
@@ -93,10 +105,10 @@ func (r *run) find(names []string) ([]*slot, error) {
 }
 
 // request has sl polled now, and answers with the report.
-func (r *run) request(sl *slot, answers chan<- Report) {
+func (r *run) request(sl *slot, keep bool, answers chan<- Report) {
 	now := r.clock.now()
 	switch {
-	case sl.polling() && now.Sub(sl.begun) >= patience:
+	case sl.polling() && (now.Sub(sl.begun) >= patience || keep && !sl.keeps()):
 		answers <- sl.refused(&BusyError{r.clock.date(sl.begun)})
 		return
 	case !sl.polling() && sl.earliest.After(now):
@@ -104,6 +116,7 @@ func (r *run) request(sl *slot, answers chan<- Report) {
 		return
 	}
 	sl.answers = append(sl.answers, answers)
+	sl.keep = sl.keep || keep
 	if r.waiting.remove(sl) || !sl.polling() && !slices.Contains(r.ready, sl) {
 		sl.due = now
 		r.ready = append(r.ready, sl)

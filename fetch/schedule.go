@@ -58,7 +58,7 @@ const (
 var ErrStopped = errors.New("popfetch is stopping and polls no more")
 
 // Once polls each account once and returns their errors joined. It goes on while calls
-// of Poll are open. No poll begins after the state has failed or ctx has ended; if ctx
+// of Poll and Alone are open, whose errors it does not return. No poll begins after the state has failed or ctx has ended; if ctx
 // left accounts out, its cause is among the errors.
 func (s *Scheduler) Once(ctx context.Context) error {
 	r := s.begin(ctx, false)
@@ -89,6 +89,7 @@ type run struct {
 	again bool // accounts are polled again at their intervals
 	clock clock
 	poked chan struct{} // holds one element after a change from outside
+	begun chan struct{} // closed when ctx is set
 	ended bool          // no further request is taken
 
 	slots    []*slot // of all accounts
@@ -96,7 +97,8 @@ type run struct {
 	ready    []*slot // those that are due and wait for a place, the first to be polled first
 	polling  []*slot // those whose poll is under way, the one that has run longest first
 	places   places
-	requests int // calls of Poll that have not returned
+	requests int             // calls of Poll and Alone that have not returned
+	alone    map[string]bool // keys of maildrops that are not polled now, see Alone
 
 	results   chan result
 	delivered int           // messages since Round was last called
@@ -115,7 +117,7 @@ type result struct {
 // latest returns the run that is under way, ended, or not begun yet. s.mu is held.
 func (s *Scheduler) latest() *run {
 	if s.run == nil {
-		s.run = &run{Scheduler: s, poked: make(chan struct{}, 1), results: make(chan result), rounded: make(chan struct{})}
+		s.run = &run{Scheduler: s, poked: make(chan struct{}, 1), begun: make(chan struct{}), results: make(chan result), rounded: make(chan struct{}), alone: make(map[string]bool)}
 		s.run.clock = clock{wall: s.Wall}
 		s.run.places = places{parallel: s.Parallel, perHost: s.PerHost, spare: s.Spare, hosts: make(map[string]int)}
 		s.run.set(s.Accounts)
@@ -131,6 +133,7 @@ func (s *Scheduler) begin(ctx context.Context, again bool) *run {
 	}
 	r := s.latest()
 	r.ctx, r.again = ctx, again
+	close(r.begun)
 	return r
 }
 
@@ -184,7 +187,7 @@ func (r *run) step() (sleep time.Duration, over bool) {
 	}
 	r.dismiss(blocked, &wake)
 	r.round(&wake)
-	if len(r.polling) == 0 && wake.at.IsZero() && !r.rounding && (r.idle() || !r.again && r.requests == 0) {
+	if len(r.polling) == 0 && wake.at.IsZero() && !r.rounding && len(r.alone) == 0 && (r.idle() || !r.again && r.requests == 0) {
 		r.ended = true
 		return 0, true
 	}
@@ -224,7 +227,7 @@ func (r *run) launch(wake *alarm) (blocked bool) {
 		case !r.places.free(sl):
 			blocked = true
 			kept = append(kept, sl)
-		case r.retires(sl.Key):
+		case r.taken(sl.Key):
 			kept = append(kept, sl)
 		default:
 			r.launchOne(sl, wake.now)
@@ -241,8 +244,9 @@ func (r *run) launchOne(sl *slot, now time.Time) {
 	sl.begun, sl.leave, sl.spare = now, leave, false
 	r.polling = append(r.polling, sl)
 	r.places.count(sl, 1)
+	account := sl.toPoll()
 	go func() {
-		r.results <- result{sl, r.poll(sl.Account, leave)}
+		r.results <- result{sl, r.poll(account, leave)}
 	}()
 }
 
@@ -291,9 +295,10 @@ func (r *run) finished(res result) {
 		r.waiting.put(sl)
 		report.Next = r.clock.date(sl.due)
 	}
-	if !r.again && report.Err != nil {
+	if !r.again && report.Err != nil && !sl.OnRequest && !sl.counted {
 		r.errs = append(r.errs, report.Err)
 	}
+	sl.counted = true
 	answers := sl.answers
 	sl.answers = nil
 	r.mu.Unlock()

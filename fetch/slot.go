@@ -17,6 +17,8 @@ type slot struct {
 	spare    bool            // that poll counts against Spare, no longer against Parallel and PerHost
 	removed  bool            // the account is no longer configured; its last poll is under way
 	leave    chan struct{}   // closed to end that poll in order; nil: it has been closed
+	keep     bool            // that poll, or the next if none is under way, deletes nothing
+	counted  bool            // the poll of Once is over
 	answers  []chan<- Report // of those that wait for that poll, or for the next if none is under way
 	failures int             // polls in a row that failed for the account as a whole
 	last     *Report         // of the latest poll; nil: none yet
@@ -47,9 +49,22 @@ func (r Reason) String() string {
 // polling reports whether a poll of the account is under way.
 func (sl *slot) polling() bool { return !sl.begun.IsZero() }
 
+// keeps reports whether the poll under way, or the next, deletes nothing.
+func (sl *slot) keeps() bool { return sl.keep || !sl.Policy.Delete }
+
+// toPoll returns the account as its next poll is to treat it.
+func (sl *slot) toPoll() *Account {
+	if !sl.keep {
+		return sl.Account
+	}
+	kept := *sl.Account
+	kept.Policy.Delete = false
+	return &kept
+}
+
 // end takes note of how the poll of the account has ended.
 func (sl *slot) end(report Report, now time.Time) {
-	sl.begun, sl.leave, sl.due = time.Time{}, nil, time.Time{}
+	sl.begun, sl.leave, sl.due, sl.keep = time.Time{}, nil, time.Time{}, false
 	sl.last, sl.ended = &report, now
 	sl.earliest = now.Add(report.LoginDelay)
 	sl.failures++
