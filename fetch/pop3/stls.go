@@ -75,6 +75,8 @@ func (c *Client) tlsError(err error) error {
 		return fmt.Errorf("%s: not finished within %v: %w", what, c.timeout, os.ErrDeadlineExceeded)
 	case isEnd(err), errors.As(err, &syscall):
 		return fmt.Errorf("%s: %w", what, err)
+	case errors.As(err, &clear) && c.opts.Security == StartTLS:
+		return &TLSError{Host: c.host, Err: fmt.Errorf("the server accepts STLS and then answers in clear text; no credentials were sent: %w", err)}
 	case errors.As(err, &clear):
 		return &TLSError{Host: c.host, Err: fmt.Errorf("the server does not speak TLS first on this port (starttls or another port may): %w", err)}
 	}

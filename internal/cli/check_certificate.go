@@ -145,7 +145,7 @@ func (f *shownCertificate) write(l *sheet) {
 	l.line("expires", f.dates)
 	l.line("serial number", f.serial)
 	l.line("fingerprint", f.Fingerprint)
-	l.line("trusted by", quoteUnlessPlain(f.Trust))
+	l.line("checked by", quoteUnlessPlain(f.Trust))
 	switch {
 	case f.firstUse:
 	case f.untrusted:

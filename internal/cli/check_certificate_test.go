@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,30 +60,35 @@ func TestTimeLeftOfACertificate(t *testing.T) {
 	}
 }
 
-// visitServer looks at a server as check does, and returns the problem and the hint.
+// visitServer starts a server, looks at it as check does, and returns what is wrong.
 func visitServer(t *testing.T, s *pop3test.Server, change func(a *config.Account), trusted string) (*inspection, tlsFault, error) {
 	t.Helper()
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	a := &config.Account{
-		Name: "work",
-		Login: config.Login{
-			Host: s.Host(), Port: s.Port(), User: "alice", TLS: config.TLSImplicit, TLSMinVersion: config.TLS12,
-		},
-		Timeout: config.Duration(20 * time.Second), Deadline: config.Duration(time.Minute),
-	}
-	change(a)
-	found := &inspection{Account: a.Name, Server: a.Address()}
-	source := &secret.Source{Text: config.NewSecret("secret")}
-	err := found.visit(t.Context(), a, source, trusted, &console{log: slog.New(slog.DiscardHandler)})
+	found, fault, err := lookAt(t, s.Host(), s.Port(), change, trusted)
 	for _, line := range s.Commands() {
 		verb, _, _ := strings.Cut(line, " ")
 		if err != nil && slices.Contains([]string{"USER", "PASS", "AUTH", "APOP"}, verb) {
 			t.Errorf("the server was sent %q", line)
 		}
 	}
+	return found, fault, err
+}
+
+// lookAt looks at a server as check does.
+func lookAt(t *testing.T, host string, port int, change func(a *config.Account), trusted string) (*inspection, tlsFault, error) {
+	t.Helper()
+	a := &config.Account{
+		Name:    "work",
+		Login:   config.Login{Host: host, Port: port, User: "alice", TLS: config.TLSImplicit, TLSMinVersion: config.TLS12},
+		Timeout: config.Duration(20 * time.Second), Deadline: config.Duration(time.Minute),
+	}
+	change(a)
+	found := &inspection{Account: a.Name, Server: a.Address()}
+	source := &secret.Source{Text: config.NewSecret("secret")}
+	err := found.visit(t.Context(), a, source, trusted, &console{log: slog.New(slog.DiscardHandler)})
 	fault := tlsFaultOf(err, true)
 	found.Problem = fault.problem
 	return found, fault, err
@@ -131,7 +139,7 @@ func TestCheckNamesTheMistake(t *testing.T) {
 		change func(a *config.Account)
 		hint   string
 	}{
-		"self-signed":                       {serving(made(nil, nil)), func(*config.Account) {}, "if it is the right one"},
+		"self-signed":                       {serving(made(nil, nil)), func(*config.Account) {}, "the tls_fingerprint line above"},
 		"unknown authority":                 {serving(good), func(*config.Account) {}, `"CN=Example Root"`},
 		"missing intermediate":              {serving(bare), trust, `intermediate certificate "CN=Example Issuer"`},
 		"expired":                           {serving(made(root, func(r *certtest.Request) { r.Start, r.End = time.Now().AddDate(-1, 0, 0), time.Now().Add(-time.Hour) })), trust, "must renew it"},
@@ -163,6 +171,32 @@ func TestCheckNamesTheMistake(t *testing.T) {
 			}
 		})
 	}
+	t.Run("STLS fails", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			r := bufio.NewReader(conn)
+			io.WriteString(conn, "+OK ready\r\n")
+			r.ReadString('\n') // STLS
+			io.WriteString(conn, "+OK begin\r\n")
+			r.ReadByte() // the client begins
+			io.WriteString(conn, "-ERR TLS initialization failed.\r\n")
+			io.Copy(io.Discard, r)
+		}()
+		at := l.Addr().(*net.TCPAddr)
+		_, fault, err := lookAt(t, at.IP.String(), at.Port, startTLS, "")
+		if fault.problem != "STLS fails" || !strings.Contains(err.Error(), "no credentials were sent") {
+			t.Errorf("%q, %v", fault.problem, err)
+		}
+	})
 	t.Run("TLS on a clear-text port, none", func(t *testing.T) {
 		if _, fault, err := visitServer(t, serving(good), inClear(config.TLSNone), ""); fault.problem != "TLS on a clear-text port" {
 			t.Errorf("%q, %v", fault.problem, err)
@@ -206,7 +240,7 @@ func TestCheckFitsOnTheTerminal(t *testing.T) {
 			t.Errorf("%d columns: %q, not %q", width, words, text)
 		}
 	}
-	for _, want := range []string{"problem unknown authority", "sent with it CN=Example Trust Services", "trusted by the authorities that this machine knows", "if this is the right server, a line"} {
+	for _, want := range []string{"TLS problem unknown authority", "sent with it CN=Example Trust Services", "checked by the authorities that this machine knows", "if this is the right server, a line"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in %s", want, text)
 		}

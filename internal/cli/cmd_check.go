@@ -311,10 +311,10 @@ func (f *inspection) connection(c *pop3.Client) {
 func (f *inspection) write(w io.Writer, width int) {
 	fmt.Fprintf(w, "%s: %s\n", f.Account, f.Server)
 	lines := sheet{w: w, width: width}
+	lines.line("TLS problem", f.Problem)
 	lines.line("greeting", quoteUnlessPlain(f.Greeting))
 	lines.line("TLS", f.TLS)
 	f.shownCertificate.write(&lines)
-	lines.line("problem", f.Problem)
 	lines.line("capabilities", quoteUnlessPlain(strings.Join(f.Capabilities, ", ")))
 	lines.line("secret", quoteUnlessPlain(f.Secret))
 	if f.Method != "" {

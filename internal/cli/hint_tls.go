@@ -33,6 +33,7 @@ func tlsFaultOf(err error, checking bool) tlsFault {
 		name    x509.HostnameError
 		invalid x509.CertificateInvalidError
 		record  tls.RecordHeaderError
+		connect *connectError
 	)
 	switch {
 	case errors.As(err, &changed):
@@ -49,6 +50,8 @@ func tlsFaultOf(err error, checking bool) tlsFault {
 		return authorityFault(err, checking)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return dateFault(invalid.Cert, time.Now())
+	case errors.As(err, &record) && errors.As(err, &connect) && connect.tls == config.TLSStart:
+		return tlsFault{"STLS fails", `TLS does not work at the server, perhaps for want of a certificate; its operator must mend that`}
 	case errors.As(err, &record):
 		return clearTextFault(string(record.RecordHeader[:]))
 	}
@@ -57,7 +60,7 @@ func tlsFaultOf(err error, checking bool) tlsFault {
 
 func stlsFault(e *pop3.STLSError) tlsFault {
 	if e.Announced {
-		return tlsFault{"STLS refused", `the server knows STLS and cannot do it now, perhaps for a missing certificate: its operator must mend that; port 995 with tls = "implicit" may work`}
+		return tlsFault{"STLS refused", `the server knows STLS and cannot do it now, perhaps for want of a certificate; its operator must mend that`}
 	}
 	return tlsFault{"STLS not announced", `many servers have TLS on port 995 alone: try tls = "implicit"; otherwise its operator must switch TLS on`}
 }
@@ -77,9 +80,9 @@ func shortTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04")
 // vouches for itself, an intermediate certificate is missing, or the authority
 // is unknown.
 func authorityFault(err error, checking bool) tlsFault {
-	pin := "popfetch check shows the line that pins its key"
+	pin := "popfetch check shows the tls_fingerprint line that trusts its key alone"
 	if checking {
-		pin = "the line above pins its key"
+		pin = "the tls_fingerprint line above trusts its key alone"
 	}
 	var refused *tls.CertificateVerificationError
 	if !errors.As(err, &refused) || len(refused.UnverifiedCertificates) == 0 {
@@ -89,9 +92,9 @@ func authorityFault(err error, checking bool) tlsFault {
 	top := chain[len(chain)-1]
 	switch {
 	case len(chain) == 1 && selfSigned(top):
-		return tlsFault{"self-signed", "the certificate is self-signed; if it is the right one, name a file with it with tls_ca_file; " + pin}
+		return tlsFault{"self-signed", "the certificate is self-signed: no authority vouches for it; if you know that it is the right one, " + pin}
 	case !selfSigned(top) && len(top.IssuingCertificateURL) > 0:
-		return tlsFault{"missing intermediate", fmt.Sprintf("the server does not send the intermediate certificate %q, and its operator must add that; until then name a file with it with tls_ca_file; %s", short(top.Issuer), pin)}
+		return tlsFault{"missing intermediate", fmt.Sprintf("the server does not send the intermediate certificate %q, and its operator must add that; until then put it into a file and name that with tls_ca_file; %s", short(top.Issuer), pin)}
 	case selfSigned(top):
 		return tlsFault{"unknown authority", fmt.Sprintf("this machine does not trust the certificate authority %q; if it is your own, name it with tls_ca_file; %s", short(top.Subject), pin)}
 	}
