@@ -1,4 +1,5 @@
-# popfetch: make build test race torture interop fuzz lint cover bench bench-quick bench-disk microbench demo install clean
+# popfetch: make build test race torture interop fuzz lint cover bench bench-quick bench-disk microbench demo
+# install uninstall deb rpm dist image clean
 #
 # Needs Go 1.26 or later. lint reports and changes no file; bench rewrites its table
 # and the summary in README.md.
@@ -12,12 +13,16 @@ BINDIR   ?= $(PREFIX)/bin
 MANDIR   ?= $(PREFIX)/share/man
 DOCDIR   ?= $(PREFIX)/share/doc/popfetch
 UNITDIR  ?= $(PREFIX)/share/systemd/user
+SYSTEMUNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR   ?= $(PREFIX)/lib/sysusers.d
 
 # The linker stamps the version, so go build need not ask git for it: in a checkout
 # that belongs to another user git refuses to answer, and go build would fail.
 export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS 2>/dev/null) -buildvcs=false)
 
-BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+# A packager's GOFLAGS, such as -buildmode=pie and -mod=readonly, hold as well.
+GO_LDFLAGS ?= -s -w
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(GO_LDFLAGS) -X main.version=$(VERSION)'
 
 # The versions of Go that make test runs with: "make test GO_VERSIONS='go1.26.0 local'"
 # takes the oldest supported one and the installed one.
@@ -27,14 +32,20 @@ GO_VERSIONS ?= local
 PACKAGES ?= ./...
 
 # Debian packages of the programs that the tests run against. PEERS= installs none.
-PEERS ?= dovecot-pop3d dovecot-lmtpd mutt mailutils procmail maildrop getmail6 fetchmail mpop mandoc strace xfsprogs dbus gnome-keyring krb5-kdc krb5-user dovecot-gssapi
+PEERS ?= \
+	dovecot-pop3d dovecot-lmtpd \
+	mutt mailutils procmail maildrop \
+	getmail6 fetchmail mpop \
+	krb5-kdc krb5-user dovecot-gssapi \
+	dbus gnome-keyring \
+	mandoc strace xfsprogs rpm buildah zsh fish
 
 # The packages that make test runs again under the race detector: those whose tests
 # stay in one process, without the long crash tests. make race runs all of them.
-RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|simulate|torture|servertest)$$')
+RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|simulate|torture|servertest|packagetest)$$')
 
 .DELETE_ON_ERROR:
-.PHONY: all build test race torture interop fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install clean peers
+.PHONY: all build test race torture interop fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install uninstall deb rpm dist image clean peers
 
 all: build
 
@@ -159,22 +170,91 @@ microbench:
 demo: build
 	$(GO) run ./fetch/pop3/pop3test/demo ./popfetch
 
+# What make install installs, by directory.
+MAN1  = popfetch.1
+MAN5  = popfetch.toml.5
+MAN7  = popfetch.7 popfetch-oauth.7
+DOCS  = config.example.toml README.md CHANGELOG.md LICENSE
+UNITS = popfetch.service popfetch-once.service popfetch.timer
+
 install: popfetch
-	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(MANDIR)/man7' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)'
-	install -m 755 popfetch '$(DESTDIR)$(BINDIR)/popfetch'
-	install -m 644 man/popfetch.1 '$(DESTDIR)$(MANDIR)/man1/popfetch.1'
-	install -m 644 man/popfetch.toml.5 '$(DESTDIR)$(MANDIR)/man5/popfetch.toml.5'
-	install -m 644 man/popfetch.7 '$(DESTDIR)$(MANDIR)/man7/popfetch.7'
-	install -m 644 man/popfetch-oauth.7 '$(DESTDIR)$(MANDIR)/man7/popfetch-oauth.7'
-	install -m 644 config.example.toml README.md CHANGELOG.md LICENSE '$(DESTDIR)$(DOCDIR)'
-	@set -e; for unit in popfetch.service popfetch-once.service popfetch.timer; do \
-		echo "install contrib/systemd/$$unit"; \
-		sed 's|/usr/local/bin/|$(BINDIR)/|' "contrib/systemd/$$unit" >'$(DESTDIR)$(UNITDIR)'/$$unit; \
-		chmod 644 '$(DESTDIR)$(UNITDIR)'/$$unit; \
+	install -D -m 755 popfetch '$(DESTDIR)$(BINDIR)/popfetch'
+	install -d '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' '$(DESTDIR)$(MANDIR)/man7' \
+		'$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(SYSTEMUNITDIR)'
+	install -m 644 $(MAN1:%=man/%) '$(DESTDIR)$(MANDIR)/man1'
+	install -m 644 $(MAN5:%=man/%) '$(DESTDIR)$(MANDIR)/man5'
+	install -m 644 $(MAN7:%=man/%) '$(DESTDIR)$(MANDIR)/man7'
+	install -m 644 $(DOCS) '$(DESTDIR)$(DOCDIR)'
+	@set -e; unit() { \
+		echo "install contrib/systemd/$$1"; \
+		sed 's|/usr/local/bin/|$(BINDIR)/|' "contrib/systemd/$$1" >"$$2/$$(basename $$1)"; \
+		chmod 644 "$$2/$$(basename $$1)"; \
+	}; \
+	for name in $(UNITS); do unit $$name '$(DESTDIR)$(UNITDIR)'; done; \
+	unit system/popfetch.service '$(DESTDIR)$(SYSTEMUNITDIR)'
+	install -D -m 644 contrib/packaging/sysusers.conf '$(DESTDIR)$(SYSUSERSDIR)/popfetch.conf'
+
+# Needs the PREFIX and DESTDIR of make install. Configurations, states and mail stay.
+uninstall:
+	rm -f '$(DESTDIR)$(BINDIR)/popfetch' '$(DESTDIR)$(SYSTEMUNITDIR)/popfetch.service' '$(DESTDIR)$(SYSUSERSDIR)/popfetch.conf'
+	rm -f $(MAN1:%='$(DESTDIR)$(MANDIR)/man1/%') $(MAN5:%='$(DESTDIR)$(MANDIR)/man5/%') $(MAN7:%='$(DESTDIR)$(MANDIR)/man7/%')
+	rm -f $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') $(DOCS:%='$(DESTDIR)$(DOCDIR)/%')
+	rmdir '$(DESTDIR)$(DOCDIR)'
+
+# Where packages and archives are written.
+DIST ?= dist
+
+# The time of the last commit, so that a second build is equal to the first.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+PACKAGE_VERSION = $(shell contrib/packaging/version.sh '$(VERSION)' '$(SOURCE_DATE_EPOCH)')
+
+MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null || echo 'The popfetch authors <root@localhost>')
+
+NFPM = $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
+
+# A package for Debian and one for RPM systems. Neither dpkg nor rpm has to be there.
+deb rpm: build
+	rm -rf '$(DIST)/$@' && $(MAKE) --no-print-directory install DESTDIR='$(DIST)/$@' PREFIX=/usr \
+		UNITDIR=/usr/lib/systemd/user SYSTEMUNITDIR=/usr/lib/systemd/system SYSUSERSDIR=/usr/lib/sysusers.d
+	cp LICENSE '$(DIST)/$@/usr/share/doc/popfetch/copyright'
+	find '$(DIST)/$@/usr/share/man' -type f -exec gzip -9n {} +
+	PACKAGE_ROOT='$(DIST)/$@' PACKAGE_VERSION='$(PACKAGE_VERSION)' PACKAGE_ARCH="$$($(GO) env GOARCH)" \
+		PACKAGE_MAINTAINER='$(MAINTAINER)' \
+		$(NFPM) package --config contrib/packaging/nfpm.yaml --packager $@ --target '$(DIST)'
+	rm -rf '$(DIST)/$@'
+
+# Archives of the static binary for other systems, and their checksums. The same commit
+# gives the same octets.
+PLATFORMS ?= linux/amd64 linux/arm64 linux/arm/7 linux/riscv64 darwin/amd64 darwin/arm64 freebsd/amd64 freebsd/arm64
+
+dist:
+	install -d '$(DIST)'
+	@set -e; for platform in $(PLATFORMS); do \
+		name=popfetch-$(VERSION)-$$(echo $$platform | sed 's|arm/|armv|; s|/|-|'); echo "$$name"; \
+		rm -rf '$(DIST)'/$$name && install -d '$(DIST)'/$$name; \
+		GOOS=$$(echo $$platform | cut -d/ -f1) GOARCH=$$(echo $$platform | cut -d/ -f2) GOARM=$$(echo $$platform | cut -sd/ -f3) \
+			$(BUILD) -o '$(DIST)'/$$name/popfetch .; \
+		cp -r $(DOCS) man contrib/systemd '$(DIST)'/$$name; \
+		tar -C '$(DIST)' --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
+			--mtime=@$(SOURCE_DATE_EPOCH) -cf - $$name | gzip -9n >'$(DIST)'/$$name.tar.gz; \
+		rm -rf '$(DIST)'/$$name; \
 	done
+	cd '$(DIST)' && sha256sum popfetch-*.tar.gz >SHA256SUMS
+
+# A container image of the static binary, built with podman, docker or buildah.
+CONTAINER ?= podman
+IMAGE     ?= popfetch
+CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
+
+image:
+	rm -rf '$(DIST)/image' && install -d '$(DIST)/image/state'
+	GOOS=linux $(BUILD) -o '$(DIST)/image/popfetch' .
+	cp '$(CERTIFICATES)' '$(DIST)/image/ca-certificates.crt'
+	$(CONTAINER) build -f contrib/container/Containerfile -t '$(IMAGE)' '$(DIST)/image'
 
 clean:
-	rm -f popfetch cover.out
+	rm -rf popfetch cover.out '$(DIST)'
 
 # Installs the missing ones of PEERS, if the user is root and apt-get is there. A test
 # that needs a missing program is skipped.

@@ -33,6 +33,7 @@ var (
 		"popfetch/internal/certtest":        {},
 		"popfetch/internal/dovecottest":     {"internal/certtest"},
 		"popfetch/internal/ptytest":         {},
+		"popfetch/internal/packagetest":     {},
 		"popfetch/internal/servertest":      {"internal/certtest", "internal/dovecottest"},
 		"popfetch/fetch/pop3/pop3test/demo": {"fetch/pop3/pop3test"},
 		"popfetch/deliver":                  {},
