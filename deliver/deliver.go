@@ -165,6 +165,10 @@ func Each(group []Staged, fn func(Staged) error) []error {
 	return errs
 }
 
+// ErrLogin is in the chain of an Error of a destination that refuses the login, until
+// somebody changes something.
+var ErrLogin = errors.New("the destination refuses the login")
+
 // Error is why a message was not delivered. It is still on the server.
 type Error struct {
 	Op        string // what was tried: "create", "sync", "run"

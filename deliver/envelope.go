@@ -21,7 +21,7 @@ type Envelope struct {
 func NewEnvelope(m Meta, head []byte) Envelope {
 	var e Envelope
 	var haveSender, haveRecipient bool
-	for name, value := range fields(head) {
+	for name, value := range Fields(head) {
 		switch strings.ToLower(name) {
 		case "return-path":
 			if !haveSender {
@@ -39,10 +39,10 @@ func NewEnvelope(m Meta, head []byte) Envelope {
 	return e
 }
 
-// fields yields name and unfolded value of the fields of a header block, up to the
+// Fields yields name and unfolded value of the fields of a header block, up to the
 // empty line or the end of head. It skips lines that are not a field, and a last field
 // that head may not hold whole.
-func fields(head []byte) iter.Seq2[string, string] {
+func Fields(head []byte) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		var field []byte
 		emit := func() bool {

@@ -100,6 +100,10 @@ func classOf(err error) (Class, bool) {
 		// A destination that was stopped has not failed.
 		var late *lateError
 		switch {
+		case errors.Is(e.Err, deliver.ErrLogin):
+			return Auth, true
+		case errors.As(e.Err, new(*ConfigError)):
+			return Config, true
 		case errors.Is(e.Err, context.Canceled):
 			return Canceled, true
 		case errors.As(e.Err, &late):

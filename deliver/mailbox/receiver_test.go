@@ -1,0 +1,433 @@
+package mailbox
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/internal/imap"
+)
+
+// receiver is an IMAP server for one mailbox that stores what it is given.
+type receiver struct {
+	t    *testing.T
+	l    net.Listener
+	caps string
+	over chan struct{} // closed at the end of the test
+
+	mu      sync.Mutex
+	boxes   map[string]*box
+	lines   []string // commands that came, of all connections
+	conns   []net.Conn
+	logins  int
+	stores  func(text string) string // how a message is changed when it is stored; nil = not at all
+	dedupes bool                     // a message whose Message-ID is there already is not stored again, as at Gmail
+	// answer returns the reply to a step in place of the usual one, "" = that one. A step is
+	// "connect", the name of a command, "literal" for the text of a message, "stored" for
+	// the reply to a message that was stored.
+	answer func(step string) string
+}
+
+// box is a folder.
+type box struct {
+	validity, next uint32
+	use            string
+	messages       []stored
+}
+
+type stored struct {
+	uid         uint32
+	flags, date string
+	text        string
+}
+
+// Answers that are no reply.
+const (
+	cut   = "cut"   // closes the connection
+	stall = "stall" // says nothing more, and reads nothing more
+)
+
+func newReceiver(t *testing.T) *receiver {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{t: t, l: l, over: make(chan struct{}), caps: "IMAP4rev1 LITERAL+ UIDPLUS", boxes: map[string]*box{"INBOX": {validity: 7, next: 1}}}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			r.mu.Lock()
+			r.conns = append(r.conns, c)
+			r.mu.Unlock()
+			serving.Go(func() {
+				defer c.Close()
+				r.serve(c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		close(r.over)
+		r.closeAll()
+		serving.Wait()
+	})
+	return r
+}
+
+// closeAll closes all connections.
+func (r *receiver) closeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		c.Close()
+	}
+}
+
+// mailbox returns a destination that delivers here.
+func (r *receiver) mailbox() *Mailbox {
+	return &Mailbox{
+		Server: r.l.Addr().String(), User: "me", Folder: "INBOX", Spool: r.t.TempDir(), quiet: time.Millisecond,
+		Connect: func(ctx context.Context) (*imap.Client, error) {
+			c, err := imap.Dial(ctx, r.l.Addr().String(), imap.Options{Security: imap.ClearText})
+			if err != nil {
+				return nil, err
+			}
+			if _, err := c.Login(imap.Credentials{User: "me", Password: "secret"}); err != nil {
+				c.Close()
+				return nil, err
+			}
+			return c, nil
+		},
+	}
+}
+
+// say sends the reply to a step, tagged if it is one to a command, and reports whether the
+// connection goes on.
+func (r *receiver) say(c net.Conn, step, tag, usual string) bool {
+	answer := r.answerTo(step)
+	switch answer {
+	case "":
+		answer = usual
+	case cut:
+		return false
+	case stall:
+		<-r.over
+		return false
+	}
+	_, err := io.WriteString(c, tag+answer+"\r\n")
+	return err == nil
+}
+
+func (r *receiver) answerTo(step string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.answer == nil {
+		return ""
+	}
+	return r.answer(step)
+}
+
+// answers sets what to say to one step; all others get the usual reply.
+func (r *receiver) answers(step, reply string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = func(s string) string {
+		if s == step {
+			return reply
+		}
+		return ""
+	}
+}
+
+var (
+	literalEnd = regexp.MustCompile(`\{(\d+)(\+?)\}$`)
+	quotedWord = regexp.MustCompile(`"([^"]*)"`)
+)
+
+func (r *receiver) serve(c net.Conn) {
+	in := bufio.NewReader(c)
+	if !r.say(c, "connect", "* ", "OK ready") {
+		return
+	}
+	selected := ""
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		line = strings.TrimSuffix(line, "\r\n")
+		tag, command, _ := strings.Cut(line, " ")
+		name, rest, _ := strings.Cut(command, " ")
+		if name == "UID" {
+			name, rest, _ = strings.Cut(rest, " ")
+		}
+		r.mu.Lock()
+		r.lines = append(r.lines, command)
+		r.mu.Unlock()
+		switch name {
+		case "CAPABILITY":
+			if _, err := io.WriteString(c, "* CAPABILITY "+r.caps+"\r\n"); err != nil {
+				return
+			}
+		case "LOGIN":
+			r.mu.Lock()
+			r.logins++
+			r.mu.Unlock()
+		case "LIST":
+			r.mu.Lock()
+			for name, b := range r.boxes {
+				fmt.Fprintf(c, "* LIST (%s) \"/\" \"%s\"\r\n", b.use, name)
+			}
+			r.mu.Unlock()
+		case "CREATE":
+			r.create(unquote(rest))
+		case "STATUS", "EXAMINE":
+			r.mu.Lock()
+			b := r.boxes[unquote(rest)]
+			if b != nil && name == "STATUS" {
+				fmt.Fprintf(c, "* STATUS \"%s\" (UIDNEXT %d UIDVALIDITY %d)\r\n", unquote(rest), b.next, b.validity)
+			} else if b != nil {
+				fmt.Fprintf(c, "* %d EXISTS\r\n* OK [UIDVALIDITY %d] x\r\n* OK [UIDNEXT %d] x\r\n", len(b.messages), b.validity, b.next)
+				selected = unquote(rest)
+			}
+			r.mu.Unlock()
+			if b == nil {
+				if !r.say(c, name, tag+" ", "NO [NONEXISTENT] no such folder") {
+					return
+				}
+				continue
+			}
+		case "FETCH":
+			r.fetch(c, selected, rest)
+		case "SEARCH":
+			r.search(c, selected, rest)
+		case "APPEND":
+			if !r.append(c, in, tag, rest) {
+				return
+			}
+			continue
+		case "LOGOUT":
+			io.WriteString(c, "* BYE bye\r\n"+tag+" OK bye\r\n")
+			return
+		}
+		if !r.say(c, name, tag+" ", "OK done") {
+			return
+		}
+	}
+}
+
+func unquote(s string) string {
+	if m := quotedWord.FindStringSubmatch(s); m != nil {
+		return m[1]
+	}
+	return s
+}
+
+func (r *receiver) create(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.boxes[name] = &box{validity: 1000 + uint32(len(r.boxes)), next: 1}
+}
+
+// append reads and stores a message.
+func (r *receiver) append(c net.Conn, in *bufio.Reader, tag, rest string) bool {
+	m := literalEnd.FindStringSubmatch(rest)
+	size, _ := strconv.Atoi(m[1])
+	folder := unquote(rest)
+	r.mu.Lock()
+	b := r.boxes[folder]
+	r.mu.Unlock()
+	refusal := r.answerTo("APPEND")
+	if b == nil {
+		refusal = "NO [TRYCREATE] no such folder"
+	}
+	switch {
+	case refusal == cut:
+		return false
+	case refusal == stall:
+		<-r.over
+		return false
+	case m[2] == "" && refusal != "":
+		_, err := io.WriteString(c, tag+" "+refusal+"\r\n")
+		return err == nil
+	case m[2] == "":
+		if _, err := io.WriteString(c, "+ go on\r\n"); err != nil {
+			return false
+		}
+	}
+	if r.answerTo("literal") == stall {
+		<-r.over
+		return false
+	}
+	text := make([]byte, size+2)
+	if _, err := io.ReadFull(in, text); err != nil {
+		return false
+	}
+	if string(text[size:]) != "\r\n" {
+		r.t.Errorf("a literal of %d octets is followed by %q", size, text[size:])
+	}
+	if refusal != "" {
+		_, err := io.WriteString(c, tag+" "+refusal+"\r\n")
+		return err == nil
+	}
+	if answer := r.answerTo("literal"); answer == cut {
+		return false
+	}
+	uid := r.store(b, rest, string(text[:size]))
+	return r.say(c, "stored", tag+" ", fmt.Sprintf("OK [APPENDUID %d %d] stored", b.validity, uid))
+}
+
+func (r *receiver) store(b *box, command, text string) uint32 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if strings.ContainsRune(text, 0) || strings.Contains(strings.ReplaceAll(text, "\r\n", ""), "\n") {
+		r.t.Errorf("a NUL or a bare LF was sent: %.100q", text)
+	}
+	if id := messageID([]byte(text)); r.dedupes && id != "" {
+		for _, m := range b.messages {
+			if messageID([]byte(m.text)) == id {
+				return m.uid
+			}
+		}
+	}
+	if r.stores != nil {
+		text = r.stores(text)
+	}
+	m := stored{uid: b.next, text: text}
+	words := quotedWord.FindAllStringSubmatch(command, -1)
+	m.date = words[len(words)-1][1]
+	if _, flags, ok := strings.Cut(command, "("); ok {
+		m.flags, _, _ = strings.Cut(flags, ")")
+	}
+	b.next++
+	b.messages = append(b.messages, m)
+	return m.uid
+}
+
+func (r *receiver) fetch(c net.Conn, selected, rest string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	set, _, _ := strings.Cut(rest, " ")
+	from, open := strings.CutSuffix(set, ":*")
+	low, _ := strconv.Atoi(from)
+	b := r.boxes[selected]
+	for i, m := range b.messages {
+		// RFC 9051 section 6.4.9: n:* holds the last message whatever its UID is.
+		if open && (int(m.uid) >= low || i == len(b.messages)-1) || !open && slices.Contains(strings.Split(set, ","), fmt.Sprint(m.uid)) {
+			header, _, _ := strings.Cut(m.text, "\r\n\r\n")
+			if strings.HasPrefix(m.text, "\r\n") {
+				header = ""
+			}
+			header = strings.TrimSuffix(header, "\r\n") + "\r\n\r\n"
+			fmt.Fprintf(c, "* %d FETCH (UID %d RFC822.SIZE %d BODY[HEADER]<0> {%d}\r\n%s)\r\n", i+1, m.uid, len(m.text), len(header), header)
+		}
+	}
+}
+
+func (r *receiver) search(c net.Conn, selected, rest string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprint(c, "* SEARCH")
+	for _, m := range r.boxes[selected].messages {
+		if messageID([]byte(m.text)) == unquote(rest) {
+			fmt.Fprintf(c, " %d", m.uid)
+		}
+	}
+	fmt.Fprint(c, "\r\n")
+}
+
+// delivered returns the messages of a folder.
+func (r *receiver) delivered(folder string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var texts []string
+	if b := r.boxes[folder]; b != nil {
+		for _, m := range b.messages {
+			texts = append(texts, m.text)
+		}
+	}
+	return texts
+}
+
+// commands returns the commands that begin with a name.
+func (r *receiver) commands(name string) (found []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, line := range r.lines {
+		if strings.HasPrefix(line, name) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// deliverAll takes messages through all steps as one group, and returns their errors.
+func deliverAll(t *testing.T, d *Mailbox, texts ...string) []error {
+	t.Helper()
+	var group []deliver.Staged
+	for _, text := range texts {
+		s, err := d.Stage(t.Context(), deliver.Meta{ID: "0123456789abcdef", User: "me", Time: time.Unix(1e9, 0)}, strings.NewReader(text))
+		if err != nil {
+			return []error{err}
+		}
+		t.Cleanup(func() { s.Abort() })
+		group = append(group, s)
+	}
+	if errs := d.Prepare(t.Context(), group); errs != nil {
+		return errs
+	}
+	return d.Publish(t.Context(), group)
+}
+
+// cuts implements delivertest.Faults: its calls are the steps of the receiver.
+type cuts struct {
+	r      *receiver
+	failed string
+}
+
+func (c *cuts) Arm(n int, dead bool) {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.failed = ""
+	i := -1
+	c.r.answer = func(step string) string {
+		if step == "LOGOUT" {
+			return ""
+		}
+		i++
+		if i == n || dead && i > n {
+			if c.failed == "" {
+				c.failed = fmt.Sprintf("%s, call %d", step, i)
+			}
+			return cut
+		}
+		return ""
+	}
+}
+
+func (c *cuts) Failed() string {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	return c.failed
+}
+
+func (c *cuts) Disarm() {
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.answer = nil
+}
