@@ -100,7 +100,7 @@ func classOf(err error) (Class, bool) {
 		// A destination that was stopped has not failed.
 		var late *lateError
 		switch {
-		case errors.Is(e.Err, deliver.ErrLogin):
+		case errors.Is(e.Err, deliver.ErrLogin), errors.As(e.Err, new(*pop3.AuthError)):
 			return Auth, true
 		case errors.As(e.Err, new(*ConfigError)):
 			return Config, true

@@ -273,7 +273,7 @@ func (m *Mailbox) members(group []deliver.Staged) ([]*staged, []error) {
 			members[i] = s
 			continue
 		}
-		errs[i] = m.fail(deliver.Message, true, "", deliver.ErrGone)
+		errs[i] = m.fail(deliver.Message, true, "", deliver.ErrOutOfOrder)
 	}
 	return members, errs
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,7 +56,7 @@ func (p *program) check(c *cli.Context) error {
 	}
 	return reported(errors.Join(err, s.each(con, func(a *config.Account, w io.Writer) error {
 		found := &inspection{Account: a.Name, Server: a.Address(), State: known.summary, SetAside: known.aside[a]}
-		errs := []error{known.lost[a], found.checkDestination(c.Context, a)}
+		errs := []error{known.lost[a], found.checkDestination(c.Context, a, s, con.log.With("account", a.Name))}
 		if err := known.trust(a); err != nil {
 			errs = append(errs, err)
 		} else {
@@ -194,7 +195,10 @@ type inspection struct {
 }
 
 // checkDestination looks at the place where the mail of a goes.
-func (f *inspection) checkDestination(ctx context.Context, a *config.Account) error {
+func (f *inspection) checkDestination(ctx context.Context, a *config.Account, s *selection, log *slog.Logger) error {
+	if a.IMAP.IsSet() {
+		return f.checkMailbox(ctx, a, s, log)
+	}
 	if len(a.MDA) > 0 {
 		f.Destination = "program " + a.MDA[0]
 		return (&mda.MDA{Argv: a.MDA}).Check()

@@ -16,8 +16,8 @@ func (p *program) passwordCommand() *cli.Command {
 		Action: subcommandNeeded,
 		Flags:  flags(),
 		Subcommands: []*cli.Command{
-			{Name: "set", Usage: "ask for the password and put it into the keyring", ArgsUsage: "ACCOUNT", Flags: flags(), Action: p.passwordSet},
-			{Name: "remove", Usage: "remove the password from the keyring", ArgsUsage: "ACCOUNT", Flags: flags(), Action: p.passwordRemove},
+			{Name: "set", Usage: "ask for the password and put it into the keyring", ArgsUsage: "ACCOUNT", Flags: flags(destinationFlag()), Action: p.passwordSet},
+			{Name: "remove", Usage: "remove the password from the keyring", ArgsUsage: "ACCOUNT", Flags: flags(destinationFlag()), Action: p.passwordRemove},
 		},
 	}
 }
@@ -29,11 +29,14 @@ func (p *program) passwordSet(c *cli.Context) error {
 		return err
 	}
 	failed := func(err error) error { return &fetch.AccountError{Account: a.Name, Errs: []error{err}} }
-	if !a.Keyring {
+	g, _, source, err := s.loginOf(c, a)
+	if err != nil {
+		return err
+	}
+	if !g.Keyring {
 		return failed(&fetch.ConfigError{Err: errors.New("the account does not set keyring = true, so it would not use the password")})
 	}
-	source := s.secret(a)
-	password, err := s.terminal.Read(c.Context, fmt.Sprintf("Password for account %s (%s at %s): ", a.Name, printable(a.User), a.Host))
+	password, err := s.terminal.Read(c.Context, fmt.Sprintf("Password for account %s (%s at %s): ", a.Name, printable(g.User), g.Host))
 	if err == nil {
 		err = source.Store(c.Context, password)
 	}
@@ -52,7 +55,11 @@ func (p *program) passwordRemove(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.secret(a).Remove(c.Context); err != nil {
+	_, _, source, err := s.loginOf(c, a)
+	if err != nil {
+		return err
+	}
+	if err := source.Remove(c.Context); err != nil {
 		return &fetch.AccountError{Account: a.Name, Errs: []error{secretError(err)}}
 	}
 	if !con.quiet {

@@ -30,6 +30,7 @@ func (p *program) authorizeCommand() *cli.Command {
 		Flags: flags(
 			boolFlag("use a browser on another machine, and paste the address that it ends at", "paste"),
 			boolFlag("use a browser on another machine, and type a code there", "device"),
+			destinationFlag(),
 		),
 	}
 }
@@ -40,7 +41,7 @@ func (p *program) tokenCommand() *cli.Command {
 		Usage:     "print an access token of an account, for other programs",
 		ArgsUsage: "ACCOUNT",
 		Action:    p.token,
-		Flags:     flags(),
+		Flags:     flags(destinationFlag()),
 	}
 }
 
@@ -68,26 +69,30 @@ func (p *program) authorize(c *cli.Context) error {
 	if c.Bool("paste") && c.Bool("device") {
 		return &usage{"authorize takes --paste or --device, not both"}
 	}
-	if !a.OAuth.IsSet() {
+	g, tokens, _, err := s.loginOf(c, a)
+	if err != nil {
+		return err
+	}
+	if !g.OAuth.IsSet() {
 		return &fetch.AccountError{Account: a.Name, Errs: []error{&fetch.ConfigError{Err: errors.New("the account does not set oauth, so there is nothing to sign in at; see popfetch-oauth(7)")}}}
 	}
 	ctx, cancel := context.WithTimeoutCause(c.Context, signInLimit, fmt.Errorf("nobody has signed in within %v", signInLimit))
 	defer cancel()
-	g := s.grant(a)
+	grant := s.grant(a.Name, g, tokens)
 	prompt := oauth.Prompt{Say: con.say, Show: func(line string) { fmt.Fprintln(con.out, line) }}
 	switch {
 	case c.Bool("device"):
-		err = g.Device(ctx, prompt)
+		err = grant.Device(ctx, prompt)
 	case c.Bool("paste"):
-		err = g.Paste(ctx, prompt, lineReader(os.Stdin))
+		err = grant.Paste(ctx, prompt, lineReader(os.Stdin))
 	default:
-		err = g.Loopback(ctx, prompt)
+		err = grant.Loopback(ctx, prompt)
 	}
 	if err != nil {
 		return &fetch.AccountError{Account: a.Name, Errs: []error{secretError(err)}}
 	}
 	if !con.quiet {
-		con.say("%s: signed in; %s keeps the tokens", a.Name, g.File())
+		con.say("%s: signed in; %s keeps the tokens", a.Name, grant.File())
 	}
 	return nil
 }
@@ -98,10 +103,14 @@ func (p *program) token(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if !a.YieldsToken() {
+	g, _, source, err := s.loginOf(c, a)
+	if err != nil {
+		return err
+	}
+	if !g.YieldsToken() {
 		return &fetch.AccountError{Account: a.Name, Errs: []error{&fetch.ConfigError{Err: errors.New("the account sets neither oauth nor token_command, so it has no token")}}}
 	}
-	text, err := s.secret(a).Secret(c.Context)
+	text, err := source.Secret(c.Context)
 	if err != nil {
 		return &fetch.AccountError{Account: a.Name, Errs: []error{secretError(err)}}
 	}
@@ -111,17 +120,41 @@ func (p *program) token(c *cli.Context) error {
 
 // secret returns the source of the secret of an account.
 func (s *selection) secret(a *config.Account) *secret.Source {
-	source := secret.Of(a.Name, &a.Login, s.terminal)
-	if a.OAuth.IsSet() {
-		source.Grant = s.grant(a)
+	return s.secretOf(a.Name, &a.Login, a.Name)
+}
+
+// secretOf returns the source of the secret of a login of an account. tokens names the file
+// of its tokens.
+func (s *selection) secretOf(account string, g *config.Login, tokens string) *secret.Source {
+	source := secret.Of(account, g, s.terminal)
+	if g.OAuth.IsSet() {
+		source.Grant = s.grant(account, g, tokens)
 	}
 	return source
 }
 
-// grant returns what an account with oauth may do at its provider. Its tokens are beside
-// the state file.
-func (s *selection) grant(a *config.Account) *oauth.Grant {
-	return oauth.Of(a.Name, &a.Login, filepath.Join(filepath.Dir(s.config.State), "tokens", a.Name+".json"), s.terminal)
+// grant returns what a login with oauth may do at its provider. Its tokens are beside the
+// state file.
+func (s *selection) grant(account string, g *config.Login, tokens string) *oauth.Grant {
+	return oauth.Of(account, g, filepath.Join(filepath.Dir(s.config.State), "tokens", tokens+".json"), s.terminal)
+}
+
+// loginOf returns the login of an account that a command is about, the name of the file of
+// its tokens and the source of its secret: with the flag destination that of its
+// destination, which is a server then.
+func (s *selection) loginOf(c *cli.Context, a *config.Account) (*config.Login, string, *secret.Source, error) {
+	switch {
+	case !c.Bool("destination"):
+		return &a.Login, a.Name, s.secret(a), nil
+	case a.IMAP.IsSet():
+		return &a.IMAP.Login, imapTokens(&a.IMAP.Login), s.imapSecret(a), nil
+	}
+	return nil, "", nil, &fetch.AccountError{Account: a.Name, Errs: []error{&fetch.ConfigError{Err: errors.New("the account has no destination that it logs in to")}}}
+}
+
+// destinationFlag is for commands about the login of an account.
+func destinationFlag() cli.Flag {
+	return boolFlag("the login at the destination of the account, not at its POP3 server", "destination")
 }
 
 // maxPasted bounds a line that is pasted, in octets.

@@ -16,6 +16,7 @@ import (
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/internal/durable"
+	"popfetch/internal/imap"
 	"popfetch/state"
 )
 
@@ -29,7 +30,7 @@ func hint(err error, checking bool) string {
 	var lost *lostError
 	var reply *pop3.ProtocolError
 	switch {
-	case errors.As(err, &place):
+	case errors.As(err, &place) && (place.Hint != "" || !errors.As(err, new(*connectError)) && !errors.As(err, new(*imap.AuthError))):
 		return place.Hint
 	case errors.As(err, &lost):
 		return lost.hint()
@@ -43,7 +44,7 @@ func hint(err error, checking bool) string {
 	if text := tlsFaultOf(err, checking).hint; text != "" {
 		return text
 	}
-	for _, h := range []func(error) string{greetingHint, loginHint, networkHint, fileHint} {
+	for _, h := range []func(error) string{greetingHint, imapLoginHint, loginHint, networkHint, fileHint} {
 		if text := h(err); text != "" {
 			return text
 		}

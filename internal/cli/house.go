@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"popfetch/deliver"
+	"popfetch/deliver/mailbox"
 	"popfetch/deliver/maildir"
 	"popfetch/deliver/mbox"
 	"popfetch/deliver/mda"
@@ -97,6 +97,10 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 	key := state.Key(a.User, a.Host)
 	log := h.log.With("account", a.Name)
 	d := &connector{account: a, log: log, secret: h.secret(a)}
+	var remote *mailbox.Mailbox // for Recover, whose calls share what it has seen
+	if a.IMAP.IsSet() {
+		remote, _ = h.mailbox(a, log)
+	}
 	account := &fetch.Account{
 		Name:     a.Name,
 		User:     a.User,
@@ -106,7 +110,9 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		Destination: func(ctx context.Context) (deliver.Destination, error) {
 			return h.destination(a, log)
 		},
-		Recover:  finishIntent,
+		Recover: func(ctx context.Context, i deliver.Intent) (deliver.Outcome, error) {
+			return h.finishIntent(ctx, i, remote)
+		},
 		Maildrop: h.store.Maildrop(key),
 		Key:      key,
 		Policy:   h.policy(a),
@@ -153,7 +159,8 @@ func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destin
 		return h.relay(a), nil // it connects when there is mail
 	}
 	if a.IMAP.IsSet() {
-		return nil, &fetch.ConfigError{Err: errors.New("this version has no IMAP destination")}
+		m, _ := h.mailbox(a, log)
+		return m, nil // it connects when there is mail
 	}
 	if err := h.checkLost(a); err != nil {
 		return nil, err
@@ -224,8 +231,9 @@ func tag(name string) string {
 }
 
 // finishIntent hands an open intent to the kind of destination that made it,
-// which need not be the kind that the account has now.
-func finishIntent(ctx context.Context, i deliver.Intent) (deliver.Outcome, error) {
+// which need not be the kind that the account has now. remote is the mailbox of an account
+// that delivers by IMAP, nil of any other.
+func (h *house) finishIntent(ctx context.Context, i deliver.Intent, remote *mailbox.Mailbox) (deliver.Outcome, error) {
 	switch i.Kind {
 	case maildir.Kind:
 		return maildir.Recover(ctx, i, time.Now())
@@ -235,6 +243,12 @@ func finishIntent(ctx context.Context, i deliver.Intent) (deliver.Outcome, error
 		return mda.Recover(ctx, i, time.Now())
 	case relay.Kind:
 		return relay.Recover(ctx, i, time.Now())
+	case mailbox.Kind:
+		if remote == nil {
+			h.log.Warn("a delivery by IMAP was interrupted, and the account has another destination now: the message is fetched again")
+			return deliver.Again, nil
+		}
+		return remote.Recover(ctx, i)
 	}
 	return 0, &fetch.StateError{Err: fmt.Errorf("the state file holds a delivery of an unknown kind %q", i.Kind)}
 }

@@ -14,7 +14,7 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/maildir", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/incident", "internal/kerberos", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/mailbox", "deliver/maildir", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/incident", "internal/imap", "internal/kerberos", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "state"},
 		"popfetch/internal/config":          {},
 		"popfetch/internal/control":         {},
 		"popfetch/internal/incident":        {"fetch", "state"},
@@ -40,6 +40,8 @@ var (
 		"popfetch/deliver/maildir":          {"deliver", "internal/durable"},
 		"popfetch/deliver/mda":              {"deliver", "internal/durable", "internal/spool"},
 		"popfetch/deliver/relay":            {"deliver", "internal/durable", "internal/spool"},
+		"popfetch/deliver/mailbox":          {"deliver", "internal/imap", "internal/spool"},
+		"popfetch/internal/imap":            {},
 		"popfetch/internal/spool":           {"deliver", "internal/durable"},
 		"popfetch/internal/durable":         {},
 		"popfetch/deliver/delivertest":      {"deliver"},
@@ -55,7 +57,7 @@ var (
 		"github.com/BurntSushi/toml":            {"popfetch/internal/config"},
 		"github.com/emersion/go-maildir":        {"popfetch/deliver/maildir"},
 		"go.etcd.io/bbolt":                      {"popfetch/state"},
-		"github.com/emersion/go-sasl":           {"popfetch/fetch/pop3"},
+		"github.com/emersion/go-sasl":           {"popfetch/fetch/pop3", "popfetch/internal/imap"},
 		"github.com/emersion/go-smtp":           {"popfetch/deliver/relay"},
 		"github.com/vbauerster/mpb/v8":          {"popfetch/internal/cli"},
 		"golang.org/x/net/proxy":                {"popfetch/internal/cli"},

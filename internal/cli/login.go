@@ -42,31 +42,38 @@ func (d *connector) open(ctx context.Context, how fetch.Opening) (fetch.Session,
 	return client, nil
 }
 
-// login dials, secures the connection and logs in. It looks up the secret first, so that
-// nobody has to type it against the server's clock. An access token that the server
-// refuses may have expired: if the source then yields another one, login tries that in a
-// second session, and no third.
+// login dials, secures the connection and logs in.
 func (d *connector) login(ctx context.Context, how fetch.Opening) (*pop3.Client, error) {
+	return withSecret(ctx, d, func(err error) bool { return errors.As(err, new(*pop3.TokenError)) },
+		func(ctx context.Context, text string) (*pop3.Client, error) { return d.loginWith(ctx, &how, text) })
+}
+
+// withSecret logs in to the server of d, whose protocol is that of the client C. It looks up
+// the secret first, so that nobody has to type it against the server's clock. An access
+// token that the server refuses may have expired: if the source then yields another one,
+// that is tried in a second session, and no third.
+func withSecret[C any](ctx context.Context, d *connector, tokenRefused func(error) bool, login func(context.Context, string) (C, error)) (C, error) {
+	var none C
 	text := ""
 	if d.account.NeedsSecret() {
 		var err error
 		if text, err = d.secret.Secret(ctx); err != nil {
-			return nil, secretError(err)
+			return none, secretError(err)
 		}
 	}
-	client, refusal := d.loginWith(ctx, &how, text)
-	if !errors.As(refusal, new(*pop3.TokenError)) || !d.secret.Renews() {
+	client, refusal := login(ctx, text)
+	if !tokenRefused(refusal) || !d.secret.Renews() {
 		return client, refusal
 	}
 	again, err := d.secret.Secret(ctx)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w; and then, for a new token: %w", refusal, secretError(err))
+		return none, fmt.Errorf("%w; and then, for a new token: %w", refusal, secretError(err))
 	case again == text:
-		return nil, refusal
+		return none, refusal
 	}
 	d.log.Info("the server refused the access token; trying a new one", "reason", refusal)
-	return d.loginWith(ctx, &how, again)
+	return login(ctx, again)
 }
 
 // credentials returns what the login takes the secret for.
@@ -174,7 +181,10 @@ func (e *connectError) Error() string { return e.err.Error() }
 
 // usual reports whether the port is the usual one for the kind of TLS.
 func (e *connectError) usual() bool {
-	return e.tls == config.TLSImplicit && e.port == 995 || e.tls != config.TLSImplicit && e.port == 110
+	if e.tls == config.TLSImplicit {
+		return e.port == 995 || e.port == 993
+	}
+	return e.port == 110 || e.port == 143
 }
 
 // Unwrap returns the cause.
