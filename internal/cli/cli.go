@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,6 +17,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"popfetch/internal/discovery"
 )
 
 // program is one run of popfetch.
@@ -24,16 +28,25 @@ type program struct {
 	version  string
 	terminal bool // out and err are both terminals, so somebody watches
 	width    int  // columns of the terminal that out is; 0 = out is not a terminal
+
+	// What init asks about a server.
+	resolver discovery.Resolver
+	web      http.RoundTripper // nil = the usual one
 }
 
 // Main runs popfetch with the arguments, the first of which is the program's
 // name, and returns the exit code.
 func Main(args []string, stdout, stderr *os.File, version string) int {
+	return run(args, stdout, stderr, version, net.DefaultResolver, nil)
+}
+
+// run is Main with these for what init asks about a server.
+func run(args []string, stdout, stderr *os.File, version string, resolver discovery.Resolver, web http.RoundTripper) int {
 	// Mail is private, and so is what the programs create that popfetch runs.
 	unix.Umask(0o077)
 	out := &dataStream{w: stdout}
 	p := &program{
-		out: out, err: stderr, version: version,
+		out: out, err: stderr, version: version, resolver: resolver, web: web,
 		terminal: term.IsTerminal(int(stdout.Fd())) && term.IsTerminal(int(stderr.Fd())),
 	}
 	if width, _, err := term.GetSize(int(stdout.Fd())); err == nil {
@@ -73,7 +86,7 @@ const pollCommand = "poll"
 
 func (p *program) commands() []*cli.Command {
 	commands := []*cli.Command{
-		p.pollCommand(), p.checkCommand(), p.listCommand(), p.configCommand(), p.stateCommand(), p.importCommand(),
+		p.pollCommand(), p.checkCommand(), p.listCommand(), p.configCommand(), p.stateCommand(), p.importCommand(), p.initCommand(),
 		p.authorizeCommand(), p.tokenCommand(), p.passwordCommand(),
 	}
 	for _, c := range commands {
@@ -154,6 +167,7 @@ usage:
   popfetch authorize ACCOUNT      sign in at an OAuth 2.0 provider
   popfetch token ACCOUNT          print an access token, for other programs
   popfetch password set|remove ACCOUNT  keep a password in the keyring
+  popfetch init ADDRESS           find the server, test the login, write the configuration
   popfetch import mpop|fetchmail|getmail [FILE]  take over configuration and seen mail
   popfetch config check           check the configuration
   popfetch config show            show the configuration in effect, passwords masked

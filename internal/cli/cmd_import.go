@@ -20,7 +20,6 @@ import (
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
-	"popfetch/internal/durable"
 	"popfetch/internal/peer"
 	"popfetch/state"
 )
@@ -186,38 +185,21 @@ func keepValid(moved *peer.Moved) []*config.Account {
 // takeOver records what was seen and then writes the configuration: a poll must not run
 // without those records.
 func (p *program) takeOver(con *console, target string, text []byte, moved *peer.Moved) error {
-	configError := func(err error) error {
-		return &fetch.ConfigError{Err: &config.Error{File: target, Msg: config.WithoutPath(err).Error(), Err: err}}
-	}
-	dir := filepath.Dir(target)
-	if err := (durable.OS{}).MakeDirs(dir); err != nil {
-		return configError(err)
-	}
-	draft, err := os.CreateTemp(dir, ".import-*.toml") // mode 0600
+	draft, err := newConfigDraft(target, string(text))
 	if err != nil {
-		return configError(err)
+		return err
 	}
-	defer os.Remove(draft.Name())
-	_, err = draft.Write(text)
-	if err := errors.Join(err, draft.Sync(), draft.Close()); err != nil {
-		return configError(err)
-	}
-	cfg, err := config.Load(draft.Name(), configOptions())
+	defer draft.discard()
+	cfg, err := draft.load()
 	if err != nil {
-		return &fetch.ConfigError{Err: err}
+		return err
 	}
 	counts, err := recordSeen(cfg, moved.Seen)
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
-	if err := os.Link(draft.Name(), target); err != nil { // fails if there is one by now
-		return configError(err)
-	}
-	if d, err := (durable.OS{}).OpenDir(dir); err == nil {
-		err = errors.Join(d.Sync(), d.Close())
-		if err != nil {
-			return configError(err)
-		}
+	if err := draft.publish(); err != nil {
+		return err
 	}
 	for _, a := range cfg.Accounts {
 		fmt.Fprintf(con.out, "%s: %s known as delivered\n", a.Name, messages(counts[a.Name]))

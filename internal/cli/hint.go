@@ -44,7 +44,7 @@ func hint(err error, checking bool) string {
 	if text := tlsFaultOf(err, checking).hint; text != "" {
 		return text
 	}
-	for _, h := range []func(error) string{greetingHint, imapLoginHint, loginHint, networkHint, fileHint} {
+	for _, h := range []func(error) string{discoveryHint, greetingHint, imapLoginHint, loginHint, networkHint, fileHint} {
 		if text := h(err); text != "" {
 			return text
 		}

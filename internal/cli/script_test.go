@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"popfetch": func() { os.Exit(cli.Main(os.Args, os.Stdout, os.Stderr, "test")) },
 		"measured": measured,
+		"popinit":  popinit,
 	})
 }
 

@@ -65,6 +65,17 @@ func provider(name, tenant, scope string) OAuth {
 	return OAuth{RedirectURL: "http://127.0.0.1"}
 }
 
+// NamedOAuth returns what oauth = "google" or "microsoft" means for an account.
+func NamedOAuth(name string) OAuth {
+	tenant := ""
+	if name == Microsoft {
+		tenant = "common"
+	}
+	o := provider(name, tenant, pop3().scope)
+	o.Provider, o.Tenant = name, tenant
+	return o
+}
+
 // oauth reads the key oauth: the name of a provider, or a table.
 func (l *loader) oauth(dst *OAuth, v any, path []string) bool {
 	problems := len(l.errs)
@@ -101,7 +112,7 @@ func (l *loader) complete(o *OAuth, path []string) {
 		l.add(at("tenant"), "tenant is for the provider microsoft alone", "")
 	}
 	if o.Provider == Microsoft && o.Tenant == "" {
-		o.Tenant = "common"
+		o.Tenant = NamedOAuth(Microsoft).Tenant
 	}
 	p := protocolAt(path[:len(path)-1])
 	known := provider(o.Provider, o.Tenant, p.scope)

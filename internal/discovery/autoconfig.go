@@ -47,7 +47,7 @@ func (f *Finder) database(ctx context.Context, a Address) answer {
 
 func (f *Finder) fromDatabase(ctx context.Context, domain string, a Address) answer {
 	r := f.document(ctx, "https://"+databaseHost+"/v1.1/"+url.PathEscape(domain), "Thunderbird's database", a)
-	r.what = databaseHost + ", which was told " + domain + " and nothing else"
+	r.what = databaseHost + " (told " + domain + " and nothing else)"
 	return r
 }
 

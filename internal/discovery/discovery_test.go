@@ -198,7 +198,7 @@ func TestWhoLearnsOfTheAddress(t *testing.T) {
 	if !slices.Equal(w.asked, want) {
 		t.Errorf("asked %q", w.asked)
 	}
-	if !slices.ContainsFunc(w.said, func(s string) bool { return strings.Contains(s, "was told example.org and nothing else") }) {
+	if !slices.ContainsFunc(w.said, func(s string) bool { return strings.Contains(s, "(told example.org and nothing else)") }) {
 		t.Errorf("said %q", w.said)
 	}
 	f := Finder{Resolver: w, Web: w, NoDatabase: true, Say: func(string, string) {}, Probe: func(context.Context, Server) (string, error) { return "", errors.New("no") }}

@@ -168,7 +168,7 @@ func (m *move) mpopAccount(file string, from *mpopAccount) {
 			a.PasswordText = config.NewSecret(s.value)
 		case "passwordeval":
 			if _, both := from.settings["password"]; !both { // mpop takes the password then
-				a.PasswordCommand = command(s.value)
+				a.PasswordCommand = Command(s.value)
 			}
 		case "auth":
 			switch s.value {

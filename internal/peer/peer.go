@@ -148,9 +148,9 @@ func (m *move) expand(p string) string {
 // deliver to.
 func (m *move) maildir(account string) string { return filepath.Join(m.Home, "Mail", account) }
 
-// command returns the argument list for a command line that was given to a shell: its
+// Command returns the argument list for a command line that was given to a shell: its
 // words if it does not need one.
-func command(line string) []string {
+func Command(line string) []string {
 	if words, ok := words(line); ok && len(words) > 0 {
 		return words
 	}

@@ -120,6 +120,9 @@ func shorten(text string) string {
 	return strings.Map(printable, text)
 }
 
+// HasKeyring reports whether there may be a keyring: whether there is a bus to reach one by.
+func HasKeyring() bool { return hasSessionBus() }
+
 // hasSessionBus reports whether there is a bus to connect to. Without one the library
 // would start a bus of its own, with an empty keyring behind it.
 func hasSessionBus() bool {

@@ -40,6 +40,9 @@ func (t *Terminal) attended() bool {
 	return err != nil || group == unix.Getpgrp()
 }
 
+// Attended reports whether somebody sits at the terminal, who can be asked.
+func (t *Terminal) Attended() bool { return t.attended() }
+
 // lock waits until the terminal is free.
 func (t *Terminal) lock(ctx context.Context) error {
 	select {

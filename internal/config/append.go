@@ -1,0 +1,54 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Append returns the text of a configuration with one more account at its end, under a
+// comment, and nothing else changed. file names it in errors. The account follows the
+// [defaults] of the configuration where a has the built-in default, but for tls: a server
+// that was tried one way is not called another way. Append fails if text is not a valid
+// configuration, or if the result would be none or would mean another account.
+func Append(text, file string, a *Account, comment string, o Options) (string, error) {
+	read := func(text string) (*Config, error) {
+		l := &loader{file: file, opts: o}
+		c := l.load(text)
+		if len(l.errs) > 0 {
+			l.errs.sort()
+			return nil, l.errs
+		}
+		return c, nil
+	}
+	if _, err := read(text); err != nil {
+		return "", err
+	}
+	builtin, standard := builtin()
+	standard.Name, standard.Interval = a.Name, builtin.Interval
+	for {
+		var b bytes.Buffer
+		b.WriteString(text)
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			b.WriteByte('\n')
+		}
+		b.WriteByte('\n')
+		encodeComment(&b, comment)
+		fmt.Fprintf(&b, "[account.%s]\n", encodeKey(a.Name))
+		encodeTable(&b, reflect.ValueOf(*a), reflect.ValueOf(standard), pop3(), a.applies)
+		c, err := read(b.String())
+		if err != nil {
+			return "", err
+		}
+		got := c.Accounts[len(c.Accounts)-1]
+		switch {
+		case got.TLS != a.TLS && standard.TLS == a.TLS: // [defaults] says so
+			standard.TLS = got.TLS
+		case got.Name != a.Name || got.Server != a.Server || got.User != a.User || got.TLS != a.TLS || got.Maildir != a.Maildir || got.Keep != a.Keep || !got.Enabled:
+			return "", Errors{{File: file, Account: a.Name, Msg: "with the [defaults] of the file the account would be another one", Hint: "write it by hand"}}
+		default:
+			return b.String(), nil
+		}
+	}
+}
