@@ -14,7 +14,7 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/mailbox", "deliver/maildir", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/incident", "internal/imap", "internal/kerberos", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/mailbox", "deliver/maildir", "deliver/mbox", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/incident", "internal/imap", "internal/kerberos", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "state"},
 		"popfetch/internal/config":          {},
 		"popfetch/internal/control":         {},
 		"popfetch/internal/incident":        {"fetch", "state"},
@@ -38,6 +38,7 @@ var (
 		"popfetch/fetch/pop3/pop3test/demo": {"fetch/pop3/pop3test"},
 		"popfetch/deliver":                  {},
 		"popfetch/deliver/maildir":          {"deliver", "internal/durable"},
+		"popfetch/deliver/mbox":             {"deliver", "internal/durable", "internal/spool"},
 		"popfetch/deliver/mda":              {"deliver", "internal/durable", "internal/spool"},
 		"popfetch/deliver/relay":            {"deliver", "internal/durable", "internal/spool"},
 		"popfetch/deliver/mailbox":          {"deliver", "internal/imap", "internal/spool"},
