@@ -153,7 +153,7 @@ func (v *visit) recognise(it plan.Item, id plan.Identity) (bool, error) {
 	if v.unclaimed == nil {
 		return false, nil
 	}
-	was, ok, err := v.unclaimed.Find(it.Listed, id, v.memory.Get)
+	was, ok, err := v.unclaimed.Find(it.ID, id, v.memory.Get)
 	if !ok || err != nil {
 		return false, err
 	}

@@ -208,8 +208,8 @@ func (d *decision) retrieveConfusable() {
 			d.retrieveWeak(messages)
 		}
 	}
-	// Such a message may be found to be new although it is not, if its size has changed. So
-	// there must be proof that ids were given to other messages.
+	// Such a message will be taken for new even if it is not. So there must be proof that ids
+	// were given to other messages.
 	if d.Reused > 0 {
 		d.retrieveWeak(d.bodiless)
 	}

@@ -14,7 +14,7 @@ func (b box) receive(todo plan.Plan, known records, most int) (delivers []int) {
 	unclaimed := plan.NewUnclaimed(b.listing(), known.sorted)
 	for it := range todo.Retrieve.First(min(most, todo.Retrieve.Len())).All() {
 		m := b[it.Num-1]
-		if e, ok, _ := unclaimed.Find(it.Listed, m.Identity, known.get); ok && todo.Compare {
+		if e, ok, _ := unclaimed.Find(it.ID, m.Identity, known.get); ok && todo.Compare {
 			delete(known, e.ID)
 			known[it.ID], _ = plan.Recognised(it, e, m.Identity, plan.Policy{}, at(noon))
 			continue
@@ -78,28 +78,21 @@ func TestMemoUnderTheIDOfARecordWithoutBodyKeepsItsOwnRecord(t *testing.T) {
 	}
 }
 
-// As above, but all that is known of the message speaks for its being the recorded one.
-func TestRecordWithoutBodyIsCompletedWhenItsMessageIsRetrieved(t *testing.T) {
-	for name, tt := range map[string]struct {
-		octets int64 // that the server lists
-		want   []int
-	}{"the same size": {99, nil}, "another size": {100, []int{1}}, "no size": {-1, []int{1}}} {
-		t.Run(name, func(t *testing.T) {
-			known := records{"1": {Delivered: noon, Octets: 99, Fingerprint: memo(1).Fingerprint, Unproven: true}, "2": delivered(letter(1), 200, day), "3": delivered(letter(2), 300, day)}
-			b := box{{"1", tt.octets, memo(1), false}, {"2", 300, letter(2), false}}
-			todo, _ := b.decide(t, known, plan.Policy{}, at(noon))
-			if got := b.receive(todo, known, 2); !slices.Equal(got, tt.want) {
-				t.Errorf("delivers %v, want %v", got, tt.want)
-			}
-			if r := known["1"]; r.Body != memo(1).Body || r.Unproven != (tt.want == nil) {
-				t.Errorf("message 1 has the record %+v", r)
-			}
-		})
+// As above, but all that is known of the message speaks for its being the recorded one. A new
+// one may have the same header block and even the same size, so that it is delivered.
+func TestRecordWithoutBodyHidesNoMemoOnceIDsHaveShifted(t *testing.T) {
+	known := records{"1": {Delivered: noon, Octets: 100, Fingerprint: memo(1).Fingerprint, Unproven: true}, "2": delivered(letter(1), 200, day), "3": delivered(letter(2), 300, day)}
+	b := box{{"1", 100, memo(3), false}, {"2", 300, letter(2), false}}
+	todo, _ := b.decide(t, known, plan.Policy{}, at(noon))
+	if got := b.receive(todo, known, 2); !slices.Equal(got, []int{1}) {
+		t.Errorf("delivers %v, want memo 3", got)
+	}
+	if r := known["1"]; r.Body != memo(3).Body || r.Unproven {
+		t.Errorf("message 1 has the record %+v", r)
 	}
 }
 
-// A record that was completed like that is compared by its body from then on, although it
-// deletes nothing.
+// A record that proves nothing, but has the digest of the body, is compared by it.
 func TestUnprovenRecordWithABodyIsCompared(t *testing.T) {
 	unproven := delivered(memo(1), 100, day)
 	unproven.Unproven = true

@@ -49,12 +49,12 @@ func NewUnclaimed(listing *Listing, known iter.Seq2[[]byte, state.Record]) *Uncl
 const mostCopies = 16
 
 // Find looks for a received message, and returns its entry, which it finds once. Of copies
-// it finds the one that was listed last. m is the message as it is listed now, and get reads
-// a record.
-func (u *Unclaimed) Find(m Listed, received Identity, get func(id string) (state.Record, error)) (e state.Entry, ok bool, err error) {
+// it finds the one that was listed last. uid is the id that the message has now, and get
+// reads a record.
+func (u *Unclaimed) Find(uid string, m Identity, get func(id string) (state.Record, error)) (e state.Entry, ok bool, err error) {
 	var found *unclaimed
-	best, copies := unlike, 0
-	for _, print := range [][16]byte{received.Fingerprint, received.Block} {
+	copies := 0
+	for _, print := range [][16]byte{m.Fingerprint, m.Block} {
 		at, _ := slices.BinarySearchFunc(u.entries, print, func(e unclaimed, print [16]byte) int { return bytes.Compare(e.print[:], print[:]) })
 		for ; at < len(u.entries) && u.entries[at].print == print && copies < mostCopies; at++ {
 			if u.entries[at].taken {
@@ -65,13 +65,12 @@ func (u *Unclaimed) Find(m Listed, received Identity, get func(id string) (state
 			if err != nil {
 				return state.Entry{}, false, err
 			}
-			own := id == displacedID([]byte(m.ID), r)
-			like := received.like(r, own, m.Octets)
-			if like == unlike {
+			own := r.Fingerprint == (Fingerprint{}) && id == displacedID([]byte(uid), r)
+			if !m.is(r, own) {
 				continue
 			}
-			if copies++; like > best || like == best && r.Absent.After(e.Record.Absent) {
-				found, best, e = &u.entries[at], like, state.Entry{ID: id, Record: r}
+			if copies++; found == nil || r.Absent.After(e.Record.Absent) {
+				found, e = &u.entries[at], state.Entry{ID: id, Record: r}
 			}
 		}
 	}
@@ -100,34 +99,18 @@ func hasNoBody(r *state.Record) bool {
 	return r.Unproven && r.Fingerprint != (Fingerprint{}) && r.Body == [16]byte{}
 }
 
-// likeness is how much speaks for a received message being that of a record.
-type likeness uint8
-
-const (
-	unlike likeness = iota
-	likely          // all that is recorded is equal, but the body is not recorded
-	same
-)
-
-// like compares a message that was received whole with a record. The body decides if the
-// fingerprint is weak. A record of version 1 does not have it, and new mail with the same
-// header block must not be taken for old: own says that the record was that of the
-// message's own unique-id. A fingerprint that was taken over later is worth less than the
-// digest of the header block, so that the size must be the same too.
-func (m Identity) like(r state.Record, own bool, octets int64) likeness {
-	equal := r.Fingerprint == m.Fingerprint
-	if r.Fingerprint == (Fingerprint{}) {
-		equal = r.Digest == m.Block
-	}
+// is reports whether a message that was received whole is that of a record. The body
+// decides if the fingerprint is weak. A record of version 1 does not have it, and new mail
+// with the same header block must not be taken for old: own says that the record was that
+// of the message's own unique-id.
+func (m Identity) is(r state.Record, own bool) bool {
 	switch {
-	case !r.Seen() || !equal:
-		return unlike
-	case !m.Weak || r.Body == m.Body:
-		return same
-	case own && (r.Fingerprint == Fingerprint{} || hasNoBody(&r) && octets >= 0 && r.Octets == octets):
-		return likely
+	case !r.Seen():
+		return false
+	case r.Fingerprint == Fingerprint{}:
+		return r.Digest == m.Block && (own || !m.Weak)
 	}
-	return unlike
+	return r.Fingerprint == m.Fingerprint && (!m.Weak || r.Body == m.Body)
 }
 
 // Recognised returns the record of a received message that was delivered before, and

@@ -130,9 +130,9 @@ func (o *oracle) polled(before []pop3test.Message, arrived [][]byte) {
 // time follows the clock of the machine as plan.Observe does.
 func (o *oracle) time() {
 	clock := o.clock()
-	most := 7 * day
+	most, notStored := 7*day, day
 	if o.policy.Delete && o.policy.After > 0 {
-		most = o.policy.After / 2
+		most, notStored = o.policy.After/2, min(day, o.policy.After/4)
 	}
 	gain := func(since time.Time) time.Duration {
 		return max(0, min(max(0, clock.Sub(since)), most)-o.now.Sub(o.lastAt))
@@ -140,7 +140,11 @@ func (o *oracle) time() {
 	switch {
 	case o.latest.IsZero():
 	case !clock.Before(o.latest):
-		o.aged += gain(o.latest)
+		since := o.latest
+		if o.last.Before(since) {
+			since = since.Add(-notStored) // the latest time is not stored at each poll
+		}
+		o.aged += gain(since)
 	default:
 		if clock.Before(o.last) {
 			o.stale += most // observed time is not stored at each poll
