@@ -131,7 +131,7 @@ func Dial(ctx context.Context, network, addr string, o *Options) (*Client, error
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("connect to %s: %w", addr, context.Cause(ctx))
 	case dialCtx.Err() != nil:
-		return nil, fmt.Errorf("connect to %s: no connection within %v: %w", addr, timeout, os.ErrDeadlineExceeded)
+		return nil, fmt.Errorf("connect to %s: no connection within %v%s: %w", addr, timeout, tried(err), os.ErrDeadlineExceeded)
 	default:
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
@@ -145,6 +145,16 @@ func Dial(ctx context.Context, network, addr string, o *Options) (*Client, error
 	}
 	c.port = port
 	return c, nil
+}
+
+// tried returns what a dialer that has tried several addresses tells of them, "" for one that
+// does not.
+func tried(err error) string {
+	var several interface{ Tried() string }
+	if errors.As(err, &several) {
+		return " (" + several.Tried() + ")"
+	}
+	return ""
 }
 
 // NewClient is Dial over a connection that exists already. host names the server
@@ -307,7 +317,7 @@ func (c *Client) describe(command string, err error) error {
 		return fmt.Errorf("%s: less than %d octets of the reply within %v: %w", command, rateOctets, c.link.budget, os.ErrDeadlineExceeded)
 	case isTimeout(err):
 		return fmt.Errorf("%s: no whole reply within %v: %w", command, c.link.budget, os.ErrDeadlineExceeded)
-	case isEnd(err):
+	case isEnd(err) && errors.Unwrap(err) == nil: // a connection that says more about its end is quoted
 		return fmt.Errorf("%s: connection closed by the server: %w", command, io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("%s: %w", command, err)

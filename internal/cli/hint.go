@@ -17,6 +17,7 @@ import (
 	"popfetch/internal/config"
 	"popfetch/internal/durable"
 	"popfetch/internal/imap"
+	"popfetch/internal/network"
 	"popfetch/state"
 )
 
@@ -28,10 +29,13 @@ const portHint = `port 995 goes with tls = "implicit", port 110 with tls = "star
 func hint(err error, checking bool) string {
 	var place *deliver.Error
 	var lost *lostError
+	var way *network.Error
 	var reply *pop3.ProtocolError
 	switch {
 	case errors.As(err, &place) && (place.Hint != "" || !errors.As(err, new(*connectError)) && !errors.As(err, new(*imap.AuthError))):
 		return place.Hint
+	case errors.As(err, &way) && way.Hint != "":
+		return way.Hint
 	case errors.As(err, &lost):
 		return lost.hint()
 	case errors.Is(err, state.ErrLost):

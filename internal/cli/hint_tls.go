@@ -165,13 +165,13 @@ const probeTime = 10 * time.Second
 func (d *connector) explain(ctx context.Context, err error) error {
 	a := d.account
 	silent := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
-	if a.TLS == config.TLSImplicit || !silent || !errors.As(err, new(*connectError)) {
+	if a.TLS == config.TLSImplicit || len(a.Tunnel) > 0 || !silent || !errors.As(err, new(*connectError)) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	host, _ := asciiHost(a.Host)
-	dial, broken := dialer(a)
+	dial, broken := dialer(&a.Login, d.log)
 	if broken != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (d *imapConnector) dial(ctx context.Context) (*imap.Client, error) {
 			return nil, &fetch.ConfigError{Err: err}
 		}
 	}
-	if o.Dial, err = dialer(a); err != nil {
+	if o.Dial, err = dialer(&a.Login, d.log); err != nil {
 		return nil, err
 	}
 	return imap.Dial(ctx, net.JoinHostPort(host, fmt.Sprint(a.Port)), o)

@@ -13,8 +13,6 @@ import (
 	"unicode"
 
 	"golang.org/x/net/idna"
-	"golang.org/x/net/proxy"
-
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
@@ -228,7 +226,7 @@ func (d *connector) dial(ctx context.Context, text string, how fetch.Opening) (*
 			return nil, &fetch.ConfigError{Err: err}
 		}
 	}
-	if o.Dial, err = dialer(a); err != nil {
+	if o.Dial, err = dialer(&a.Login, d.log); err != nil {
 		return nil, err
 	}
 	return pop3.Dial(ctx, "tcp", net.JoinHostPort(host, fmt.Sprint(a.Port)), o)
@@ -245,26 +243,6 @@ func asciiHost(host string) (string, error) {
 		return "", fmt.Errorf("host name %q: %w", host, err)
 	}
 	return ascii, nil
-}
-
-// dialer returns the function that connects to the server of a.
-func dialer(a *config.Account) (func(ctx context.Context, network, addr string) (net.Conn, error), error) {
-	direct := &net.Dialer{Timeout: 30 * time.Second}
-	if a.SourceAddress.IsValid() {
-		direct.LocalAddr = &net.TCPAddr{IP: a.SourceAddress.AsSlice(), Zone: a.SourceAddress.Zone()}
-	}
-	if a.Proxy.URL == nil {
-		return direct.DialContext, nil
-	}
-	d, err := proxy.FromURL(a.Proxy.URL, direct)
-	if err != nil {
-		return nil, fmt.Errorf("proxy: %w", err)
-	}
-	through, ok := d.(proxy.ContextDialer)
-	if !ok {
-		return nil, errors.New("proxy: a connection through this kind of proxy cannot be interrupted")
-	}
-	return through.DialContext, nil
 }
 
 // security translates the configuration's word for the client.

@@ -74,6 +74,9 @@ func (l *loader) table(dst reflect.Value, table map[string]any, path []string) m
 			l.add(at, err.Error(), "")
 			continue
 		}
+		if p, ok := value.Interface().(Proxy); ok && p.HoldsPassword() {
+			l.secrets = append(l.secrets, at)
+		}
 		good[key] = true
 	}
 	return good

@@ -45,7 +45,8 @@ type Login struct {
 	Auth            []string      `toml:"auth,words"`           // in order of preference; nil = auto
 
 	SourceAddress netip.Addr `toml:"source_address"` // local address of the connection; zero = the system's choice
-	Proxy         Proxy      `toml:"proxy"`          // SOCKS5
+	Proxy         Proxy      `toml:"proxy"`
+	Tunnel        []string   `toml:"tunnel,argv"` // program that is the connection; nil = none
 }
 
 // builtinLogin returns the built-in defaults.
@@ -144,6 +145,7 @@ func loginFamilies() []family {
 		{[]string{"password", "password_file", "password_command", "credential", "keyring", "token_command", "oauth"}, "both say where the secret comes from"},
 		{[]string{"client_secret", "client_secret_command"}, "both say where the client secret comes from"},
 		{[]string{"tls_ca_file", "tls_fingerprint"}, "exclude each other: a fingerprint is checked instead of the authorities"},
+		{[]string{"proxy", "tunnel"}, "are both a way to the server"},
 	}
 }
 
@@ -271,6 +273,7 @@ func (g *Login) fill(account string) {
 	g.PasswordCommand = fillArguments(g.PasswordCommand, account)
 	g.TokenCommand = fillArguments(g.TokenCommand, account)
 	g.ClientSecretCommand = fillArguments(g.ClientSecretCommand, account)
+	g.Tunnel = fillArguments(g.Tunnel, account)
 }
 
 // warnLogin tells warn what is allowed but probably not intended.
@@ -287,4 +290,5 @@ func (g *login) warn(warn func(key, msg, hint string)) {
 	warnLiteral(warn, "password_command", g.PasswordCommand)
 	warnLiteral(warn, "token_command", g.TokenCommand)
 	warnLiteral(warn, "client_secret_command", g.ClientSecretCommand)
+	warnLiteral(warn, "tunnel", g.Tunnel)
 }

@@ -187,8 +187,9 @@ func TestServerIsHostWithOrWithoutPort(t *testing.T) {
 	}
 }
 
-func TestProxyThatIsNotSOCKS5IsRefused(t *testing.T) {
-	for _, bad := range []any{"localhost:1080", "http://h:1", "socks5://h", "socks5://:1", "socks5://h:0", "socks5://h:1/x", "socks5://u:hunter2@h:1", "socks5://u:hunter2@h:1%zz", 3} {
+func TestUnusableProxyIsRefused(t *testing.T) {
+	for _, bad := range []any{"localhost:1080", "ftp://h:1", "socks4://h:1", "socks5://h", "http://u:hunter2@h", "socks5://:1", "socks5://h:0", "socks5://h:1/x",
+		"socks5://u@h:1", "http://u:hunter2/@h:1", "socks5://u:hunter2@h:1%zz", "NONE", 3} {
 		var p Proxy
 		if err := p.UnmarshalTOML(bad); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%v: %v, %v", bad, p, err)

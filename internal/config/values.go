@@ -3,8 +3,6 @@ package config
 import (
 	"crypto/tls"
 	"fmt"
-	"net"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -94,50 +92,6 @@ func (t *TLSVersion) UnmarshalTOML(v any) error {
 	if s == "1.3" {
 		*t = TLS13
 	}
-	return nil
-}
-
-// Proxy is the address of a SOCKS5 proxy. The zero value is none.
-type Proxy struct {
-	URL *url.URL // socks5://host:port, nothing else in it; nil = no proxy
-}
-
-// String is the URL, "" for no proxy.
-func (p Proxy) String() string {
-	if p.URL == nil {
-		return ""
-	}
-	return p.URL.String()
-}
-
-// MarshalText returns String.
-func (p Proxy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
-
-// UnmarshalTOML accepts socks5://host:port. An error does not repeat the URL, which
-// may contain a password.
-func (p *Proxy) UnmarshalTOML(v any) error {
-	const example = `"socks5://localhost:1080"`
-	s, ok := v.(string)
-	if !ok {
-		return expected("the URL of a proxy such as "+example, v)
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" {
-		return fmt.Errorf("not the URL of a proxy; write one such as %s", example)
-	}
-	host, port, err := net.SplitHostPort(u.Host)
-	n, numErr := strconv.ParseUint(port, 10, 16)
-	switch {
-	case u.Scheme != "socks5":
-		return fmt.Errorf("a proxy of the kind %s is not supported; write one such as %s", quote(u.Scheme), example)
-	case u.User != nil:
-		return fmt.Errorf("a user name or password for the proxy is not supported")
-	case err != nil || host == "" || numErr != nil || n == 0:
-		return fmt.Errorf("the URL of the proxy needs a host and a port: %s", example)
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("the URL of the proxy ends after the port: %s", example)
-	}
-	p.URL = &url.URL{Scheme: "socks5", Host: u.Host}
 	return nil
 }
 

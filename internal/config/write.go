@@ -95,8 +95,11 @@ func encodeTable(b *bytes.Buffer, v, standard reflect.Value, p protocol, applies
 			continue
 		}
 		text := encodeValue(value, f, p.scope)
-		if secret, ok := value.Interface().(Secret); ok {
-			text = quoteTOML(secret.Reveal())
+		switch v := value.Interface().(type) {
+		case Secret:
+			text = quoteTOML(v.Reveal())
+		case Proxy:
+			text = encodeText(v.Reveal())
 		}
 		if text == "" { // not a default, and not in a file: Load will say so
 			text = `""`

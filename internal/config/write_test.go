@@ -32,7 +32,7 @@ func TestWrittenConfigurationIsReadBack(t *testing.T) {
 	b := c.NewAccount("b")
 	b.Server, b.User, b.TLS = "[::1]:1110", `a"b`, TLSNone
 	b.MDA, b.MDATimeout, b.Interval = []string{"maildrop", "-d", "{user}", "it's"}, Duration(time.Minute), Duration(time.Hour)
-	b.SourceAddress, b.Proxy = netip.MustParseAddr("::1"), Proxy{&url.URL{Scheme: "socks5", Host: "localhost:1080"}}
+	b.SourceAddress, b.Proxy = netip.MustParseAddr("::1"), Proxy{URL: &url.URL{Scheme: "socks5", Host: "localhost:1080"}}
 	b.Enabled, b.Received, b.MaxSize, b.MaxMessages, b.Pipelining = false, false, 1000, 5, PipeliningOff
 	c.Accounts = []*Account{a, b}
 

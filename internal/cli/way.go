@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+
+	"golang.org/x/net/http/httpproxy"
+
+	"popfetch/fetch"
+	"popfetch/internal/config"
+	"popfetch/internal/network"
+)
+
+// dialer returns the function that connects to the server of g. A way that cannot work until
+// somebody changes the configuration is a *fetch.ConfigError.
+func dialer(g *config.Login, log *slog.Logger) (func(ctx context.Context, kind, address string) (net.Conn, error), error) {
+	w, err := wayTo(g, log)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, kind, address string) (net.Conn, error) {
+		conn, err := w.Dial(ctx, kind, address)
+		var known *network.Error
+		if errors.As(err, &known) && known.Lasting {
+			return nil, &fetch.ConfigError{Err: err}
+		}
+		return conn, err
+	}, nil
+}
+
+// wayTo returns how the server of g is reached. An error is lasting: somebody has to change
+// the configuration or the environment.
+func wayTo(g *config.Login, log *slog.Logger) (*network.Way, error) {
+	w := &network.Way{Source: g.SourceAddress, Tunnel: g.Tunnel, Log: log, Proxy: g.Proxy.URL}
+	if g.Proxy.URL != nil || g.Proxy.None || len(g.Tunnel) > 0 {
+		return w, nil
+	}
+	proxy, err := environmentProxy(g.Address())
+	w.Proxy = proxy
+	return w, err
+}
+
+// environmentProxy returns the proxy that all_proxy or ALL_PROXY names for connections of
+// every kind; nil for none, for this machine, and for a server that no_proxy or NO_PROXY
+// lists. http_proxy and https_proxy are about the web and do not count.
+func environmentProxy(address string) (*url.URL, error) {
+	name, text := firstSet("all_proxy", "ALL_PROXY")
+	if text == "" {
+		return nil, nil
+	}
+	_, exceptions := firstSet("no_proxy", "NO_PROXY")
+	// The package knows only of the web, but the rules for exceptions are the same.
+	rules := httpproxy.Config{HTTPSProxy: "http://proxy.invalid:1", NoProxy: exceptions}
+	if u, err := rules.ProxyFunc()(&url.URL{Scheme: "https", Host: address}); err != nil || u == nil {
+		return nil, err
+	}
+	p, err := config.ParseProxy(text)
+	if err != nil {
+		return nil, &fetch.ConfigError{Err: &network.Error{What: "environment variable " + name, Err: err, Lasting: true,
+			Hint: `proxy = "none" connects without a proxy`}}
+	}
+	return p.URL, nil
+}
+
+// firstSet returns the first of some environment variables that is not empty.
+func firstSet(names ...string) (name, value string) {
+	for _, name := range names {
+		if value := os.Getenv(name); value != "" {
+			return name, value
+		}
+	}
+	return "", ""
+}
