@@ -1,6 +1,11 @@
 package fetch
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+
+	"popfetch/fetch/settle"
+)
 
 // AccountError is why the poll of an account did not end well. Classify says what
 // kind of reason it is.
@@ -31,6 +36,12 @@ type MessageError struct {
 
 func (e *MessageError) Error() string {
 	return fmt.Sprintf("message %d (unique-id %q): %v", e.Num, e.UID, e.Err)
+}
+
+// SetAside reports whether this failure has set the message aside.
+func (e *MessageError) SetAside() bool {
+	_, ok := errors.AsType[*settle.AsideError](e.Err)
+	return ok
 }
 
 // Unwrap returns the reason.

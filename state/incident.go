@@ -11,18 +11,21 @@ import (
 // Incident is a failure of an account that lasts: from the first poll that failed to the
 // next that goes well. It is what a run has to know to tell its user of a failure once,
 // and of its end. A store from before incidents has none, and an older popfetch leaves
-// them alone. Times are whole seconds.
+// them alone. Times other than Said and
+// Changed are whole seconds.
 type Incident struct {
 	Since time.Time `json:"since"` // the first poll that failed
 	Last  time.Time `json:"last"`  // the latest
 	Polls int       `json:"polls"` // that have failed
-	// Class is the class of the failure that the user was last told of; the store does
-	// not interpret it. Error is the latest failure in words.
+	// Class and Error are those of the failure that the user was last told of. The store
+	// does not interpret them.
 	Class string `json:"class"`
 	Error string `json:"error"`
 	// Said is when the user was last told, Messages which messages the user knows of.
 	Said     time.Time `json:"said"`
 	Messages []string  `json:"messages,omitempty"`
+	// Changed is when the configuration had last been changed at the latest poll.
+	Changed time.Time `json:"changed,omitzero"`
 	// Failures is how many polls in a row failed for the account as a whole, and Next
 	// when a daemon polls it again.
 	Failures int       `json:"failures,omitzero"`
@@ -84,8 +87,9 @@ func (s *Bolt) PutIncident(account string, i *Incident) error {
 
 // rounded returns the incident as a store keeps it.
 func (i Incident) rounded() Incident {
-	for _, t := range []*time.Time{&i.Since, &i.Last, &i.Said, &i.Next} {
+	for _, t := range []*time.Time{&i.Since, &i.Last, &i.Next} {
 		*t = t.UTC().Truncate(time.Second)
 	}
+	i.Said, i.Changed = i.Said.UTC().Round(0), i.Changed.UTC().Round(0)
 	return i
 }

@@ -182,12 +182,25 @@ func (b *books) Refuse(it plan.Item, why error, definite bool) {
 func Counted(why error, failures int) error {
 	switch {
 	case failures == plan.MaxFailures:
-		return fmt.Errorf("%w; this was the %dth time, and the message is set aside: it stays on the server, is tried again once a day and later once a week, or after popfetch state retry", why, failures)
+		return &AsideError{why, failures}
 	case failures > plan.MaxFailures:
 		return fmt.Errorf("%w; this was the %dth time, and the message stays set aside", why, failures)
 	}
 	return why
 }
+
+// AsideError is a failure that has set a message aside.
+type AsideError struct {
+	Err   error
+	Times int // that it has failed
+}
+
+func (e *AsideError) Error() string {
+	return fmt.Sprintf("%v; this was the %dth time, and the message is set aside: it stays on the server, is tried again once a day and later once a week, or after popfetch state retry", e.Err, e.Times)
+}
+
+// Unwrap returns the failure.
+func (e *AsideError) Unwrap() error { return e.Err }
 
 // NoRoom notes that the destination has no room for a message, of which so many octets
 // were received; known says that it knows how much room it has. That counts against

@@ -12,8 +12,10 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -26,12 +28,18 @@ type program struct {
 	out      io.Writer // data
 	err      io.Writer // messages; commands write through their console
 	version  string
-	terminal bool // out and err are both terminals, so somebody watches
-	width    int  // columns of the terminal that out is; 0 = out is not a terminal
+	terminal bool     // out and err are both terminals, so somebody watches
+	width    int      // columns of the terminal that out is; 0 = out is not a terminal
+	journal  bool     // err is the journal of systemd
+	last     *console // of the command that runs; nil before it has one
 
 	// What init asks about a server.
 	resolver discovery.Resolver
 	web      http.RoundTripper // nil = the usual one
+
+	hangups chan os.Signal // SIGHUP that a daemon obeys
+	wakeups chan os.Signal // SIGUSR1
+	reloads atomic.Bool    // SIGHUP reloads the configuration and ends nothing
 }
 
 // Main runs popfetch with the arguments, the first of which is the program's
@@ -52,7 +60,8 @@ func run(args []string, stdout, stderr *os.File, version string, resolver discov
 	if width, _, err := term.GetSize(int(stdout.Fd())); err == nil {
 		p.width = width
 	}
-	ctx, stop := untilSignal()
+	p.journal, _ = journal.StderrIsJournalStream()
+	ctx, stop := p.untilSignal()
 	defer stop()
 	err := p.app().RunContext(ctx, arrange(args, p.commands()))
 	if code := p.exit(ctx, err); code != exitOK || out.err == nil {
@@ -128,31 +137,51 @@ func (e *stopped) Error() string { return fmt.Sprintf("stopped by signal: %v", e
 // Unwrap makes it a cancellation like any other.
 func (e *stopped) Unwrap() error { return context.Canceled }
 
-// untilSignal returns a context that ends at the first SIGINT, SIGTERM or
-// SIGHUP; a SIGHUP that was ignored before, as under nohup, stays ignored. The
-// second signal ends the process as if it were not caught. A closed standard
-// output is a write error and not a SIGPIPE, so that the mail is taken care of
-// first.
-func untilSignal() (ctx context.Context, stop func()) {
+// untilSignal returns a context that ends at the first SIGINT, SIGTERM or SIGHUP; a
+// SIGHUP that was ignored before, as under nohup, stays ignored, and one that a daemon
+// obeys ends nothing. The second signal ends the process as if it were not caught. A
+// closed standard output is a write error and not a SIGPIPE, so that the mail is taken
+// care of first; SIGUSR1 has no effect but on a daemon.
+func (p *program) untilSignal() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	c := make(chan os.Signal, 1)
+	c, hangup := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	p.hangups, p.wakeups = make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(p.wakeups, syscall.SIGUSR1)
 	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(c, syscall.SIGHUP)
+		signal.Notify(hangup, syscall.SIGHUP)
 	}
 	pipe := make(chan os.Signal, 1)
 	signal.Notify(pipe, syscall.SIGPIPE)
 	go func() {
-		select {
-		case s := <-c:
-			signal.Stop(c)
-			cancel(&stopped{s.(syscall.Signal)})
-		case <-ctx.Done():
+		for {
+			select {
+			case s := <-c:
+				signal.Stop(c)
+				signal.Stop(hangup)
+				cancel(&stopped{s.(syscall.Signal)})
+				return
+			case s := <-hangup:
+				if p.reloads.Load() {
+					select {
+					case p.hangups <- s:
+					default: // a reload is due
+					}
+					continue
+				}
+				signal.Stop(c)
+				signal.Stop(hangup)
+				cancel(&stopped{syscall.SIGHUP})
+				return
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
 	return ctx, func() {
-		signal.Stop(c)
-		signal.Stop(pipe)
+		for _, ch := range []chan os.Signal{c, hangup, pipe, p.wakeups} {
+			signal.Stop(ch)
+		}
 		cancel(errors.New("the run is over"))
 	}
 }

@@ -76,6 +76,7 @@ func checkFiles(cfg *config.Config, con *console) error {
 		}
 	}
 	checkProgram("", "on_new_mail", cfg.OnNewMail)
+	checkProgram("", "on_failure", cfg.OnFailure)
 	for _, a := range cfg.Accounts {
 		if !a.Enabled {
 			continue

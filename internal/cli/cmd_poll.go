@@ -76,17 +76,29 @@ func (p *program) poll(c *cli.Context) error {
 	}
 	defer snapshot()
 	defer con.acknowledge(c.Context)()
-	if c.Bool("once") {
-		scheduler := h.scheduler(con, func(r fetch.Report) { con.report(r, false) })
-		scheduler.Brief = h.brief(con)
-		return reported(scheduler.Once(c.Context))
+	d := &daemon{program: p, command: c, con: con, file: file, manager: newManager(os.Getenv("NOTIFY_SOCKET"))}
+	d.house.Store(h)
+	tells, err := newReporter(con, file, func() time.Time { return d.house.Load().config.Modified }, !c.Bool("once"))
+	if err != nil {
+		return err
 	}
-	scheduler := h.scheduler(con, func(r fetch.Report) {
-		con.report(r, true)
-		snapshot()
-	})
-	scheduler.Reopen = file.Reopen
-	return reported(scheduler.Loop(c.Context))
+	if d.reporter = tells; !c.Bool("once") {
+		return d.run(c.Context, snapshot)
+	}
+	defer tells.later()()
+	var hooks queue
+	defer hooks.wait()
+	if argv := h.config.OnFailure; len(argv) > 0 {
+		tells.failing = func(env []string) { hooks.add(func() { con.runHook(c.Context, "on_failure", argv, env...) }) }
+	}
+	scheduler := h.scheduler(con, tells.report)
+	scheduler.Brief = h.brief(con)
+	if argv := h.config.OnNewMail; len(argv) > 0 {
+		scheduler.Round = func(ctx context.Context, delivered int) {
+			con.runHook(ctx, "on_new_mail", argv, deliveredEnv(delivered))
+		}
+	}
+	return reported(scheduler.Once(c.Context))
 }
 
 // scheduler prepares the polls of the chosen accounts. done is called after
@@ -101,9 +113,6 @@ func (h *house) scheduler(con *console, done func(fetch.Report)) *fetch.Schedule
 	for _, a := range h.chosen {
 		s.Accounts = append(s.Accounts, h.account(a, con.progress.of(a.Name)))
 	}
-	if argv := h.config.OnNewMail; len(argv) > 0 {
-		s.Round = func(ctx context.Context, delivered int) { con.runHook(ctx, argv, delivered) }
-	}
 	return s
 }
 
@@ -117,23 +126,6 @@ func (h *house) brief(con *console) bool {
 		}
 	}
 	return !con.terminal && enabled > 1
-}
-
-// report prints how a poll went: JSON to standard output, or one line for a
-// person who watches, and in any case errors. A daemon stays silent about polls
-// that delivered nothing, and about those that ended because it was stopped.
-func (con *console) report(r fetch.Report, daemon bool) {
-	stoppedDaemon := daemon && fetch.Classify(r.Err) == fetch.Canceled
-	idle := daemon && r.Delivered == 0 && (r.Err == nil || stoppedDaemon)
-	switch {
-	case con.json:
-		con.writeJSON(newReportLine(r))
-	case con.terminal && !con.quiet && !idle:
-		con.say("%s: %s", r.Account, summary(r))
-	}
-	if r.Err != nil && !stoppedDaemon {
-		con.complain(r.Err)
-	}
 }
 
 // dryRun prints for each account what a poll would do.

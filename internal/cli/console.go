@@ -23,6 +23,8 @@ type console struct {
 	log      *slog.Logger
 	json     bool // data is JSON, and so is the log
 	quiet    bool // errors only
+	verbose  bool // each decision, and each error
+	journal  bool // err is the journal of systemd
 	terminal bool // somebody watches
 	width    int  // columns of the terminal that out is; 0 = out is not a terminal
 	checking bool // the command is check, whose output a hint may refer to
@@ -44,23 +46,21 @@ func (p *program) pollConsole(c *cli.Context) *console {
 	case p.terminal && !c.Bool("quiet") && c.Count("verbose") == 0:
 		shown := showProgress(p.err)
 		return p.consoleOn(c, shown, shown)
-	case !p.terminal && !c.Bool("once") && !readerAddsTime():
+	case !p.terminal && !c.Bool("once") && !p.journal:
 		return p.consoleOn(c, timestamped{p.err}, new(progress))
 	}
 	return p.console(c)
 }
 
 func (p *program) consoleOn(c *cli.Context, w io.Writer, shown *progress) *console {
-	return &console{
+	style := logStyle{json: c.Bool("json"), journal: p.journal}
+	p.last = &console{
 		out: p.out, err: w,
-		log:  newLog(w, c.Bool("json"), level(c.Count("verbose"), c.Bool("quiet"))),
-		json: c.Bool("json"), quiet: c.Bool("quiet"), terminal: p.terminal, width: p.width, progress: shown,
+		log:  newLog(w, style, level(c.Count("verbose"), c.Bool("quiet"))),
+		json: style.json, journal: style.journal, quiet: c.Bool("quiet"), verbose: c.Count("verbose") > 0 && !c.Bool("quiet"),
+		terminal: p.terminal, width: p.width, progress: shown,
 	}
-}
-
-// say writes one line to standard error.
-func (con *console) say(format string, args ...any) {
-	fmt.Fprintf(con.err, "popfetch: "+format+"\n", args...)
+	return p.last
 }
 
 // writeJSON writes one object as one line. An error is remembered by the
@@ -68,40 +68,28 @@ func (con *console) say(format string, args ...any) {
 func (con *console) writeJSON(v any) {
 	var line bytes.Buffer // for a single Write
 	if err := encode(&line, v); err != nil {
-		con.say("%v", err)
+		con.tell(slog.LevelError, "", err.Error())
 		return
 	}
 	con.out.Write(line.Bytes())
 }
 
-// maxReasons is how many reasons of one account are shown.
-const maxReasons = 10
-
-// complain writes an error: one line for each reason, and below it what the
-// user can do. A hint that has been given for the same account is not repeated.
+// complain writes an error: one line for each reason, and below it what the user can do.
+// A hint that has been given for the same account is not repeated. In JSON it is one
+// object with the class and the exit code.
 func (con *console) complain(err error) {
-	given := make(map[string]bool)
-	var account *fetch.AccountError
-	if !errors.As(err, &account) {
-		con.complainOnce("", err, given)
+	name, errs := "", []error{err}
+	if account, ok := errors.AsType[*fetch.AccountError](err); ok {
+		name, errs = account.Account, account.Errs
+	}
+	lines := reasons(errs, con.checking)
+	if con.json {
+		con.tell(slog.LevelError, name, strings.Join(lines, "; "),
+			"class", fetch.Classify(err).String(), "exit_code", exitCodeOf(err))
 		return
 	}
-	for i, e := range account.Errs {
-		if i == maxReasons {
-			con.say("%s: and %d more", account.Account, len(account.Errs)-i)
-			return
-		}
-		con.complainOnce(account.Account+": ", e, given)
-	}
-}
-
-func (con *console) complainOnce(prefix string, err error, given map[string]bool) {
-	for line := range strings.Lines(err.Error()) {
-		con.say("%s%s", prefix, printable(strings.TrimSuffix(line, "\n")))
-	}
-	if h := hint(err, con.checking); h != "" && !given[h] {
-		given[h] = true
-		con.say("%shint: %s", prefix, printable(h))
+	for _, line := range lines {
+		con.tell(slog.LevelError, name, line)
 	}
 }
 

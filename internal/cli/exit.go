@@ -25,7 +25,11 @@ const (
 // exit prints err unless the user has seen it, and returns the exit code.
 func (p *program) exit(ctx context.Context, err error) int {
 	if err != nil && !errors.As(err, new(*reportedError)) {
-		(&console{err: p.err}).complain(err)
+		con := p.last
+		if con == nil { // nothing has begun
+			con = &console{err: p.err, journal: p.journal}
+		}
+		con.complain(err)
 	}
 	return exitCode(ctx, err)
 }
@@ -58,6 +62,9 @@ func exitCode(ctx context.Context, err error) int {
 	}
 	return exitTemporary
 }
+
+// exitCodeOf returns the exit code for an error by itself.
+func exitCodeOf(err error) int { return exitCode(context.Background(), err) }
 
 // ignoreExitError keeps the library from ending the process.
 func ignoreExitError(*cli.Context, error) {}

@@ -3,39 +3,39 @@ package cli
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"os"
 	"os/exec"
-	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// hookTimeout is how long the program of on_new_mail may run.
+// hookTimeout is how long the program of on_new_mail or on_failure may run.
 const hookTimeout = 5 * time.Minute
 
 // maxHookOutput is how many octets of the output of that program are kept, and
 // printed if it fails.
 const maxHookOutput = 4 << 10
 
-// runHook runs the program of on_new_mail with the number of new messages in
-// POPFETCH_DELIVERED. The mail has been delivered already, so a failure is
-// printed, with the output of the program, and has no other effect. A signal
-// for popfetch does not reach the program: the mail that it indexes or announces
+// runHook runs the program of the key on_new_mail or on_failure with more variables in
+// its environment. Its failure is printed, with its output, and has no other effect. A
+// signal for popfetch does not reach the program: the mail that it indexes or announces
 // is there.
-func (con *console) runHook(ctx context.Context, argv []string, delivered int) {
+func (con *console) runHook(ctx context.Context, key string, argv []string, env ...string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookTimeout)
 	defer cancel()
 	var out firstOctets
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "POPFETCH_DELIVERED="+strconv.Itoa(delivered))
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
-		con.say("on_new_mail: %s: %v", argv[0], err)
+		con.tell(slog.LevelError, "", key+": "+argv[0]+": "+err.Error())
 		for line := range bytes.Lines(out.text) {
-			con.say("on_new_mail: %s", printable(string(bytes.TrimRight(line, "\r\n"))))
+			con.tell(slog.LevelError, "", key+": "+printable(string(bytes.TrimRight(line, "\r\n"))))
 		}
 	}
 }
@@ -48,3 +48,41 @@ func (f *firstOctets) Write(p []byte) (int, error) {
 	f.text = append(f.text, p[:min(len(p), maxHookOutput-len(f.text))]...)
 	return len(p), nil
 }
+
+// queue calls functions one after the other, in the order in which they were added,
+// while its user does something else. The zero value is empty.
+type queue struct {
+	mu      sync.Mutex
+	waiting []func()
+	busy    sync.WaitGroup
+	running bool
+}
+
+// add returns at once.
+func (q *queue) add(f func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, f)
+	if !q.running {
+		q.running = true
+		q.busy.Go(q.work)
+	}
+}
+
+func (q *queue) work() {
+	for {
+		q.mu.Lock()
+		if len(q.waiting) == 0 {
+			q.running = false
+			q.mu.Unlock()
+			return
+		}
+		next := q.waiting[0]
+		q.waiting = q.waiting[1:]
+		q.mu.Unlock()
+		next()
+	}
+}
+
+// wait returns when all that was added has been done.
+func (q *queue) wait() { q.busy.Wait() }

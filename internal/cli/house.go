@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -51,6 +52,8 @@ type house struct {
 	keep  bool // delete nothing, whatever the configuration says
 	syncs *semaphore.Weighted
 	room  *fetch.Room
+	// maxOpen is how many files of messages each poll may keep open.
+	maxOpen *atomic.Int64
 }
 
 // house returns the house for the selected accounts over an open store, which
@@ -60,7 +63,7 @@ func (p *program) house(s *selection, con *console, store state.Store, keep bool
 	if err != nil {
 		return nil, &fetch.StateError{Err: err}
 	}
-	return &house{
+	h := &house{
 		selection: s,
 		store:     store,
 		known:     known,
@@ -69,7 +72,23 @@ func (p *program) house(s *selection, con *console, store state.Store, keep bool
 		keep:      keep,
 		syncs:     semaphore.NewWeighted(parallelSyncs),
 		room:      fetch.NewRoom(listingRoom),
-	}, nil
+		maxOpen:   new(atomic.Int64),
+	}
+	h.shareDescriptors()
+	return h, nil
+}
+
+// shareDescriptors puts the limit on open files in force, also for the accounts of an
+// earlier house that share maxOpen.
+func (h *house) shareDescriptors() { h.maxOpen.Store(int64(h.files)) }
+
+// configured returns the names of the accounts, with those that are not chosen.
+func (h *house) configured() map[string]bool {
+	names := make(map[string]bool, len(h.config.Accounts))
+	for _, a := range h.config.Accounts {
+		names[a.Name] = true
+	}
+	return names
 }
 
 // readOnly opens the state file for reading and calls fn for each chosen account
@@ -207,7 +226,7 @@ func (h *house) maildir(a *config.Account, log *slog.Logger) *maildir.Maildir {
 	key := state.Key(a.User, a.Host)
 	return &maildir.Maildir{
 		Path: a.Maildir, Owner: ownerTag(h.store.ID(), key), Host: h.stamp.Host, Log: log,
-		MaxOpen: h.files, Syncs: h.syncs,
+		MaxOpen: int(h.maxOpen.Load()), Syncs: h.syncs,
 		Claim: maildir.Claim{Account: tag(key), Store: h.store.ID()},
 	}
 }

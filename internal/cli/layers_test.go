@@ -55,23 +55,25 @@ var (
 		"popfetch/state/statetest":          {"state"},
 	}
 	libraries = map[string][]string{
-		"github.com/urfave/cli/v2":              {"popfetch/internal/cli"},
-		"github.com/BurntSushi/toml":            {"popfetch/internal/config"},
-		"github.com/emersion/go-maildir":        {"popfetch/deliver/maildir"},
-		"go.etcd.io/bbolt":                      {"popfetch/state"},
-		"github.com/emersion/go-sasl":           {"popfetch/fetch/pop3", "popfetch/internal/imap"},
-		"github.com/emersion/go-smtp":           {"popfetch/deliver/relay"},
-		"github.com/vbauerster/mpb/v8":          {"popfetch/internal/cli"},
-		"golang.org/x/net/proxy":                {"popfetch/internal/network"},
-		"golang.org/x/term":                     {"popfetch/internal/cli", "popfetch/internal/secret"},
-		"github.com/creack/pty":                 {"popfetch/internal/ptytest"},
-		"net/textproto":                         {},
-		"github.com/zalando/go-keyring":         {"popfetch/internal/secret"},
-		"github.com/xdg-go/scram":               {"popfetch/fetch/pop3", "popfetch/fetch/pop3/pop3test"},
-		"github.com/jcmturner/gokrb5/v8/client": {"popfetch/internal/kerberos"},
-		"golang.org/x/oauth2":                   {"popfetch/internal/oauth"},
-		"github.com/vbauerster/mpb/v8/decor":    {"popfetch/internal/cli"},
-		"github.com/mattn/go-runewidth":         {"popfetch/internal/cli"},
+		"github.com/urfave/cli/v2":                 {"popfetch/internal/cli"},
+		"github.com/BurntSushi/toml":               {"popfetch/internal/config"},
+		"github.com/emersion/go-maildir":           {"popfetch/deliver/maildir"},
+		"go.etcd.io/bbolt":                         {"popfetch/state"},
+		"github.com/emersion/go-sasl":              {"popfetch/fetch/pop3", "popfetch/internal/imap"},
+		"github.com/emersion/go-smtp":              {"popfetch/deliver/relay"},
+		"github.com/vbauerster/mpb/v8":             {"popfetch/internal/cli"},
+		"golang.org/x/net/proxy":                   {"popfetch/internal/network"},
+		"golang.org/x/term":                        {"popfetch/internal/cli", "popfetch/internal/secret"},
+		"github.com/creack/pty":                    {"popfetch/internal/ptytest"},
+		"net/textproto":                            {},
+		"github.com/zalando/go-keyring":            {"popfetch/internal/secret"},
+		"github.com/xdg-go/scram":                  {"popfetch/fetch/pop3", "popfetch/fetch/pop3/pop3test"},
+		"github.com/jcmturner/gokrb5/v8/client":    {"popfetch/internal/kerberos"},
+		"golang.org/x/oauth2":                      {"popfetch/internal/oauth"},
+		"github.com/vbauerster/mpb/v8/decor":       {"popfetch/internal/cli"},
+		"github.com/coreos/go-systemd/v22/daemon":  {"popfetch/internal/cli"},
+		"github.com/coreos/go-systemd/v22/journal": {"popfetch/internal/cli"},
+		"github.com/mattn/go-runewidth":            {"popfetch/internal/cli"},
 	}
 	// fixtures are the packages for tests that every test may import.
 	fixtures = []string{
@@ -81,7 +83,7 @@ var (
 	// endToEnd lists what tests import beyond that because they put several rooms
 	// together.
 	endToEnd = map[string][]string{
-		"popfetch/internal/incident": {"deliver", "fetch/pop3"},
+		"popfetch/internal/incident": {"deliver", "fetch/pop3", "fetch/settle"},
 		"popfetch/fetch":             {"deliver/maildir", "deliver/mda"},
 		"popfetch/internal/simulate": {"deliver", "deliver/maildir", "fetch", "fetch/plan", "fetch/pop3", "state"}, // a year of polls
 		"popfetch/deliver/maildir":   {"fetch", "fetch/plan", "fetch/pop3", "state"},                               // every crash of a whole poll

@@ -24,19 +24,34 @@ func level(verbose int, quiet bool) slog.Level {
 	return slog.LevelWarn
 }
 
-// newLog returns a log that writes to w, in plain words or as JSON.
-func newLog(w io.Writer, json bool, level slog.Level) *slog.Logger {
-	if json {
-		return slog.New(slog.NewJSONHandler(plainJSON{w}, &slog.HandlerOptions{Level: level}))
+// logStyle is how the lines of a log look; the zero value is words for people.
+type logStyle struct {
+	json    bool
+	journal bool // words with a priority, for the journal of systemd
+}
+
+// newLog returns a log that writes to w.
+func newLog(w io.Writer, style logStyle, level slog.Level) *slog.Logger {
+	if style.json {
+		return slog.New(slog.NewJSONHandler(plainJSON{w}, &slog.HandlerOptions{Level: level, ReplaceAttr: nameNotice}))
 	}
-	return slog.New(&words{out: &lineWriter{w: w}, level: level})
+	return slog.New(&words{out: &lineWriter{w: w}, level: level, journal: style.journal})
+}
+
+// nameNotice gives levelNotice a name.
+func nameNotice(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.LevelKey && a.Value.Any() == levelNotice {
+		a.Value = slog.StringValue("NOTICE")
+	}
+	return a
 }
 
 // words is a slog.Handler for people. It writes one line for each record, which
-// begins with "popfetch: " and the account.
+// begins with "popfetch: ", or for the journal with its priority, and the account.
 type words struct {
 	out     *lineWriter
 	level   slog.Level
+	journal bool
 	account string
 	attrs   string
 }
@@ -51,7 +66,7 @@ func (h *words) Enabled(_ context.Context, l slog.Level) bool { return l >= h.le
 
 func (h *words) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
-	b.WriteString("popfetch: ")
+	b.WriteString(linePrefix(h.journal, r.Level))
 	if h.account != "" {
 		b.WriteString(h.account + ": ")
 	}

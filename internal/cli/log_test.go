@@ -27,7 +27,7 @@ func TestLevels(t *testing.T) {
 		{0, true, "error"},
 		{2, true, "error"}, // quiet wins
 	} {
-		log := newLog(new(bytes.Buffer), false, level(x.verbose, x.quiet))
+		log := newLog(new(bytes.Buffer), logStyle{}, level(x.verbose, x.quiet))
 		var got []string
 		for _, l := range []struct {
 			name  string
@@ -45,7 +45,7 @@ func TestLevels(t *testing.T) {
 
 func TestWords(t *testing.T) {
 	var b bytes.Buffer
-	log := newLog(&b, false, slog.LevelDebug)
+	log := newLog(&b, logStyle{}, slog.LevelDebug)
 	log.Info("plain")
 	log.With("account", "work").Info("delivered", "num", 3, "uid", "a-1")
 	log.With("uid", "a").With("account", "work").Warn("odd", "reason", errors.New("the server said no"))
@@ -67,7 +67,7 @@ popfetch: grouped a=1
 // A derived handler does not change its parent.
 func TestWordsKeepTheirAttributes(t *testing.T) {
 	var b bytes.Buffer
-	log := newLog(&b, false, slog.LevelInfo)
+	log := newLog(&b, logStyle{}, slog.LevelInfo)
 	one := log.With("account", "one", "a", 1)
 	one.With("b", 2).Info("x")
 	one.With("c", 3).Info("x")
@@ -93,7 +93,7 @@ func (c *chunks) Write(p []byte) (int, error) {
 
 func TestLinesOfManyAccountsStayWhole(t *testing.T) {
 	out := &chunks{t: t}
-	log := newLog(out, false, slog.LevelInfo)
+	log := newLog(out, logStyle{}, slog.LevelInfo)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -113,7 +113,7 @@ func TestLinesOfManyAccountsStayWhole(t *testing.T) {
 
 func TestLogForPrograms(t *testing.T) {
 	var b bytes.Buffer
-	newLog(&b, true, slog.LevelInfo).With("account", "work").Info("delivered", "uid", "\x1b")
+	newLog(&b, logStyle{json: true}, slog.LevelInfo).With("account", "work").Info("delivered", "uid", "\x1b")
 	var line map[string]any
 	if err := json.Unmarshal(b.Bytes(), &line); err != nil || line["msg"] != "delivered" || line["account"] != "work" || line["uid"] != "\x1b" {
 		t.Errorf("%q: %v", b.String(), err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"popfetch/fetch"
 )
@@ -22,14 +23,19 @@ type reportLine struct {
 	Octets     int64   `json:"octets"`
 	RoundTrips int     `json:"round_trips"`
 	Seconds    float64 `json:"seconds"`
+	Time       string  `json:"time"`
+	Class      string  `json:"class"`
+	ExitCode   int     `json:"exit_code"`
 	Error      string  `json:"error"`
 }
 
-func newReportLine(r fetch.Report) reportLine {
+// newReportLine returns the line of a poll that has ended now.
+func newReportLine(r fetch.Report, now time.Time) reportLine {
 	line := reportLine{
 		Account: r.Account, Listed: r.Listed, Seen: r.Seen, Delivered: r.Delivered, Skipped: r.Skipped,
 		SetAside: r.SetAside, Deleted: r.Deleted, Failed: r.Failed, Octets: r.Octets,
 		RoundTrips: r.RoundTrips, Seconds: r.Seconds,
+		Time: now.UTC().Format(time.RFC3339), Class: fetch.Classify(r.Err).String(), ExitCode: exitCodeOf(r.Err),
 	}
 	if r.Err != nil {
 		line.Error = r.Err.Error()

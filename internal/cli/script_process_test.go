@@ -95,7 +95,7 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func signalOf(ts *testscript.TestScript, name string) syscall.Signal {
-	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}
+	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1}
 	s, ok := signals[name]
 	if !ok {
 		ts.Fatalf("unknown signal %q", name)

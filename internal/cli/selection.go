@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"log/slog"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -59,7 +60,7 @@ func loadConfig(c *cli.Context, con *console) (*config.Config, error) {
 	}
 	if !con.quiet {
 		for _, w := range cfg.Warnings {
-			con.say("warning: %s", w)
+			con.tell(slog.LevelWarn, "", "warning: "+w)
 		}
 	}
 	return cfg, nil

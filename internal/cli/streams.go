@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -66,10 +65,6 @@ func (s timestamped) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-// readerAddsTime reports whether the reader of standard error records the time
-// of each line, as the journal does (systemd.exec(5)).
-func readerAddsTime() bool { return os.Getenv("JOURNAL_STREAM") != "" }
 
 // printable escapes everything in s that a terminal might obey. Servers,
 // certificates and programs have a say in what errors contain.

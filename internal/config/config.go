@@ -24,7 +24,9 @@ type Config struct {
 	ParallelPerHost int      `toml:"parallel_per_host"` // of these, at one server
 	State           string   `toml:"state,path"`        // the state file
 	OnNewMail       []string `toml:"on_new_mail,argv"`  // run after a round that delivered something; nil = none
+	OnFailure       []string `toml:"on_failure,argv"`   // run when the user is told of a failure or of its end; nil = none
 
+	Modified time.Time  `toml:"-"` // when a file of it was last changed
 	Accounts []*Account `toml:"-"` // in the order of the file, disabled ones included
 	Warnings []string   `toml:"-"` // what is allowed but probably not intended, a sentence each
 }

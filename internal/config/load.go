@@ -25,6 +25,9 @@ func Load(path string, o Options) (*Config, error) {
 	}
 	l := &loader{file: path, opts: o}
 	c := l.load(string(data))
+	if c != nil {
+		c.Modified = fi.ModTime()
+	}
 	if len(l.secrets) > 0 {
 		if err := CheckPrivate(path, fi); err != nil {
 			l.addUnsafe(err)

@@ -11,9 +11,10 @@ import (
 )
 
 // same reports whether two configurations are equal except for what depends on the
-// file: its name, and the lines in warnings.
+// file: its name, its time, and the lines in warnings.
 func same(a, b *Config) bool {
 	x, y := *a, *b
+	x.Modified, y.Modified = time.Time{}, time.Time{}
 	x.File, y.File, x.Warnings, y.Warnings = "", "", nil, nil
 	return reflect.DeepEqual(x, y)
 }

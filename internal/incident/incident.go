@@ -4,8 +4,8 @@
 //
 // An incident begins with the first poll of an account that fails and ends with the
 // first that goes well. It is told of at its beginning, when a failure of a graver class
-// comes (fetch.Class), when another message cannot be delivered, and a day after it was
-// last told of. A poll that the user stopped has not failed.
+// comes (fetch.Class) or one in other words, unless it is temporary, when another message cannot be delivered or is set aside, after a
+// change of the configuration, and a day after it was last told of. A poll that the user stopped has not failed.
 package incident
 
 import (
@@ -51,8 +51,9 @@ const (
 )
 
 // After returns the incident of an account after a poll, and what the user is to be told.
-// open is the incident before the poll; nil is none.
-func After(open *state.Incident, r fetch.Report, now time.Time) (*state.Incident, Notice) {
+// open is the incident before the poll; nil is none. changed is when the user last
+// changed the configuration, after which each failure is news.
+func After(open *state.Incident, r fetch.Report, changed, now time.Time) (*state.Incident, Notice) {
 	class := fetch.Classify(r.Err)
 	switch {
 	case class == fetch.Canceled:
@@ -68,15 +69,16 @@ func After(open *state.Incident, r fetch.Report, now time.Time) (*state.Incident
 	if open != nil {
 		next = *open
 	}
-	next.Last, next.Next = now, r.Next
+	next.Last, next.Next, next.Changed = now, r.Next, changed
 	next.Polls++
 	next.Failures++
 	if fetch.OfMessages(r.Err) {
 		next.Failures = 0
 	}
-	next.Error = short(r.Err.Error())
+	text := short(r.Err.Error())
 	notice := Nothing
-	graver := open == nil || class > fetch.ClassNamed(open.Class)
+	graver := open == nil || class > fetch.ClassNamed(open.Class) || !changed.Equal(open.Changed) ||
+		class > fetch.Temporary && class == fetch.ClassNamed(open.Class) && !fetch.OfMessages(r.Err) && !alike(text, open.Error)
 	others := newMessages(r.Err, next.Messages)
 	since := now.Sub(next.Said)
 	switch {
@@ -89,7 +91,7 @@ func After(open *state.Incident, r fetch.Report, now time.Time) (*state.Incident
 		if graver || notice == Continues {
 			next.Class = class.String()
 		}
-		next.Said = now
+		next.Said, next.Error = now, text
 		next.Messages = slices.Concat(next.Messages, others)
 		next.Messages = next.Messages[max(0, len(next.Messages)-maxMessages):]
 	}
@@ -104,12 +106,25 @@ func newMessages(err error, known []string) (ids []string) {
 	}
 	for _, e := range account.Errs {
 		if m, ok := e.(*fetch.MessageError); ok && len(ids) < maxMessages {
-			if id := short(m.UID); !slices.Contains(known, id) {
+			id := short(m.UID)
+			if m.SetAside() {
+				id = "set aside: " + id
+			}
+			if !slices.Contains(known, id) {
 				ids = append(ids, id)
 			}
 		}
 	}
 	return ids
+}
+
+// alike reports whether two errors say the same, apart from words with a digit: times,
+// sizes, and the numbers that servers give to sessions.
+func alike(a, b string) bool {
+	plain := func(text string) []string {
+		return slices.DeleteFunc(strings.Fields(text), func(word string) bool { return strings.ContainsAny(word, "0123456789") })
+	}
+	return slices.Equal(plain(a), plain(b))
 }
 
 // short is the beginning of a text, in valid UTF-8.

@@ -12,6 +12,7 @@ import (
 	"popfetch/deliver"
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
+	"popfetch/fetch/settle"
 	"popfetch/internal/incident"
 	"popfetch/state"
 )
@@ -27,6 +28,9 @@ var (
 	network  = account(errors.New("no route to host"))
 	password = account(&pop3.AuthError{Err: errors.New("no")})
 	protocol = account(&pop3.ProtocolError{})
+	session  = account(&pop3.AuthError{Err: errors.New("no (session 4711)")})
+	other    = account(&pop3.AuthError{Err: errors.New("no (session 4712)")})
+	blocked  = account(&pop3.AuthError{Err: errors.New("the account is blocked")})
 )
 
 // told polls at an interval and returns what the user is told, with the number of the poll.
@@ -35,7 +39,7 @@ func told(t *testing.T, interval time.Duration, polls ...error) (notices []strin
 	now := time.Date(2026, 11, 26, 22, 0, 0, 0, time.UTC)
 	for n, err := range polls {
 		var notice incident.Notice
-		if open, notice = incident.After(open, fetch.Report{Account: "work", Err: err}, now); notice != incident.Nothing {
+		if open, notice = incident.After(open, fetch.Report{Account: "work", Err: err}, time.Time{}, now); notice != incident.Nothing {
 			notices = append(notices, fmt.Sprint(n+1, " ", notice))
 		}
 		now = now.Add(interval)
@@ -68,6 +72,13 @@ func TestGraverFailureIsToldOfAtOnce(t *testing.T) {
 	}
 }
 
+func TestOtherWordsAreNewsUnlessTheyAreTemporary(t *testing.T) {
+	got, _ := told(t, time.Minute, session, other, blocked, blocked)
+	if !slices.Equal(got, []string{"1 failed", "3 failed"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestEachMessageThatFailsIsToldOfOnce(t *testing.T) {
 	got, _ := told(t, time.Minute, message("a"), message("a"), message("b"), message("a"), nil, message("a"))
 	if !slices.Equal(got, []string{"1 failed", "3 failed", "6 failed"}) {
@@ -84,9 +95,29 @@ func TestStopIsNoFailureAndEndsNone(t *testing.T) {
 
 func TestClockThatIsSetBackDoesNotSilenceAFailure(t *testing.T) {
 	now := time.Now()
-	open, _ := incident.After(nil, fetch.Report{Err: network}, now)
-	if _, notice := incident.After(open, fetch.Report{Err: network}, now.AddDate(-1, 0, 0)); notice != incident.Continues {
+	open, _ := incident.After(nil, fetch.Report{Err: network}, time.Time{}, now)
+	if _, notice := incident.After(open, fetch.Report{Err: network}, time.Time{}, now.AddDate(-1, 0, 0)); notice != incident.Continues {
 		t.Errorf("%v", notice)
+	}
+}
+
+func TestFailureAfterAChangeOfTheConfigurationIsNews(t *testing.T) {
+	now := time.Now()
+	open, _ := incident.After(nil, fetch.Report{Err: network}, now.Add(-time.Hour), now)
+	later := now.Add(time.Minute)
+	if _, notice := incident.After(open, fetch.Report{Err: network}, now, later); notice != incident.Failed {
+		t.Errorf("after a change: %v", notice)
+	}
+	if _, notice := incident.After(open, fetch.Report{Err: network}, now.Add(-time.Hour), later); notice != incident.Nothing {
+		t.Errorf("without a change: %v", notice)
+	}
+}
+
+func TestMessageThatIsSetAsideIsToldOf(t *testing.T) {
+	aside := account(&fetch.MessageError{Num: 1, UID: "a", Err: &settle.AsideError{Err: errors.New("refused"), Times: 5}})
+	got, _ := told(t, time.Minute, message("a"), message("a"), aside, message("a"))
+	if !slices.Equal(got, []string{"1 failed", "3 failed"}) {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -97,7 +128,7 @@ func TestIncidentIsBounded(t *testing.T) {
 		for j := range 100 {
 			errs = append(errs, &fetch.MessageError{UID: fmt.Sprint(i, j, strings.Repeat("\xff", 5000)), Err: errors.New(strings.Repeat("x", 1<<16))})
 		}
-		open, _ = incident.After(open, fetch.Report{Err: account(errs...)}, time.Now())
+		open, _ = incident.After(open, fetch.Report{Err: account(errs...)}, time.Time{}, time.Now())
 	}
 	size := len(open.Error)
 	for _, id := range open.Messages {

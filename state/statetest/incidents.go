@@ -32,15 +32,16 @@ func testIncident(f *fixture) {
 	at := time.Date(2026, 11, 26, 3, 4, 5, 678, time.FixedZone("", 3600))
 	work := state.Incident{
 		Since: at, Last: at.Add(time.Hour), Polls: 12, Class: "auth", Error: "no\x1b\xff", Said: at.Add(time.Minute),
-		Messages: []string{"a", "b"}, Failures: 11, Next: at.Add(2 * time.Hour),
+		Messages: []string{"a", "b"}, Changed: at, Failures: 11, Next: at.Add(2 * time.Hour),
 	}
 	put("work", &work)
 	put("home", &state.Incident{Since: at, Polls: 1})
 	kept := work
 	kept.Error = strings.ToValidUTF8(kept.Error, "\ufffd")
-	for _, t := range []*time.Time{&kept.Since, &kept.Last, &kept.Said, &kept.Next} {
+	for _, t := range []*time.Time{&kept.Since, &kept.Last, &kept.Next} {
 		*t = t.UTC().Truncate(time.Second)
 	}
+	kept.Said, kept.Changed = kept.Said.UTC(), kept.Changed.UTC()
 	first := state.Incident{Since: kept.Since, Polls: 1}
 	both := map[string]state.Incident{"work": kept, "home": first}
 	want("after two", both)

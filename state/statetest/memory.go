@@ -77,7 +77,8 @@ func (s *memory) PutIncident(account string, i *state.Incident) error {
 		return nil
 	}
 	kept := *i
-	kept.Since, kept.Last, kept.Said, kept.Next = wholeSeconds(i.Since), wholeSeconds(i.Last), wholeSeconds(i.Said), wholeSeconds(i.Next)
+	kept.Since, kept.Last, kept.Said, kept.Next = wholeSeconds(i.Since), wholeSeconds(i.Last), i.Said.UTC().Round(0), wholeSeconds(i.Next)
+	kept.Changed = i.Changed.UTC().Round(0)
 	kept.Error = strings.ToValidUTF8(i.Error, "\ufffd") // as JSON does
 	kept.Messages = slices.Clone(i.Messages)
 	s.disk.incidents[account] = kept

@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"popfetch/fetch"
+	"popfetch/internal/config"
+	"popfetch/state"
+)
+
+// daemon is a run that polls until it is stopped: what is done beside the polls, from
+// the configuration that is in force now.
+type daemon struct {
+	program   *program
+	command   *cli.Context
+	con       *console
+	file      *state.Bolt
+	house     atomic.Pointer[house]
+	scheduler *fetch.Scheduler
+	reporter  *reporter
+	accounts  map[*config.Account]*fetch.Account // those that are polled; only run and reload use it
+	manager   manager
+	hooks     queue // runs of on_failure
+	copies    queue // copies of the state file
+	copying   atomic.Bool
+}
+
+// run polls until ctx ends. A SIGHUP reloads the configuration, a SIGUSR1 polls all
+// accounts now.
+func (d *daemon) run(ctx context.Context, snapshot func()) error {
+	if err := d.reporter.forget(d.house.Load().configured()); err != nil {
+		d.con.log.Warn("incidents of accounts that are gone stay in the state", "reason", err)
+	}
+	d.reporter.failing = d.onFailure(ctx)
+	s := d.house.Load().scheduler(d.con, func(r fetch.Report) {
+		d.reporter.report(r)
+		d.copy(snapshot)
+	})
+	d.scheduler = s
+	d.accounts = make(map[*config.Account]*fetch.Account)
+	for i, a := range d.house.Load().chosen {
+		d.accounts[a] = s.Accounts[i]
+		d.resume(s.Accounts[i])
+	}
+	s.Reopen = d.file.Reopen
+	s.Round = d.onNewMail
+	s.Beat, s.BeatEvery = func() { d.manager.beat(s.Status) }, d.manager.beatEvery()
+
+	// The end of a terminal session ends the daemon that runs in it.
+	d.program.reloads.Store(!d.program.terminal && !term.IsTerminal(int(os.Stdin.Fd())))
+	signals := make(chan struct{})
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		defer close(signals)
+		d.obey(ctx)
+	}()
+	defer context.AfterFunc(ctx, d.manager.stopping)()
+	d.manager.ready()
+	err := s.Loop(ctx)
+	cancel(errors.New("the run is over"))
+	<-signals
+	d.hooks.wait()
+	d.copies.wait()
+	return reported(err)
+}
+
+// obey does what signals ask for until ctx ends.
+func (d *daemon) obey(ctx context.Context) {
+	poll := make(chan struct{}, 1)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.program.hangups:
+			d.reload()
+		case <-d.program.wakeups:
+			select {
+			case poll <- struct{}{}:
+			default:
+				continue // one is under way
+			}
+			d.con.log.Info("polling all accounts now")
+			go func() {
+				defer func() { <-poll }()
+				_ = d.scheduler.Poll(ctx, nil, func(fetch.Report) {}) // Done has reported it
+			}()
+		}
+	}
+}
+
+// reload puts the configuration in force that its files hold now. One that is not valid
+// changes nothing. It is called by one goroutine.
+func (d *daemon) reload() {
+	d.manager.reloading()
+	defer d.manager.ready()
+	old := d.house.Load()
+	fresh, err := d.load(old)
+	if err != nil {
+		d.con.tell(slog.LevelError, "", "the configuration is not reloaded; the old one stays in force")
+		d.con.complain(err)
+		return
+	}
+	accounts, list, counts := d.assemble(old, fresh)
+	d.accounts = accounts
+	d.house.Store(fresh)
+	fresh.shareDescriptors()
+	d.scheduler.SetLimits(fresh.polls, fresh.config.ParallelPerHost, fresh.spare)
+	d.scheduler.SetAccounts(list)
+	if !d.con.quiet {
+		d.con.tell(levelNotice, "", "configuration reloaded: "+counts)
+	}
+}
+
+// load returns the house of the configuration that the files hold now.
+func (d *daemon) load(old *house) (*house, error) {
+	cfg, err := loadConfig(d.command, d.con)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.State != old.config.State {
+		return nil, &fetch.ConfigError{Err: &config.Error{File: cfg.File, Key: "state",
+			Msg: "the state file of a running popfetch cannot change", Hint: "restart it"}}
+	}
+	s, err := d.program.choose(cfg, d.command.Args().Slice())
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := d.program.house(s, d.con, d.file, old.keep)
+	if err != nil {
+		return nil, err
+	}
+	fresh.syncs, fresh.room, fresh.maxOpen = old.syncs, old.room, old.maxOpen // all accounts share them
+	return fresh, nil
+}
+
+// assemble makes the accounts that are new or changed and takes over the others.
+func (d *daemon) assemble(old, fresh *house) (accounts map[*config.Account]*fetch.Account, list []*fetch.Account, counts string) {
+	known := make(map[string]*config.Account, len(old.chosen))
+	for _, a := range old.chosen {
+		known[a.Name] = a
+	}
+	accounts = make(map[*config.Account]*fetch.Account, len(fresh.chosen))
+	added, changed := 0, 0
+	for _, a := range fresh.chosen {
+		before := known[a.Name]
+		delete(known, a.Name)
+		var account *fetch.Account
+		switch {
+		case before == nil:
+			added++
+		case reflect.DeepEqual(before, a):
+			account = d.accounts[before]
+		default:
+			changed++
+		}
+		if account == nil {
+			account = fresh.account(a, d.con.progress.of(a.Name))
+		}
+		accounts[a], list = account, append(list, account)
+	}
+	return accounts, list, fmt.Sprintf("%s, %d new, %d changed, %d removed", accountsInWords(len(list)), added, changed, len(known))
+}
+
+// resume makes an account that backed off when the last daemon ended go on with that,
+// unless its configuration was changed since.
+func (d *daemon) resume(a *fetch.Account) {
+	i, ok := d.reporter.incidents[a.Name]
+	if !ok || !d.house.Load().config.Modified.Equal(i.Changed) {
+		return
+	}
+	if a.Failures, a.Next = i.Failures, i.Next; a.Next.After(time.Now()) {
+		d.con.log.Info("the back-off of the last daemon goes on", "account", a.Name, "failures", a.Failures, "until", a.Next.Local().Format(time.DateTime))
+	}
+}
+
+// copy makes the daily copy of the state file if it is due.
+func (d *daemon) copy(snapshot func()) {
+	if d.copying.CompareAndSwap(false, true) {
+		d.copies.add(func() {
+			defer d.copying.Store(false)
+			snapshot()
+		})
+	}
+}
+
+// onNewMail runs on_new_mail as it is configured now.
+func (d *daemon) onNewMail(ctx context.Context, delivered int) {
+	if argv := d.house.Load().config.OnNewMail; len(argv) > 0 {
+		d.con.runHook(ctx, "on_new_mail", argv, deliveredEnv(delivered))
+	}
+}
+
+// onFailure returns what has on_failure run as it is configured now.
+func (d *daemon) onFailure(ctx context.Context) func(env []string) {
+	return func(env []string) {
+		if argv := d.house.Load().config.OnFailure; len(argv) > 0 {
+			d.hooks.add(func() { d.con.runHook(ctx, "on_failure", argv, env...) })
+		}
+	}
+}
+
+// deliveredEnv is what on_new_mail finds in its environment.
+func deliveredEnv(n int) string { return "POPFETCH_DELIVERED=" + strconv.Itoa(n) }
+
+// accountsInWords is a number of accounts in words.
+func accountsInWords(n int) string {
+	if n == 1 {
+		return "1 account"
+	}
+	return strconv.Itoa(n) + " accounts"
+}
