@@ -222,7 +222,7 @@ func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) di
 	case "apop":
 		return &apop{user: cred.User, secret: cred.Password}
 	case "login":
-		return &exchange{m: sasl.NewLoginClient(cred.User, cred.Password), user: cred.User}
+		return &exchange{m: &loginMechanism{user: cred.User, password: cred.Password}, user: cred.User}
 	case "cram-md5":
 		return &exchange{m: &cramMD5{user: cred.User, secret: cred.Password}, user: cred.User}
 	case "xoauth2", "oauthbearer":

@@ -65,7 +65,7 @@ func loginScript(method, verdict string) string {
 	scripts := map[string]string{
 		"user":        "C: USER bob\nS: +OK\nC: PASS " + loginSecret + "\n",
 		"plain":       "C: AUTH PLAIN " + b64("\x00bob\x00"+loginSecret) + "\n",
-		"login":       "C: AUTH LOGIN " + b64("bob") + "\nS: + " + b64("Password:") + "\nC: " + b64(loginSecret) + "\n",
+		"login":       "C: AUTH LOGIN\nS: + " + b64("Username:") + "\nC: " + b64("bob") + "\nS: + " + b64("Password:") + "\nC: " + b64(loginSecret) + "\n",
 		"cram-md5":    "C: AUTH CRAM-MD5\nS: + " + b64(challenge) + "\nC: " + b64("bob "+cramDigest(loginSecret, challenge)) + "\n",
 		"apop":        "C: APOP bob " + apopDigest(loginSecret, challenge) + "\n",
 		"xoauth2":     "C: AUTH XOAUTH2\nS: +\nC: " + b64("user=bob\x01auth=Bearer "+loginSecret+"\x01\x01") + "\n",

@@ -190,6 +190,31 @@ func (x *exchange) cancel(c *Client, cause error) error {
 	return err
 }
 
+// loginMechanism is the mechanism LOGIN (draft-murchison-sasl-login): the name, then the
+// password, whatever the prompts say, because servers word them differently. The name does
+// not come with the command: a server that overlooks it there asks for it, and would take
+// the password for the name.
+type loginMechanism struct {
+	user, password string
+	answers        int
+}
+
+func (m *loginMechanism) Start() (string, []byte, error) { return "LOGIN", nil, nil }
+
+func (m *loginMechanism) Next([]byte) ([]byte, error) {
+	m.answers++
+	switch m.answers {
+	case 1:
+		return []byte(m.user), nil
+	case 2:
+		return []byte(m.password), nil
+	}
+	return nil, sasl.ErrUnexpectedServerChallenge
+}
+
+// Done reports whether the password was sent.
+func (m *loginMechanism) Done() bool { return m.answers == 2 }
+
 // cramMD5 is the mechanism CRAM-MD5. RFC 2195 section 2
 type cramMD5 struct {
 	user, secret string
