@@ -15,14 +15,14 @@ type oracle struct {
 	*world
 	mails map[string]*mail
 
-	stale    time.Duration // as aged, for what this poll delivers
-	aged     time.Duration // by which jumps of the clock may have aged deliveries
-	agedThen time.Duration // aged, for what the last poll delivered
-	latest   time.Time     // the latest time that the clock has shown at a poll
-	last     time.Time     // what it has shown at the last poll, and
-	lastAt   time.Time     // when that truly was
-	late     int           // polls of messages that are not told from others before they are due
-	repeated int           // copies beyond what was sent, as far as popfetch(7) allows it
+	stale    time.Duration  // as aged, for what this poll delivers
+	aged     time.Duration  // by which jumps of the clock may have aged deliveries
+	agedThen time.Duration  // aged, for what the last poll delivered
+	latest   time.Time      // the latest time that the clock has shown at a poll
+	last     time.Time      // what it has shown at the last poll, and
+	lastAt   time.Time      // when that truly was
+	late     int            // polls of messages that are not told from others before they are due
+	repeated map[string]int // deliveries beyond what was sent that popfetch(7) allows, by the reason
 }
 
 // mail is all identical copies of one mail.
@@ -48,7 +48,9 @@ type copyOf struct {
 	polls   int  // clean polls since it is there
 }
 
-func newOracle(w *world) *oracle { return &oracle{world: w, mails: make(map[string]*mail)} }
+func newOracle(w *world) *oracle {
+	return &oracle{world: w, mails: make(map[string]*mail), repeated: make(map[string]int)}
+}
 
 // see returns the copy that a message of the maildrop is.
 func (o *oracle) see(m pop3test.Message) *copyOf {
@@ -158,29 +160,42 @@ func (o *oracle) time() {
 }
 
 func (o *oracle) checkRepeat(m *mail) {
-	switch most := len(m.copies); {
-	case m.deliveries <= most:
-	case m.version1 && slices.Contains(o.server.Without, "TOP") && m.deliveries <= 2*most: // if its header block was stamped
-		o.repeated++
-	case m.version1 && o.stamps() && (o.feature.partial || o.restored > 0) && m.deliveries <= 2*most: // it was away, and came back with another header block
-		o.repeated++
-	case m.weak && o.restored > 0 && m.deliveries <= (1+o.restored)*most: // deleted, and back
-		o.repeated++
-	case m.weak && m.version1 && (o.stamps() || o.server.Habits.TopField) && m.deliveries <= 2*most: // without a digest of the body
-		o.repeated++
-	case m.weak && (!o.stableIDs() || o.server.Habits.TopField) && m.deliveries <= (1+o.restored+m.undone)*most: // "deleted", and still there
-		o.repeated++
-	case o.stableIDs():
-		o.fail("REPEATED %s: delivered %d times, copies %d", m.mark, m.deliveries, most)
-	case most > 1 && m.deliveries <= 2*most, // identical copies
-		m.weak && m.version1 && m.deliveries <= 2*most,               // without a digest of the body
-		m.version1 && o.stamps() && m.deliveries <= 2*most,           // another unique-id and another header block
-		m.weak && o.alike(m) && m.deliveries <= 2*most,               // another one has its unique-id, header block and size
-		o.feature.program && o.crashes > 0 && m.deliveries <= 1+most: // in hand, and then under another unique-id
-		o.repeated++
-	default:
-		o.fail("REPEATED %s: delivered %d times, copies %d", m.mark, m.deliveries, most)
+	if m.deliveries <= len(m.copies) {
+		return
 	}
+	why := o.allows(m)
+	if why == "" {
+		o.fail("REPEATED %s: delivered %d times, copies %d", m.mark, m.deliveries, len(m.copies))
+		return
+	}
+	o.repeated[why]++
+}
+
+// allows returns why a mail may be delivered so often, see popfetch(7), "What cannot be told
+// apart"; "" = it may not.
+func (o *oracle) allows(m *mail) string {
+	copies, shifting := len(m.copies), !o.stableIDs()
+	noTOP, topField := slices.Contains(o.server.Without, "TOP"), o.server.Habits.TopField
+	for _, a := range []struct {
+		why  string
+		when bool
+		most int
+	}{
+		{"version 1, no TOP", m.version1 && noTOP, 2 * copies},
+		{"version 1, away and stamped", m.version1 && o.stamps() && (o.feature.partial || o.restored > 0), 2 * copies},
+		{"version 1, another id and stamped", m.version1 && o.stamps() && shifting, 2 * copies},
+		{"version 1, weak", m.version1 && m.weak && (o.stamps() || topField || shifting), 2 * copies},
+		{"weak, deleted and back", m.weak && o.restored > 0, (1 + o.restored) * copies},
+		{"weak, deletion not carried out", m.weak && (shifting || topField), (1 + o.restored + m.undone) * copies},
+		{"weak, another one is alike", m.weak && shifting && o.alike(m), 2 * copies},
+		{"identical copies, ids shift", shifting && copies > 1, 2 * copies},
+		{"a program had it in hand, ids shift", shifting && o.feature.program && o.crashes > 0, 1 + copies},
+	} {
+		if a.when && m.deliveries <= a.most {
+			return a.why
+		}
+	}
+	return ""
 }
 
 // stamps reports whether the server changes header blocks.
