@@ -268,7 +268,7 @@ func (o *oracle) checkStays(c *copyOf) {
 	case c.polls < enoughPolls:
 	case o.policy.MaxOctets > 0 && int64(c.octets) > o.policy.MaxOctets-2048:
 	case o.server.Habits.Batch > 0 && o.drop.Retrieved(c.uid) > 0: // the server does not show it any more
-	case c.weak && (o.restored > 0 || !o.stableIDs()):
+	case c.weak && (o.restored > 0 || !o.stableIDs()) && o.alike(c.mail):
 		o.late++ // the unique-id, header block and size are those of another one
 	case c.deliveries == 0:
 		o.fail("LOST %s: there for %d polls and not delivered", c.mark, c.polls)
