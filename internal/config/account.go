@@ -226,8 +226,8 @@ func (l *loader) checkFamilies(families []family, set map[string]bool, path []st
 // checkTwins notes accounts that share user and host. What was delivered is
 // recorded under these two, so that each would take the other's messages for its
 // own. The port is not part of the record: servers move to another one.
-func (l *loader) checkTwins(accounts []*Account) {
-	first := map[[2]string]*Account{}
+func checkTwins(accounts []owned) {
+	first := make(map[[2]string]owned, len(accounts))
 	for _, a := range accounts {
 		key := [2]string{a.User, a.Host}
 		other, ok := first[key]
@@ -243,7 +243,7 @@ func (l *loader) checkTwins(accounts []*Account) {
 		default:
 			hint = "if another server answers at this port, tell the two apart by name: use the IP address or another name of the host for one of them, with tls_server_name"
 		}
-		l.add([]string{"account", a.Name, "user"},
+		a.in.add([]string{"account", a.Name, "user"},
 			fmt.Sprintf("user %s at %s is account %q already", quote(a.User), a.Host, other.Name), hint)
 	}
 }

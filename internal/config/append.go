@@ -16,9 +16,8 @@ func Append(text, file string, a *Account, comment string, o Options) (string, e
 	read := func(text string) (*Config, error) {
 		l := &loader{file: file, opts: o}
 		c := l.load(text)
-		if len(l.errs) > 0 {
-			l.errs.sort()
-			return nil, l.errs
+		if errs := l.problems(); len(errs) > 0 {
+			return nil, errs
 		}
 		return c, nil
 	}

@@ -14,11 +14,12 @@ import "time"
 // The toml tags of Config and Account are the complete list of keys. The word
 // after the comma is what is done with a text: a "path" is expanded and made
 // absolute; so is a "template", which may contain {account}; in an "argv" the
-// program is expanded; a "name" may contain {account}; "words", "scopes" and "flags" are one or a list. A
+// program is expanded; in "globs" each element is; a "name" may contain {account}; "words", "scopes" and "flags" are one or a list. A
 // "table" has keys of its own.
 type Config struct {
 	File string `toml:"-"` // path of the file, as given to Load
 
+	Include         []string `toml:"include,globs"`     // patterns of files with more accounts, absolute
 	Interval        Duration `toml:"interval"`          // time between two polls of an account
 	Parallel        int      `toml:"parallel"`          // accounts polled at once
 	ParallelPerHost int      `toml:"parallel_per_host"` // of these, at one server

@@ -134,6 +134,8 @@ func (l *loader) value(dst reflect.Value, f field, v any) (err error) {
 		switch f.kind {
 		case "words":
 			*p, err = l.methods(v)
+		case "globs":
+			*p, err = l.globs(v)
 		case "scopes":
 			*p, err = scopes(v)
 		case "flags":

@@ -64,7 +64,7 @@ func encodeList(list []string, f field) string {
 	}
 	parts := make([]string, len(list))
 	for i, s := range list {
-		if f.kind == "argv" && i == 0 {
+		if f.kind == "argv" && i == 0 || f.kind == "globs" {
 			s = escapeDollar(s)
 		}
 		parts[i] = quoteTOML(s)

@@ -12,8 +12,8 @@ import (
 // accounts.
 const maxFile = 16 << 20
 
-// Load reads and checks the configuration at path. An error is an Errors that
-// lists all problems of the file. Load reads no other file.
+// Load reads and checks the configuration at path and the files that it includes. An
+// error is an Errors that lists all problems of these files. Load reads no other file.
 func Load(path string, o Options) (*Config, error) {
 	data, fi, err := ReadFile(path, maxFile)
 	if err != nil {
@@ -25,29 +25,47 @@ func Load(path string, o Options) (*Config, error) {
 	}
 	l := &loader{file: path, opts: o}
 	c := l.load(string(data))
-	if c != nil {
+	if c != nil && fi.ModTime().After(c.Modified) {
 		c.Modified = fi.ModTime()
 	}
-	if len(l.secrets) > 0 {
-		if err := CheckPrivate(path, fi); err != nil {
-			l.addUnsafe(err)
-		}
-	}
-	if len(l.errs) > 0 {
-		l.errs.sort()
-		return nil, l.errs
+	l.checkSecrets(fi)
+	if errs := l.problems(); len(errs) > 0 {
+		return nil, errs
 	}
 	return c, nil
 }
 
-// loader is the state of one Load.
+// checkSecrets notes that the file holds a password and is not safe for it.
+func (l *loader) checkSecrets(fi fs.FileInfo) {
+	if len(l.secrets) == 0 {
+		return
+	}
+	if err := CheckPrivate(l.file, fi); err != nil {
+		l.addUnsafe(err)
+	}
+}
+
+// problems returns all problems: those of the file, then those of the files that it
+// includes.
+func (l *loader) problems() Errors {
+	l.errs.sort()
+	errs := l.errs
+	for _, inner := range l.inner {
+		errs = append(errs, inner.problems()...)
+	}
+	return errs
+}
+
+// loader is the state of one Load of one file.
 type loader struct {
 	file    string
+	abs     string // the same, absolute
 	dir     string // absolute directory of file, where relative paths start
 	opts    Options
 	doc     *document  // nil before the file is parsed
 	secrets [][]string // paths of the passwords in the file
 	errs    Errors
+	inner   []*loader // of the files that it includes
 }
 
 // add records a problem of the key at path.
@@ -81,38 +99,63 @@ func splitPath(path []string) (account, key string) {
 	return account, strings.Join(path, ".")
 }
 
-// load returns the Config that text describes. It is valid only if l.errs is empty.
-func (l *loader) load(text string) *Config {
-	c, base := builtin()
-	c.File = l.file
+// parse reads the text of the file. It reports whether it is TOML.
+func (l *loader) parse(text string) bool {
 	doc, syntax := parse(text)
 	if syntax != nil {
 		syntax.File = l.file
 		l.errs = append(l.errs, syntax)
-		return nil
+		return false
 	}
 	l.doc = doc
-	tree := doc.tree
-	abs, err := filepath.Abs(l.file)
-	if err != nil {
+	return true
+}
+
+// load returns the Config that text describes. It is valid only if there are no problems.
+func (l *loader) load(text string) *Config {
+	c, base := builtin()
+	c.File = l.file
+	if !l.parse(text) {
+		return nil
+	}
+	tree := l.doc.tree
+	var err error
+	if l.abs, err = filepath.Abs(l.file); err != nil {
 		l.add(nil, "the directory of the file is unknown: "+err.Error(), "")
 		return nil
 	}
-	l.dir = filepath.Dir(abs)
+	l.dir = filepath.Dir(l.abs)
 
 	l.top(&c, tree)
 	base.Interval = c.Interval
 	defaults := l.defaults(base, tree)
-	for _, name := range l.accountNames(tree) {
-		if a := l.account(name, tree["account"].(map[string]any)[name], defaults); a != nil {
-			c.Accounts = append(c.Accounts, a)
-		}
+	var accounts []owned
+	_, included := tree["include"]
+	if _, ok := tree["account"]; ok || !included {
+		accounts = l.accounts(defaults)
 	}
-	l.checkTwins(c.Accounts)
-	for _, a := range c.Accounts {
-		c.Warnings = append(c.Warnings, l.warnings(a)...)
+	others, modified := l.included(c.Include, defaults)
+	accounts, c.Modified = append(accounts, others...), modified
+	if len(accounts) == 0 && len(l.problems()) == 0 {
+		l.add([]string{"include"}, "no account is configured: no file with one matches", "write files with [account.NAME], see popfetch.toml(5)")
+	}
+	checkNames(accounts)
+	checkTwins(accounts)
+	for _, a := range accounts {
+		c.Accounts = append(c.Accounts, a.Account)
+		c.Warnings = append(c.Warnings, a.in.warnings(a.Account)...)
 	}
 	return &c
+}
+
+// accounts reads the accounts of the file.
+func (l *loader) accounts(defaults Account) (accounts []owned) {
+	for _, name := range l.accountNames(l.doc.tree) {
+		if a := l.account(name, l.doc.tree["account"].(map[string]any)[name], defaults); a != nil {
+			accounts = append(accounts, owned{a, l})
+		}
+	}
+	return accounts
 }
 
 // top reads the keys before the first table.

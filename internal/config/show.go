@@ -13,7 +13,7 @@ import (
 func (c *Config) Show(w io.Writer) error {
 	var b bytes.Buffer
 	encodeComment(&b, "in force with "+c.File)
-	showTable(&b, reflect.ValueOf(c).Elem(), pop3(), func(string) bool { return true })
+	showTable(&b, reflect.ValueOf(c).Elem(), pop3(), func(key string) bool { return key != "include" }) // what they have is below
 	for _, a := range c.Accounts {
 		fmt.Fprintf(&b, "\n[account.%s]\n", encodeKey(a.Name))
 		showPassword(&b, &a.Login)

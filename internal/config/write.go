@@ -46,9 +46,8 @@ func (c *Config) Write(w io.Writer, comments Comments, o Options) error {
 	switch {
 	case !utf8.ValidString(text):
 		return Errors{{File: l.file, Msg: "a text is not UTF-8"}}
-	case len(l.errs) > 0:
-		l.errs.sort()
-		return l.errs
+	case len(l.problems()) > 0:
+		return l.problems()
 	case again.encode(comments) != text: // a relative path, for one
 		return Errors{{File: l.file, Msg: "a value would be read as another one"}}
 	}
