@@ -33,7 +33,7 @@ PACKAGES ?= ./...
 
 # Debian packages of the programs that the tests run against. PEERS= installs none.
 PEERS ?= \
-	dovecot-pop3d dovecot-lmtpd \
+	dovecot-pop3d dovecot-lmtpd dovecot-imapd \
 	mutt mailutils procmail maildrop \
 	getmail6 fetchmail mpop \
 	krb5-kdc krb5-user dovecot-gssapi \
@@ -263,6 +263,7 @@ peers:
 		for p in $(PEERS); do \
 			case $$p in \
 			dovecot-pop3d) test -x /usr/lib/dovecot/pop3 || test -x /usr/libexec/dovecot/pop3 ;; \
+			dovecot-imapd) test -x /usr/lib/dovecot/imap || test -x /usr/libexec/dovecot/imap ;; \
 			dovecot-lmtpd) test -x /usr/lib/dovecot/lmtp || test -x /usr/libexec/dovecot/lmtp ;; \
 			mailutils) command -v mail.mailutils >/dev/null ;; \
 			getmail6) command -v getmail >/dev/null ;; \

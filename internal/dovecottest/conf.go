@@ -19,7 +19,7 @@ var conf = template.Must(template.New("dovecot.conf").Parse(`
 base_dir = {{.Dir}}/run
 state_dir = {{.Dir}}/run
 log_path = /dev/stderr
-protocols = pop3{{if .LMTP}} lmtp{{end}}
+protocols = pop3{{if .IMAP}} imap{{end}}{{if .LMTP}} lmtp{{end}}
 listen = {{.Listen}}
 {{- if not .Root}}
 default_internal_user = {{.User}}
@@ -75,6 +75,20 @@ service pop3-login {
     port = {{or .POP3S 0}}
   }
 }
+{{- if .IMAP}}
+# A process of its own for each login: one of version 2.3.19 that serves several fails with
+# all of them when a client with TLS is killed.
+service imap-login {
+  chroot =
+  process_min_avail = 1
+  inet_listener imap {
+    port = {{.IMAP}}
+  }
+  inet_listener imaps {
+    port = {{or .IMAPS 0}}
+  }
+}
+{{- end}}
 {{- if .LMTP}}
 service lmtp {
   unix_listener lmtp {
@@ -88,7 +102,7 @@ service lmtp {
 // configure writes the configuration for ports that are free now.
 func (s *Server) configure() error {
 	const loopback = "127.0.0.1"
-	ports, err := FreePorts(2)
+	ports, err := FreePorts(4)
 	if err != nil {
 		return err
 	}
@@ -96,7 +110,15 @@ func (s *Server) configure() error {
 	if s.options.Certificate != nil {
 		s.POP3S = net.JoinHostPort(loopback, ports[1])
 	} else {
-		ports[1] = ""
+		ports[1], ports[3] = "", ""
+	}
+	if s.options.IMAP {
+		s.IMAP = net.JoinHostPort(loopback, ports[2])
+		if ports[3] != "" {
+			s.IMAPS = net.JoinHostPort(loopback, ports[3])
+		}
+	} else {
+		ports[2] = ""
 	}
 	owner, err := user.LookupId(strconv.Itoa(s.UID))
 	if err != nil {
@@ -122,7 +144,7 @@ func (s *Server) configure() error {
 	err = conf.Execute(&text, map[string]any{
 		"Dir": s.Dir, "Mail": s.Mail, "Listen": strings.Join(listen, ", "), "Root": os.Getuid() == 0,
 		"User": owner.Username, "Group": group.Name, "UID": s.UID, "GID": s.GID, "Location": location,
-		"Users": users, "Password": Password, "POP3": ports[0], "POP3S": ports[1], "LMTP": s.options.LMTP, "Settings": s.options.Settings,
+		"Users": users, "Password": Password, "POP3": ports[0], "POP3S": ports[1], "IMAP": ports[2], "IMAPS": ports[3], "LMTP": s.options.LMTP, "Settings": s.options.Settings,
 	})
 	if err != nil {
 		return err

@@ -56,7 +56,12 @@ func Missing() string {
 }
 
 // MissingLMTP is why Options.LMTP cannot be used, "" if it can.
-func MissingLMTP() string {
+func MissingLMTP() string { return missingPart("lmtp", "LMTP", "dovecot-lmtpd") }
+
+// MissingIMAP is why Options.IMAP cannot be used, "" if it can.
+func MissingIMAP() string { return missingPart("imap", "IMAP", "dovecot-imapd") }
+
+func missingPart(program, protocol, pkg string) string {
 	if reason := Missing(); reason != "" {
 		return reason
 	}
@@ -64,8 +69,8 @@ func MissingLMTP() string {
 	if err != nil {
 		return fmt.Sprintf("doveconf: %v", err)
 	}
-	if _, err := exec.LookPath(filepath.Join(string(bytes.TrimSpace(programs)), "lmtp")); err != nil {
-		return "dovecot has no LMTP (Debian 12: apt-get install dovecot-lmtpd)"
+	if _, err := exec.LookPath(filepath.Join(string(bytes.TrimSpace(programs)), program)); err != nil {
+		return fmt.Sprintf("dovecot has no %s (Debian 12: apt-get install %s)", protocol, pkg)
 	}
 	return ""
 }
@@ -76,6 +81,7 @@ type Options struct {
 	Listen      []string          // addresses, 127.0.0.1 among them; nil = that one
 	Certificate *tls.Certificate  // for STLS and POP3S; nil = clear text alone
 	Users       map[string]string // their passwords; nil = any user, with Password
+	IMAP        bool              // serve the same mail by IMAP too, see Server.IMAP and MissingIMAP
 	LMTP        bool              // take mail for the users too, see Server.LMTP and MissingLMTP
 	Location    string            // mail_location, as Dovecot has it; "" = Maildirs in Server.Mail
 	Settings    string            // lines at the end of the configuration, which override others
@@ -86,6 +92,8 @@ type Options struct {
 type Server struct {
 	POP3     string // address on 127.0.0.1
 	POP3S    string // "" without Options.Certificate
+	IMAP     string // address on 127.0.0.1, "" without Options.IMAP
+	IMAPS    string // "" without Options.Certificate too
 	LMTP     string // path of a socket, "" without Options.LMTP
 	CertFile string // PEM file with the chain of Options.Certificate
 	Dir      string

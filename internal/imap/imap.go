@@ -118,11 +118,11 @@ func (c *Client) begin(host string) error {
 	}
 	c.greet = r.text
 	switch {
-	case r.tag != "*" || r.status == "BYE":
+	case r.tag == "*" && r.status == "BYE":
 		return &ProtocolError{"greeting", fmt.Sprintf("the server said %s", quote(r.line()))}
 	case r.status == "PREAUTH":
 		return &ProtocolError{"greeting", "the server has logged in somebody already (PREAUTH)"}
-	case r.status != "OK":
+	case r.tag != "*" || r.status != "OK":
 		return &ProtocolError{"greeting", fmt.Sprintf("the server said %s, so it does not speak IMAP", quote(r.line()))}
 	}
 	if c.opts.Security != StartTLS {

@@ -171,8 +171,9 @@ func parseResponse(line []byte, literals [][]byte) (*response, error) {
 		}
 		return r, nil
 	}
-	if first != "*" {
-		return nil, fmt.Errorf("the server said %s", quote(string(line)))
+	if first != "*" { // not IMAP
+		r.text = rest
+		return r, nil
 	}
 	p := parser{rest, literals}
 	for {
