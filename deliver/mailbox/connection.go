@@ -56,8 +56,8 @@ func (m *Mailbox) isOpen() bool {
 	return m.client != nil
 }
 
-// use calls fn with the open connection, which ends with ctx. After an error that is no
-// refusal the connection is closed. The error is that of fn, or of scope Place.
+// use calls fn with the open connection, which ends with ctx. A connection that has failed
+// is closed. The error is that of fn, or of scope Place.
 func (m *Mailbox) use(ctx context.Context, fn func(*imap.Client) error) error {
 	if ctx.Err() != nil {
 		return m.fail(deliver.Place, true, "", context.Cause(ctx))
@@ -68,7 +68,7 @@ func (m *Mailbox) use(ctx context.Context, fn func(*imap.Client) error) error {
 	}
 	stop := context.AfterFunc(ctx, c.Interrupt)
 	err = fn(c)
-	if !stop() || err != nil && !errors.As(err, new(*imap.Refusal)) {
+	if !stop() || c.Failed() {
 		m.drop(c)
 	}
 	if err != nil && ctx.Err() != nil {

@@ -235,7 +235,7 @@ func (f *flight) take(r *response) error {
 	}
 	if bad, ok := errors.AsType[*Refusal](f.results[i].Err); ok && bad.Bad {
 		// It may have taken the text of the message for commands.
-		return f.c.fail(bad)
+		return f.c.fail(&ProtocolError{"APPEND", bad.Error()})
 	}
 	return nil
 }

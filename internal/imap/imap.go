@@ -177,6 +177,9 @@ func (c *Client) Greeting() string { return c.greet }
 // TLS returns the state of TLS, nil in clear text.
 func (c *Client) TLS() *tls.ConnectionState { return c.tls }
 
+// Failed reports whether the connection is of no more use.
+func (c *Client) Failed() bool { return c.failed != nil }
+
 // Close drops the connection.
 func (c *Client) Close() error {
 	return c.conn.Close()
