@@ -36,6 +36,7 @@ func fetchers() []fetcher {
 		{"mpop", peer.MpopFiles, peer.Mpop},
 		{"fetchmail", peer.FetchmailFiles, peer.Fetchmail},
 		{"getmail", peer.GetmailFiles, peer.Getmail},
+		{"fdm", peer.FdmFiles, peer.Fdm},
 	}
 }
 

@@ -45,6 +45,11 @@ func peerPrograms() []peerProgram {
 			files: map[string]string{"config/getmail/work": "[retriever]\ntype = SimplePOP3Retriever\nserver = HOST\nport = PORT\nusername: USER\npassword = PASSWORD\ntimeout = 10\n" +
 				"[destination]\ntype = Maildir\npath = ~/Mail/work/\n[options]\nread_all = false\ndelete = KEEP\n"},
 		},
+		{
+			program: "fdm", pkg: "fdm", argv: []string{"fdm", "-f", "HOME/.fdm.conf", "fetch"}, keep: "keep", delete: "",
+			files: map[string]string{".fdm.conf": "# mail\n$user = \"USER\"\n$dir = 'HOME'\nset timeout 30\nset lock-file \"HOME/fdm.lock\"\naction \"inbox\" maildir \"TARGET\"\n" +
+				"account \"work\" pop3 server \"HOST\" port PORT user $user pass \"PASSWORD\"\n\tnew-only cache \"${dir}/fdm.cache\" no-apop KEEP\nmatch all action \"inbox\"\n"},
+		},
 	}
 }
 
