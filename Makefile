@@ -35,7 +35,7 @@ PACKAGES ?= ./...
 PEERS ?= \
 	dovecot-pop3d dovecot-lmtpd dovecot-imapd \
 	mutt mailutils procmail maildrop \
-	getmail6 fetchmail mpop \
+	getmail6 fetchmail mpop fdm \
 	krb5-kdc krb5-user dovecot-gssapi \
 	dbus gnome-keyring \
 	mandoc strace xfsprogs rpm buildah zsh fish

@@ -197,7 +197,7 @@ usage:
   popfetch token ACCOUNT          print an access token, for other programs
   popfetch password set|remove ACCOUNT  keep a password in the keyring
   popfetch init ADDRESS           find the server, test the login, write the configuration
-  popfetch import mpop|fetchmail|getmail [FILE]  take over configuration and seen mail
+  popfetch import mpop|fetchmail|getmail|fdm|thunderbird [FILE]  take over configuration and seen mail
   popfetch config check           check the configuration
   popfetch config show            show the configuration in effect, passwords masked
   popfetch state check            check the state file

@@ -37,6 +37,7 @@ func fetchers() []fetcher {
 		{"fetchmail", peer.FetchmailFiles, peer.Fetchmail},
 		{"getmail", peer.GetmailFiles, peer.Getmail},
 		{"fdm", peer.FdmFiles, peer.Fdm},
+		{"thunderbird", peer.ThunderbirdFiles, peer.Thunderbird},
 	}
 }
 
