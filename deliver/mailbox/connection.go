@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"popfetch/deliver"
 	"popfetch/internal/imap"
@@ -68,6 +69,7 @@ func (m *Mailbox) use(ctx context.Context, fn func(*imap.Client) error) error {
 	}
 	stop := context.AfterFunc(ctx, c.Interrupt)
 	err = fn(c)
+	m.used = time.Now()
 	if !stop() || c.Failed() {
 		m.drop(c)
 	}
@@ -75,6 +77,19 @@ func (m *Mailbox) use(ctx context.Context, fn func(*imap.Client) error) error {
 		return m.fail(deliver.Place, true, "", context.Cause(ctx))
 	}
 	return err
+}
+
+// idle is how long after the last answer a server may have closed the connection.
+const idle = 10 * time.Second
+
+// doubtIdle has a connection on which nothing has happened for a while tried before messages
+// are sent on it.
+func (m *Mailbox) doubtIdle() {
+	if time.Since(m.used) > idle {
+		for _, f := range m.folders {
+			f.stale = true
+		}
+	}
 }
 
 // drop closes a connection at once.

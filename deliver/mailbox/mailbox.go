@@ -53,6 +53,7 @@ type Mailbox struct {
 	mu      sync.Mutex
 	client  *imap.Client       // nil = none is open
 	folders map[string]*folder // of client, by name in the configuration
+	used    time.Time          // when the server has answered last
 
 	looks map[string]*look // what Recover has seen, by group and folder
 }
@@ -120,6 +121,7 @@ func (m *Mailbox) Stage(ctx context.Context, meta deliver.Meta, src io.Reader) (
 // know, and makes folders that are missing.
 func (m *Mailbox) Prepare(ctx context.Context, group []deliver.Staged) []error {
 	m.forgetLook()
+	m.doubtIdle()
 	members, errs := m.members(group)
 	for i, s := range members {
 		if s != nil {
@@ -220,7 +222,9 @@ func (m *Mailbox) publish(ctx context.Context, members []*staged, errs []error, 
 			members[i] = nil
 		}
 	}
-	m.resolve(ctx, members, unknown, errs, results)
+	if len(unknown) > 0 {
+		again = m.resolve(ctx, members, unknown, errs, results, last) || again
+	}
 	return again, nil
 }
 
@@ -233,11 +237,9 @@ func sendAgain(err error) bool {
 	return !errors.As(err, new(*imap.SourceError))
 }
 
-// resolve looks for messages whose replies were lost.
-func (m *Mailbox) resolve(ctx context.Context, members []*staged, unknown []int, errs []error, results []imap.Appended) {
-	if len(unknown) == 0 {
-		return
-	}
+// resolve looks for messages whose replies were lost, and reports whether some are worth
+// another attempt at once.
+func (m *Mailbox) resolve(ctx context.Context, members []*staged, unknown []int, errs []error, results []imap.Appended, last bool) (again bool) {
 	var why error
 	for _, r := range results {
 		if r.Sent {
@@ -246,8 +248,12 @@ func (m *Mailbox) resolve(ctx context.Context, members []*staged, unknown []int,
 	}
 	for _, i := range unknown {
 		s := members[i]
-		members[i] = nil
 		outcome, err := m.recover(ctx, s.note)
+		if err == nil && outcome == deliver.Again && !last {
+			again = true
+			continue
+		}
+		members[i] = nil
 		switch {
 		case err != nil:
 			// Recover decides later.
@@ -262,6 +268,7 @@ func (m *Mailbox) resolve(ctx context.Context, members []*staged, unknown []int,
 		}
 	}
 	m.forgetLook()
+	return again
 }
 
 // members returns the messages of a group that can be delivered, nil for the others, which

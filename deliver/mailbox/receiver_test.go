@@ -107,7 +107,7 @@ func (r *receiver) mailbox() *Mailbox {
 			if err != nil {
 				return nil, err
 			}
-			if _, err := c.Login(imap.Credentials{User: "me", Password: "secret"}); err != nil {
+			if _, err := c.Login(ctx, imap.Credentials{User: "me", Password: "secret"}); err != nil {
 				c.Close()
 				return nil, err
 			}

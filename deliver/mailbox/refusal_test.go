@@ -246,7 +246,7 @@ func connectWithin(r *receiver, limit time.Duration) func(context.Context) (*ima
 		if err != nil {
 			return nil, err
 		}
-		_, err = c.Login(imap.Credentials{User: "me", Password: "secret"})
+		_, err = c.Login(ctx, imap.Credentials{User: "me", Password: "secret"})
 		return c, err
 	}
 }

@@ -93,7 +93,7 @@ func (d *imapConnector) loginWith(ctx context.Context, text string) (*imap.Clien
 	if d.secret.Kind() == secret.Password {
 		cred.Password = text
 	}
-	if d.method, err = c.Login(cred); err == nil {
+	if d.method, err = c.Login(ctx, cred); err == nil {
 		return c, nil
 	}
 	c.Close()

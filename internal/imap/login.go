@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -29,14 +30,21 @@ const maxChallenges = 16
 // method is named. RFC 6750 section 5.3
 var ErrClearToken = errors.New("an access token is not sent in clear text")
 
-// Login logs in and returns the method. An *AuthError leaves the connection as it was.
-func (c *Client) Login(cred Credentials) (string, error) {
+// Login logs in and returns the method. An *AuthError leaves the connection as it was. The
+// end of ctx interrupts it.
+func (c *Client) Login(ctx context.Context, cred Credentials) (method string, err error) {
+	stop := context.AfterFunc(ctx, c.Interrupt)
+	defer func() {
+		if !stop() {
+			err = context.Cause(ctx)
+		}
+	}()
 	for _, s := range []string{cred.User, cred.Password, cred.Token} {
 		if strings.ContainsAny(s, "\x00\r\n") {
 			return "", &AuthError{User: cred.User, Err: errors.New("user or secret holds a line end or a NUL")}
 		}
 	}
-	method, err := c.choose(cred)
+	method, err = c.choose(cred)
 	if err != nil {
 		return "", &AuthError{User: cred.User, Err: err}
 	}
