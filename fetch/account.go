@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -13,9 +14,12 @@ import (
 // Account is one maildrop and where its mail goes. Its fields are set before the
 // first poll and not changed after; only one poll runs at a time.
 type Account struct {
-	Name     string
-	User     string
-	Host     string // for the limit of polls for each host
+	Name string
+	User string
+	Host string // of the server
+	// Server tells servers with the same Host apart for the limit of polls at one server;
+	// "" = Host does.
+	Server   string
 	Protocol string // "POP3" or "POP3S", see deliver.Meta
 
 	// Open connects and logs in. ctx bounds the whole session.
@@ -55,6 +59,9 @@ type Account struct {
 	Log      *slog.Logger // nil = no log
 	Progress Progress     // nil = none
 }
+
+// server names the server for the limit of polls at one server.
+func (a *Account) server() string { return cmp.Or(a.Server, a.Host) }
 
 // Progress is told how a poll goes, from the goroutine of the poll.
 type Progress interface {

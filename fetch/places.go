@@ -12,7 +12,7 @@ type places struct {
 
 // free reports whether the account may be polled beside those under way.
 func (p *places) free(sl *slot) bool {
-	return p.running < p.parallel && p.hosts[sl.Host] < p.perHost
+	return p.running < p.parallel && p.hosts[sl.server()] < p.perHost
 }
 
 // count adds n to what counts the polls of sl.
@@ -22,8 +22,8 @@ func (p *places) count(sl *slot, n int) {
 		return
 	}
 	p.running += n
-	if p.hosts[sl.Host] += n; p.hosts[sl.Host] == 0 {
-		delete(p.hosts, sl.Host)
+	if p.hosts[sl.server()] += n; p.hosts[sl.server()] == 0 {
+		delete(p.hosts, sl.server())
 	}
 }
 

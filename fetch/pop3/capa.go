@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -63,7 +64,15 @@ func (c *Client) Capa() (Capabilities, error) {
 		return Capabilities{}, err
 	}
 	caps := Capabilities{Asked: true, Known: true}
+	maybeGreeting := c.opts.Begun && !c.caps.Asked
 	_, err = c.listing("CAPA", maxCapabilities, func(line []byte, long *LineError) bool {
+		if maybeGreeting && long == nil && (bytes.HasPrefix(line, []byte("+OK")) || bytes.HasPrefix(line, []byte("-ERR"))) {
+			// The line before was the greeting, and this one is the reply.
+			c.lines.trace("S", string(line))
+			maybeGreeting, caps.Known = false, line[0] == '+'
+			return caps.Known
+		}
+		maybeGreeting = false
 		if long != nil {
 			c.fail(&ProtocolError{Command: "CAPA", Line: long.Line, Reason: long.Reason})
 			return false

@@ -53,6 +53,10 @@ type Options struct {
 	// waits for at most 10 s.
 	Timeout    time.Duration
 	Pipelining Pipelining
+	// Begun says that the session is in state TRANSACTION from its start, because the server
+	// was started for its user, as "doveadm exec pop3" is. Such a server may send no
+	// greeting. StartTLS is not possible then.
+	Begun bool
 	// Waited is called after each read from the connection: octets have come, those of
 	// TLS included, after a wait of d. nil = not called.
 	Waited func(octets int, d time.Duration)
@@ -192,6 +196,11 @@ func (c *Client) open() error {
 		if err := c.handshake(); err != nil {
 			return err
 		}
+	}
+	if c.opts.Begun {
+		c.state = Transaction
+		_, err := c.Capa()
+		return err
 	}
 	// RFC 1939 section 4: the greeting is a positive response, and may carry
 	// the timestamp of APOP (section 7).

@@ -24,7 +24,8 @@ type Credentials struct {
 	Ticket sasl.Client
 	// Methods names the methods that may be used, see Methods. Login takes the
 	// first that the server offers. nil leaves the choice to the client, which
-	// never takes APOP, and sends no token in clear text.
+	// never takes APOP, and sends no token in clear text. "none" alone is right for a
+	// session that has Begun, see Options, and for no other.
 	Methods []string
 	// Expected is what Client.Offer returned in an earlier session with the
 	// server over the same kind of connection. If the server announced PIPELINING
@@ -97,6 +98,9 @@ func (cred Credentials) automatic(private bool) []string {
 // from the first calls after it, means that a session with Patient may succeed; a *CapaError is about
 // WithoutCapa.
 func (c *Client) Login(cred Credentials) (method string, err error) {
+	if c.opts.Begun {
+		return "none", c.start(cred.Next)
+	}
 	if err := c.enter("log in", Authorization); err != nil {
 		return "", err
 	}
@@ -141,6 +145,17 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 		return method, err
 	}
 	return method, c.afterwards(cred, again)
+}
+
+// start takes the place of a login in a session that has begun.
+func (c *Client) start(next []string) error {
+	if err := c.enter("log in", Transaction); err != nil {
+		return err
+	}
+	if c.Pipelined() {
+		c.askAhead(next...)
+	}
+	return nil
 }
 
 // loginAhead sends CAPA, the login and what comes next in one flight, as an earlier

@@ -27,6 +27,7 @@ import (
 	"popfetch/internal/config"
 	"popfetch/internal/durable"
 	"popfetch/internal/kerberos"
+	"popfetch/internal/network"
 	"popfetch/internal/secret"
 	"popfetch/state"
 )
@@ -176,6 +177,7 @@ func writable(path string) error {
 type inspection struct {
 	Account  string `json:"account"`
 	Server   string `json:"server"`
+	Address  string `json:"address"`
 	Greeting string `json:"greeting"`
 	TLS      string `json:"tls"`
 	shownCertificate
@@ -234,10 +236,13 @@ func (f *inspection) toBeCreated(exists bool, err error) error {
 func (f *inspection) visit(ctx context.Context, a *config.Account, source *secret.Source, trusted string, con *console) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
 	defer cancel()
-	d := &connector{account: a, log: con.log.With("account", a.Name), secret: source, connected: f.connection}
+	d := &connector{account: a, log: con.log.With("account", a.Name), secret: source, connected: f.connection,
+		routed: func(r network.Route) { f.Address = describe(r) }}
 	f.Secret = d.secret.Kind().String() + " from " + d.secret.String()
 	if !a.NeedsSecret() && slices.Contains(a.Auth, config.GSSAPI) {
 		f.Secret = kerberos.Source()
+	} else if slices.Contains(a.Auth, config.NoLogin) {
+		f.Secret = "none"
 	} else if !a.NeedsSecret() {
 		f.Secret = "certificate " + a.TLSClientCert
 	} else if a.PasswordText.IsSet() {
@@ -316,12 +321,17 @@ func (f *inspection) write(w io.Writer, width int) {
 	fmt.Fprintf(w, "%s: %s\n", f.Account, f.Server)
 	lines := sheet{w: w, width: width}
 	lines.line("TLS problem", f.Problem)
+	lines.line("address", quoteUnlessPlain(f.Address))
 	lines.line("greeting", quoteUnlessPlain(f.Greeting))
 	lines.line("TLS", f.TLS)
 	f.shownCertificate.write(&lines)
 	lines.line("capabilities", quoteUnlessPlain(strings.Join(f.Capabilities, ", ")))
 	lines.line("secret", quoteUnlessPlain(f.Secret))
-	if f.Method != "" {
+	switch f.Method {
+	case "":
+	case config.NoLogin:
+		lines.line("logged in", "by the server itself")
+	default:
 		lines.line("logged in", "with "+f.Method)
 	}
 	if f.listed {

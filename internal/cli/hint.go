@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,6 +45,9 @@ func hint(err error, checking bool) string {
 		return "popfetch fetches from maildrops of up to 1,000,000 messages, fewer if their unique-ids are long; move or delete some on the server, for example with its web mail"
 	case errors.Is(err, state.ErrLocked):
 		return "only one popfetch at a time can use a state file; a daemon may be running, or the previous run has not ended"
+	}
+	if text := tunnelHint(err); text != "" {
+		return text
 	}
 	if text := tlsFaultOf(err, checking).hint; text != "" {
 		return text
@@ -175,10 +179,32 @@ func mechanismNeeds(mechanism string) string {
 	return mechanism
 }
 
+// tunnelHint is about a program that is not the connection that it should be. Errors that
+// say so themselves need no hint.
+func tunnelHint(err error) string {
+	var connect *connectError
+	var protocol *pop3.ProtocolError
+	switch {
+	case !errors.As(err, &connect) || !connect.tunnel:
+		return ""
+	case errors.As(err, new(tls.RecordHeaderError)):
+		return `what the program of tunnel prints is not TLS; write tls = "none" if it begins TLS itself, or leads to a port in clear text`
+	case errors.As(err, &protocol):
+		return "what the program of tunnel prints is not POP3: run it by hand; it must print nothing of its own"
+	case errors.Is(err, os.ErrDeadlineExceeded) && connect.tls == config.TLSImplicit:
+		return `the program of tunnel runs and prints nothing: run it by hand; if it begins TLS itself, write tls = "none"`
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "the program of tunnel runs and prints nothing: run it by hand; ssh may be waiting for a passphrase, and a port for TLS"
+	}
+	return ""
+}
+
 func networkHint(err error) string {
 	var dns *net.DNSError
 	var connect *connectError
 	switch {
+	case errors.As(err, &connect) && errors.Is(err, fs.ErrNotExist):
+		return "there is no such socket; is the server running?"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "the host name in server does not exist; is it spelled correctly?"
 	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &connect) && connect.usual():

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -170,12 +169,12 @@ func (d *connector) explain(ctx context.Context, err error) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	host, _ := asciiHost(a.Host)
-	dial, broken := dialer(&a.Login, d.log)
+	addr, host, _ := address(&a.Login)
+	dial, broken := dialer(&a.Login, d.log, nil)
 	if broken != nil {
 		return err
 	}
-	conn, refused := dial(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(a.Port)))
+	conn, refused := dial(ctx, "tcp", addr)
 	if refused != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -124,6 +125,7 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		Name:     a.Name,
 		User:     a.User,
 		Host:     a.Host,
+		Server:   strings.Join(a.Tunnel, "\x00"),
 		Protocol: "POP3",
 		Open:     d.open,
 		Destination: func(ctx context.Context) (deliver.Destination, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -115,7 +114,7 @@ func (d *imapConnector) dial(ctx context.Context) (*imap.Client, error) {
 	case config.TLSNone:
 		o.Security = imap.ClearText
 	}
-	host, err := asciiHost(a.Host)
+	addr, host, err := address(&a.Login)
 	if err != nil {
 		return nil, err
 	}
@@ -124,10 +123,10 @@ func (d *imapConnector) dial(ctx context.Context) (*imap.Client, error) {
 			return nil, &fetch.ConfigError{Err: err}
 		}
 	}
-	if o.Dial, err = dialer(&a.Login, d.log); err != nil {
+	if o.Dial, err = dialer(&a.Login, d.log, nil); err != nil {
 		return nil, err
 	}
-	return imap.Dial(ctx, net.JoinHostPort(host, fmt.Sprint(a.Port)), o)
+	return imap.Dial(ctx, addr, o)
 }
 
 // checkMailbox looks at the mailbox where the mail of a goes.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/internal/kerberos"
+	"popfetch/internal/network"
 	"popfetch/internal/secret"
 )
 
@@ -29,6 +29,7 @@ type connector struct {
 	sessions  tls.ClientSessionCache // RFC 8446 section 2.2
 	method    string                 // of the last login
 	connected func(*pop3.Client)     // is called before the login, may be nil
+	routed    func(network.Route)    // is called with the route of each connection, may be nil
 }
 
 // open is fetch.Account.Open.
@@ -141,7 +142,7 @@ func (d *connector) loginWith(ctx context.Context, how *fetch.Opening, text stri
 func (d *connector) connect(ctx context.Context, text string, how *fetch.Opening) (*pop3.Client, error) {
 	client, err := d.dial(ctx, text, *how)
 	if err != nil {
-		return nil, &connectError{tls: d.account.TLS, port: d.account.Port, err: err}
+		return nil, &connectError{tls: d.account.TLS, port: d.account.Port, tunnel: len(d.account.Tunnel) > 0, err: err}
 	}
 	if err := trustFirst(d.account, client, how); err != nil {
 		client.Close()
@@ -170,9 +171,10 @@ func (e *loginError) Unwrap() error { return e.err }
 
 // connectError is a connection that could not be made or secured.
 type connectError struct {
-	tls  config.TLSMode // how it was tried, for the hint
-	port int
-	err  error
+	tls    config.TLSMode // how it was tried, for the hint
+	port   int
+	tunnel bool
+	err    error
 }
 
 func (e *connectError) Error() string { return e.err.Error() }
@@ -212,12 +214,13 @@ func (d *connector) dial(ctx context.Context, text string, how fetch.Opening) (*
 		Timeout:  time.Duration(a.Timeout),
 		Log:      d.log,
 		Secrets:  []string{text},
+		Begun:    slices.Contains(a.Auth, config.NoLogin),
 		Waited:   how.Waited,
 	}
 	if how.Serial || a.Pipelining == config.PipeliningOff {
 		o.Pipelining = pop3.PipelineOff
 	}
-	host, err := asciiHost(a.Host)
+	addr, host, err := address(&a.Login)
 	if err != nil {
 		return nil, err
 	}
@@ -226,10 +229,10 @@ func (d *connector) dial(ctx context.Context, text string, how fetch.Opening) (*
 			return nil, &fetch.ConfigError{Err: err}
 		}
 	}
-	if o.Dial, err = dialer(&a.Login, d.log); err != nil {
+	if o.Dial, err = dialer(&a.Login, d.log, d.routed); err != nil {
 		return nil, err
 	}
-	return pop3.Dial(ctx, "tcp", net.JoinHostPort(host, fmt.Sprint(a.Port)), o)
+	return pop3.Dial(ctx, "tcp", addr, o)
 }
 
 // asciiHost is the name that DNS and TLS use for a host (RFC 5891).

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strconv"
 
 	"golang.org/x/net/http/httpproxy"
 
@@ -16,13 +17,23 @@ import (
 )
 
 // dialer returns the function that connects to the server of g. A way that cannot work until
-// somebody changes the configuration is a *fetch.ConfigError.
-func dialer(g *config.Login, log *slog.Logger) (func(ctx context.Context, kind, address string) (net.Conn, error), error) {
+// somebody changes the configuration is a *fetch.ConfigError. connected, if not nil, is told
+// the route of each connection.
+func dialer(g *config.Login, log *slog.Logger, connected func(network.Route)) (func(ctx context.Context, kind, address string) (net.Conn, error), error) {
 	w, err := wayTo(g, log)
 	if err != nil {
 		return nil, err
 	}
+	w.Connected = func(r network.Route) {
+		log.Debug("connected", "to", describe(r))
+		if connected != nil {
+			connected(r)
+		}
+	}
 	return func(ctx context.Context, kind, address string) (net.Conn, error) {
+		if g.Socket != "" {
+			kind, address = "unix", g.Socket
+		}
 		conn, err := w.Dial(ctx, kind, address)
 		var known *network.Error
 		if errors.As(err, &known) && known.Lasting {
@@ -32,11 +43,36 @@ func dialer(g *config.Login, log *slog.Logger) (func(ctx context.Context, kind, 
 	}, nil
 }
 
+// describe tells where a connection goes, and which other addresses did not answer.
+func describe(r network.Route) string {
+	text := r.Peer
+	if r.Via != "" {
+		text += ", by the proxy " + r.Via
+	}
+	for _, failed := range r.Failed {
+		if !failed.Unrouted() { // a machine without IPv6 is nothing to report
+			text += "; not " + failed.String()
+		}
+	}
+	return text
+}
+
+// address returns what to dial for the server of g, and its name for TLS.
+func address(g *config.Login) (addr, host string, err error) {
+	if g.Socket != "" {
+		return g.Address(), g.Host, nil
+	}
+	if host, err = asciiHost(g.Host); err != nil {
+		return "", "", err
+	}
+	return net.JoinHostPort(host, strconv.Itoa(g.Port)), host, nil
+}
+
 // wayTo returns how the server of g is reached. An error is lasting: somebody has to change
 // the configuration or the environment.
 func wayTo(g *config.Login, log *slog.Logger) (*network.Way, error) {
 	w := &network.Way{Source: g.SourceAddress, Tunnel: g.Tunnel, Log: log, Proxy: g.Proxy.URL}
-	if g.Proxy.URL != nil || g.Proxy.None || len(g.Tunnel) > 0 {
+	if g.Proxy.URL != nil || g.Proxy.None || len(g.Tunnel) > 0 || g.Socket != "" {
 		return w, nil
 	}
 	proxy, err := environmentProxy(g.Address())

@@ -72,6 +72,9 @@ func (l *loader) account(name string, v any, defaults Account) *Account {
 		}
 	}
 	s.set = l.table(dst, table, s.path)
+	for _, g := range s.logins() {
+		l.readServer(&g)
+	}
 	l.checkClashes(&s)
 	for i, g := range s.logins() {
 		own := table
@@ -237,6 +240,8 @@ func checkTwins(accounts []owned) {
 		}
 		hint := "one maildrop is one account"
 		switch {
+		case !slices.Equal(other.Tunnel, a.Tunnel):
+			hint = "if the tunnels lead to two servers, write another name as server of one: with a tunnel the name need not exist"
 		case other.Port == a.Port:
 		case isLoopback(a.Host):
 			hint = "if another server answers at this port, tell the two apart by address: 127.0.0.1, 127.0.0.2 and so on are all this machine"

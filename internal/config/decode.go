@@ -282,11 +282,16 @@ func (l *loader) methods(v any) ([]string, error) {
 	if len(list) == 1 && list[0] == "auto" {
 		return nil, nil
 	}
+	if len(list) == 1 && list[0] == NoLogin {
+		return list, nil
+	}
 	known := l.opts.methods()
 	for i, m := range list {
 		switch {
 		case m == "auto":
 			return nil, fmt.Errorf(`"auto" cannot be combined with methods; write auth = "auto" or the methods alone`)
+		case m == NoLogin:
+			return nil, fmt.Errorf(`"none" cannot be combined with methods; write auth = "none" or the methods alone`)
 		case !slices.Contains(known, m):
 			return nil, fmt.Errorf("%s is an unknown method; the methods are %s%s", quote(m), orList(known), didYouMean(m, known))
 		case slices.Contains(list[:i], m):

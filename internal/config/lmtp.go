@@ -58,10 +58,7 @@ func (l *loader) lmtp(v any) (LMTP, error) {
 		return LMTP{}, err
 	}
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
-		path, err := expandPath(path, l.dir)
-		if err == nil && len(path) > 107 { // unix(7), sun_path
-			err = fmt.Errorf("the path of the socket is longer than 107 octets")
-		}
+		path, err := socketPath(path, l.dir)
 		return LMTP{"unix", path}, err
 	}
 	if strings.HasPrefix(s, "/") || strings.HasPrefix(s, "~") {

@@ -15,9 +15,11 @@ import (
 // with the same keys.
 type Login struct {
 	Host string `toml:"-"` // of Server: lower case, no port, no brackets
-	Port int    `toml:"-"` // of Server, or the usual one of TLS
+	Port int    `toml:"-"` // of Server, or the usual one of TLS; 0 for a socket
+	// Socket is the absolute path of a unix socket, "" for a host. Host is Server then.
+	Socket string `toml:"-"`
 
-	Server string `toml:"server"` // as written
+	Server string `toml:"server"` // as written; of a URL host and port alone
 	User   string `toml:"user"`   // no control characters; "" = no login, which POP3 and IMAP do not have
 
 	// Where the secret comes from: at most one of these is set. With none of them
@@ -52,8 +54,13 @@ type Login struct {
 // builtinLogin returns the built-in defaults.
 func builtinLogin() Login { return Login{TLS: TLSImplicit, TLSMinVersion: TLS12} }
 
-// Address returns host and port for net.Dial.
-func (g *Login) Address() string { return net.JoinHostPort(g.Host, strconv.Itoa(g.Port)) }
+// Address returns host and port, or the socket.
+func (g *Login) Address() string {
+	if g.Socket != "" {
+		return g.Host
+	}
+	return net.JoinHostPort(g.Host, strconv.Itoa(g.Port))
+}
 
 // bearerMethods are the methods that send an access token and no password.
 func bearerMethods() []string { return []string{"xoauth2", "oauthbearer"} }
@@ -69,14 +76,18 @@ func (g *Login) TakesToken() bool {
 
 // TakesPassword reports whether a method that sends or proves a password may be used.
 func (g *Login) TakesPassword() bool {
-	return g.Auth == nil || slices.ContainsFunc(g.Auth, func(m string) bool { return m != External && m != GSSAPI && !slices.Contains(bearerMethods(), m) })
+	return g.Auth == nil || slices.ContainsFunc(g.Auth, func(m string) bool {
+		return m != External && m != GSSAPI && m != NoLogin && !slices.Contains(bearerMethods(), m)
+	})
 }
 
 // The methods that need no password and no token: External takes the client's
-// certificate, GSSAPI a Kerberos ticket.
+// certificate, GSSAPI a Kerberos ticket, and with NoLogin the server knows the user
+// already, as one that a tunnel has started for that user does.
 const (
 	External = "external"
 	GSSAPI   = "gssapi"
+	NoLogin  = "none"
 )
 
 // NeedsSecret reports whether the login may need a password or a token.
@@ -230,6 +241,25 @@ func (l *loader) checkLogin(g *login) {
 	if g.account != "" && slices.Contains(g.Auth, External) && (g.TLSClientCert == "" || g.TLS == TLSNone) {
 		l.add(g.at("auth"), "the method external needs tls_client_cert, and TLS", "")
 	}
+	if g.account != "" && slices.Contains(g.Auth, NoLogin) && len(g.Tunnel) == 0 && g.Socket == "" {
+		l.add(g.at("auth"), `auth = "none" needs a tunnel or a unix socket: anybody could read mail that a server on the network gives without a login`, "")
+	}
+	if g.account != "" && slices.Contains(g.Auth, NoLogin) && g.TLS == TLSStart {
+		l.add(g.at("auth"), `auth = "none" leaves no moment for starttls`, `write tls = "none"`)
+	}
+	if g.account != "" && g.Socket != "" {
+		for _, key := range []string{"proxy", "tunnel", "source_address"} {
+			if g.set[key] {
+				l.add(g.at(key), key+" has no effect with a unix socket", "keep one of them")
+			}
+		}
+		if g.TLS != TLSNone && g.TLSServerName == "" {
+			l.add(g.at("tls"), "TLS over a unix socket needs tls_server_name", `or tls = "none": the socket is on this machine`)
+		}
+	}
+	if g.set["source_address"] && g.set["tunnel"] {
+		l.add(g.at("source_address"), "source_address has no effect with tunnel", "keep one of them")
+	}
 	cert, key := g.TLSClientCert != "", g.TLSClientKey != ""
 	switch {
 	case g.set["tls_client_cert"] && !key:
@@ -278,13 +308,14 @@ func (g *Login) fill(account string) {
 
 // warnLogin tells warn what is allowed but probably not intended.
 func (g *login) warn(warn func(key, msg, hint string)) {
-	if g.TLS == TLSNone && !isLoopback(g.Host) {
+	near := len(g.Tunnel) > 0 || g.Socket != ""
+	if g.TLS == TLSNone && !near && !isLoopback(g.Host) {
 		warn("tls", "mail crosses the network in clear text, and with most methods so does the password", `"implicit" or "starttls" protect it`)
 	}
-	if g.TLS == TLSImplicit && g.Port == g.ports[TLSStart] {
+	if g.TLS == TLSImplicit && !near && g.Port == g.ports[TLSStart] {
 		warn("tls", fmt.Sprintf("servers at port %d begin in clear text", g.Port), `tls = "starttls"?`)
 	}
-	if g.TLS != TLSImplicit && g.Port == g.ports[TLSImplicit] {
+	if g.TLS != TLSImplicit && !near && g.Port == g.ports[TLSImplicit] {
 		warn("tls", fmt.Sprintf("servers at port %d begin with TLS", g.Port), `tls = "implicit"?`)
 	}
 	warnLiteral(warn, "password_command", g.PasswordCommand)

@@ -16,7 +16,7 @@ func (l *loader) checkServer(g *login) {
 			l.add(g.at("tls_server_name"), quote(g.TLSServerName)+" "+msg, "")
 		}
 	}
-	if g.Server == "" {
+	if g.Server == "" || g.Socket != "" {
 		return
 	}
 	host, port, err := splitServer(g.Server)
@@ -37,7 +37,7 @@ func splitServer(s string) (host string, port int, err error) {
 		return "", 0, fmt.Errorf("the server contains an @; write the host alone, and the user with the key user")
 	}
 	if scheme, _, ok := strings.Cut(s, "://"); ok {
-		return "", 0, fmt.Errorf("%s is a URL; write the host alone, and the key tls instead of %q", quote(s), scheme+"://")
+		return "", 0, fmt.Errorf("%s is a URL of another kind; write the host alone, and the key tls instead of %q", quote(s), scheme+"://")
 	}
 	host, portText, hasPort := s, "", false
 	if rest, ok := strings.CutPrefix(s, "["); ok {

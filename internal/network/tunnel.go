@@ -182,10 +182,10 @@ func (tunnelAddr) Network() string { return "tunnel" }
 func (a tunnelAddr) String() string { return string(a) }
 
 // LocalAddr is RemoteAddr.
-func (t *tunnel) LocalAddr() net.Addr { return tunnelAddr(t.what()) }
+func (t *tunnel) LocalAddr() net.Addr { return tunnelAddr("the program " + t.name) }
 
 // RemoteAddr names the program.
-func (t *tunnel) RemoteAddr() net.Addr { return tunnelAddr(t.what()) }
+func (t *tunnel) RemoteAddr() net.Addr { return tunnelAddr("the program " + t.name) }
 
 // SetDeadline sets both deadlines.
 func (t *tunnel) SetDeadline(d time.Time) error {
