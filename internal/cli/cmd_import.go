@@ -34,7 +34,7 @@ type fetcher struct {
 func fetchers() []fetcher {
 	return []fetcher{
 		{"mpop", peer.MpopFiles, peer.Mpop},
-		{"fetchmail", peer.FetchmailFiles, peer.Fetchmail},
+		{"fetchmail", func(home, _ string) []string { return peer.FetchmailFiles(home, fetchmailHome()) }, peer.Fetchmail},
 		{"getmail", peer.GetmailFiles, peer.Getmail},
 		{"fdm", peer.FdmFiles, peer.Fdm},
 		{"thunderbird", peer.ThunderbirdFiles, peer.Thunderbird},
@@ -157,7 +157,15 @@ func readPeer(f fetcher, named []string) (*peer.Moved, error) {
 		}
 		return names, err
 	}
-	return f.read(peer.Files{Home: home, Read: read, List: list}, file, c)
+	return f.read(peer.Files{Home: home, FetchmailHome: fetchmailHome(), Read: read, List: list}, file, c)
+}
+
+// fetchmailHome is $FETCHMAILHOME if it is an absolute path.
+func fetchmailHome() string {
+	if dir := os.Getenv("FETCHMAILHOME"); filepath.IsAbs(dir) {
+		return dir
+	}
+	return ""
 }
 
 // keepValid takes out the accounts that a configuration may not have, with a remark for

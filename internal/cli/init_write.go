@@ -39,6 +39,9 @@ func (s *setup) write(ctx context.Context) (err error) {
 		return &fetch.ConfigError{Err: err}
 	}
 	if s.flags.print {
+		if s.typed != "" {
+			s.con.say("the password is not stored: put it into %s, mode 0600", tilde(passwordFile))
+		}
 		_, err := fmt.Fprint(s.con.out, text)
 		return err
 	}

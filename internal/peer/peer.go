@@ -20,9 +20,11 @@ import (
 
 // Files is how a reader gets at files.
 type Files struct {
-	Home string                              // home directory of the user, absolute
-	Read func(path string) ([]byte, error)   // the error for a missing file wraps fs.ErrNotExist
-	List func(path string) ([]string, error) // the names in a directory; an error for anything else
+	Home string // home directory of the user, absolute
+	// FetchmailHome is $FETCHMAILHOME, where fetchmail then keeps its files, "" if it is not set.
+	FetchmailHome string
+	Read          func(path string) ([]byte, error)   // the error for a missing file wraps fs.ErrNotExist
+	List          func(path string) ([]string, error) // the names in a directory; an error for anything else
 }
 
 // Moved is what a fetcher had, as far as it can be carried over.
