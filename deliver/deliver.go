@@ -34,6 +34,7 @@ type Meta struct {
 	Protocol string    // "POP3" or "POP3S", for the Received field
 	Attempt  int       // 1 at the first attempt
 	Time     time.Time // when the server sent the message
+	Progress string    // that of the Error of the attempt before, "" = it had none
 }
 
 // Destination takes messages and makes them durable.
@@ -177,6 +178,9 @@ type Error struct {
 	Temporary bool   // another attempt may succeed without anybody's help
 	Hint      string // what the user can do, or ""
 	Err       error  // the cause
+	// Progress is what the destination wants to know at the next attempt to deliver the
+	// message, because this one has succeeded in part; "" = nothing.
+	Progress string
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s %s: %v", e.Op, e.Path, e.Err) }

@@ -316,7 +316,7 @@ func (v *visit) recordOf(it plan.Item, b *body) state.Record {
 		octets = b.octets
 	}
 	return state.Record{Delivered: v.now(), Octets: octets, Fingerprint: r.Fingerprint, Body: r.Body,
-		Nonce: r.Nonce, Observed: v.when.Observed, Failures: r.Failures}
+		Nonce: r.Nonce, Observed: v.when.Observed, Failures: r.Failures, Progress: r.Progress}
 }
 
 // surplusReply returns an error if a message of doubtful size is the reply to
@@ -480,6 +480,7 @@ func (v *visit) meta(it plan.Item) deliver.Meta {
 		Protocol: v.Protocol,
 		Attempt:  it.Record.Failures + 1,
 		Time:     v.now(),
+		Progress: it.Record.Progress,
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // are the versions that are written; every older one is read, see the package
 // comment.
 const (
-	recordVersion = 2
+	recordVersion = 3
 	intentVersion = 1
 	sealSize      = crc32.Size
 )
@@ -37,7 +37,9 @@ const (
 	isUnproven
 	hasTried
 	isPutBack
+	hasProgress
 	allFlags  = 1<<iota - 1
+	allFlags2 = isPutBack<<1 - 1
 	allFlags1 = isDeleted<<1 - 1
 )
 
@@ -106,6 +108,9 @@ func encodeRecord(id []byte, r Record) []byte {
 	if flags&hasTried != 0 {
 		b = binary.AppendVarint(b, r.Tried.Unix())
 	}
+	if flags&hasProgress != 0 {
+		b = appendString(b, r.Progress)
+	}
 	return seal(id, b)
 }
 
@@ -128,6 +133,7 @@ func (r Record) flags() (flags uint64) {
 		{isUnproven, r.Unproven},
 		{isPutBack, r.PutBack},
 		{hasTried, !r.Tried.IsZero()},
+		{hasProgress, r.Progress != ""},
 	} {
 		if f.set {
 			flags |= f.flag
@@ -147,7 +153,9 @@ func decodeRecord(id, value []byte) (r Record, err error) {
 	case 1:
 		r = d.record1()
 	case 2:
-		r = d.record2()
+		r = d.record(allFlags2)
+	case 3:
+		r = d.record(allFlags)
 	}
 	if err := d.end(); err != nil {
 		return Record{}, err
@@ -155,9 +163,9 @@ func decodeRecord(id, value []byte) (r Record, err error) {
 	return r, nil
 }
 
-// record2 reads the fields of a record of version 2.
-func (d *decoder) record2() (r Record) {
-	flags := d.flags(d.uvarint(), allFlags)
+// record reads the fields of a record of version 2 or later, which has these flags at most.
+func (d *decoder) record(known uint64) (r Record) {
+	flags := d.flags(d.uvarint(), known)
 	r.Octets = d.varint()
 	if flags&hasDelivered != 0 {
 		r.Delivered = d.time()
@@ -188,6 +196,9 @@ func (d *decoder) record2() (r Record) {
 	}
 	if flags&hasTried != 0 {
 		r.Tried = d.time()
+	}
+	if flags&hasProgress != 0 {
+		r.Progress = d.string()
 	}
 	r.Deleted, r.Unproven, r.PutBack = flags&isDeleted != 0, flags&isUnproven != 0, flags&isPutBack != 0
 	return r

@@ -51,6 +51,8 @@ func TestValuesOfEveryVersionAreRead(t *testing.T) {
 		"028804010b35353220746f6f2062696706f71c9fa9":                                                               {Octets: -1, Failures: 3, Reason: "552 too big"},
 		"028814010b35353220746f6f206269670c8086f7840deba745d6":                                                     {Octets: -1, Failures: 6, Reason: "552 too big", Tried: day},
 		"02070e8086f7840d090000000000000000000000000000000180928c850d0180d896850d0406bf73e0":                       {Delivered: day, Octets: 7, Digest: [16]byte{9}, Absent: day.Add(48 * time.Hour), Absences: 2, Counted: day.Add(72 * time.Hour)},
+		// version 3
+		"0388500109343532206c617465728086f7840d0e6d65406578616d706c652e6f7267c0c869b7": {Octets: -1, Reason: "452 later", Tried: day, Progress: "me@example.org"},
 	} {
 		value, err := hex.DecodeString(text)
 		if err != nil {
@@ -110,7 +112,7 @@ func TestNewerVersionIsToldFromABrokenValue(t *testing.T) {
 		for _, c := range []struct {
 			payload string
 			newer   bool
-		}{{"\x03whatever it is", true}, {"\xff", true}, {"\x00", false}, {"", false}, {"\x01", false}} {
+		}{{"\x04whatever it is", true}, {"\xff", true}, {"\x00", false}, {"", false}, {"\x01", false}} {
 			err := decode(seal(id, []byte(c.payload)))
 			if err == nil || errors.Is(err, ErrVersion) != c.newer {
 				t.Errorf("%s %q: %v", name, c.payload, err)

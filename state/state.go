@@ -127,6 +127,9 @@ type Record struct {
 	// Tried is when that was; zero in records of version 1 and of delivered messages.
 	// Whole seconds, UTC.
 	Tried time.Time
+	// Progress is what the destination has noted of a delivery that succeeded in part;
+	// "" in records of versions 1 and 2.
+	Progress string
 }
 
 // Seen reports whether the message counts as delivered.

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"sync"
@@ -9,7 +8,7 @@ import (
 )
 
 // maxReplies is how many octets a server may send until the next write: replies of many
-// lines, to one command.
+// lines, to one flight of commands.
 const maxReplies = 64 << 10
 
 // conn bounds how long a server can keep popfetch waiting, and how much it can make it read.
@@ -19,7 +18,6 @@ type conn struct {
 	timeout time.Duration // for one write
 	grace   time.Duration // after interrupt, for the reply to a message
 	read    int           // octets since the last write
-	open    bool          // LHLO was accepted
 
 	mu    sync.Mutex
 	over  bool // interrupt was called
@@ -41,37 +39,26 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. Each write has its own time limit. In place of LHLO the library
-// would try HELO, which begins SMTP.
+// Write implements net.Conn. Each write has its own time limit.
 func (c *conn) Write(p []byte) (int, error) {
-	if !c.open && bytes.HasPrefix(p, []byte("HELO ")) {
-		return 0, errNoLHLO
-	}
 	c.read = 0
-	if err := c.limitWrite(); err != nil {
-		return 0, err
-	}
+	c.set(c.Conn.SetWriteDeadline, c.timeout)
 	return c.Conn.Write(p)
 }
 
-func (c *conn) limitWrite() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over {
-		return nil
-	}
-	return c.Conn.SetWriteDeadline(time.Now().Add(c.timeout))
-}
+// limitRead sets the time limit of the next reads, together.
+func (c *conn) limitRead(limit time.Duration) { c.set(c.Conn.SetReadDeadline, limit) }
 
-// SetDeadline implements net.Conn. A deadline stays until the next one: the library takes it
-// away between commands, and while it sends a message. After interrupt none is set.
-func (c *conn) SetDeadline(t time.Time) error {
+// limit sets that of the next reads and writes.
+func (c *conn) limit(limit time.Duration) { c.set(c.Conn.SetDeadline, limit) }
+
+// set sets a time limit, unless interrupt has set the last one.
+func (c *conn) set(deadline func(time.Time) error, limit time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t.IsZero() || c.over {
-		return nil
+	if !c.over {
+		_ = deadline(time.Now().Add(limit)) // an error means that it is closed
 	}
-	return c.Conn.SetDeadline(t)
 }
 
 // awaitFinal notes whether the reply to a whole message is due.
@@ -91,5 +78,5 @@ func (c *conn) interrupt() {
 	if c.final {
 		end = end.Add(c.grace)
 	}
-	_ = c.Conn.SetDeadline(end) // an error means that it is closed
+	_ = c.Conn.SetDeadline(end)
 }

@@ -82,7 +82,7 @@ func (r *receiver) closeAll() {
 
 // relay returns a destination that delivers here.
 func (r *receiver) relay() *Relay {
-	return &Relay{Network: "unix", Address: r.l.Addr().String(), Name: "client.example.org", Recipient: "me@example.org", Spool: r.t.TempDir()}
+	return &Relay{Network: "unix", Address: r.l.Addr().String(), Name: "client.example.org", Recipients: []string{"me@example.org"}, Spool: r.t.TempDir()}
 }
 
 // reply sends the reply to a step and reports whether the connection goes on.

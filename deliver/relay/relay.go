@@ -1,9 +1,11 @@
-// Package relay hands each message to another mail server by LMTP (RFC 2033): Dovecot,
-// so that Sieve files it, Cyrus, or whatever else takes mail for mailboxes of its own.
+// Package relay hands each message to another mail server: by LMTP (RFC 2033) to Dovecot, so
+// that Sieve files it, to Cyrus, or to whatever else takes mail for mailboxes of its own; or by
+// SMTP (RFC 5321), which may carry it further.
 //
 // A message is sent only after it was received whole. It is delivered when the server has
-// accepted it with a reply of 2xx after the end of the data. A refusal leaves it on the
-// POP3 server: nothing is deleted, and no bounce is made.
+// accepted it for every recipient with a reply of 2xx after the end of the data. A refusal
+// leaves it on the POP3 server: nothing is deleted, and no bounce is made. A recipient that
+// has accepted a message does not get it again because another one has not.
 //
 // The reply to a message may be lost after the server has accepted it. Nobody can ask for
 // it again, so that a cut connection or a crash at that moment repeats this one message,
@@ -15,18 +17,20 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"popfetch/deliver"
-	"popfetch/internal/durable"
 	"popfetch/internal/spool"
 )
 
-// Kind is the Kind of this package's intents.
-const Kind = "lmtp"
+// The Kinds of this package's intents.
+const (
+	Kind     = "lmtp"
+	KindSMTP = "smtp"
+)
 
 const (
 	defaultTimeout = time.Minute
@@ -36,24 +40,25 @@ const (
 	defaultGrace = 2 * time.Second
 )
 
-// Relay is a mailbox at an LMTP server as the destination of one account. Its exported
-// fields are set before the first call and do not change after. Its methods may run
-// concurrently as deliver.Destination allows.
+// Relay is a server that takes the mail of one account. Its exported fields are set before
+// the first call and do not change after. Its methods may run concurrently as
+// deliver.Destination allows.
 type Relay struct {
-	Network   string // "unix" or "tcp"
-	Address   string // path of the socket, or host:port
-	Name      string // of this machine, for LHLO
-	Recipient string // without angle brackets, see CheckAddress
-	// Timeout is how long to wait for a connection, for the reply to a command, and until
-	// the server takes the next 4 KiB of a message; 0 = 1 minute. The reply to a whole
-	// message has 10 minutes, or Timeout if that is longer.
+	SMTP       bool     // SMTP in place of LMTP
+	Network    string   // "unix" or "tcp"
+	Address    string   // path of the socket, or host:port
+	Recipients []string // without angle brackets, see CheckAddress; at least one
+	// Connect connects to the server and logs in. nil connects in clear text and without
+	// a login, with Name and Timeout as for Options.
+	Connect func(ctx context.Context) (*Client, error)
+	Name    string
 	Timeout time.Duration
 	// Spool is the directory for messages over 1 MiB, "" = os.TempDir.
 	Spool string
 
-	final   time.Duration // for the reply to a message; 0 = 10 minutes
-	grace   time.Duration // for a reply that is due when the context ends; 0 = 2 seconds
-	reached atomic.Bool   // a session has been opened
+	final   time.Duration // see Options
+	grace   time.Duration
+	reached atomic.Bool // a session has been opened
 
 	mu      sync.Mutex
 	session *session // nil = none is open
@@ -76,7 +81,7 @@ func (r *Relay) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.session != nil {
-		r.session.quit()
+		r.session.client.quit()
 		r.session = nil
 	}
 	return nil
@@ -143,28 +148,39 @@ func (r *Relay) each(ctx context.Context, group []deliver.Staged, fn func(*stage
 	})
 }
 
-// deliver sends one message. A session that the server has closed since the last message
-// is replaced once: nothing of this one has been accepted then.
+// deliver sends one message to the recipients that do not have it. A session that the server
+// has closed since the last message is replaced once: nothing of this one has been accepted
+// then.
 func (r *Relay) deliver(ctx context.Context, s *staged) error {
 	sender := deliver.NewEnvelope(s.meta, s.spool.Head()).Sender
+	have := s.have()
+	missing := without(r.Recipients, have)
+	if len(missing) == 0 { // the recipient that refused is no longer in the configuration
+		return nil
+	}
 	for first := true; ; first = false {
 		c, err := r.connected(ctx)
 		if err != nil {
 			return err
 		}
 		used := c.used
-		stop := context.AfterFunc(ctx, c.conn.interrupt)
-		err = c.send(sender, s.spool)
+		stop := context.AfterFunc(ctx, c.client.conn.interrupt)
+		accepted, err := c.send(sender, missing, s.spool)
 		if !stop() || c.broken {
 			r.drop(c)
 		}
-		switch {
-		case err == nil:
+		if err == nil {
 			return nil
-		case ctx.Err() != nil:
-			return r.interrupted(ctx)
-		case c.broken && !c.inData && used && first:
+		}
+		if c.broken && !c.inData && used && first && ctx.Err() == nil {
 			continue
+		}
+		if ctx.Err() != nil {
+			err = r.interrupted(ctx)
+		}
+		var e *deliver.Error
+		if errors.As(err, &e) {
+			e.Progress = s.note(append(have, accepted...))
 		}
 		return err
 	}
@@ -177,7 +193,7 @@ func (r *Relay) connected(ctx context.Context) (*session, error) {
 	if r.session != nil {
 		return r.session, nil
 	}
-	s, err := r.open(ctx)
+	s, err := r.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +206,7 @@ func (r *Relay) connected(ctx context.Context) (*session, error) {
 func (r *Relay) drop(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.conn.Close()
+	s.client.Close()
 	if r.session == s {
 		r.session = nil
 	}
@@ -203,7 +219,7 @@ func (r *Relay) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, c.conn.interrupt)
+	stop := context.AfterFunc(ctx, c.client.conn.interrupt)
 	defer stop()
 	err = c.ask()
 	if ctx.Err() != nil {
@@ -216,13 +232,13 @@ func (r *Relay) Check(ctx context.Context) error {
 // at the state file.
 func (s *staged) Intent() deliver.Intent {
 	text, _ := json.Marshal(struct { // cannot fail: strings and integers
-		Server    string `json:"server"`
-		Recipient string `json:"recipient"`
-		ID        string `json:"id"`
-		Attempt   int    `json:"attempt"`
-		Time      int64  `json:"time"` // Unix seconds
-	}{s.r.Address, s.r.Recipient, s.meta.ID, s.meta.Attempt, s.made.Unix()})
-	return deliver.Intent{Kind: Kind, Note: string(text)}
+		Server     string   `json:"server"`
+		Recipients []string `json:"recipients"`
+		ID         string   `json:"id"`
+		Attempt    int      `json:"attempt"`
+		Time       int64    `json:"time"` // Unix seconds
+	}{s.r.Address, s.r.Recipients, s.meta.ID, s.meta.Attempt, s.made.Unix()})
+	return deliver.Intent{Kind: s.r.kind(), Note: string(text)}
 }
 
 // Abort implements deliver.Staged.
@@ -251,13 +267,14 @@ func (r *Relay) fail(scope deliver.Scope, temporary bool, hint string, err error
 }
 
 // place names the destination in errors.
-func (r *Relay) place() string { return "LMTP server " + r.Address }
+func (r *Relay) place() string { return r.protocol() + " server " + r.Address }
 
-// unreachable returns the error for a server that does not answer.
-func (r *Relay) unreachable(err error) error {
-	hint := "is the LMTP server running, and does the key lmtp name its socket or its address?"
-	if errors.Is(err, fs.ErrPermission) {
-		hint = durable.Explain(err).Hint
+func (r *Relay) protocol() string { return strings.ToUpper(r.kind()) }
+
+// kind returns the Kind of the intents, which is also the key of the configuration.
+func (r *Relay) kind() string {
+	if r.SMTP {
+		return KindSMTP
 	}
-	return r.fail(deliver.Place, true, hint, err)
+	return Kind
 }

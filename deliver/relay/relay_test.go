@@ -213,9 +213,9 @@ func TestServerThatStallsDoesNotHoldThePoll(t *testing.T) {
 		text  string
 		hurry func(*session) // shortens the wait at this step alone
 	}{
-		{"MAIL", "x", func(s *session) { s.client.CommandTimeout = time.Millisecond }},
-		{"body", strings.Repeat("0123456789abcd\r\n", 1<<18), func(s *session) { s.conn.timeout = 20 * time.Millisecond }}, // more than sockets hold
-		{".", "x", func(s *session) { s.client.SubmissionTimeout = time.Millisecond }},
+		{"MAIL", "x", func(s *session) { s.client.command = time.Millisecond }},
+		{"body", strings.Repeat("0123456789abcd\r\n", 1<<18), func(s *session) { s.client.conn.timeout = 20 * time.Millisecond }}, // more than sockets hold
+		{".", "x", func(s *session) { s.client.final = time.Millisecond }},
 	} {
 		r := newReceiver(t)
 		d := r.relay()
@@ -345,7 +345,7 @@ func TestEnvelope(t *testing.T) {
 		r := newReceiver(t)
 		r.greets = append(r.greets, "SMTPUTF8")
 		d := r.relay()
-		d.Recipient = x.recipient
+		d.Recipients = []string{x.recipient}
 		if err := deliverOne(t, d, x.text); err != nil {
 			t.Error(err)
 		}
@@ -361,7 +361,7 @@ func TestRecipientThatTheServerCannotTake(t *testing.T) {
 	r := newReceiver(t) // without SMTPUTF8
 	d := r.relay()
 	defer d.Close()
-	d.Recipient = "jürgen@example.org"
+	d.Recipients = []string{"jürgen@example.org"}
 	var e *deliver.Error
 	if err := deliverOne(t, d, "x"); !errors.As(err, &e) || e.Scope != deliver.Place || e.Temporary {
 		t.Errorf("got %v", err)

@@ -1,152 +1,181 @@
 package relay
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
-
-	"github.com/emersion/go-smtp"
+	"unicode/utf8"
 
 	"popfetch/deliver"
+	"popfetch/internal/durable"
 	"popfetch/internal/spool"
 )
 
-// session is one connection to the server, after LHLO. It belongs to one goroutine at a
-// time.
+// session is the use of one Client. It belongs to one goroutine at a time.
 type session struct {
 	r      *Relay
-	conn   *conn
-	client *smtp.Client
+	client *Client
 	used   bool // for a message before
 	broken bool // no command may follow
 	inData bool // the last message may have been accepted, although no reply says so
 }
 
-// open connects and greets the server. Errors are of scope Place.
-func (r *Relay) open(ctx context.Context) (*session, error) {
-	timeout := cmp.Or(r.Timeout, defaultTimeout)
-	d := net.Dialer{Timeout: timeout}
-	raw, err := d.DialContext(ctx, r.Network, r.Address)
-	if ctx.Err() != nil {
-		if err == nil {
-			raw.Close()
+// dial connects and logs in. Errors are of scope Place.
+func (r *Relay) dial(ctx context.Context) (*session, error) {
+	connect := r.Connect
+	if connect == nil {
+		connect = func(ctx context.Context) (*Client, error) {
+			return Dial(ctx, r.Network, r.Address, Options{SMTP: r.SMTP, Name: r.Name, Timeout: r.Timeout, final: r.final, grace: r.grace})
 		}
+	}
+	c, err := connect(ctx)
+	if err == nil {
+		return &session{r: r, client: c}, nil
+	}
+	var auth *AuthError
+	var refused *Refusal
+	answered := errors.As(err, &refused)
+	switch {
+	case ctx.Err() != nil:
 		return nil, r.interrupted(ctx)
-	}
-	if err != nil {
-		return nil, r.unreachable(err)
-	}
-	c := &conn{Conn: raw, timeout: timeout, grace: cmp.Or(r.grace, defaultGrace)}
-	s := &session{r: r, conn: c, client: smtp.NewClientLMTP(c)}
-	s.client.CommandTimeout = timeout
-	s.client.SubmissionTimeout = max(timeout, cmp.Or(r.final, defaultFinal))
-	stop := context.AfterFunc(ctx, c.interrupt)
-	err = s.client.Hello(cmp.Or(r.Name, "localhost"))
-	if stop() && err == nil {
-		c.open = true
-		return s, nil
-	}
-	c.Close()
-	if ctx.Err() != nil {
-		return nil, r.interrupted(ctx)
-	}
-	var reply *smtp.SMTPError
-	if errors.Is(err, errNoLHLO) {
+	case errors.Is(err, deliver.ErrLogin):
+		return nil, r.fail(deliver.Place, false, "", err)
+	case errors.As(err, &auth) && !(answered && refused.Passing()):
+		return nil, r.fail(deliver.Place, false, "", fmt.Errorf("%w: %w", deliver.ErrLogin, err))
+	case errors.Is(err, errNoLHLO):
 		return nil, r.fail(deliver.Place, false, "the port of LMTP is often 24; port 25 is that of SMTP", errNoLHLO)
+	case answered:
+		return nil, r.fail(deliver.Place, refused.Passing(), "", err)
+	case errors.Is(err, errNoStartTLS):
+		return nil, r.fail(deliver.Place, false, "", err)
 	}
-	if !errors.As(err, &reply) {
-		return nil, r.unreachable(fmt.Errorf("greeting and LHLO: %w", reason(err)))
-	}
-	return nil, r.fail(deliver.Place, reply.Code/100 != 5, "", said("greeting and LHLO", reply))
+	return nil, r.unreachable(reason(err))
 }
 
-// send sends one message.
-func (s *session) send(sender string, m *spool.Spool) error {
+// unreachable returns the error for a server that does not answer.
+func (r *Relay) unreachable(err error) error {
+	hint := fmt.Sprintf("is the %s server running, and does the key %s name its socket or its address?", r.protocol(), r.kind())
+	if r.Network != "unix" {
+		hint = fmt.Sprintf("is the %s server running, and does the key %s name its address and its kind of TLS?", r.protocol(), r.kind())
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		hint = durable.Explain(err).Hint
+	}
+	return r.fail(deliver.Place, true, hint, err)
+}
+
+// send sends one message to recipients and returns which of them have accepted it. The error
+// is why the others have not.
+func (s *session) send(sender string, recipients []string, m *spool.Spool) (accepted []string, err error) {
 	s.used, s.inData = true, false
-	if most, ok := s.client.MaxMessageSize(); ok && most > 0 && m.Size() > int64(most) { // RFC 1870
-		return s.r.fail(deliver.Message, false, "", fmt.Errorf("the message has %d octets, and the server takes %d at most", m.Size(), most))
+	if most := s.client.maxSize(); most > 0 && m.Size() > most { // RFC 1870
+		return nil, s.r.fail(deliver.Message, false, "", fmt.Errorf("the message has %d octets, and the server takes %d at most", m.Size(), most))
 	}
-	if err := s.envelope(sender, m.Size()); err != nil {
-		return err
+	if err := s.checkASCII(recipients); err != nil {
+		return nil, err
 	}
-	w, err := s.client.Data()
+	refused, err := s.client.open(envelope{sender, recipients, m.Size(), needsUTF8(recipients, m.Head())}, "DATA")
 	if err != nil {
-		return s.failed("DATA", err)
+		return nil, s.failed("", []error{err})
+	}
+	var open []string
+	for i, to := range recipients {
+		if refused[i] == nil {
+			open = append(open, to)
+		}
+	}
+	if len(open) == 0 {
+		return nil, s.failed("", refused)
 	}
 	// From here on the connection must be closed unless the message is sent whole: any
 	// other end would make the server accept a part.
-	if err := s.copy(w, m.Reader()); err != nil {
+	if err := s.client.text(m.Reader()); err != nil {
 		s.broken = true
-		return err
+		var source *spoolError
+		if errors.As(err, &source) {
+			return nil, s.r.fail(deliver.Place, true, "", err)
+		}
+		return nil, s.failed("message", []error{err})
 	}
 	s.inData = true
-	s.conn.awaitFinal(true)
-	_, err = w.CloseWithLMTPResponse()
-	s.conn.awaitFinal(false)
-	var reply *smtp.SMTPError
-	if errors.As(err, &reply) && reply.Code/100 == 2 { // the library knows 250 alone
-		err = nil
+	s.client.conn.awaitFinal(true)
+	defer s.client.conn.awaitFinal(false)
+	if err := s.client.endText(); err != nil {
+		return nil, s.failed(endOfMessage, []error{err})
 	}
-	if err != nil {
-		return s.failed("end of the message", err)
+	accepted, results := s.results(open)
+	refused = slices.DeleteFunc(append(refused, results...), func(err error) bool { return err == nil })
+	if len(refused) == 0 {
+		return accepted, nil
 	}
-	return nil
+	return accepted, s.failed(endOfMessage, refused)
 }
 
-// copy sends the text of a message. The library doubles the dots at the beginning of lines.
-func (s *session) copy(w io.Writer, text io.Reader) error {
-	source := &errorReader{Reader: text}
-	_, err := io.CopyBuffer(struct{ io.Writer }{w}, source, make([]byte, 32<<10))
-	switch {
-	case err == nil:
-		return nil
-	case source.err != nil:
-		return s.r.fail(deliver.Place, true, "", fmt.Errorf("read the spool: %w", source.err))
-	}
-	return s.failed("message", err)
-}
+const endOfMessage = "end of the message"
 
-// errorReader keeps the error of a reader, to tell it from that of a writer.
-type errorReader struct {
-	io.Reader
-	err error
-}
-
-func (e *errorReader) Read(p []byte) (int, error) {
-	n, err := e.Reader.Read(p)
-	if err != nil && err != io.EOF {
-		e.err = err
-	}
-	return n, err
-}
-
-// envelope begins a message of size octets.
-func (s *session) envelope(sender string, size int64) error {
-	options := &smtp.MailOptions{Size: size}
-	if !ascii(s.r.Recipient) {
-		if ok, _ := s.client.Extension("SMTPUTF8"); !ok { // RFC 6531 section 3.2
-			return s.r.fail(deliver.Place, false, "write the recipient in ASCII", errors.New("the recipient is not ASCII, and the server does not offer SMTPUTF8"))
+// results reads the replies to a message: one from SMTP, one for each recipient from LMTP
+// (RFC 2033 section 4.2).
+func (s *session) results(recipients []string) (accepted []string, refused []error) {
+	if s.r.SMTP {
+		if _, err := s.client.expect(endOfMessage, 250, s.client.final); err != nil {
+			return nil, []error{err}
 		}
-		options.UTF8 = true
+		return recipients, nil
 	}
-	if err := s.client.Mail(sender, options); err != nil {
-		return s.failed("MAIL FROM:<"+sender+">", err)
+	for _, to := range recipients {
+		step := endOfMessage
+		if len(s.r.Recipients) > 1 {
+			step += " for <" + to + ">"
+		}
+		_, err := s.client.expect(step, 250, s.client.final)
+		switch {
+		case err == nil:
+			accepted = append(accepted, to)
+		default:
+			refused = append(refused, err)
+		}
+		if err != nil && !errors.As(err, new(*Refusal)) {
+			break // no more replies will come
+		}
 	}
-	if err := s.client.Rcpt(s.r.Recipient, nil); err != nil {
-		return s.failed("RCPT TO:<"+s.r.Recipient+">", err)
+	return accepted, refused
+}
+
+// checkASCII returns an error if a recipient is not ASCII and the server does not allow that.
+// RFC 6531 section 3.2
+func (s *session) checkASCII(recipients []string) error {
+	if _, ok := s.client.Extension("SMTPUTF8"); ok || !slices.ContainsFunc(recipients, func(to string) bool { return !ascii(to) }) {
+		return nil
 	}
-	return nil
+	return s.r.fail(deliver.Place, false, "write the recipient in ASCII", errors.New("the recipient is not ASCII, and the server does not offer SMTPUTF8"))
+}
+
+// needsUTF8 reports whether a message is one for SMTPUTF8: a recipient is not ASCII, or the
+// header block is UTF-8 that is not ASCII. Other octets are sent as they are.
+func needsUTF8(recipients []string, head []byte) bool {
+	if slices.ContainsFunc(recipients, func(to string) bool { return !ascii(to) }) {
+		return true
+	}
+	block, _, _ := strings.Cut(string(head), "\r\n\r\n")
+	return !ascii(block) && utf8.ValidString(block)
 }
 
 // ask begins a message and gives it up.
 func (s *session) ask() error {
-	if err := s.envelope("", 0); err != nil {
+	if err := s.checkASCII(s.r.Recipients); err != nil {
 		return err
+	}
+	refused, err := s.client.open(envelope{recipients: s.r.Recipients, utf8: needsUTF8(s.r.Recipients, nil)}, "")
+	if err != nil {
+		return s.failed("", []error{err})
+	}
+	if refused = slices.DeleteFunc(refused, func(err error) bool { return err == nil }); len(refused) > 0 {
+		return s.failed("", refused)
 	}
 	s.reset()
 	return nil
@@ -154,66 +183,71 @@ func (s *session) ask() error {
 
 // reset ends the message that has begun.
 func (s *session) reset() {
-	if err := s.client.Reset(); err != nil {
+	if s.client.stuck {
+		s.broken = true
+		return
+	}
+	if err := s.client.reset(); err != nil {
 		s.broken = true
 	}
-}
-
-// quit ends the session. The server's reply is worth little time.
-func (s *session) quit() {
-	s.client.CommandTimeout = s.conn.grace
-	s.conn.timeout = s.conn.grace
-	_ = s.client.Quit() // everything is delivered or not by now
-	s.conn.Close()
 }
 
 // failed returns the error for a step that did not succeed, and decides whether the session
-// can go on.
-func (s *session) failed(step string, err error) error {
-	var reply *smtp.SMTPError
-	if !errors.As(err, &reply) {
-		// The message, not the place: one that makes the server fail must not keep
-		// the others. If the server is gone, the next connection says so.
-		s.broken = true
-		return s.r.fail(deliver.Message, true, "", fmt.Errorf("%s: %w", step, reason(err)))
+// can go on. Of several reasons the last one that is no reply counts, or else one that may
+// pass. step is for an error that does not say it.
+func (s *session) failed(step string, reasons []error) error {
+	var said []string
+	var worst *Refusal
+	for _, err := range reasons {
+		var refused *Refusal
+		if !errors.As(err, &refused) {
+			// The message, not the place: one that makes the server fail must not keep
+			// the others. If the server is gone, the next connection says so.
+			s.broken = true
+			why := reason(err)
+			if step != "" {
+				why = fmt.Errorf("%s: %w", step, why)
+			}
+			return s.r.fail(deliver.Message, true, "", why)
+		}
+		said = append(said, err.Error())
+		if worst == nil || refused.Passing() {
+			worst = refused
+		}
 	}
-	why := said(step, reply)
-	if reply.Code == 421 { // RFC 5321 section 3.8: the server closes the connection
-		s.broken, s.inData = true, false
-		return s.r.fail(deliver.Message, true, "", why)
+	why := error(worst)
+	if len(said) > 1 {
+		why = errors.New(strings.Join(said, "; "))
 	}
 	s.inData = false
+	if worst.Code == 421 { // RFC 5321 section 3.8: the server closes the connection
+		s.broken = true
+		return s.r.fail(deliver.Message, true, "", why)
+	}
 	s.reset()
 	switch {
-	case reply.Code/100 != 5: // unknown replies are temporary too
+	case worst.Passing(): // unknown replies are temporary too
 		return s.r.fail(deliver.Message, true, "", why)
-	case reply.Code == 530, reply.Code == 535: // RFC 4954 section 6
-		return s.r.fail(deliver.Place, false, "the server wants a login here; popfetch delivers by LMTP without one", why)
-	case strings.HasPrefix(step, "RCPT") && badAddress(reply.EnhancedCode):
+	case worst.Code == 530, worst.Code == 535: // RFC 4954 section 6
+		return s.r.fail(deliver.Place, false, s.r.loginHint(), why)
+	case len(s.r.Recipients) == 1 && strings.HasPrefix(worst.Step, "RCPT") && badAddress(worst.Enhanced):
 		return s.r.fail(deliver.Place, false, "the key recipient says who gets the mail; its default is the user of the account", why)
 	}
 	return s.r.fail(deliver.Message, false, "", why)
 }
 
-// badAddress reports whether an enhanced status code (RFC 3463 section 3.2) is about the
-// address of the recipient, which is the same for every message.
-func badAddress(code smtp.EnhancedCode) bool {
-	return code[0] == 5 && code[1] == 1 && (1 <= code[2] && code[2] <= 6 || code[2] == 10)
+// loginHint is for a server that takes mail only after a login.
+func (r *Relay) loginHint() string {
+	if r.SMTP {
+		return "the server wants a login: set user and password in the table smtp"
+	}
+	return "the server wants a login here; popfetch delivers by LMTP without one"
 }
 
-// maxQuote is how many octets of a reply an error shows.
-const maxQuote = 300
-
-// said quotes the reply to a step.
-func said(step string, reply *smtp.SMTPError) error {
-	text := reply.Message
-	if c := reply.EnhancedCode; c != (smtp.EnhancedCode{}) {
-		text = fmt.Sprintf("%d.%d.%d %s", c[0], c[1], c[2], text)
-	}
-	if len(text) > maxQuote {
-		text = text[:maxQuote] + "..."
-	}
-	return fmt.Errorf("%s: the server said %d %q", step, reply.Code, text)
+// badAddress reports whether an enhanced status code (RFC 3463 section 3.2) is about the
+// address of the recipient, which is the same for every message.
+func badAddress(code string) bool {
+	return slices.Contains([]string{"5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.5", "5.1.6", "5.1.10"}, code)
 }
 
 // reason puts an error of the connection into words.
@@ -223,9 +257,6 @@ func reason(err error) error {
 		return fmt.Errorf("the server closed the connection (%w)", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("the server did not answer in time (%w)", err)
-	}
-	if text := err.Error(); len(text) > maxQuote || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' }) {
-		return fmt.Errorf("%.*q", maxQuote, text)
 	}
 	return err
 }

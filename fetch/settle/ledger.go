@@ -2,6 +2,7 @@ package settle
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -81,6 +82,10 @@ func (l *Ledger) Postpone(it plan.Item, r state.Record, why error) {
 		return
 	}
 	r.Delivered, r.Reason, r.Tried = time.Time{}, bounded(why.Error()), l.now()
+	var refused *deliver.Error
+	if errors.As(why, &refused) && refused.Progress != "" {
+		r.Progress = refused.Progress
+	}
 	l.Put(state.Entry{ID: it.ID, Record: r})
 }
 

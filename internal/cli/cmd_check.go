@@ -210,13 +210,8 @@ func (f *inspection) checkDestination(ctx context.Context, a *config.Account, s 
 		exists, err := (&mbox.Mbox{Path: a.MBox}).Check()
 		return f.toBeCreated(exists, err)
 	}
-	if a.LMTP.IsSet() {
-		f.Destination = fmt.Sprintf("LMTP server %s, for %s", a.LMTP.Address, a.Recipient)
-		ctx, cancel := context.WithTimeout(ctx, time.Duration(a.Deadline))
-		defer cancel()
-		r := newRelay(a, hostName())
-		defer r.Close()
-		return r.Check(ctx)
+	if a.LMTP.IsSet() || a.SMTP.IsSet() {
+		return f.checkRelay(ctx, a, s, log)
 	}
 	f.Destination = "Maildir " + a.Maildir
 	exists, err := (&maildir.Maildir{Path: a.Maildir}).Check()

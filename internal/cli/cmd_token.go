@@ -146,6 +146,8 @@ func (s *selection) loginOf(c *cli.Context, a *config.Account) (*config.Login, s
 	switch {
 	case !c.Bool("destination"):
 		return &a.Login, a.Name, s.secret(a), nil
+	case a.SMTP.IsSet() && a.SMTP.User != "":
+		return &a.SMTP.Login, smtpTokens(&a.SMTP.Login), s.smtpSecret(a), nil
 	case a.IMAP.IsSet():
 		return &a.IMAP.Login, imapTokens(&a.IMAP.Login), s.imapSecret(a), nil
 	}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"popfetch/deliver"
+	"popfetch/deliver/relay"
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
@@ -33,7 +34,7 @@ func hint(err error, checking bool) string {
 	var way *network.Error
 	var reply *pop3.ProtocolError
 	switch {
-	case errors.As(err, &place) && (place.Hint != "" || !errors.As(err, new(*connectError)) && !errors.As(err, new(*imap.AuthError))):
+	case errors.As(err, &place) && (place.Hint != "" || !errors.As(err, new(*connectError)) && !errors.As(err, new(*imap.AuthError)) && !errors.As(err, new(*relay.AuthError))):
 		return place.Hint
 	case errors.As(err, &way) && way.Hint != "":
 		return way.Hint
@@ -52,7 +53,7 @@ func hint(err error, checking bool) string {
 	if text := tlsFaultOf(err, checking).hint; text != "" {
 		return text
 	}
-	for _, h := range []func(error) string{discoveryHint, greetingHint, imapLoginHint, loginHint, networkHint, fileHint} {
+	for _, h := range []func(error) string{discoveryHint, greetingHint, imapLoginHint, smtpLoginHint, loginHint, networkHint, fileHint} {
 		if text := h(err); text != "" {
 			return text
 		}

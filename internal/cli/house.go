@@ -176,8 +176,9 @@ func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destin
 		m := h.mbox(a)
 		return m, m.Open()
 	}
-	if a.LMTP.IsSet() {
-		return h.relay(a), nil // it connects when there is mail
+	if a.LMTP.IsSet() || a.SMTP.IsSet() {
+		r, _ := h.relay(a, log)
+		return r, nil // it connects when there is mail
 	}
 	if a.IMAP.IsSet() {
 		m, _ := h.mailbox(a, log)
@@ -203,23 +204,6 @@ func (h *house) mda(a *config.Account, log *slog.Logger) *mda.MDA {
 		Spool:   filepath.Dir(h.config.State),
 		Env:     os.Environ(),
 		Log:     log,
-	}
-}
-
-func (h *house) relay(a *config.Account) *relay.Relay {
-	r := newRelay(a, h.stamp.Host)
-	r.Spool = filepath.Dir(h.config.State)
-	return r
-}
-
-// newRelay returns the LMTP server of a as a destination. name is that of this machine.
-func newRelay(a *config.Account, name string) *relay.Relay {
-	return &relay.Relay{
-		Network:   a.LMTP.Network,
-		Address:   a.LMTP.Address,
-		Name:      name,
-		Recipient: a.Recipient,
-		Timeout:   time.Duration(a.Timeout),
 	}
 }
 
@@ -262,7 +246,7 @@ func (h *house) finishIntent(ctx context.Context, i deliver.Intent, remote *mail
 		return mbox.Recover(ctx, i, time.Now())
 	case mda.Kind:
 		return mda.Recover(ctx, i, time.Now())
-	case relay.Kind:
+	case relay.Kind, relay.KindSMTP:
 		return relay.Recover(ctx, i, time.Now())
 	case mailbox.Kind:
 		if remote == nil {

@@ -182,9 +182,9 @@ func (e *connectError) Error() string { return e.err.Error() }
 // usual reports whether the port is the usual one for the kind of TLS.
 func (e *connectError) usual() bool {
 	if e.tls == config.TLSImplicit {
-		return e.port == 995 || e.port == 993
+		return e.port == 995 || e.port == 993 || e.port == 465
 	}
-	return e.port == 110 || e.port == 143
+	return e.port == 110 || e.port == 143 || e.port == 25 || e.port == 587
 }
 
 // Unwrap returns the cause.

@@ -17,7 +17,7 @@ func families() []family {
 
 // destinations returns the keys that say where the mail goes.
 func destinations() family {
-	return family{[]string{"maildir", "mda", "mbox", "lmtp", "imap"}, "are both a destination, and an account has exactly one"}
+	return family{[]string{"maildir", "mda", "mbox", "lmtp", "smtp", "imap"}, "are both a destination, and an account has exactly one"}
 }
 
 type family struct {
@@ -68,7 +68,10 @@ func (l *loader) account(name string, v any, defaults Account) *Account {
 	for _, f := range families() {
 		if f.any(table) {
 			// A table comes on top of that of [defaults].
-			clearKeys(dst, slices.DeleteFunc(f.keys, func(key string) bool { _, ok := table[key].(map[string]any); return ok && key == "imap" }))
+			clearKeys(dst, slices.DeleteFunc(f.keys, func(key string) bool {
+				_, ok := table[key].(map[string]any)
+				return ok && (key == "imap" || key == "smtp")
+			}))
 		}
 	}
 	s.set = l.table(dst, table, s.path)
@@ -121,7 +124,7 @@ func clearKeys(dst reflect.Value, keys []string) {
 func (s *section) fill() {
 	s.Maildir = fillAccount(s.Maildir, s.Name)
 	s.MBox = fillAccount(s.MBox, s.Name)
-	s.Recipient = fillAccount(s.Recipient, s.Name)
+	s.Recipients = fillArguments(s.Recipients, s.Name)
 	for _, g := range s.logins() {
 		g.fill(s.Name)
 	}
@@ -139,20 +142,27 @@ func fillArguments(argv []string, account string) []string {
 	return filled
 }
 
-// checkRecipient sets the recipient of an account with LMTP if it has none, and checks it.
-// Without LMTP it drops that of [defaults], which is for other accounts.
+// checkRecipient sets the recipient of an account with LMTP or SMTP if it has none, and checks
+// all. Without these it drops those of [defaults], which are for other accounts.
 func (l *loader) checkRecipient(s *section) {
-	if !s.LMTP.IsSet() {
-		s.Recipient = ""
+	if !s.LMTP.IsSet() && !s.SMTP.IsSet() {
+		s.Recipients = nil
 		return
 	}
 	key, hint := "recipient", ""
-	if s.Recipient == "" {
-		s.Recipient, key, hint = s.User, "user", "the user is the recipient at the LMTP server: set recipient to another one"
+	if len(s.Recipients) == 0 && s.User != "" {
+		s.Recipients, key, hint = []string{s.User}, "user", "the user is the recipient at the server: set recipient to another one"
 	}
-	if s.Recipient != "" && l.opts.CheckRecipient != nil {
-		if msg := l.opts.CheckRecipient(s.Recipient); msg != "" {
-			l.add(append(s.path[:len(s.path):len(s.path)], key), "the recipient "+quote(s.Recipient)+" "+msg, hint)
+	at := append(s.path[:len(s.path):len(s.path)], key)
+	for i, to := range s.Recipients {
+		if slices.Contains(s.Recipients[:i], to) {
+			l.add(at, "the list contains "+quote(to)+" twice", "")
+		}
+		if l.opts.CheckRecipient == nil {
+			continue
+		}
+		if msg := l.opts.CheckRecipient(to); msg != "" {
+			l.add(at, "the recipient "+quote(to)+" "+msg, hint)
 		}
 	}
 }
@@ -180,10 +190,10 @@ func checkName(name string) string {
 // checkDestination notes that the account has no destination. One that is in table but
 // invalid has been noted already.
 func (l *loader) checkDestination(s *section, table map[string]any) {
-	set := s.Maildir != "" || len(s.MDA) > 0 || s.MBox != "" || s.LMTP.IsSet() || s.IMAP.IsSet()
+	set := s.Maildir != "" || len(s.MDA) > 0 || s.MBox != "" || s.LMTP.IsSet() || s.SMTP.IsSet() || s.IMAP.IsSet()
 	if !set && !destinations().any(table) {
 		l.errs = append(l.errs, &Error{File: l.file, Line: l.doc.line(s.path...), Account: s.Name, Key: "maildir", Msg: "missing",
-			Hint: `a destination is needed: for example maildir = "~/Mail/{account}", mda = ["program", "argument"], mbox = "~/mail/{account}.mbox", lmtp = "unix:/run/dovecot/lmtp", or a table [account.NAME.imap]`})
+			Hint: `a destination is needed: for example maildir = "~/Mail/{account}", mda = ["program", "argument"], mbox = "~/mail/{account}.mbox", lmtp = "unix:/run/dovecot/lmtp", smtp = "localhost", or a table [account.NAME.imap]`})
 	}
 }
 
@@ -197,14 +207,14 @@ func (l *loader) checkClashes(s *section) {
 	}
 	l.checkFamilies([]family{destinations()}, s.set, s.path, &s.Login)
 	if s.Name != "" { // in [defaults] they may be for other accounts
-		for _, other := range []string{"maildir", "mbox", "lmtp", "imap"} {
+		for _, other := range []string{"maildir", "mbox", "lmtp", "smtp", "imap"} {
 			if s.set["mda_timeout"] && s.set[other] {
 				l.add(at("mda_timeout"), fmt.Sprintf("mda_timeout has no effect with %s, only with mda", other), "leave it out")
 			}
 		}
 		for _, other := range []string{"maildir", "mda", "mbox", "imap"} {
 			if s.set["recipient"] && s.set[other] {
-				l.add(at("recipient"), fmt.Sprintf("recipient has no effect with %s, only with lmtp", other), "leave it out")
+				l.add(at("recipient"), fmt.Sprintf("recipient has no effect with %s, only with lmtp and smtp", other), "leave it out")
 			}
 		}
 	}

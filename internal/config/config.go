@@ -14,7 +14,7 @@ import "time"
 // The toml tags of Config and Account are the complete list of keys. The word
 // after the comma is what is done with a text: a "path" is expanded and made
 // absolute; so is a "template", which may contain {account}; in an "argv" the
-// program is expanded; in "globs" each element is; a "name" may contain {account}; "words", "scopes" and "flags" are one or a list. A
+// program is expanded; in "globs" each element is; a "name" may contain {account}; "words", "scopes", "recipients" and "flags" are one or a list. A
 // "table" has keys of its own.
 type Config struct {
 	File string `toml:"-"` // path of the file, as given to Load
@@ -46,9 +46,10 @@ type Account struct {
 	MDA     []string `toml:"mda,argv"` // arguments with their placeholders
 	MBox    string   `toml:"mbox,template"`
 	LMTP    LMTP     `toml:"lmtp"`
+	SMTP    SMTP     `toml:"smtp,table"`
 	IMAP    IMAP     `toml:"imap,table"`
 
-	Recipient string `toml:"recipient,name"` // for LMTP; User if it is not written
+	Recipients []string `toml:"recipient,recipients"` // for LMTP and SMTP; User if it is not written
 
 	MDATimeout  Duration   `toml:"mda_timeout"`  // one run of the MDA
 	Keep        Keep       `toml:"keep"`         // what becomes of delivered messages on the server
@@ -68,7 +69,7 @@ type Options struct {
 	// CheckMDA returns what is wrong with an mda command, such as an unknown
 	// placeholder, or nil. A nil CheckMDA accepts every command.
 	CheckMDA func(argv []string) error
-	// CheckRecipient returns what is wrong with the recipient of an account with LMTP, ""
+	// CheckRecipient returns what is wrong with the recipient of an account with LMTP or SMTP, ""
 	// for nothing. A nil CheckRecipient accepts every recipient.
 	CheckRecipient func(address string) string
 	// Methods are the names that the key auth accepts, in lower case. nil means

@@ -124,18 +124,15 @@ func (l *loader) value(dst reflect.Value, f field, v any) (err error) {
 	case *int:
 		err = integer(p, v)
 	case *string:
-		if f.name == "recipient" {
-			v, err = oneRecipient(v)
-		}
-		if err == nil {
-			*p, err = l.text(f, v)
-		}
+		*p, err = l.text(f, v)
 	case *[]string:
 		switch f.kind {
 		case "words":
 			*p, err = l.methods(v)
 		case "globs":
 			*p, err = l.globs(v)
+		case "recipients":
+			*p, err = l.recipients(f, v)
 		case "scopes":
 			*p, err = scopes(v)
 		case "flags":

@@ -33,19 +33,15 @@ func (l LMTP) local() bool {
 	return l.Network != "tcp" || isLoopback(host)
 }
 
-// oneRecipient returns the only element of a list, and any other value as it is. A record of a
-// message has no place for who has it already.
-func oneRecipient(v any) (any, error) {
-	list, ok := v.([]any)
-	switch {
-	case !ok:
-		return v, nil
-	case len(list) == 1:
-		return list[0], nil
-	case len(list) == 0:
-		return nil, fmt.Errorf("the list is empty; leave the key out to deliver to the user of the account")
+// recipients reads one address or a list.
+func (l *loader) recipients(f field, v any) ([]string, error) {
+	list, err := oneOrMore("an address or a list of addresses", v)
+	for _, to := range list {
+		if err == nil {
+			_, err = l.text(f, to)
+		}
 	}
-	return nil, fmt.Errorf("several recipients are not supported: if one refused a message, the others would get it again at each attempt; let the LMTP server distribute the mail")
+	return list, err
 }
 
 // lmtp reads unix:PATH, host or host:port.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,8 +16,8 @@ func TestAddressOfTheLMTPServer(t *testing.T) {
 		"[::1]":                  {"tcp", "[::1]:24"},
 	} {
 		c := mustLoad(t, "[account.a]\nserver = \"h\"\nuser = \"u\"\nlmtp = \""+text+"\"\n")
-		if got := c.Accounts[0]; got.LMTP != want || got.Recipient != "u" || got.Maildir != "" {
-			t.Errorf("%s: got %+v for %q", text, got.LMTP, got.Recipient)
+		if got := c.Accounts[0]; got.LMTP != want || !slices.Equal(got.Recipients, []string{"u"}) || got.Maildir != "" {
+			t.Errorf("%s: got %+v for %q", text, got.LMTP, got.Recipients)
 		}
 		if remote := strings.HasPrefix(text, "mx"); remote != (len(c.Warnings) == 1) {
 			t.Errorf("%s: warnings %q", text, c.Warnings)
@@ -40,10 +41,10 @@ user = "v"
 maildir = "/mail"
 `)
 	a, b := c.Accounts[0], c.Accounts[1]
-	if a.LMTP.Address != "localhost:24" || a.Recipient != "a@example.org" {
-		t.Errorf("a: %+v, %q", a.LMTP, a.Recipient)
+	if a.LMTP.Address != "localhost:24" || !slices.Equal(a.Recipients, []string{"a@example.org"}) {
+		t.Errorf("a: %+v, %q", a.LMTP, a.Recipients)
 	}
-	if b.LMTP.IsSet() || b.Recipient != "" || b.Maildir != "/mail" {
-		t.Errorf("b: %+v, %q, %q", b.LMTP, b.Recipient, b.Maildir)
+	if b.LMTP.IsSet() || b.Recipients != nil || b.Maildir != "/mail" {
+		t.Errorf("b: %+v, %q, %q", b.LMTP, b.Recipients, b.Maildir)
 	}
 }

@@ -148,7 +148,7 @@ type serverTable interface {
 
 // tables returns the tables of an account for destinations that are servers. One that is
 // not set has no Server.
-func (a *Account) tables() []serverTable { return []serverTable{&a.IMAP} }
+func (a *Account) tables() []serverTable { return []serverTable{&a.SMTP, &a.IMAP} }
 
 // loginFamilies returns the groups of keys of a login of which at most one is set.
 func loginFamilies() []family {
@@ -195,6 +195,15 @@ func (s *section) logins() []login {
 func (l *loader) server(dst reflect.Value, v any, path []string, good map[string]bool) bool {
 	t := dst.Addr().Interface().(serverTable)
 	p := t.protocol()
+	if text, ok := v.(string); ok {
+		if s, ok := t.(interface{ short(string) error }); ok {
+			if err := s.short(text); err != nil {
+				l.add(path, err.Error(), "")
+				return false
+			}
+			return true
+		}
+	}
 	table, ok := v.(map[string]any)
 	if !ok {
 		l.add(path, expected("a table with the keys of a server", v).Error(), fmt.Sprintf("write [account.NAME.%s]", p.key))

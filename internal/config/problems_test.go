@@ -61,11 +61,11 @@ func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 			`config.toml:7: account "work": key "tls_min_version": tls_min_version has no effect with tls = "none"`}},
 		{"lmtp", account(`lmtp = "/run/lmtp"`), []string{`config.toml:5: account "work": key "lmtp": a socket is written with unix: before its path: "unix:/run/lmtp"`}},
 		{"lmtp and maildir", account(`lmtp = "localhost"`), []string{`config.toml:5: account "work": key "lmtp": maildir and lmtp are both a destination`}},
-		{"recipient without lmtp", account(`recipient = "me"`), []string{`config.toml:5: account "work": key "recipient": recipient has no effect with maildir, only with lmtp`}},
-		{"several recipients", "[account.a]\nserver = \"h\"\nuser = \"u\"\nlmtp = \"localhost\"\nrecipient = [\"a\", \"b\"]", []string{
-			`config.toml:5: account "a": key "recipient": several recipients are not supported: `}},
+		{"recipient without lmtp", account(`recipient = "me"`), []string{`config.toml:5: account "work": key "recipient": recipient has no effect with maildir, only with lmtp and smtp`}},
+		{"several recipients", "[account.a]\nserver = \"h\"\nuser = \"u\"\nlmtp = \"localhost\"\nrecipient = [\"a\", \"a\"]", []string{
+			`config.toml:5: account "a": key "recipient": the list contains "a" twice`}},
 		{"no recipient", "[account.a]\nserver = \"h\"\nuser = \"u\"\nlmtp = \"localhost\"\nrecipient = []", []string{
-			`config.toml:5: account "a": key "recipient": the list is empty`}},
+			`config.toml:5: account "a": key "recipient": expected an address or a list of addresses, found an empty list`}},
 		{"mda_timeout", account(`mda_timeout = "1m"`), []string{`config.toml:5: account "work": key "mda_timeout": mda_timeout has no effect with maildir, only with mda`}},
 		{"certificate without key", account(`tls_client_cert = "/x"`), []string{`config.toml:5: account "work": key "tls_client_cert": tls_client_cert needs tls_client_key`}},
 		{"key without certificate", account(`tls_client_key = "/x"`), []string{`config.toml:5: account "work": key "tls_client_key": tls_client_key needs tls_client_cert`}},

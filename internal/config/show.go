@@ -44,7 +44,7 @@ func (a *Account) applies(key string) bool {
 	case "mda_timeout":
 		return len(a.MDA) > 0
 	case "recipient":
-		return a.LMTP.IsSet()
+		return a.LMTP.IsSet() || a.SMTP.IsSet()
 	}
 	return a.Login.applies(key)
 }

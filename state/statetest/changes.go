@@ -45,6 +45,7 @@ func testRecords(f *fixture) {
 		{ID: "deleted", Record: state.Record{Delivered: day, Deleted: true}},
 		{ID: "absent", Record: state.Record{Delivered: day, Absent: day.AddDate(0, 0, 30), Absences: 31, Counted: day.AddDate(0, 0, 60)}},
 		{ID: "failed", Record: state.Record{Octets: 7, Failures: 3, Reason: "552 too big \x00\xff"}},
+		{ID: "in part", Record: state.Record{Octets: 7, Reason: "452 later", Progress: "me@example.org"}},
 		{ID: "before 1970", Record: state.Record{Delivered: time.Unix(-1, 0).UTC()}},
 		{ID: "a long reason", Record: state.Record{Reason: strings.Repeat("x", 1<<16)}},
 	}}
