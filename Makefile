@@ -42,10 +42,10 @@ PEERS ?= \
 
 # The packages that make test runs again under the race detector: those whose tests
 # stay in one process, without the long crash tests. make race runs all of them.
-RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|simulate|torture|servertest|packagetest)$$')
+RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|simulate|soak|torture|servertest|packagetest)$$')
 
 .DELETE_ON_ERROR:
-.PHONY: all build test race torture interop fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install uninstall deb rpm dist image clean peers
+.PHONY: all build test race torture soak interop fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install uninstall deb rpm dist image clean peers
 
 all: build
 
@@ -92,6 +92,12 @@ torture:
 			$(TORTURE) $$suite 2>&1 || echo "FAILED: go test $$suite"; \
 		done; \
 	} | tee "$$log" && awk -f contrib/torture.awk "$$log"
+
+# A year of a daemon in compressed time, with a table of what must not grow, and the memory
+# of 10,000 idle accounts.
+soak:
+	POPFETCH_SOAK=1 $(GO) test -count=1 -v -timeout 30m ./internal/soak
+	POPFETCH_SOAK=1 $(GO) test -count=1 -v -timeout 30m -run TestMemoryOfIdleAccounts ./internal/cli
 
 # Real POP3 servers: a fetch from each, and a table of the results. It needs root, and
 # keeps the unpacked Debian packages below ~/.cache. make test runs the servers that

@@ -103,7 +103,7 @@ func testLMTPRefuses(t *testing.T, bin executable) {
 	sameMail(t, "the server", d.holds(t, alice), held)
 
 	h.configure(t, d.account("work", alice, "implicit", "keep = false", d.toBob()))
-	h.silently(t)
+	h.recovers(t)
 	got, _ := received(t, d.holds(t, bob))
 	sameMail(t, "bob", got, asSent(held))
 }

@@ -144,7 +144,7 @@ func testSignIn(t *testing.T, bin executable) {
 				}
 				r := h.authorize(t, 0, open, strings.Fields(way)...)
 				r.says(t, "popfetch: work: signed in; ")
-				h.silently(t)
+				h.recovers(t)
 				sameMail(t, p.User, inMaildir(t, h.maildir("work"), nil), asStored(p.User, n))
 				var out bytes.Buffer
 				cmd := h.command("token", "work")
@@ -186,7 +186,7 @@ func testSignInEnds(t *testing.T, bin executable) {
 	p.Expire()
 	h.once(t, 77).says(t, "the server refused the access token", "and then, for a new token: ", "the provider cannot serve the request now (HTTP status 503)")
 	p.Fail(0, "")
-	h.silently(t)
+	h.recovers(t)
 
 	p.Expire()
 	p.Forget()
@@ -202,7 +202,7 @@ func testSignInEnds(t *testing.T, bin executable) {
 		t.Errorf("popfetch token: exit code %d", code)
 	}
 	h.authorize(t, 0, openHere(t))
-	h.silently(t)
+	h.recovers(t)
 	sameMail(t, p.User, inMaildir(t, h.maildir("work"), nil), asStored(p.User, 3))
 
 	p.Refuse("access_denied")

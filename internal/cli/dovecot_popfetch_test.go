@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -118,6 +119,15 @@ func (h *home) silently(t *testing.T, args ...string) {
 	t.Helper()
 	if r := h.once(t, 0, args...); r.stdout+r.stderr != "" {
 		t.Fatalf("popfetch is not silent:\n%s%s", r.stdout, r.stderr)
+	}
+}
+
+// recovers polls, and checks that the end of a failure is all that the user is told.
+func (h *home) recovers(t *testing.T, args ...string) {
+	t.Helper()
+	r := h.once(t, 0, args...)
+	if !regexp.MustCompile(`^popfetch: work: works again after [0-9]+ (s|min), [0-9]+ polls? failed\n$`).MatchString(r.stdout + r.stderr) {
+		t.Fatalf("popfetch says:\n%s%s", r.stdout, r.stderr)
 	}
 }
 

@@ -138,7 +138,7 @@ func testAccessTokens(t *testing.T, bin executable) {
 		put("fresh", "ya29.fresh")
 		renew := fmt.Sprintf("token_command = [\"sh\", \"-c\", \"test -e %[1]s/again || { touch %[1]s/again; cat %[1]s/stale; exit; }; cat %[1]s/fresh\"]", h.dir)
 		h.configure(t, d.account("work", user, "implicit", "received = false", renew, `maildir = "~/`+user+`"`))
-		h.silently(t)
+		h.recovers(t)
 		sameMail(t, user, inMaildir(t, h.dir+"/"+user, nil), asStored(user, n))
 		if got := strings.Join(tokens.tokens(), " "); got != "ya29.stale ya29.fresh" {
 			t.Errorf("tokens shown to the server: %q", got)

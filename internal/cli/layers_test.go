@@ -50,6 +50,7 @@ var (
 		"popfetch/internal/durable/model":   {"internal/durable"},
 		"popfetch/internal/torture":         {},
 		"popfetch/internal/simulate":        {},
+		"popfetch/internal/soak":            {},
 		"popfetch/bench":                    {"state", "internal/certtest", "internal/dovecottest"},
 		"popfetch/state":                    {"internal/durable"},
 		"popfetch/state/statetest":          {"state"},
@@ -84,8 +85,9 @@ var (
 	endToEnd = map[string][]string{
 		"popfetch/internal/incident": {"deliver", "fetch/pop3", "fetch/settle"},
 		"popfetch/fetch":             {"deliver/maildir", "deliver/mda"},
-		"popfetch/internal/simulate": {"deliver", "deliver/maildir", "fetch", "fetch/plan", "fetch/pop3", "state"}, // a year of polls
-		"popfetch/deliver/maildir":   {"fetch", "fetch/plan", "fetch/pop3", "state"},                               // every crash of a whole poll
+		"popfetch/internal/soak":     {"deliver", "fetch", "fetch/plan", "fetch/pop3", "internal/incident", "state"}, // a year of a daemon
+		"popfetch/internal/simulate": {"deliver", "deliver/maildir", "fetch", "fetch/plan", "fetch/pop3", "state"},   // a year of polls
+		"popfetch/deliver/maildir":   {"fetch", "fetch/plan", "fetch/pop3", "state"},                                 // every crash of a whole poll
 	}
 )
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestFilesArePrivateWhateverTheUmask(t *testing.T) {
@@ -90,6 +91,7 @@ func TestPasswordFileWithoutAPasswordIsRefusedUnseen(t *testing.T) {
 	r := newUserHome(t, strings.Replace(account("work", s, `password_file = "~/secret"`), fmt.Sprintf("password = %q\n", secret), "", 1))
 	file := filepath.Join(r.dir, "secret")
 	text := func(s string) func() error { return func() error { return os.WriteFile(file, []byte(s), 0o600) } }
+	changed := time.Now()
 	for name, put := range map[string]func() error{
 		"missing":        func() error { return nil },
 		"a directory":    func() error { return os.Mkdir(file, 0o700) },
@@ -102,6 +104,10 @@ func TestPasswordFileWithoutAPasswordIsRefusedUnseen(t *testing.T) {
 		"a NUL":          text("hunter2\x00\n"),
 	} {
 		if err := errors.Join(os.RemoveAll(file), put()); err != nil {
+			t.Fatal(err)
+		}
+		changed = changed.Add(time.Second) // so each error is news
+		if err := os.Chtimes(filepath.Join(r.dir, ".config/popfetch/config.toml"), changed, changed); err != nil {
 			t.Fatal(err)
 		}
 		e := r.exits(78, "exec popfetch --once")

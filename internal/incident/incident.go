@@ -3,9 +3,10 @@
 // two messages and not a hundred, under a daemon and under cron.
 //
 // An incident begins with the first poll of an account that fails and ends with the
-// first that goes well. It is told of at its beginning, when a failure of a graver class
-// comes (fetch.Class) or one in other words, unless it is temporary, when another message cannot be delivered or is set aside, after a
-// change of the configuration, and a day after it was last told of. A poll that the user stopped has not failed.
+// first that goes well. It is told of at its beginning; when a failure of another class
+// (fetch.Class) or in other words comes, unless that is temporary; when another message
+// cannot be delivered or is set aside; after a change of the configuration; and a day
+// after it was last told of. A poll that the user stopped has not failed.
 package incident
 
 import (
@@ -77,21 +78,18 @@ func After(open *state.Incident, r fetch.Report, changed, now time.Time) (*state
 	}
 	text := short(r.Err.Error())
 	notice := Nothing
-	graver := open == nil || class > fetch.ClassNamed(open.Class) || !changed.Equal(open.Changed) ||
-		class > fetch.Temporary && class == fetch.ClassNamed(open.Class) && !fetch.OfMessages(r.Err) && !alike(text, open.Error)
+	news := open == nil || !changed.Equal(open.Changed) ||
+		class > fetch.Temporary && !fetch.OfMessages(r.Err) && (class != fetch.ClassNamed(open.Class) || !alike(text, open.Error))
 	others := newMessages(r.Err, next.Messages)
 	since := now.Sub(next.Said)
 	switch {
-	case graver || len(others) > 0:
+	case news || len(others) > 0:
 		notice = Failed
 	case since >= again || since < -time.Hour: // a clock that was set back must not silence it
 		notice = Continues
 	}
 	if notice != Nothing {
-		if graver || notice == Continues {
-			next.Class = class.String()
-		}
-		next.Said, next.Error = now, text
+		next.Said, next.Class, next.Error = now, class.String(), text
 		next.Messages = slices.Concat(next.Messages, others)
 		next.Messages = next.Messages[max(0, len(next.Messages)-maxMessages):]
 	}

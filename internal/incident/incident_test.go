@@ -65,9 +65,9 @@ func TestFailureThatLastsIsToldOfOnceADay(t *testing.T) {
 	}
 }
 
-func TestGraverFailureIsToldOfAtOnce(t *testing.T) {
-	got, _ := told(t, time.Minute, network, password, network, password, protocol, nil)
-	if !slices.Equal(got, []string{"1 failed", "2 failed", "6 recovered"}) {
+func TestFailureOfAnotherClassIsToldOfAtOnce(t *testing.T) {
+	got, _ := told(t, time.Minute, network, password, network, password, protocol, network, nil)
+	if !slices.Equal(got, []string{"1 failed", "2 failed", "5 failed", "7 recovered"}) {
 		t.Errorf("%q", got)
 	}
 }
