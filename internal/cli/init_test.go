@@ -238,7 +238,12 @@ func TestInitThatFailsWritesNothing(t *testing.T) {
 		}
 		n.nothingWritten()
 	}
-	e := n.popinit(0, secret, "me@elsewhere.example", "--server", "localhost:"+fmt.Sprint(port(t, s.Addr())), "--user", "me", "--print")
+	e := n.popinit(0, "", "me@hotmail.com", "--server", s.Addr(), "--tls", "implicit", "--client-id", "0000-1111", "--no-input", "--print")
+	if !strings.Contains(e.stdout, "oauth = \"microsoft\"\nclient_id = \"0000-1111\"\n") {
+		t.Error(e.stdout)
+	}
+	n.nothingWritten()
+	e = n.popinit(0, secret, "me@elsewhere.example", "--server", "localhost:"+fmt.Sprint(port(t, s.Addr())), "--user", "me", "--print")
 	if !strings.Contains(e.stdout, "[account.elsewhere]\n") {
 		t.Error(e.stdout)
 	}

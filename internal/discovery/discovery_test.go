@@ -34,7 +34,7 @@ func (w *world) LookupSRV(_ context.Context, service, _, name string) (string, [
 	if w.dnsDown {
 		return "", nil, &net.DNSError{Err: "server misbehaving", IsTemporary: true}
 	}
-	if list := w.srv[service+" "+name]; list != nil {
+	if list := w.srv[service+" "+strings.TrimSuffix(name, ".")]; list != nil && strings.HasSuffix(name, ".") {
 		return "", list, nil
 	}
 	return "", nil, none(name)
@@ -44,7 +44,7 @@ func (w *world) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
 	if w.dnsDown {
 		return nil, &net.DNSError{Err: "server misbehaving", IsTemporary: true}
 	}
-	if host := w.mx[name]; host != "" {
+	if host := w.mx[strings.TrimSuffix(name, ".")]; host != "" && strings.HasSuffix(name, ".") {
 		return []*net.MX{{Host: host, Pref: 10}}, nil
 	}
 	return nil, none(name)

@@ -22,7 +22,8 @@ func notFound(err error) bool {
 	return errors.As(err, &e) && e.IsNotFound
 }
 
-// srv asks DNS for the services of the domain, RFC 6186 section 3.3.
+// srv asks DNS for the services of the domain, RFC 6186 section 3.3. The dot behind it
+// keeps the search list of the system out.
 func (f *Finder) srv(ctx context.Context, a Address) answer {
 	r := answer{what: "DNS SRV records of " + a.Domain, dns: true}
 	type record struct {
@@ -35,7 +36,7 @@ func (f *Finder) srv(ctx context.Context, a Address) answer {
 		name     string
 		startTLS bool
 	}{{"pop3s", false}, {"pop3", true}} {
-		_, list, err := f.Resolver.LookupSRV(ctx, service.name, "tcp", a.Domain)
+		_, list, err := f.Resolver.LookupSRV(ctx, service.name, "tcp", a.Domain+".")
 		if err != nil && !notFound(err) && len(list) == 0 {
 			failures = append(failures, err)
 		}
@@ -71,7 +72,7 @@ func (f *Finder) srv(ctx context.Context, a Address) answer {
 // these know, and to no other.
 func (f *Finder) mx(ctx context.Context, a Address) answer {
 	r := answer{what: "DNS MX record of " + a.Domain, dns: true}
-	list, err := f.Resolver.LookupMX(ctx, a.Domain)
+	list, err := f.Resolver.LookupMX(ctx, a.Domain+".")
 	if len(list) == 0 || list[0].Host == "." {
 		if err != nil && !notFound(err) {
 			r.err = err
