@@ -15,6 +15,9 @@ DOCDIR   ?= $(PREFIX)/share/doc/popfetch
 UNITDIR  ?= $(PREFIX)/share/systemd/user
 SYSTEMUNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR   ?= $(PREFIX)/lib/sysusers.d
+BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR   ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
 
 # The linker stamps the version, so go build need not ask git for it: in a checkout
 # that belongs to another user git refuses to answer, and go build would fail.
@@ -198,11 +201,15 @@ install: popfetch
 	}; \
 	for name in $(UNITS); do unit $$name '$(DESTDIR)$(UNITDIR)'; done; \
 	unit system/popfetch.service '$(DESTDIR)$(SYSTEMUNITDIR)'
+	install -D -m 644 internal/cli/completion/popfetch.bash '$(DESTDIR)$(BASHDIR)/popfetch'
+	install -D -m 644 internal/cli/completion/popfetch.zsh '$(DESTDIR)$(ZSHDIR)/_popfetch'
+	install -D -m 644 internal/cli/completion/popfetch.fish '$(DESTDIR)$(FISHDIR)/popfetch.fish'
 	install -D -m 644 contrib/packaging/sysusers.conf '$(DESTDIR)$(SYSUSERSDIR)/popfetch.conf'
 
 # Needs the PREFIX and DESTDIR of make install. Configurations, states and mail stay.
 uninstall:
 	rm -f '$(DESTDIR)$(BINDIR)/popfetch' '$(DESTDIR)$(SYSTEMUNITDIR)/popfetch.service' '$(DESTDIR)$(SYSUSERSDIR)/popfetch.conf'
+	rm -f '$(DESTDIR)$(BASHDIR)/popfetch' '$(DESTDIR)$(ZSHDIR)/_popfetch' '$(DESTDIR)$(FISHDIR)/popfetch.fish'
 	rm -f $(MAN1:%='$(DESTDIR)$(MANDIR)/man1/%') $(MAN5:%='$(DESTDIR)$(MANDIR)/man5/%') $(MAN7:%='$(DESTDIR)$(MANDIR)/man7/%')
 	rm -f $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') $(DOCS:%='$(DESTDIR)$(DOCDIR)/%')
 	rmdir '$(DESTDIR)$(DOCDIR)'
@@ -241,7 +248,7 @@ dist:
 		rm -rf '$(DIST)'/$$name && install -d '$(DIST)'/$$name; \
 		GOOS=$$(echo $$platform | cut -d/ -f1) GOARCH=$$(echo $$platform | cut -d/ -f2) GOARM=$$(echo $$platform | cut -sd/ -f3) \
 			$(BUILD) -o '$(DIST)'/$$name/popfetch .; \
-		cp -r $(DOCS) man contrib/systemd '$(DIST)'/$$name; \
+		cp -r $(DOCS) man contrib/systemd internal/cli/completion '$(DIST)'/$$name; \
 		tar -C '$(DIST)' --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
 			--mtime=@$(SOURCE_DATE_EPOCH) -cf - $$name | gzip -9n >'$(DIST)'/$$name.tar.gz; \
 		rm -rf '$(DIST)'/$$name; \

@@ -95,8 +95,8 @@ const pollCommand = "poll"
 
 func (p *program) commands() []*cli.Command {
 	commands := []*cli.Command{
-		p.pollCommand(), p.checkCommand(), p.listCommand(), p.configCommand(), p.stateCommand(), p.importCommand(), p.initCommand(),
-		p.authorizeCommand(), p.tokenCommand(), p.passwordCommand(),
+		p.initCommand(), p.importCommand(), p.pollCommand(), p.checkCommand(), p.listCommand(), p.configCommand(), p.stateCommand(),
+		p.authorizeCommand(), p.tokenCommand(), p.passwordCommand(), p.completionCommand(),
 	}
 	for _, c := range commands {
 		c.OnUsageError = usageError
@@ -207,6 +207,7 @@ usage:
   popfetch state retry [ACCOUNT...]    try messages again that were set aside
   popfetch state trust ACCOUNT...      accept a new key (tls_fingerprint = "first-use")
   popfetch state forget ACCOUNT...     fetch everything again
+  popfetch completion bash|zsh|fish    print the completion of a shell
 
 ACCOUNT is the name of an account in the configuration or a pattern like 'work*';
 the default is all enabled accounts.

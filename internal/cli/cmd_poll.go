@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -39,7 +40,7 @@ const memoryAim = 44 << 20
 func (p *program) poll(c *cli.Context) error {
 	switch {
 	case c.Bool("version"):
-		fmt.Fprintf(p.out, "popfetch %s\n", p.version)
+		fmt.Fprintf(p.out, "popfetch %s (%s, %s/%s)\n", p.version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return nil
 	case c.Bool("dry-run"):
 		return p.dryRun(c)

@@ -73,7 +73,9 @@ func noArguments(c *cli.Context) error {
 func subcommandNeeded(c *cli.Context) error {
 	var names []string
 	for _, sub := range c.Command.Subcommands {
-		names = append(names, sub.Name)
+		if !sub.Hidden {
+			names = append(names, sub.Name)
+		}
 	}
 	choice := strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 	if !c.Args().Present() {
