@@ -43,6 +43,9 @@ func (f File) Check() (r Report, err error) {
 
 // Check is File.Check for a store that is open.
 func (s *Bolt) Check() (Report, error) {
+	if s.db == nil && s.readOnly {
+		return Report{}, fmt.Errorf("state file %s: check: %w", s.path, fs.ErrNotExist)
+	}
 	r, err := s.count()
 	if err != nil {
 		return Report{}, err

@@ -193,6 +193,7 @@ usage:
   popfetch --once [ACCOUNT...]    poll each account once and exit, for cron
   popfetch check [ACCOUNT...]     test the accounts: connection, login, destination
   popfetch list [ACCOUNT...]      list the messages on the server and their state
+  popfetch status [ACCOUNT...]    show how the last polls went and when the next are
   popfetch authorize ACCOUNT      sign in at an OAuth 2.0 provider
   popfetch token ACCOUNT          print an access token, for other programs
   popfetch password set|remove ACCOUNT  keep a password in the keyring

@@ -51,7 +51,7 @@ func (p *program) check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	known, err := p.checkState(s, con)
+	known, err := p.checkState(c.Context, s, con)
 	if err != nil {
 		con.complain(err)
 	}
@@ -104,17 +104,16 @@ type stateSummary struct {
 	trusted map[*config.Account]string // fingerprints remembered on first use; nil = not known
 }
 
-// checkState opens the state file for a moment, so that no other popfetch has to
-// wait for the visits. A file that another popfetch holds is not an error: a daemon
-// that polls holds it all the time.
-func (p *program) checkState(s *selection, con *console) (stateSummary, error) {
+// checkState looks at the state file. One that another popfetch holds, which does not
+// answer, is not an error.
+func (p *program) checkState(ctx context.Context, s *selection, con *console) (stateSummary, error) {
 	unusable := stateSummary{summary: "cannot be used"}
-	store, err := stateFile(s.config).OpenReadOnly()
+	store, err := view(ctx, s.config)
 	if errors.Is(err, state.ErrLocked) {
 		return stateSummary{summary: "in use by another popfetch"}, nil
 	}
 	if err != nil {
-		return unusable, &fetch.StateError{Err: err}
+		return unusable, err
 	}
 	defer store.Close()
 	h, err := p.house(s, con, store, false)

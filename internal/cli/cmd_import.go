@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -98,7 +99,7 @@ func (p *program) importPeer(c *cli.Context) error {
 		_, err := con.out.Write(text.Bytes())
 		return err
 	}
-	return p.takeOver(con, target, text.Bytes(), moved)
+	return p.takeOver(c.Context, con, target, text.Bytes(), moved)
 }
 
 func configOptions() config.Options {
@@ -194,7 +195,7 @@ func keepValid(moved *peer.Moved) []*config.Account {
 
 // takeOver records what was seen and then writes the configuration: a poll must not run
 // without those records.
-func (p *program) takeOver(con *console, target string, text []byte, moved *peer.Moved) error {
+func (p *program) takeOver(ctx context.Context, con *console, target string, text []byte, moved *peer.Moved) error {
 	draft, err := newConfigDraft(target, string(text))
 	if err != nil {
 		return err
@@ -204,7 +205,7 @@ func (p *program) takeOver(con *console, target string, text []byte, moved *peer
 	if err != nil {
 		return err
 	}
-	counts, err := recordSeen(cfg, moved.Seen)
+	counts, err := recordSeen(ctx, cfg, moved.Seen)
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
@@ -227,8 +228,8 @@ const importAtOnce = 10_000
 // recordSeen records the unique-ids of each account as delivered, without touching
 // records that exist, and returns how many there were. The messages are not deleted on
 // the word of these ids, see state.Record.Unproven.
-func recordSeen(cfg *config.Config, seen []peer.Seen) (counts map[string]int, err error) {
-	store, err := stateFile(cfg).Open()
+func recordSeen(ctx context.Context, cfg *config.Config, seen []peer.Seen) (counts map[string]int, err error) {
+	store, err := ownAlone(ctx, stateFile(cfg), "import")
 	if err != nil {
 		return nil, err
 	}

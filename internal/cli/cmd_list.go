@@ -31,7 +31,7 @@ func (p *program) list(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.readOnly(s, con, false, func(h *house, a *config.Account, w io.Writer) error {
+	return p.readOnly(c.Context, s, con, false, func(h *house, a *config.Account, w io.Writer) error {
 		return h.account(a, nil).Look(c.Context, func(s fetch.Session, listing *plan.Listing, todo plan.Plan) error {
 			var headers map[int]header
 			if c.Bool("headers") {

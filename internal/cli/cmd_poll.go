@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -54,9 +55,9 @@ func (p *program) poll(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := stateFile(s.config).Open()
-	if err != nil {
-		return &fetch.StateError{Err: err}
+	file, failed, err := p.take(c, con, s)
+	if file == nil {
+		return errors.Join(err, reported(errors.Join(failed...)))
 	}
 	defer file.Close()
 	h, err := p.house(s, con, file, c.Bool("keep"))
@@ -84,26 +85,33 @@ func (p *program) poll(c *cli.Context) error {
 		return err
 	}
 	if d.reporter = tells; !c.Bool("once") {
+		d.owner = p.newOwner(&d.house, file, commandDaemon)
+		defer d.owner.close()
 		return d.run(c.Context, snapshot)
 	}
+	o := p.newOwner(&d.house, file, commandOnce)
+	defer o.close()
+	tells.other = o.othersAccount(h)
 	defer tells.later()()
 	var hooks queue
 	defer hooks.wait()
 	if argv := h.config.OnFailure; len(argv) > 0 {
 		tells.failing = func(env []string) { hooks.add(func() { con.runHook(c.Context, "on_failure", argv, env...) }) }
 	}
-	scheduler := h.scheduler(con, tells.report)
+	scheduler := h.scheduler(con, func(r fetch.Report) { o.note(r, tells.report(r)) })
 	scheduler.Brief = h.brief(con)
 	if argv := h.config.OnNewMail; len(argv) > 0 {
 		scheduler.Round = func(ctx context.Context, delivered int) {
 			con.runHook(ctx, "on_new_mail", argv, deliveredEnv(delivered))
 		}
 	}
-	return reported(scheduler.Once(c.Context))
+	o.scheduler = scheduler
+	defer o.serve(con)()
+	return reported(errors.Join(append(failed, scheduler.Once(c.Context))...))
 }
 
-// scheduler prepares the polls of the chosen accounts. done is called after
-// each, one call at a time.
+// scheduler prepares the polls of the chosen accounts, and of the others on request. done
+// is called after each, one call at a time.
 func (h *house) scheduler(con *console, done func(fetch.Report)) *fetch.Scheduler {
 	s := &fetch.Scheduler{
 		Parallel: h.polls,
@@ -111,10 +119,19 @@ func (h *house) scheduler(con *console, done func(fetch.Report)) *fetch.Schedule
 		PerHost:  h.config.ParallelPerHost,
 		Done:     done,
 	}
-	for _, a := range h.chosen {
-		s.Accounts = append(s.Accounts, h.account(a, con.progress.of(a.Name)))
+	chosen := h.isChosen()
+	for _, a := range h.config.Accounts {
+		s.Accounts = append(s.Accounts, h.scheduled(con, a, chosen[a]))
 	}
 	return s
+}
+
+// scheduled assembles what the scheduler needs for the polls of a, on request only unless
+// it is chosen.
+func (h *house) scheduled(con *console, a *config.Account, chosen bool) *fetch.Account {
+	account := h.account(a, con.progress.of(a.Name))
+	account.OnRequest = !chosen
+	return account
 }
 
 // brief reports whether a slow account must not keep a run for long: the run holds the
@@ -136,7 +153,7 @@ func (p *program) dryRun(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.readOnly(s, con, c.Bool("keep"), func(h *house, a *config.Account, w io.Writer) error {
+	return p.readOnly(c.Context, s, con, c.Bool("keep"), func(h *house, a *config.Account, w io.Writer) error {
 		return h.account(a, nil).Look(c.Context, func(_ fetch.Session, listing *plan.Listing, todo plan.Plan) error {
 			if con.json {
 				return writePlanJSON(w, a.Name, todo)

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"popfetch/internal/config"
+	"popfetch/internal/control"
 )
 
 func (p *program) seedCommand() *cli.Command {
@@ -25,19 +26,14 @@ func (p *program) stateSeed(c *cli.Context) error {
 		}
 		before = time.Now().Add(-time.Duration(age))
 	}
-	return p.withStore(c, func(h *house, a *config.Account) error {
-		found, err := h.account(a, nil).Seed(c.Context, before)
-		if err != nil {
-			return err
+	return p.perform(c, control.Request{Do: doSeed, Before: before}, func(account string, done performed) {
+		text := fmt.Sprintf("%s: marked %s as delivered; they stay on the server", account, messages(done.Messages))
+		if done.Newer > 0 {
+			text += fmt.Sprintf("; %s newer, to be fetched by the next poll", messages(done.Newer))
 		}
-		text := fmt.Sprintf("%s: marked %s as delivered; they stay on the server", a.Name, messages(found.Marked))
-		if found.Newer > 0 {
-			text += fmt.Sprintf("; %s newer, to be fetched by the next poll", messages(found.Newer))
-		}
-		if found.Undated > 0 {
-			text += fmt.Sprintf("; %s without a date, to be fetched by the next poll", messages(found.Undated))
+		if done.Undated > 0 {
+			text += fmt.Sprintf("; %s without a date, to be fetched by the next poll", messages(done.Undated))
 		}
 		fmt.Fprintln(p.out, text)
-		return nil
 	})
 }

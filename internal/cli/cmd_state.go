@@ -14,6 +14,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/fetch/plan"
 	"popfetch/internal/config"
+	"popfetch/internal/control"
 	"popfetch/state"
 )
 
@@ -60,8 +61,12 @@ func (p *program) stateCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	file := stateFile(s.config)
-	r, err := file.Check()
+	store, err := view(c.Context, s.config)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	r, err := store.Check()
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
@@ -70,16 +75,20 @@ func (p *program) stateCheck(c *cli.Context) error {
 		snapshot = r.Snapshot.Format(time.RFC3339)
 	}
 	if con.json {
-		con.writeJSON(stateLine{file.Path, r.Maildrops, r.IDs, r.Intents, r.Failures, r.Octets, r.Free, snapshot})
+		con.writeJSON(stateLine{s.config.State, r.Maildrops, r.IDs, r.Intents, r.Failures, r.Octets, r.Free, snapshot})
 	} else {
-		fmt.Fprintf(con.out, "%s: ok\n", file.Path)
+		fmt.Fprintf(con.out, "%s: ok\n", s.config.State)
 		fmt.Fprintf(con.out, "  %-12s %d\n", "maildrops", r.Maildrops)
 		fmt.Fprintf(con.out, "  %-12s %d, %d of them not delivered because of failures\n", "unique-ids", r.IDs, r.Failures)
 		fmt.Fprintf(con.out, "  %-12s %d\n", "unfinished", r.Intents)
 		fmt.Fprintf(con.out, "  %-12s %s, %.0f%% of it free\n", "size", size(r.Octets), 100*r.Free)
 		fmt.Fprintf(con.out, "  %-12s %s\n", "snapshot", snapshot)
 	}
-	return p.readOnly(s, con, false, func(*house, *config.Account, io.Writer) error { return nil })
+	h, err := p.house(s, con, store, false)
+	if err != nil {
+		return err
+	}
+	return h.eachKnown(con, func(*config.Account, io.Writer) error { return nil })
 }
 
 // stateFile returns the state file, for a command that takes no account.
@@ -99,9 +108,12 @@ func (p *program) stateCompact(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseBeside(c.Context, file, "state compact"); err != nil {
+		return err
+	}
 	before, after, err := file.Compact()
 	if err != nil {
-		return &fetch.StateError{Err: err}
+		return stateError(err)
 	}
 	fmt.Fprintf(p.out, "%s: %s before, %s now\n", file.Path, size(before), size(after))
 	return nil
@@ -112,12 +124,15 @@ func (p *program) stateRestore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseBeside(c.Context, file, "state restore"); err != nil {
+		return err
+	}
 	r, err := file.Restore(c.Bool("force"))
 	if healthy, ok := errors.AsType[*state.HealthyError](err); ok {
 		return &usage{fmt.Sprintf("state restore: %s is not damaged and holds %d unique-ids; --force replaces it by the older snapshot", file.Path, healthy.IDs)}
 	}
 	if err != nil {
-		return &fetch.StateError{Err: err}
+		return stateError(err)
 	}
 	fmt.Fprintf(p.out, "%s: restored from the snapshot of %s\n", file.Path, r.From.Format(time.RFC3339))
 	if r.Kept != "" {
@@ -128,17 +143,52 @@ func (p *program) stateRestore(c *cli.Context) error {
 	return nil
 }
 
-// withStore opens the state file for writing and calls fn for each chosen
-// account, one after the other.
-func (p *program) withStore(c *cli.Context, fn func(h *house, a *config.Account) error) error {
+func (p *program) stateRetry(c *cli.Context) error {
+	return p.perform(c, control.Request{Do: doRetry}, func(account string, done performed) {
+		fmt.Fprintf(p.out, "%s: %s to be tried again by the next poll\n", account, messages(done.Messages))
+	})
+}
+
+func (p *program) stateForget(c *cli.Context) error {
+	if !c.Args().Present() {
+		return &usage{"state forget: name the accounts whose mail is to be fetched again"}
+	}
+	return p.perform(c, control.Request{Do: doForget}, func(account string, done performed) {
+		fmt.Fprintf(p.out, "%s: forgot %d unique-ids; the next poll fetches everything on the server\n", account, done.Messages)
+	})
+}
+
+func (p *program) stateTrust(c *cli.Context) error {
+	if !c.Args().Present() {
+		return &usage{"state trust: name the accounts whose servers have a new key"}
+	}
+	trusts := func(a *config.Account) error {
+		if a.TrustsFirstUse() {
+			return nil
+		}
+		return &fetch.AccountError{Account: a.Name, Errs: []error{&usage{`the account has no tls_fingerprint = "first-use"`}}}
+	}
+	return p.performIf(c, trusts, control.Request{Do: doTrust}, func(account string, done performed) {
+		if done.Key == "" {
+			fmt.Fprintf(p.out, "%s: no key is remembered; the next poll remembers the one that the server shows\n", account)
+			return
+		}
+		fmt.Fprintf(p.out, "%s: forgot the key %s; the next poll remembers the one that the server shows\n", account, done.Key)
+	})
+}
+
+// mostNamed is how many messages state rebuild names that look like others.
+const mostNamed = 5
+
+func (p *program) stateRebuild(c *cli.Context) error {
 	con := p.console(c)
 	s, err := p.selection(c, con)
 	if err != nil {
 		return err
 	}
-	store, err := stateFile(s.config).Open()
+	store, err := ownAlone(c.Context, stateFile(s.config), "state rebuild")
 	if err != nil {
-		return &fetch.StateError{Err: err}
+		return err
 	}
 	defer store.Close()
 	h, err := p.house(s, con, store, false)
@@ -147,7 +197,7 @@ func (p *program) withStore(c *cli.Context, fn func(h *house, a *config.Account)
 	}
 	var errs []error
 	for _, a := range h.chosen {
-		if err := fn(h, a); err != nil {
+		if err := p.rebuild(c, h, a); err != nil {
 			con.complain(err)
 			errs = append(errs, err)
 		}
@@ -155,84 +205,36 @@ func (p *program) withStore(c *cli.Context, fn func(h *house, a *config.Account)
 	return reported(errors.Join(errs...))
 }
 
-func (p *program) stateRetry(c *cli.Context) error {
-	return p.withStore(c, func(h *house, a *config.Account) error {
-		n, err := h.account(a, nil).Retry(c.Context)
-		if err == nil {
-			fmt.Fprintf(p.out, "%s: %s to be tried again by the next poll\n", a.Name, messages(n))
-		}
-		return err
-	})
-}
-
-func (p *program) stateForget(c *cli.Context) error {
-	if !c.Args().Present() {
-		return &usage{"state forget: name the accounts whose mail is to be fetched again"}
-	}
-	return p.withStore(c, func(h *house, a *config.Account) error {
-		n, err := h.account(a, nil).Forget()
-		if err == nil {
-			fmt.Fprintf(p.out, "%s: forgot %d unique-ids; the next poll fetches everything on the server\n", a.Name, n)
-		}
-		return err
-	})
-}
-
-func (p *program) stateTrust(c *cli.Context) error {
-	if !c.Args().Present() {
-		return &usage{"state trust: name the accounts whose servers have a new key"}
-	}
-	return p.withStore(c, func(h *house, a *config.Account) error {
-		if !a.TrustsFirstUse() {
-			return &fetch.AccountError{Account: a.Name, Errs: []error{&usage{`the account has no tls_fingerprint = "first-use"`}}}
-		}
-		forgotten, err := h.account(a, nil).ForgetTrust()
-		switch {
-		case err != nil:
-			return err
-		case forgotten == "":
-			fmt.Fprintf(p.out, "%s: no key is remembered; the next poll remembers the one that the server shows\n", a.Name)
-		default:
-			fmt.Fprintf(p.out, "%s: forgot the key %s; the next poll remembers the one that the server shows\n", a.Name, forgotten)
-		}
+// rebuild learns from the Maildir of one account.
+func (p *program) rebuild(c *cli.Context, h *house, a *config.Account) error {
+	const noMaildir = "does not deliver into a Maildir, so there is none to learn from"
+	if a.Maildir == "" && !c.Args().Present() {
+		fmt.Fprintf(p.out, "%s: %s\n", a.Name, noMaildir)
 		return nil
-	})
-}
-
-// mostNamed is how many messages state rebuild names that look like others.
-const mostNamed = 5
-
-func (p *program) stateRebuild(c *cli.Context) error {
-	return p.withStore(c, func(h *house, a *config.Account) error {
-		const noMaildir = "does not deliver into a Maildir, so there is none to learn from"
-		if a.Maildir == "" && !c.Args().Present() {
-			fmt.Fprintf(p.out, "%s: %s\n", a.Name, noMaildir)
-			return nil
-		}
-		if a.Maildir == "" {
-			return &fetch.AccountError{Account: a.Name, Errs: []error{&usage{"the account " + noMaildir}}}
-		}
-		stored, err := storedMessages(a.Maildir)
-		if err != nil {
-			return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
-		}
-		found, err := h.account(a, nil).Relearn(c.Context, stored)
-		if err == nil && len(stored) > 0 {
-			err = h.claimMaildir(a)
-		}
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(p.out, "%s: recognised %s as delivered; %s not in the Maildir, to be fetched by the next poll\n", a.Name, messages(found.Learned), messages(found.Unknown))
-		named := found.Ambiguous[:min(len(found.Ambiguous), mostNamed)]
-		for _, m := range named {
-			fmt.Fprintf(p.out, "%s: message %d (unique-id %q) looks like several others, so it is not known whether it is in the Maildir; the next poll fetches it\n", a.Name, m.Num, m.UID())
-		}
-		if more := len(found.Ambiguous) - len(named); more > 0 {
-			fmt.Fprintf(p.out, "%s: %d more messages look like several others\n", a.Name, more)
-		}
-		return nil
-	})
+	}
+	if a.Maildir == "" {
+		return &fetch.AccountError{Account: a.Name, Errs: []error{&usage{"the account " + noMaildir}}}
+	}
+	stored, err := storedMessages(a.Maildir)
+	if err != nil {
+		return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
+	}
+	found, err := h.account(a, nil).Relearn(c.Context, stored)
+	if err == nil && len(stored) > 0 {
+		err = h.claimMaildir(a)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.out, "%s: recognised %s as delivered; %s not in the Maildir, to be fetched by the next poll\n", a.Name, messages(found.Learned), messages(found.Unknown))
+	named := found.Ambiguous[:min(len(found.Ambiguous), mostNamed)]
+	for _, m := range named {
+		fmt.Fprintf(p.out, "%s: message %d (unique-id %q) looks like several others, so it is not known whether it is in the Maildir; the next poll fetches it\n", a.Name, m.Num, m.UID())
+	}
+	if more := len(found.Ambiguous) - len(named); more > 0 {
+		fmt.Fprintf(p.out, "%s: %d more messages look like several others\n", a.Name, more)
+	}
+	return nil
 }
 
 // claimMaildir marks the Maildir of a as known to the state file.

@@ -28,6 +28,7 @@ type daemon struct {
 	file      *state.Bolt
 	house     atomic.Pointer[house]
 	scheduler *fetch.Scheduler
+	owner     *owner
 	reporter  *reporter
 	accounts  map[*config.Account]*fetch.Account // those that are polled; only run and reload use it
 	manager   manager
@@ -44,12 +45,12 @@ func (d *daemon) run(ctx context.Context, snapshot func()) error {
 	}
 	d.reporter.failing = d.onFailure(ctx)
 	s := d.house.Load().scheduler(d.con, func(r fetch.Report) {
-		d.reporter.report(r)
+		d.owner.note(r, d.reporter.report(r))
 		d.copy(snapshot)
 	})
-	d.scheduler = s
+	d.scheduler, d.owner.scheduler = s, s
 	d.accounts = make(map[*config.Account]*fetch.Account)
-	for i, a := range d.house.Load().chosen {
+	for i, a := range d.house.Load().config.Accounts {
 		d.accounts[a] = s.Accounts[i]
 		d.resume(s.Accounts[i])
 	}
@@ -66,8 +67,10 @@ func (d *daemon) run(ctx context.Context, snapshot func()) error {
 		d.obey(ctx)
 	}()
 	defer context.AfterFunc(ctx, d.manager.stopping)()
+	stop := d.owner.serve(d.con)
 	d.manager.ready()
 	err := s.Loop(ctx)
+	stop()
 	cancel(errors.New("the run is over"))
 	<-signals
 	d.hooks.wait()
@@ -146,30 +149,31 @@ func (d *daemon) load(old *house) (*house, error) {
 
 // assemble makes the accounts that are new or changed and takes over the others.
 func (d *daemon) assemble(old, fresh *house) (accounts map[*config.Account]*fetch.Account, list []*fetch.Account, counts string) {
-	known := make(map[string]*config.Account, len(old.chosen))
-	for _, a := range old.chosen {
+	known := make(map[string]*config.Account, len(old.config.Accounts))
+	for _, a := range old.config.Accounts {
 		known[a.Name] = a
 	}
-	accounts = make(map[*config.Account]*fetch.Account, len(fresh.chosen))
+	accounts = make(map[*config.Account]*fetch.Account, len(fresh.config.Accounts))
+	wasChosen, isChosen := old.isChosen(), fresh.isChosen()
 	added, changed := 0, 0
-	for _, a := range fresh.chosen {
+	for _, a := range fresh.config.Accounts {
 		before := known[a.Name]
-		delete(known, a.Name)
-		var account *fetch.Account
-		switch {
-		case before == nil:
-			added++
-		case reflect.DeepEqual(before, a):
-			account = d.accounts[before]
-		default:
-			changed++
+		account := d.accounts[before]
+		same := account != nil && reflect.DeepEqual(before, a) && wasChosen[before] == isChosen[a]
+		if !same {
+			account = fresh.scheduled(d.con, a, isChosen[a])
 		}
-		if account == nil {
-			account = fresh.account(a, d.con.progress.of(a.Name))
+		switch {
+		case !isChosen[a]:
+		case before == nil || !wasChosen[before]:
+			added++
+		case !same:
+			changed++
 		}
 		accounts[a], list = account, append(list, account)
 	}
-	return accounts, list, fmt.Sprintf("%s, %d new, %d changed, %d removed", accountsInWords(len(list)), added, changed, len(known))
+	removed := len(old.chosen) + added - len(fresh.chosen)
+	return accounts, list, fmt.Sprintf("%s, %d new, %d changed, %d removed", accountsInWords(len(fresh.chosen)), added, changed, removed)
 }
 
 // resume makes an account that backed off when the last daemon ended go on with that,

@@ -29,11 +29,17 @@ const portHint = `port 995 goes with tls = "implicit", port 110 with tls = "star
 // hint says what the user can do about an error, "" if the error says it all.
 // In the output of check it does not point to check.
 func hint(err error, checking bool) string {
+	var told *fetch.RelayedError
+	var owned *ownedError
 	var place *deliver.Error
 	var lost *lostError
 	var way *network.Error
 	var reply *pop3.ProtocolError
 	switch {
+	case errors.As(err, &told):
+		return told.Hint
+	case errors.As(err, &owned) && owned.hint != "":
+		return owned.hint
 	case errors.As(err, &place) && (place.Hint != "" || !errors.As(err, new(*connectError)) && !errors.As(err, new(*imap.AuthError)) && !errors.As(err, new(*relay.AuthError))):
 		return place.Hint
 	case errors.As(err, &way) && way.Hint != "":

@@ -27,9 +27,6 @@ import (
 	"popfetch/state"
 )
 
-// lockWait is how long to wait for another popfetch to give up the state file.
-const lockWait = 2 * time.Second
-
 // stateFile is the state file of a configuration.
 func stateFile(cfg *config.Config) state.File { return state.File{Path: cfg.State, Wait: lockWait} }
 
@@ -92,23 +89,28 @@ func (h *house) configured() map[string]bool {
 	return names
 }
 
-// readOnly opens the state file for reading and calls fn for each chosen account
-// that it knows or need not know, as selection.each does.
-func (p *program) readOnly(s *selection, con *console, keep bool, fn func(h *house, a *config.Account, w io.Writer) error) error {
-	store, err := stateFile(s.config).OpenReadOnly()
+// readOnly opens the state file as it is now for reading and calls fn for each chosen
+// account that it knows or need not know, as selection.each does.
+func (p *program) readOnly(ctx context.Context, s *selection, con *console, keep bool, fn func(h *house, a *config.Account, w io.Writer) error) error {
+	store, err := view(ctx, s.config)
 	if err != nil {
-		return &fetch.StateError{Err: err}
+		return err
 	}
 	defer store.Close()
 	h, err := p.house(s, con, store, keep)
 	if err != nil {
 		return err
 	}
-	return s.each(con, func(a *config.Account, w io.Writer) error {
+	return h.eachKnown(con, func(a *config.Account, w io.Writer) error { return fn(h, a, w) })
+}
+
+// eachKnown is selection.each for the accounts that the state file knows or need not know.
+func (h *house) eachKnown(con *console, fn func(a *config.Account, w io.Writer) error) error {
+	return h.each(con, func(a *config.Account, w io.Writer) error {
 		if err := h.checkLost(a); err != nil {
 			return &fetch.AccountError{Account: a.Name, Errs: []error{err}}
 		}
-		return fn(h, a, w)
+		return fn(a, w)
 	})
 }
 

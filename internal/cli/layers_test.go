@@ -14,7 +14,7 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/mailbox", "deliver/maildir", "deliver/mbox", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/incident", "internal/imap", "internal/kerberos", "internal/network", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/mailbox", "deliver/maildir", "deliver/mbox", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/incident", "internal/imap", "internal/kerberos", "internal/network", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "internal/status", "state"},
 		"popfetch/internal/config":          {},
 		"popfetch/internal/control":         {},
 		"popfetch/internal/incident":        {"fetch", "state"},
@@ -44,6 +44,7 @@ var (
 		"popfetch/deliver/relay":            {"deliver", "internal/durable", "internal/spool"},
 		"popfetch/deliver/mailbox":          {"deliver", "internal/imap", "internal/spool"},
 		"popfetch/internal/imap":            {},
+		"popfetch/internal/status":          {},
 		"popfetch/internal/spool":           {"deliver", "internal/durable"},
 		"popfetch/internal/durable":         {},
 		"popfetch/deliver/delivertest":      {"deliver"},

@@ -43,6 +43,10 @@ func (h *house) checkLost(a *config.Account) error {
 	if a.Maildir == "" || slices.Contains(h.known, key) {
 		return nil
 	}
+	// It may have been made since, by popfetch state forget through this process.
+	if known, err := h.store.Keys(); err == nil && slices.Contains(known, key) {
+		return nil
+	}
 	claims, err := maildir.Claims(a.Maildir)
 	if err != nil {
 		return nil // opening the Maildir will tell what is wrong with it

@@ -23,6 +23,8 @@ type reporter struct {
 	// put records an incident, nil that it is over.
 	put     func(account string, i *state.Incident) error
 	failing func(env []string) // runs on_failure; nil = nothing
+	// other reports whether another process tells of an account; nil = none does.
+	other func(account string) bool
 }
 
 // newReporter returns the reporter of a run that owns the state.
@@ -48,17 +50,28 @@ func (rp *reporter) forget(configured map[string]bool) error {
 }
 
 // report tells how a poll went: as JSON on standard output, and to people what they do
-// not know yet.
-func (rp *reporter) report(r fetch.Report) {
+// not know yet. It reports whether they know of a failure already.
+func (rp *reporter) report(r fetch.Report) (known bool) {
+	before, notice := rp.note(r, time.Now())
+	after := rp.incidents[r.Account]
+	if rp.other == nil || !rp.other(r.Account) {
+		rp.show(r, notice, before, after)
+	}
+	if notice != incident.Nothing && rp.failing != nil {
+		rp.failing(failureEnv(r, notice, before, after))
+	}
+	return r.Err != nil && notice == incident.Nothing
+}
+
+// show tells of a poll as report does.
+func (rp *reporter) show(r fetch.Report, notice incident.Notice, before, after state.Incident) {
 	con := rp.con
 	now := time.Now()
-	before, notice := rp.note(r, now)
 	if con.json {
 		con.writeJSON(newReportLine(r, now))
 	} else if rp.worthALine(r) {
 		con.tell(slog.LevelInfo, r.Account, summary(r))
 	}
-	after := rp.incidents[r.Account]
 	switch {
 	case notice == incident.Recovered:
 		if !con.quiet {
@@ -72,9 +85,6 @@ func (rp *reporter) report(r fetch.Report) {
 		if notice == incident.Continues {
 			con.tell(slog.LevelError, r.Account, fmt.Sprintf("this lasts since %s, %s failed", after.Since.Local().Format(time.DateTime), polls(after.Polls)))
 		}
-	}
-	if notice != incident.Nothing && rp.failing != nil {
-		rp.failing(failureEnv(r, notice, before, after))
 	}
 }
 

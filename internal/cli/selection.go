@@ -43,8 +43,17 @@ func (p *program) choose(cfg *config.Config, args []string) (*selection, error) 
 	if err != nil {
 		return nil, err
 	}
-	polls, spare, files := share(descriptors(), cfg.Parallel, len(chosen))
+	polls, spare, files := share(descriptors(), cfg.Parallel, len(cfg.Accounts))
 	return &selection{config: cfg, chosen: chosen, polls: polls, spare: spare, files: files, terminal: secret.NewTerminal(os.Stdin, os.Stderr)}, nil
+}
+
+// isChosen has the chosen accounts.
+func (s *selection) isChosen() map[*config.Account]bool {
+	chosen := make(map[*config.Account]bool, len(s.chosen))
+	for _, a := range s.chosen {
+		chosen[a] = true
+	}
+	return chosen
 }
 
 // loadConfig loads the configuration that the flags of c name and prints its

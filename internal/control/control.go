@@ -65,6 +65,7 @@ type Answer struct {
 	Account string          `json:"account,omitempty"`
 	Result  json.RawMessage `json:"result,omitempty"`
 	Reasons []Reason        `json:"reasons,omitempty"` // why it did not go well
+	Known   bool            `json:"known,omitempty"`   // the user was told of these already
 }
 
 // Reason is an error that travels.

@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"popfetch/fetch"
+	"popfetch/internal/config"
+	"popfetch/internal/control"
+	"popfetch/state"
+)
+
+// lockWait is how long to wait for another popfetch that holds the state file and does
+// not serve its socket: it is about to, or it is a command that soon ends.
+const lockWait = 4 * time.Second
+
+// lockRetry is the time between two attempts.
+const lockRetry = 20 * time.Millisecond
+
+// own opens the state file with open or, if another popfetch holds it, connects to that
+// one; exactly one of store and owner is not nil then.
+func own(ctx context.Context, file state.File, open func(state.File) (*state.Bolt, error)) (store *state.Bolt, owner *control.Client, err error) {
+	file.Wait = 0
+	deadline := time.Now().Add(lockWait)
+	for {
+		store, err := open(file)
+		if !errors.Is(err, state.ErrLocked) {
+			return store, nil, stateError(err)
+		}
+		owner, asked := control.Dial(ctx, file.Path)
+		switch {
+		case asked == nil:
+			return nil, owner, nil
+		case ctx.Err() != nil:
+			return nil, nil, context.Cause(ctx)
+		case errors.Is(asked, control.ErrNobody) && time.Now().Before(deadline):
+			time.Sleep(lockRetry)
+		case errors.Is(asked, control.ErrNobody):
+			return nil, nil, stateError(err)
+		default: // it hangs, or is of another version
+			return nil, nil, stateError(&ownedError{err: fmt.Errorf("%w: %w", err, asked)})
+		}
+	}
+}
+
+// stateError returns err as an error of the state file; nil stays nil.
+func stateError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fetch.StateError{Err: err}
+}
+
+// ownAlone is own for a command that cannot work through the owner.
+func ownAlone(ctx context.Context, file state.File, command string) (*state.Bolt, error) {
+	store, owner, err := own(ctx, file, state.File.Open)
+	if owner != nil {
+		defer owner.Close()
+		return nil, ownedBy(file, owner.Owner, stopFirst(owner.Owner, command))
+	}
+	return store, err
+}
+
+// refuseBeside returns an error if another popfetch serves the socket of the state file.
+func refuseBeside(ctx context.Context, file state.File, command string) error {
+	owner, err := control.Dial(ctx, file.Path)
+	if err != nil {
+		return nil // the command finds out whether the file is locked
+	}
+	defer owner.Close()
+	return ownedBy(file, owner.Owner, stopFirst(owner.Owner, command))
+}
+
+// ownedBy is the error of a command that finds another owner.
+func ownedBy(file state.File, owner control.Info, hint string) error {
+	return stateError(&ownedError{err: fmt.Errorf("state file %s: %w (process %d)", file.Path, state.ErrLocked, owner.PID), hint: hint})
+}
+
+// ownedError is a state file that another popfetch owns.
+type ownedError struct {
+	err  error
+	hint string // what the user can do
+}
+
+func (e *ownedError) Error() string { return e.err.Error() }
+
+func (e *ownedError) Unwrap() error { return e.err }
+
+// stopFirst says what to stop before a command that has to be alone.
+func stopFirst(owner control.Info, command string) string {
+	if owner.Command == commandOnce {
+		return fmt.Sprintf("process %d is a popfetch --once that began at %s; run popfetch %s when it has ended",
+			owner.PID, owner.Since.Local().Format(time.TimeOnly), command)
+	}
+	return fmt.Sprintf("process %d is the daemon that runs since %s; stop it (systemctl --user stop popfetch, or kill %[1]d), run popfetch %[3]s, and start it again",
+		owner.PID, owner.Since.Local().Format(time.DateTime), command)
+}
+
+// view opens the state file as it is now, for reading, whoever holds it.
+func view(ctx context.Context, cfg *config.Config) (*state.Bolt, error) {
+	file := stateFile(cfg)
+	store, owner, err := own(ctx, file, state.File.OpenView)
+	if owner == nil {
+		return store, err
+	}
+	defer owner.Close()
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	var opened error
+	err = owner.Do(ctx, control.Request{Do: doCopy}, func(a control.Answer) {
+		var name string
+		if opened = json.Unmarshal(a.Result, &name); opened == nil {
+			store, opened = file.OpenCopy(name)
+		}
+		enough()
+	})
+	if store != nil || opened != nil {
+		return store, stateError(opened)
+	}
+	return nil, ownerError(file, err)
+}
+
+// ownerError is the error of a request as a whole.
+func ownerError(file state.File, err error) error {
+	var refused *control.Refusal
+	switch {
+	case errors.As(err, &refused):
+		return relayed(refused.Reason)
+	case errors.Is(err, control.ErrSilent), errors.Is(err, control.ErrNobody), errors.As(err, new(*control.VersionError)):
+		return stateError(&ownedError{err: fmt.Errorf("state file %s: %w: %w", file.Path, state.ErrLocked, err)})
+	}
+	return err
+}
+
+// relayed returns an error that the owner has told.
+func relayed(r control.Reason) error {
+	class := fetch.Temporary
+	switch r.Code {
+	case exitOK:
+		class = fetch.OK
+	case exitDelivery:
+		class = fetch.Delivery
+	case exitState:
+		class = fetch.State
+	case exitProtocol:
+		class = fetch.Protocol
+	case exitAuth:
+		class = fetch.Auth
+	case exitConfig:
+		class = fetch.Config
+	}
+	return &fetch.RelayedError{Class: class, Text: r.Text, Hint: r.Hint}
+}
+
+// reasonOf makes an error one that can be told to another process.
+func reasonOf(err error) control.Reason {
+	return control.Reason{Code: exitCode(context.Background(), err), Text: err.Error(), Hint: hint(err, false)}
+}

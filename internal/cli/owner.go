@@ -1,0 +1,321 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"popfetch/fetch"
+	"popfetch/internal/config"
+	"popfetch/internal/control"
+	"popfetch/internal/status"
+	"popfetch/state"
+)
+
+// What one popfetch asks another for.
+const (
+	doPoll   = "poll"
+	doStatus = "status"
+	doCopy   = "copy" // of the state file
+	doRetry  = "retry"
+	doForget = "forget"
+	doSeed   = "seed"
+	doTrust  = "trust" // forget the key that the server is known by
+)
+
+// What an owner is, see control.Info.
+const (
+	commandDaemon = "daemon"
+	commandOnce   = "once"
+)
+
+// owner does what other popfetch processes ask for while this one holds the state file.
+type owner struct {
+	house     *atomic.Pointer[house] // a reload replaces it
+	scheduler *fetch.Scheduler
+	file      *state.Bolt
+	book      *status.Book
+	info      control.Info
+
+	mu    sync.Mutex
+	known map[string]bool // accounts whose failure the user was told of before the last poll
+}
+
+// newOwner returns the owner of an open state file. Its scheduler is set before serve.
+func (p *program) newOwner(house *atomic.Pointer[house], file *state.Bolt, command string) *owner {
+	return &owner{
+		house: house, file: file, book: status.Open(house.Load().config.State), known: make(map[string]bool),
+		info: control.Info{Version: p.version, PID: os.Getpid(), Command: command, Since: time.Now().UTC().Truncate(time.Second)},
+	}
+}
+
+// note remembers how a poll went. known says that the user knows of its failure.
+func (o *owner) note(r fetch.Report, known bool) {
+	o.mu.Lock()
+	o.known[r.Account] = known
+	o.mu.Unlock()
+	h := o.house.Load()
+	i := slices.IndexFunc(h.config.Accounts, func(a *config.Account) bool { return a.Name == r.Account })
+	if i < 0 || fetch.Classify(r.Err) == fetch.Canceled {
+		return // a reload has removed it, or the user has stopped it
+	}
+	a := h.config.Accounts[i]
+	o.book.Note(pollOf(r, state.Key(a.User, a.Host), time.Now()))
+	o.keep(h, o.book.Save(time.Now()))
+}
+
+// close writes what is remembered of the last polls.
+func (o *owner) close() { o.keep(o.house.Load(), o.book.Close()) }
+
+// keep says that the last polls cannot be kept for popfetch status.
+func (o *owner) keep(h *house, err error) {
+	if err != nil {
+		h.log.Debug("how the last polls went is not kept", "reason", err)
+	}
+}
+
+// othersAccount returns what reports whether another process tells of an account: one that
+// this run of popfetch --once was not to poll, or has polled already.
+func (o *owner) othersAccount(h *house) func(account string) bool {
+	mine := make(map[string]bool, len(h.chosen))
+	for _, a := range h.chosen {
+		mine[a.Name] = true
+	}
+	return func(account string) bool {
+		defer delete(mine, account)
+		return !mine[account]
+	}
+}
+
+func (o *owner) isKnown(account string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.known[account]
+}
+
+// serve serves the socket beside the state file until stop is called. Without the socket
+// popfetch works all the same, alone.
+func (o *owner) serve(con *console) (stop func()) {
+	path := o.house.Load().config.State
+	l, err := control.Listen(path)
+	if err != nil {
+		con.log.Warn("other popfetch commands cannot work beside this one: the socket beside the state file cannot be made", "reason", err)
+		return func() {}
+	}
+	server := control.Start(l, o.info, o)
+	return func() { _ = server.Close() }
+}
+
+// Do implements control.Owner.
+func (o *owner) Do(ctx context.Context, r control.Request, answer func(control.Answer)) error {
+	switch r.Do {
+	case doPoll:
+		return o.poll(ctx, r, answer)
+	case doStatus:
+		return o.status(r, answer)
+	case doCopy:
+		return o.copy(ctx, answer)
+	case doRetry, doForget, doSeed, doTrust:
+		return o.perform(ctx, r, answer)
+	}
+	return &control.Refusal{Reason: control.Reason{
+		Code: exitTemporary, Text: fmt.Sprintf("popfetch %s that runs as process %d does not know %q; restart it", o.info.Version, o.info.PID, r.Do),
+	}}
+}
+
+// current returns the names of the accounts that the owner has as the client has them, and
+// answers for the others.
+func (o *owner) current(h *house, r control.Request, answer func(control.Answer)) (names []string) {
+	accounts := make(map[string]*config.Account, len(h.config.Accounts))
+	for _, a := range h.config.Accounts {
+		accounts[a.Name] = a
+	}
+	for _, asked := range r.Accounts {
+		what := "does not have this account"
+		if a := accounts[asked.Name]; a != nil {
+			if a.Digest() == asked.Settings {
+				names = append(names, asked.Name)
+				continue
+			}
+			what = "has other settings for this account"
+		}
+		answer(control.Answer{Account: asked.Name, Reasons: []control.Reason{o.outdated(what)}})
+	}
+	return names
+}
+
+// outdated is why an account is not worked on whose configuration has changed.
+func (o *owner) outdated(what string) control.Reason {
+	r := control.Reason{
+		Code: exitTemporary,
+		Text: fmt.Sprintf("the popfetch that runs (process %d) %s", o.info.PID, what),
+		Hint: fmt.Sprintf("it has read its configuration earlier, or another one; kill -HUP %d reloads it", o.info.PID),
+	}
+	if o.info.Command == commandOnce {
+		r.Hint = "try again when it has ended"
+	}
+	return r
+}
+
+func (o *owner) poll(ctx context.Context, r control.Request, answer func(control.Answer)) error {
+	names := o.current(o.house.Load(), r, answer)
+	if len(names) == 0 {
+		return nil
+	}
+	poll := o.scheduler.Poll
+	if r.Keep {
+		poll = o.scheduler.PollKeeping
+	}
+	return poll(ctx, names, func(report fetch.Report) {
+		if !errors.Is(report.Err, fetch.ErrStopped) { // the client polls the rest
+			a := answerOf(report)
+			a.Known = o.isKnown(report.Account)
+			answer(a)
+		}
+	})
+}
+
+// answerOf is a report that can be told to another process.
+func answerOf(report fetch.Report) control.Answer {
+	a := control.Answer{Account: report.Account, Reasons: reasonsOf(report.Err)}
+	report.Err = nil
+	a.Result, _ = json.Marshal(report) // plain data
+	return a
+}
+
+// mostReasons is how many reasons an answer has at most.
+const mostReasons = 1000
+
+func reasonsOf(err error) (all []control.Reason) {
+	if err == nil {
+		return nil
+	}
+	errs := []error{err}
+	if account, ok := errors.AsType[*fetch.AccountError](err); ok {
+		errs = account.Errs
+	}
+	for _, err := range errs[:min(len(errs), mostReasons)] {
+		r := reasonOf(err)
+		if errors.As(err, new(*fetch.BusyError)) || errors.As(err, new(*fetch.TooSoonError)) {
+			r.Code = exitOK // nothing is wrong
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// reportOf is the report that an answer tells of.
+func reportOf(a control.Answer) fetch.Report {
+	var report fetch.Report
+	if len(a.Result) > 0 {
+		_ = json.Unmarshal(a.Result, &report) // what an older popfetch does not know is zero
+	}
+	report.Account = a.Account
+	report.Err = errorOf(a)
+	return report
+}
+
+// errorOf is the error that an answer tells of.
+func errorOf(a control.Answer) error {
+	if len(a.Reasons) == 0 {
+		return nil
+	}
+	failed := &fetch.AccountError{Account: a.Account}
+	for _, r := range a.Reasons {
+		failed.Errs = append(failed.Errs, relayed(r))
+	}
+	return failed
+}
+
+func (o *owner) status(r control.Request, answer func(control.Answer)) error {
+	h := o.house.Load()
+	lines := statusLines(h.config, o.book, o.scheduler.Status())
+	for _, asked := range r.Accounts {
+		i := slices.IndexFunc(h.config.Accounts, func(a *config.Account) bool { return a.Name == asked.Name })
+		if i < 0 {
+			continue
+		}
+		text, err := json.Marshal(lines[i])
+		if err != nil {
+			return err
+		}
+		answer(control.Answer{Account: asked.Name, Result: text})
+	}
+	return nil
+}
+
+// copy makes a copy of the state file for a client, which opens it while it is there.
+func (o *owner) copy(ctx context.Context, answer func(control.Answer)) error {
+	path, err := o.file.Copy()
+	if err != nil {
+		return &control.Refusal{Reason: reasonOf(stateError(err))}
+	}
+	defer os.Remove(path)
+	name, err := json.Marshal(filepath.Base(path))
+	if err != nil {
+		return err
+	}
+	answer(control.Answer{Result: name})
+	select {
+	case <-ctx.Done():
+	case <-time.After(control.Patience):
+	}
+	return nil
+}
+
+// perform changes the records of accounts while they are not polled.
+func (o *owner) perform(ctx context.Context, r control.Request, answer func(control.Answer)) error {
+	for _, name := range o.current(o.house.Load(), r, answer) {
+		var done performed
+		err := o.scheduler.Alone(ctx, name, func(ctx context.Context, a *fetch.Account) (err error) {
+			done, err = perform(ctx, a, r)
+			return err
+		})
+		a := control.Answer{Account: name, Reasons: reasonsOf(err)}
+		if err == nil {
+			a.Result, _ = json.Marshal(done)
+		}
+		for i := range a.Reasons {
+			a.Reasons[i].Code = max(a.Reasons[i].Code, exitTemporary) // not done is not well
+		}
+		answer(a)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// performed is what a command has done to the records of an account.
+type performed struct {
+	Messages int    `json:"messages"`
+	Newer    int    `json:"newer"` // see fetch.Seeded
+	Undated  int    `json:"undated"`
+	Key      string `json:"key,omitempty"` // that was forgotten
+}
+
+// perform does what r asks for to the records of an account.
+func perform(ctx context.Context, a *fetch.Account, r control.Request) (performed, error) {
+	switch r.Do {
+	case doRetry:
+		n, err := a.Retry(ctx)
+		return performed{Messages: n}, err
+	case doForget:
+		n, err := a.Forget()
+		return performed{Messages: n}, err
+	case doTrust:
+		key, err := a.ForgetTrust()
+		return performed{Key: key}, err
+	case doSeed:
+		found, err := a.Seed(ctx, r.Before)
+		return performed{Messages: found.Marked, Newer: found.Newer, Undated: found.Undated}, err
+	}
+	return performed{}, fmt.Errorf("nothing is known of %q", r.Do)
+}

@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"popfetch/fetch"
+	"popfetch/internal/config"
+	"popfetch/internal/control"
+	"popfetch/state"
+)
+
+// mostOwners is how many owners in turn may end before they have done what they were
+// asked for.
+const mostOwners = 5
+
+// take opens the state file for the polls of a command. popfetch --once has another
+// popfetch that holds it poll the accounts, and reports as if it had done that itself;
+// errs are their errors. If that one ends too early, s is left with the other accounts.
+// A nil store means that nothing is left to do.
+func (p *program) take(c *cli.Context, con *console, s *selection) (store *state.Bolt, errs []error, err error) {
+	file := stateFile(s.config)
+	for range mostOwners {
+		store, owner, err := own(c.Context, file, state.File.Open)
+		if owner == nil {
+			return store, errs, err
+		}
+		if !c.Bool("once") {
+			defer owner.Close()
+			return nil, nil, ownedBy(file, owner.Owner, secondDaemon(owner.Owner))
+		}
+		failed, err := pollThrough(c, con, s, owner)
+		errs = append(errs, failed...)
+		owner.Close()
+		if err != nil && !errors.Is(err, control.ErrNobody) {
+			return nil, errs, ownerError(file, err)
+		}
+		if len(s.chosen) == 0 {
+			return nil, errs, nil
+		}
+		time.Sleep(lockRetry) // it is ending
+	}
+	return nil, errs, stateError(fmt.Errorf("state file %s: %w", file.Path, state.ErrLocked))
+}
+
+// secondDaemon says what to do beside the owner of the state file.
+func secondDaemon(owner control.Info) string {
+	if owner.Command == commandOnce {
+		return fmt.Sprintf("process %d is a popfetch --once that began at %s; start the daemon when it has ended", owner.PID, owner.Since.Local().Format(time.TimeOnly))
+	}
+	return fmt.Sprintf("process %d is the daemon that runs since %s; popfetch status shows what it does, popfetch --once has it poll now",
+		owner.PID, owner.Since.Local().Format(time.DateTime))
+}
+
+// asked is the request for the chosen accounts.
+func (s *selection) asked(do string) control.Request {
+	r := control.Request{Do: do}
+	for _, a := range s.chosen {
+		r.Accounts = append(r.Accounts, control.Account{Name: a.Name, Settings: a.Digest()})
+	}
+	return r
+}
+
+// pollThrough has the owner poll the chosen accounts and reports each. It leaves those
+// in s that the owner has not polled, because it ends.
+func pollThrough(c *cli.Context, con *console, s *selection, owner *control.Client) (errs []error, err error) {
+	r := s.asked(doPoll)
+	r.Keep = c.Bool("keep")
+	if con.terminal && !con.quiet && !con.json {
+		con.say("the popfetch that runs (process %d) polls", owner.Owner.PID)
+	}
+	err = owner.Do(c.Context, r, func(a control.Answer) {
+		s.chosen = slices.DeleteFunc(s.chosen, func(of *config.Account) bool { return of.Name == a.Account })
+		report := reportOf(a)
+		if report.Err != nil && fetch.Classify(report.Err) == fetch.OK {
+			con.reportBusy(report)
+			return
+		}
+		con.relay(report, a.Known)
+		if report.Err != nil {
+			errs = append(errs, report.Err)
+		}
+	})
+	return errs, err
+}
+
+// relay tells how a poll of the owner went as one of this process. A failure that the user
+// knows of is told to those alone who ask.
+func (con *console) relay(r fetch.Report, known bool) {
+	switch {
+	case con.json:
+		con.writeJSON(newReportLine(r, time.Now()))
+	case con.terminal && !con.quiet:
+		con.tell(slog.LevelInfo, r.Account, summary(r))
+	}
+	if r.Err != nil && (!known || con.verbose || con.terminal) {
+		con.complain(r.Err)
+	}
+}
+
+// reportBusy says that an account was not polled now, which is no failure: a poll of it
+// takes long, or its server wants no login yet.
+func (con *console) reportBusy(r fetch.Report) {
+	switch {
+	case con.json:
+		con.writeJSON(newReportLine(r, time.Now()))
+	case con.terminal && !con.quiet:
+		con.complain(r.Err)
+	}
+}
+
+// perform does what r asks for to the records of the chosen accounts, one after the
+// other, or has the owner of the state file do it. done is called for each account for
+// which that went well.
+func (p *program) perform(c *cli.Context, r control.Request, done func(account string, what performed)) error {
+	return p.performIf(c, func(*config.Account) error { return nil }, r, done)
+}
+
+// performIf is perform for those of the chosen accounts for which check returns nil.
+func (p *program) performIf(c *cli.Context, check func(*config.Account) error, r control.Request, done func(account string, what performed)) error {
+	con := p.console(c)
+	s, err := p.selection(c, con)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	refused := func(a *config.Account) bool {
+		err := check(a)
+		if err != nil {
+			con.complain(err)
+			errs = append(errs, err)
+		}
+		return err != nil
+	}
+	if s.chosen = slices.DeleteFunc(s.chosen, refused); len(s.chosen) == 0 {
+		return reported(errors.Join(errs...))
+	}
+	file := stateFile(s.config)
+	store, owner, err := own(c.Context, file, state.File.Open)
+	if err != nil {
+		return err
+	}
+	note := func(name string, what performed, err error) {
+		if err != nil {
+			con.complain(err)
+			errs = append(errs, err)
+			return
+		}
+		done(name, what)
+	}
+	if owner != nil {
+		defer owner.Close()
+		r.Accounts = s.asked(r.Do).Accounts
+		err = performThrough(c.Context, r, owner, note)
+		return errors.Join(ownerError(file, err), reported(errors.Join(errs...)))
+	}
+	defer store.Close()
+	h, err := p.house(s, con, store, false)
+	if err != nil {
+		return err
+	}
+	for _, a := range h.chosen {
+		what, err := perform(c.Context, h.account(a, nil), r)
+		note(a.Name, what, err)
+	}
+	return reported(errors.Join(errs...))
+}
+
+func performThrough(ctx context.Context, r control.Request, owner *control.Client, note func(string, performed, error)) error {
+	return owner.Do(ctx, r, func(a control.Answer) {
+		var what performed
+		err := errorOf(a)
+		if err == nil {
+			err = json.Unmarshal(a.Result, &what)
+		}
+		note(a.Account, what, err)
+	})
+}

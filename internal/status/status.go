@@ -1,0 +1,172 @@
+// Package status remembers how the last poll of each account went, in a file beside the
+// state file, for popfetch status.
+//
+// The file decides nothing: what is delivered does not depend on it. So it is not synced,
+// a poll that brings nothing does not wait for it, and one that is lost or cannot be read
+// only means that nothing is known.
+package status
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Poll is how the last poll of an account went, and what earlier ones brought. Times are
+// UTC; zero means never.
+type Poll struct {
+	Account   string    `json:"account"`
+	Maildrop  string    `json:"maildrop"` // key in the state
+	Time      time.Time `json:"time"`     // end of the last poll
+	Class     string    `json:"class"`    // of its result; "" = it went well
+	Error     string    `json:"error"`    // in words; "" = it went well
+	Delivered int       `json:"delivered"`
+	Octets    int64     `json:"octets"`
+	Waiting   int       `json:"waiting"`           // messages on the server that were not delivered, those set aside included
+	SetAside  int       `json:"set_aside"`         // of these
+	Success   time.Time `json:"success,omitzero"`  // end of the last poll that went well
+	NewMail   time.Time `json:"new_mail,omitzero"` // end of the last poll that delivered something
+	Expires   time.Time `json:"expires,omitzero"`  // the certificate that the server showed last
+}
+
+const (
+	// Every is the time between two writes of a Book that changes all the time.
+	Every = time.Minute
+	// lifetime is how long the last poll of an account is remembered that is polled no
+	// more.
+	lifetime = 400 * 24 * time.Hour
+	// mostError is the length of an error that is kept, in octets.
+	mostError = 1 << 10
+	suffix    = ".status"
+)
+
+// Book holds the last polls. It is safe for concurrent use.
+type Book struct {
+	path string
+
+	mu      sync.Mutex
+	polls   map[string]Poll // by account
+	changed bool            // since it was written
+	saved   time.Time
+}
+
+// Open reads the book beside a state file. A book that cannot be read is empty.
+func Open(state string) *Book {
+	b := &Book{path: state + suffix, polls: make(map[string]Poll)}
+	text, err := os.ReadFile(b.path)
+	if err != nil {
+		return b
+	}
+	for line := range bytes.Lines(text) {
+		var p Poll
+		if json.Unmarshal(line, &p) == nil && p.Account != "" {
+			b.polls[p.Account] = p
+		}
+	}
+	return b
+}
+
+// Last returns the last poll of an account; false if none is known, or if it was one of
+// another maildrop.
+func (b *Book) Last(account, maildrop string) (Poll, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, ok := b.polls[account]
+	return p, ok && p.Maildrop == maildrop
+}
+
+// Note remembers a poll. What the poll did not find out stays as it was.
+func (b *Book) Note(p Poll) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if old, ok := b.polls[p.Account]; ok && old.Maildrop == p.Maildrop {
+		p.Success = later(p.Success, old.Success)
+		p.NewMail = later(p.NewMail, old.NewMail)
+		if p.Expires.IsZero() {
+			p.Expires = old.Expires
+		}
+		if p.Class != "" && p.Waiting == 0 {
+			p.Waiting, p.SetAside = old.Waiting, old.SetAside
+		}
+	}
+	if len(p.Error) > mostError {
+		p.Error = p.Error[:mostError]
+	}
+	b.polls[p.Account] = p
+	b.changed = true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Save writes the book if something has changed and it was not written within Every
+// before now.
+func (b *Book) Save(now time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if age := now.Sub(b.saved); age >= 0 && age < Every {
+		return nil
+	}
+	return b.write(now)
+}
+
+// Close writes the book if something has changed.
+func (b *Book) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.write(time.Now())
+}
+
+func (b *Book) write(now time.Time) error {
+	if !b.changed {
+		return nil
+	}
+	b.saved = now
+	var text bytes.Buffer
+	out := json.NewEncoder(&text)
+	polls := make([]Poll, 0, len(b.polls))
+	for name, p := range b.polls {
+		if now.Sub(p.Time) > lifetime {
+			delete(b.polls, name)
+			continue
+		}
+		polls = append(polls, p)
+	}
+	slices.SortFunc(polls, func(a, b Poll) int { return cmp.Compare(a.Account, b.Account) })
+	for _, p := range polls {
+		if err := out.Encode(p); err != nil {
+			return err
+		}
+	}
+	if err := replace(b.path, text.Bytes()); err != nil {
+		return err
+	}
+	b.changed = false
+	return nil
+}
+
+// replace puts a new file, mode 0600, in the place of path.
+func replace(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

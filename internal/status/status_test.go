@@ -1,0 +1,92 @@
+package status
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func at(minutes int) time.Time {
+	return time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC).Add(time.Duration(minutes) * time.Minute)
+}
+
+// A failed poll does not make popfetch forget when mail came last, and when the
+// certificate ends.
+func TestFailedPollKeepsWhatEarlierOnesFound(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	b := Open(state)
+	b.Note(Poll{Account: "work", Maildrop: "me@host", Time: at(0), Success: at(0), NewMail: at(0), Expires: at(9999), Delivered: 3, Waiting: 2, SetAside: 1})
+	b.Note(Poll{Account: "work", Maildrop: "me@host", Time: at(5), Class: "temporary", Error: strings.Repeat("no ", 10_000)})
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p, ok := Open(state).Last("work", "me@host")
+	if !ok || p.Success != at(0) || p.NewMail != at(0) || p.Expires != at(9999) || p.Waiting != 2 || p.SetAside != 1 || p.Time != at(5) || p.Class != "temporary" {
+		t.Errorf("%+v, %v", p, ok)
+	}
+	if len(p.Error) != mostError {
+		t.Errorf("an error of %d octets is kept", len(p.Error))
+	}
+	if _, ok := Open(state).Last("work", "other@host"); ok {
+		t.Error("the poll of another maildrop counts")
+	}
+	if info, err := os.Stat(state + ".status"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+func TestBookIsWrittenOnceAMinute(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	b := Open(state)
+	written := 0
+	var last os.FileInfo
+	for second := range 180 {
+		now := at(0).Add(time.Duration(second) * time.Second)
+		b.Note(Poll{Account: fmt.Sprint("a", second%7), Maildrop: "m", Time: now})
+		if err := b.Save(now); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(state + ".status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last == nil || !os.SameFile(info, last) {
+			written++
+		}
+		last = info
+	}
+	if written != 3 {
+		t.Errorf("written %d times in 3 minutes", written)
+	}
+	entries, _ := os.ReadDir(filepath.Dir(state))
+	if len(entries) != 1 {
+		t.Errorf("%v", entries)
+	}
+}
+
+func TestDamagedBookIsAnEmptyOne(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	if err := os.WriteFile(state+".status", []byte("\x00\xff{\"account\":\n{\"account\":\"home\",\"maildrop\":\"m\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := Open(state)
+	if _, ok := b.Last("home", "m"); !ok {
+		t.Error("the whole line is lost too")
+	}
+	b.Note(Poll{Account: "work", Maildrop: "m", Time: at(0)})
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A state directory that cannot be written ends nothing.
+func TestBookThatCannotBeWrittenSaysSo(t *testing.T) {
+	b := Open(filepath.Join(t.TempDir(), "gone", "state.db"))
+	b.Note(Poll{Account: "work", Maildrop: "m", Time: at(0)})
+	if b.Close() == nil {
+		t.Error("no error")
+	}
+}
