@@ -360,3 +360,33 @@ func TestRequestsFromManySidesAtOnce(t *testing.T) {
 		calls.Wait()
 	})
 }
+
+func TestBackOffGoesOnAfterARestart(t *testing.T) {
+	for name, tt := range map[string]struct {
+		next time.Duration // from the start
+		want time.Duration // until the first poll
+	}{
+		"in 3 hours": {3 * time.Hour, 3 * time.Hour}, "over": {-time.Hour, 0}, "none": {0, 0},
+		"from a clock that was wrong": {1000 * time.Hour, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := &fakeAccount{name: "a", visit: func(context.Context) error { return &pop3.AuthError{Err: errors.New("no")} }}
+				a := g.account()
+				a.Failures, a.Next = 4, time.Now().Add(tt.next)
+				begun := time.Now()
+				s := &fetch.Scheduler{Accounts: []*fetch.Account{a}}
+				daemon(t, s)
+				time.Sleep(tt.want)
+				synctest.Wait()
+				if len(g.polls) != 1 || g.polls[0].Sub(begun) != tt.want {
+					t.Errorf("polls at %v", g.polls)
+				}
+				// The count goes on: 15 minutes, doubled 4 times.
+				if st := s.Status()[0]; st.Failures != 5 || time.Until(st.Next) < 3*time.Hour {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
+}

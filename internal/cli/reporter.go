@@ -80,7 +80,7 @@ func (rp *reporter) show(r fetch.Report, notice incident.Notice, before, after s
 	case r.Err == nil || rp.daemon && fetch.Classify(r.Err) == fetch.Canceled:
 	case fetch.Classify(r.Err) == fetch.Canceled:
 		con.complain(r.Err)
-	case notice != incident.Nothing || con.verbose || con.terminal && !rp.daemon || !remembered(r.Err):
+	case notice != incident.Nothing || con.verbose || !rp.daemon && (con.terminal || !remembered(r.Err)):
 		con.complain(r.Err)
 		if notice == incident.Continues {
 			con.tell(slog.LevelError, r.Account, fmt.Sprintf("this lasts since %s, %s failed", after.Since.Local().Format(time.DateTime), polls(after.Polls)))
