@@ -19,7 +19,7 @@ func Load(path string, o Options) (*Config, error) {
 	if err != nil {
 		e := &Error{File: path, Msg: WithoutPath(err).Error(), Err: err}
 		if errors.Is(err, fs.ErrNotExist) {
-			e.Hint = "config.example.toml is one to begin with; popfetch.toml(5) explains every key"
+			e.Hint = "popfetch init ADDRESS writes one; popfetch.toml(5) explains every key"
 		}
 		return nil, Errors{e}
 	}
