@@ -36,7 +36,7 @@ PACKAGES ?= ./...
 
 # Debian packages of the programs that the tests run against. PEERS= installs none.
 PEERS ?= \
-	dovecot-pop3d dovecot-lmtpd dovecot-imapd \
+	dovecot-pop3d dovecot-lmtpd dovecot-imapd dovecot-sieve python3-aiosmtpd \
 	mutt mailutils procmail maildrop \
 	getmail6 fetchmail mpop fdm \
 	krb5-kdc krb5-user dovecot-gssapi \
@@ -279,6 +279,8 @@ peers:
 			dovecot-imapd) test -x /usr/lib/dovecot/imap || test -x /usr/libexec/dovecot/imap ;; \
 			dovecot-lmtpd) test -x /usr/lib/dovecot/lmtp || test -x /usr/libexec/dovecot/lmtp ;; \
 			mailutils) command -v mail.mailutils >/dev/null ;; \
+			dovecot-sieve) test -e /usr/lib/dovecot/modules/lib90_sieve_plugin.so ;; \
+			python3-aiosmtpd) /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null ;; \
 			getmail6) command -v getmail >/dev/null ;; \
 			xfsprogs) command -v mkfs.xfs >/dev/null ;; \
 			iproute2) command -v ip >/dev/null ;; \

@@ -3,6 +3,7 @@ package relay
 import (
 	"bufio"
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -15,20 +16,25 @@ import (
 	"popfetch/deliver"
 )
 
-// receiver is an LMTP server for one mailbox, by the letter of RFC 2033 and RFC 5321. A bare
-// CR or LF fails the test.
+// receiver is an LMTP or SMTP server, by the letter of RFC 2033 and RFC 5321. A bare CR or LF
+// fails the test.
 type receiver struct {
 	t      *testing.T
+	smtp   bool
+	secret *tls.Config // for STARTTLS, nil = none
+	login  string      // the response to AUTH PLAIN that is accepted, "" = any
 	l      net.Listener
 	greets []string      // what it announces after LHLO
 	over   chan struct{} // closed at the end of the test
 
 	mu       sync.Mutex
 	messages []string
-	lines    []string // commands that came, of all connections
+	to       map[string]int // recipient -> messages that were accepted for it
+	lines    []string       // commands that came, of all connections
 	// answer returns the reply to a step in place of the usual one, "" = that one. A step
 	// is "connect", the verb of a command, "body" for the text of a message, "." for its
-	// end before it is accepted, or "stored" for the moment after that.
+	// end before it is accepted, or "stored" for the moment after that. For one of several
+	// recipients the step is "RCPT" or "stored" and his address.
 	answer func(step string) string
 	conns  []net.Conn
 }
@@ -45,7 +51,7 @@ func newReceiver(t *testing.T) *receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &receiver{t: t, l: l, over: make(chan struct{}), greets: []string{"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME"}}
+	r := &receiver{t: t, l: l, over: make(chan struct{}), to: make(map[string]int), greets: []string{"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME"}}
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
@@ -82,7 +88,7 @@ func (r *receiver) closeAll() {
 
 // relay returns a destination that delivers here.
 func (r *receiver) relay() *Relay {
-	return &Relay{Network: "unix", Address: r.l.Addr().String(), Name: "client.example.org", Recipients: []string{"me@example.org"}, Spool: r.t.TempDir()}
+	return &Relay{SMTP: r.smtp, Network: "unix", Address: r.l.Addr().String(), Name: "client.example.org", Recipients: []string{"me@example.org"}, Spool: r.t.TempDir()}
 }
 
 // reply sends the reply to a step and reports whether the connection goes on.
@@ -122,6 +128,7 @@ func (r *receiver) serve(c net.Conn) {
 	if !r.reply(c, "connect", "220 mx.example.org LMTP") {
 		return
 	}
+	var to []string
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
@@ -132,7 +139,7 @@ func (r *receiver) serve(c net.Conn) {
 		r.mu.Unlock()
 		verb, _, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		switch verb {
-		case "LHLO":
+		case map[bool]string{false: "LHLO", true: "EHLO"}[r.smtp]:
 			usual := "250-mx.example.org"
 			for i, word := range r.greets {
 				usual += "\r\n250" + map[bool]string{true: " ", false: "-"}[i == len(r.greets)-1] + word
@@ -142,14 +149,38 @@ func (r *receiver) serve(c net.Conn) {
 			}
 		case "DATA":
 			answer := cmp.Or(r.answerTo(verb), "354 go on")
-			if !r.say(c, answer) || strings.HasPrefix(answer, "354") && !r.data(c, in) {
+			if !r.say(c, answer) || strings.HasPrefix(answer, "354") && !r.data(c, in, to) {
 				return
 			}
 		case "QUIT":
 			r.reply(c, verb, "221 2.0.0 bye")
 			return
-		case "MAIL", "RCPT", "RSET":
+		case "RCPT":
+			address := strings.Trim(strings.TrimSpace(line[len("RCPT TO:"):]), "<>")
+			answer := cmp.Or(r.answerTo(verb+" "+address), r.answerTo(verb), "250 2.0.0 ok")
+			if strings.HasPrefix(answer, "2") {
+				to = append(to, address)
+			}
+			if !r.say(c, answer) {
+				return
+			}
+		case "MAIL", "RSET":
+			to = nil
 			if !r.reply(c, verb, "250 2.0.0 ok") {
+				return
+			}
+		case "STARTTLS":
+			if !r.reply(c, verb, "220 go on") {
+				return
+			}
+			secured := tls.Server(c, r.secret)
+			c, in = secured, bufio.NewReader(secured)
+		case "AUTH":
+			usual := "235 2.7.0 welcome"
+			if _, ok := c.(*tls.Conn); !ok || !strings.HasSuffix(line, " "+r.login+"\r\n") {
+				usual = "535 5.7.8 no"
+			}
+			if !r.reply(c, verb, usual) {
 				return
 			}
 		default:
@@ -161,7 +192,7 @@ func (r *receiver) serve(c net.Conn) {
 }
 
 // data reads a message.
-func (r *receiver) data(c net.Conn, in *bufio.Reader) bool {
+func (r *receiver) data(c net.Conn, in *bufio.Reader, to []string) bool {
 	if r.answerTo("body") == stall {
 		<-r.over
 		return false
@@ -187,7 +218,30 @@ func (r *receiver) data(c net.Conn, in *bufio.Reader) bool {
 	r.mu.Lock()
 	r.messages = append(r.messages, text.String())
 	r.mu.Unlock()
-	return r.reply(c, "stored", "250 2.0.0 saved")
+	if r.smtp {
+		answer := cmp.Or(r.answerTo("stored"), "250 2.0.0 saved")
+		r.accept(answer, to...)
+		return r.say(c, answer)
+	}
+	for _, address := range to { // RFC 2033 section 4.2
+		answer := cmp.Or(r.answerTo("stored "+address), r.answerTo("stored"), "250 2.0.0 saved")
+		r.accept(answer, address)
+		if !r.say(c, answer) {
+			return false
+		}
+	}
+	return true
+}
+
+// accept counts a message for recipients if the answer is an acceptance.
+func (r *receiver) accept(answer string, to ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, address := range to {
+		if strings.HasPrefix(answer, "2") {
+			r.to[address]++
+		}
+	}
 }
 
 // delivered returns the messages that were accepted.
@@ -252,7 +306,7 @@ func (c *cuts) Arm(n int, dead bool) {
 	c.failed = ""
 	i := -1
 	c.r.answer = func(step string) string {
-		if step == "QUIT" || step == "body" {
+		if step == "QUIT" || step == "body" || strings.Contains(step, " ") {
 			return ""
 		}
 		i++

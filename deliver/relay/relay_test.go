@@ -25,8 +25,14 @@ func sent(wire string) string {
 }
 
 func TestConformance(t *testing.T) {
+	t.Run("LMTP", func(t *testing.T) { testConformance(t, false) })
+	t.Run("SMTP", func(t *testing.T) { testConformance(t, true) })
+}
+
+func testConformance(t *testing.T, smtp bool) {
 	delivertest.Run(t, func(t *testing.T) delivertest.Fixture {
 		r := newReceiver(t)
+		r.smtp = smtp
 		spoolDir := t.TempDir()
 		return delivertest.Fixture{
 			Open: func() deliver.Destination {

@@ -1,0 +1,288 @@
+package relay
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"popfetch/deliver"
+	"popfetch/internal/certtest"
+)
+
+// secured returns an SMTP receiver with STARTTLS that accepts user "me" with "pa55", and the
+// settings that trust it.
+func secured(t *testing.T) (*receiver, *tls.Config) {
+	t.Helper()
+	authority, err := certtest.NewAuthority("tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := authority.Issue(certtest.Request{Names: []string{"mx.example.org"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newReceiver(t)
+	r.smtp, r.secret, r.login = true, &tls.Config{Certificates: []tls.Certificate{cert}}, "AG1lAHBhNTU="
+	r.greets = append(r.greets, "STARTTLS", "AUTH LOGIN PLAIN XOAUTH2")
+	return r, &tls.Config{RootCAs: authority.Pool(), ServerName: "mx.example.org"}
+}
+
+// logIn sets d up to connect as o says and to log in.
+func logIn(d *Relay, o Options, cred Credentials) {
+	o.SMTP = true
+	d.Connect = func(ctx context.Context) (*Client, error) {
+		c, err := Dial(ctx, d.Network, d.Address, o)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := c.Login(cred); err != nil {
+			c.Close()
+			return nil, err
+		}
+		return c, nil
+	}
+}
+
+func TestLoginOverTLS(t *testing.T) {
+	r, trust := secured(t)
+	d := r.relay()
+	defer d.Close()
+	logIn(d, Options{Security: StartTLS, TLS: trust}, Credentials{User: "me", Password: "pa55"})
+	if err := deliverOne(t, d, "x"); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"EHLO localhost", "STARTTLS", "EHLO localhost", "AUTH PLAIN AG1lAHBhNTU=", "MAIL FROM:<> BODY=8BITMIME", "RCPT TO:<me@example.org>", "DATA"}
+	if !slices.Equal(r.lines, want) {
+		t.Errorf("sent %q", r.lines)
+	}
+}
+
+// Whatever goes wrong before the login has succeeded, no mail is sent, and no secret in clear text.
+func TestServerThatDoesNotProtectTheSecretDoesNotGetIt(t *testing.T) {
+	for name, x := range map[string]struct {
+		o     Options
+		cred  Credentials
+		greet []string // in place of what the receiver announces
+		step  string
+		reply string
+		auth  bool // it is a refused login
+		says  string
+	}{
+		"no STARTTLS":           {o: Options{Security: StartTLS}, greet: []string{"AUTH PLAIN"}, says: "does not offer STARTTLS"},
+		"STARTTLS refused":      {o: Options{Security: StartTLS}, step: "STARTTLS", reply: "454 4.7.0 not now", says: "454"},
+		"more behind STARTTLS":  {o: Options{Security: StartTLS}, step: "STARTTLS", reply: "220 go\r\n250 ok", says: "before TLS began"},
+		"clear text":            {o: Options{}, auth: true, says: "clear text"},
+		"no login":              {o: Options{Security: StartTLS}, greet: []string{"STARTTLS"}, auth: true, says: "offers no login"},
+		"no method":             {o: Options{Security: StartTLS}, greet: []string{"STARTTLS", "AUTH GSSAPI"}, auth: true, says: "offers none of"},
+		"wrong password":        {o: Options{Security: StartTLS}, cred: Credentials{User: "me", Password: "wrong"}, auth: true, says: "535"},
+		"login later":           {o: Options{Security: StartTLS}, step: "AUTH", reply: "454 4.7.0 busy", says: "454"},
+		"line end in a secret":  {o: Options{Security: StartTLS}, cred: Credentials{User: "me", Password: "a\r\nDATA"}, auth: true, says: "control character"},
+		"certificate of others": {o: Options{Security: StartTLS, TLS: &tls.Config{ServerName: "mx.example.org"}}, says: "certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, trust := secured(t)
+			if x.greet != nil {
+				r.greets = x.greet
+			}
+			if x.o.TLS == nil {
+				x.o.TLS = trust
+			}
+			if x.cred.User == "" {
+				x.cred = Credentials{User: "me", Password: "pa55"}
+			}
+			r.answers(x.step, x.reply)
+			d := r.relay()
+			defer d.Close()
+			logIn(d, x.o, x.cred)
+			err := deliverOne(t, d, "x")
+			var e *deliver.Error
+			if !errors.As(err, &e) || e.Scope != deliver.Place || errors.Is(err, deliver.ErrLogin) != x.auth || !strings.Contains(err.Error(), x.says) {
+				t.Errorf("got %v", err)
+			}
+			if strings.Contains(fmt.Sprint(err), "pa55") || strings.Contains(fmt.Sprint(err), "AG1l") {
+				t.Errorf("the secret is in %v", err)
+			}
+			if got := r.delivered(); len(got) > 0 {
+				t.Errorf("%q arrived", got)
+			}
+		})
+	}
+}
+
+// A method that is named may send the password in clear text.
+func TestNamedMethodIsUsedInClearText(t *testing.T) {
+	r, _ := secured(t)
+	d := r.relay()
+	defer d.Close()
+	logIn(d, Options{}, Credentials{User: "me", Password: "pa55", Methods: []string{"plain"}})
+	if err := deliverOne(t, d, "x"); !errors.Is(err, deliver.ErrLogin) || len(r.commands("AUTH PLAIN")) != 1 {
+		t.Errorf("%v, sent %q", err, r.lines) // the receiver accepts no login in clear text
+	}
+}
+
+func TestOldServerWithoutEHLOGetsHELO(t *testing.T) {
+	r := newReceiver(t)
+	r.smtp = true
+	r.answers("EHLO", "502 5.5.1 what")
+	d := r.relay()
+	defer d.Close()
+	if err := deliverOne(t, d, "x"); err == nil || len(r.commands("HELO")) != 1 {
+		t.Errorf("%v, sent %q", err, r.lines) // the receiver does not know it
+	}
+}
+
+// A server that sends one octet now and then does not stretch the time for a reply.
+func TestSlowDripDoesNotStretchTheTimeForAReply(t *testing.T) {
+	client, server := net.Pipe()
+	defer server.Close()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			if _, err := server.Write([]byte("2")); err != nil {
+				return
+			}
+		}
+	}()
+	_, err := Dial(t.Context(), "tcp", "", Options{Timeout: 100 * time.Millisecond,
+		Dial: func(context.Context, string, string) (net.Conn, error) { return client, nil }})
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The commands of a message and its text are two flights, as fast as a client gets that
+// pipelines. POPFETCH_TORTURE=1 sends 1,000 messages.
+func TestFlightsTakeNoLongerThanThoseOfABarePipeliningClient(t *testing.T) {
+	const rtt = 20 * time.Millisecond
+	n := 40
+	if os.Getenv("POPFETCH_TORTURE") == "1" {
+		n = 1000
+	}
+	text := "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcde\r\n", 200)
+	r := newReceiver(t)
+	addr := distant(t, r, rtt)
+
+	start := time.Now()
+	bare(t, addr, n, text)
+	fastest := time.Since(start)
+
+	d := r.relay()
+	d.Network, d.Address = "tcp", addr
+	defer d.Close()
+	start = time.Now()
+	for range n {
+		if err := deliverOne(t, d, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	took := time.Since(start)
+	fmt.Printf("RELAY %d messages at RTT %v: %.2f s, a bare pipelining client %.2f s, ratio %.2f\n", n, rtt, took.Seconds(), fastest.Seconds(), took.Seconds()/fastest.Seconds())
+	if took > fastest*3/2 {
+		t.Errorf("%v, more than 1.5 times %v", took, fastest)
+	}
+	if got := len(r.delivered()); got != 2*n {
+		t.Errorf("%d messages arrived, want %d", got, 2*n)
+	}
+}
+
+// bare sends messages by LMTP with as few waits as their commands need.
+func bare(t *testing.T, addr string, n int, text string) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	in := bufio.NewReader(c)
+	say := func(what string, replies int) {
+		if _, err := io.WriteString(c, what); err != nil {
+			t.Fatal(err)
+		}
+		for replies > 0 {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line[3] == ' ' {
+				replies--
+			}
+		}
+	}
+	say("", 1)
+	say("LHLO bare\r\n", 1)
+	for range n {
+		say("MAIL FROM:<>\r\nRCPT TO:<me@example.org>\r\nDATA\r\n", 3)
+		say(text+".\r\n", 1)
+	}
+}
+
+// distant returns an address at which r is rtt away.
+func distant(t *testing.T, r *receiver, rtt time.Duration) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("unix", r.l.Addr().String())
+			if err != nil {
+				near.Close()
+				return
+			}
+			go carry(near, far, rtt/2)
+			go carry(far, near, rtt/2)
+		}
+	}()
+	return l.Addr().String()
+}
+
+// carry copies octets, each of which arrives after the delay.
+func carry(from, to net.Conn, delay time.Duration) {
+	type packet struct {
+		due  time.Time
+		data []byte
+	}
+	packets := make(chan packet, 1024)
+	go func() {
+		defer close(packets)
+		for {
+			buf := make([]byte, 32<<10)
+			n, err := from.Read(buf)
+			if n > 0 {
+				packets <- packet{time.Now().Add(delay), buf[:n]}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range packets {
+		time.Sleep(time.Until(p.due))
+		if _, err := to.Write(p.data); err != nil {
+			break
+		}
+	}
+	to.Close()
+	from.Close()
+}
