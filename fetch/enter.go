@@ -7,7 +7,6 @@ import (
 	"iter"
 	"math/rand/v2"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 
@@ -147,6 +146,9 @@ func (p *poll) learned() *state.Facts {
 			facts.Protocol, facts.Before, facts.After = p.Protocol, essentials(offer.Before), essentials(offer.After)
 		}
 	}
+	if v := p.visit; v != nil && v.session != nil {
+		facts.NotBefore = p.notBefore()
+	}
 	if v := p.visit; v != nil && p.expiryIsDue() {
 		facts.CertificateExpires = v.expires
 	}
@@ -180,18 +182,4 @@ func essentials(c pop3.Capabilities) []string {
 		return nil
 	}
 	return lines
-}
-
-// loginDelay reads the capability LOGIN-DELAY (RFC 2449 section 6.5). It returns 0
-// if the server does not ask for a delay, and at most a day.
-func loginDelay(c pop3.Capabilities) time.Duration {
-	params := c.Params("LOGIN-DELAY")
-	if len(params) == 0 {
-		return 0
-	}
-	seconds, err := strconv.Atoi(params[0])
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return min(time.Duration(seconds)*time.Second, 24*time.Hour)
 }

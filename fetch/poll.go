@@ -52,6 +52,11 @@ func (p *poll) guard(step func()) { p.fail(settle.Guard(step)) }
 
 // run takes the steps of the poll. Failures are in p.failures and in the visit.
 func (p *poll) run() {
+	if until := p.tooSoon(); !until.IsZero() {
+		p.report.TooSoon, p.report.LoginDelay = until, until.Sub(p.now())
+		p.fail(p.finishIntents())
+		return
+	}
 	if err := p.prepare(); err != nil {
 		p.fail(err)
 		if Classify(err) != State {

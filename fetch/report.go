@@ -22,6 +22,9 @@ type Report struct {
 	RoundTrips int   // of the longest chain of commands that waited for one another, QUIT included
 	Seconds    float64
 	LoginDelay time.Duration // the server wants no earlier login than this much later
+	// TooSoon is set if the server was not visited because it wants no login before then.
+	// That is not an error.
+	TooSoon time.Time
 	// CertificateExpires is when the server's certificate expires; zero without TLS and
 	// if the poll did not get as far as the login.
 	CertificateExpires time.Time
@@ -51,6 +54,7 @@ func (v *visit) note() {
 		v.notices.add(slog.LevelInfo, "message is set aside", "num", it.Num, "uid", it.UID(), "failures", it.Record.Failures, "reason", it.Record.Reason)
 	}
 	v.remind(todo.SetAside)
+	v.warnOfExpiry()
 	v.ledger.Full(todo.Undelivered >= plan.MaxUndelivered)
 	v.leaveTooBig()
 }

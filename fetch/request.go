@@ -23,19 +23,11 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("it is being polled since %s; try again when that poll has ended", e.Since.Format(time.DateTime))
 }
 
-// TooSoonError: the account is not polled on request, since the server refuses a login
-// so early (RFC 2449 section 6.5).
-type TooSoonError struct{ Until time.Time }
-
-func (e *TooSoonError) Error() string {
-	return fmt.Sprintf("the server wants no login before %s (LOGIN-DELAY)", e.Until.Format(time.DateTime))
-}
-
 // Poll polls the named accounts now, all if none is named, and returns when they are
 // done. A poll that began less than a minute ago or waits for its place is joined. done
 // is called for each account, one call at a time, from the goroutine of the caller; an
-// account that is not polled now has a report whose error wraps a *BusyError, a
-// *TooSoonError, ErrStopped or a failure of the state.
+// account that is not polled now has a report whose error wraps a *BusyError,
+// ErrStopped or a failure of the state, or that has TooSoon.
 //
 // The error is a *UnknownAccountError (then nothing is polled), ErrStopped after the end
 // of Once or Loop, or the cause of the end of ctx; the polls go on then. Before Once or
@@ -112,7 +104,7 @@ func (r *run) request(sl *slot, keep bool, answers chan<- Report) {
 		answers <- sl.refused(&BusyError{r.clock.date(sl.begun)})
 		return
 	case !sl.polling() && sl.earliest.After(now):
-		answers <- sl.refused(&TooSoonError{r.clock.date(sl.earliest)})
+		answers <- Report{Account: sl.Name, TooSoon: r.clock.date(sl.earliest)}
 		return
 	}
 	sl.answers = append(sl.answers, answers)

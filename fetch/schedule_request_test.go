@@ -131,8 +131,11 @@ func TestPollOnRequestKeepsTheLoginDelay(t *testing.T) {
 		s := &fetch.Scheduler{}
 		begun := time.Now()
 		daemon(t, s, a)
-		got := request(t, s)
-		if early, ok := errors.AsType[*fetch.TooSoonError](got["a"]); !ok || early.Until.Sub(begun) != 10*time.Minute || a.polled() != 1 {
+		var got fetch.Report
+		if err := s.Poll(t.Context(), nil, func(r fetch.Report) { got = r }); err != nil {
+			t.Error(err)
+		}
+		if got.Err != nil || got.TooSoon.Sub(begun) != 10*time.Minute || a.polled() != 1 {
 			t.Errorf("%v, %d polls", got, a.polled())
 		}
 		if st := s.Status()[0]; st.Why != fetch.ForLoginDelay || st.Next.Sub(begun) != 10*time.Minute {

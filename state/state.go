@@ -199,6 +199,11 @@ type Facts struct {
 	// CertificateExpires is when the certificate that the server showed last expires; zero
 	// without TLS.
 	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
+	// NotBefore is when the server admits the next login (RFC 2449 section 6.5); zero if it
+	// admits one at any time.
+	NotBefore time.Time `json:"not_before,omitzero"`
+	// Expiry is when the user was last told that the server expires messages.
+	Expiry time.Time `json:"expiry,omitzero"`
 	// Unready says that the destination did not work when messages last came to it.
 	Unready bool `json:"unready,omitzero"`
 	// Trusted is the fingerprint of the public key that the server showed first; "" if the

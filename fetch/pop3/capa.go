@@ -92,12 +92,26 @@ func (c *Client) Capa() (Capabilities, error) {
 // worth remembering for Credentials.Expected.
 func (c Capabilities) Essentials() (lines []string) {
 	for _, line := range c.Lines() {
-		name, _, _ := strings.Cut(line, " ")
+		name, params, _ := strings.Cut(line, " ")
+		if perUser(name) && strings.HasSuffix(params, " USER") {
+			lines = append(lines, line)
+		}
 		if slices.Contains([]string{"PIPELINING", "SASL", "TOP", "UIDL", "USER"}, name) {
 			lines = append(lines, line)
 		}
 	}
 	return lines
+}
+
+// perUser names the capabilities whose value before the login may be for another user: they
+// have the parameter USER then. RFC 2449 sections 6.5 and 6.7
+func perUser(name string) bool { return name == "LOGIN-DELAY" || name == "EXPIRE" }
+
+// forUser reports whether the value for the user is known only after the login.
+func (c Capabilities) forUser() bool {
+	return slices.ContainsFunc(c.list, func(e capability) bool {
+		return perUser(e.name) && slices.ContainsFunc(e.params, func(p string) bool { return strings.EqualFold(p, "USER") })
+	})
 }
 
 func (c *Client) learn(caps Capabilities) {

@@ -295,7 +295,7 @@ func (c *Client) askAgain() error {
 
 // complete reports whether caps has all that matters after the login.
 func (c *Client) complete(caps Capabilities) bool {
-	return caps.Has("UIDL") && caps.Has("TOP") && (caps.Has("PIPELINING") || c.opts.Pipelining == PipelineOff)
+	return !caps.forUser() && caps.Has("UIDL") && caps.Has("TOP") && (caps.Has("PIPELINING") || c.opts.Pipelining == PipelineOff)
 }
 
 // choose returns the first method that may be used, that the credentials allow, and that

@@ -186,6 +186,7 @@ type inspection struct {
 	Messages     int      `json:"messages"`
 	Octets       int64    `json:"octets"`
 	UniqueIDs    bool     `json:"unique_ids"`
+	Expiry       string   `json:"expiry"`
 	Destination  string   `json:"destination"`
 	State        string   `json:"state"`
 	SetAside     int      `json:"set_aside"`
@@ -251,6 +252,7 @@ func (f *inspection) visit(ctx context.Context, a *config.Account, source *secre
 	defer client.Close()
 	f.Method = d.method
 	f.Capabilities = client.Capabilities().Lines()
+	f.Expiry = fetch.Expiry(client.Capabilities(), plan.Policy{Delete: a.Keep.Delete, After: time.Duration(a.Keep.After)})
 	if f.Messages, f.Octets, err = client.Stat(); err != nil {
 		return err
 	}
@@ -334,6 +336,7 @@ func (f *inspection) write(w io.Writer, width int) {
 	if f.listed && !f.UniqueIDs {
 		lines.line("unique-ids", "none: popfetch tells messages apart by their header blocks")
 	}
+	lines.line("attention", f.Expiry)
 	lines.line("destination", quoteUnlessPlain(f.Destination))
 	lines.line("state file", f.State)
 	if f.SetAside > 0 {

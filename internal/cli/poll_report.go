@@ -26,6 +26,7 @@ type reportLine struct {
 	Time       string  `json:"time"`
 	Class      string  `json:"class"`
 	ExitCode   int     `json:"exit_code"`
+	TooSoon    string  `json:"too_soon"`
 	Error      string  `json:"error"`
 }
 
@@ -37,6 +38,9 @@ func newReportLine(r fetch.Report, now time.Time) reportLine {
 		RoundTrips: r.RoundTrips, Seconds: r.Seconds,
 		Time: now.UTC().Format(time.RFC3339), Class: fetch.Classify(r.Err).String(), ExitCode: exitCodeOf(r.Err),
 	}
+	if !r.TooSoon.IsZero() {
+		line.TooSoon = r.TooSoon.UTC().Format(time.RFC3339)
+	}
 	if r.Err != nil {
 		line.Error = r.Err.Error()
 	}
@@ -45,6 +49,9 @@ func newReportLine(r fetch.Report, now time.Time) reportLine {
 
 // summary is the result of a poll in words. It leaves out what is zero.
 func summary(r fetch.Report) string {
+	if !r.TooSoon.IsZero() {
+		return "not polled: the server wants no login before " + r.TooSoon.Local().Format(time.DateTime) + " (LOGIN-DELAY)"
+	}
 	var parts []string
 	add := func(n int, what string) {
 		if n > 0 {

@@ -41,7 +41,14 @@ func (s *session) capabilities() []string {
 	if d := s.server.LoginDelay; d > 0 {
 		add("LOGIN-DELAY", fmt.Sprint(int64(d.Seconds())))
 	}
-	add("EXPIRE", "NEVER")
+	switch own := s.server.Expire; {
+	case own == "":
+		add("EXPIRE", "NEVER")
+	case s.state == authorization:
+		add("EXPIRE", "0 USER") // RFC 2449 section 6.7: after the login comes that of the user
+	default:
+		add("EXPIRE", own)
+	}
 	add("IMPLEMENTATION", "pop3test")
 	return lines
 }

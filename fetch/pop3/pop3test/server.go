@@ -51,6 +51,9 @@ type Server struct {
 	Timestamp bool
 	// LateCapa names capabilities that are announced only after login.
 	LateCapa []string
+	// Expire, if not empty, is the parameter of EXPIRE after the login, and is announced
+	// before it as different for each user.
+	Expire string
 	// LoginDelay, if above 0, is announced as LOGIN-DELAY and enforced between two
 	// logins to a maildrop (RFC 2449 section 6.5).
 	LoginDelay time.Duration
