@@ -203,7 +203,7 @@ func reasonsOf(err error) (all []control.Reason) {
 	}
 	for _, err := range errs[:min(len(errs), mostReasons)] {
 		r := reasonOf(err)
-		if errors.As(err, new(*fetch.BusyError)) || errors.As(err, new(*fetch.TooSoonError)) {
+		if errors.As(err, new(*fetch.BusyError)) {
 			r.Code = exitOK // nothing is wrong
 		}
 		all = append(all, r)
