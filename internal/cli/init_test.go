@@ -32,15 +32,14 @@ type newcomer struct {
 	trust string
 }
 
-// newNewcomer makes one. pop3 is the address of the server, with TLS; "" = there is none.
-func newNewcomer(t *testing.T, cert *tls.Certificate, pop3 string) *newcomer {
+// newNewcomer makes one. pop3 is the address of the server, with TLS; srv is the records of
+// DNS by full name.
+func newNewcomer(t *testing.T, cert *tls.Certificate, pop3 string, srv map[string]dnsmessage.SRVResource) *newcomer {
 	t.Helper()
-	pages := map[string]string{}
-	if pop3 != "" {
-		_, port, _ := strings.Cut(pop3, ":")
-		pages["autoconfig.example.org/mail/config-v1.1.xml"] = initPage(t, "localhost:"+port, "%EMAILLOCALPART%")
+	pages := map[string]string{
+		"autoconfig.example.org/mail/config-v1.1.xml": initPage(t, fmt.Sprint("localhost:", port(t, pop3)), "%EMAILLOCALPART%"),
 	}
-	n := &newcomer{userHome: newUserHome(t, ""), world: startInitWorld(t, cert, map[string]dnsmessage.SRVResource{}, pages)}
+	n := &newcomer{userHome: newUserHome(t, ""), world: startInitWorld(t, cert, srv, pages)}
 	if err := os.RemoveAll(filepath.Join(n.dir, ".config")); err != nil {
 		t.Fatal(err)
 	}
@@ -110,12 +109,15 @@ func (n *newcomer) nothingWritten() {
 	}
 }
 
-// secureServer is a POP3 server with TLS and the mail of me.
+// secureServer is a POP3 server with TLS, the mail of me, and one message of you.
 func secureServer(t *testing.T, cert *tls.Certificate, mail int) *pop3test.Server {
 	t.Helper()
 	s := &pop3test.Server{
-		TLS:   &tls.Config{Certificates: []tls.Certificate{*cert}},
-		Users: map[string]*pop3test.User{"me": {Password: secret, Maildrop: pop3test.NewMaildrop(small(mail)...)}},
+		TLS: &tls.Config{Certificates: []tls.Certificate{*cert}},
+		Users: map[string]*pop3test.User{
+			"me":  {Password: secret, Maildrop: pop3test.NewMaildrop(small(mail)...)},
+			"you": {Password: secret, Maildrop: pop3test.NewMaildrop(small(1)...)},
+		},
 	}
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
@@ -141,7 +143,7 @@ func TestInitLeadsFromAnAddressToMail(t *testing.T) {
 	cert := initCertificate(t)
 	d := runDovecot(t, dovecottest.Options{Certificate: cert})
 	d.fill(t, "me", 7)
-	n := newNewcomer(t, cert, d.POP3S)
+	n := newNewcomer(t, cert, d.POP3S, nil)
 	n.popinit(0, dovecottest.Password, "me@example.org")
 	e := n.exits(0, "exec popfetch --once", n.env()...)
 	if got := n.mail("example", "new"); got != 7 || e.stdout+e.stderr != "" {
@@ -154,7 +156,7 @@ func TestInitWithoutATerminal(t *testing.T) {
 	t.Parallel()
 	cert := initCertificate(t)
 	s := secureServer(t, cert, 3)
-	n := newNewcomer(t, cert, s.Addr())
+	n := newNewcomer(t, cert, s.Addr(), nil)
 	e := n.popinit(0, secret, " me@Example.ORG ", "--keep-for", "14d")
 	for _, want := range []string{
 		"https://autoconfig.example.org: localhost:", "DNS SRV records of example.org: nothing", "told example.org and nothing else): nothing",
@@ -180,7 +182,6 @@ func TestInitWithoutATerminal(t *testing.T) {
 	}
 
 	// A second account is added, or nothing is done.
-	s.Users["you"] = &pop3test.User{Password: secret, Maildrop: pop3test.NewMaildrop(small(1)...)}
 	e = n.popinit(78, secret, "you@example.org")
 	if !strings.Contains(e.stderr, "exists already, and init overwrites nothing (--add adds the account to it") {
 		t.Error(e.stderr)
@@ -208,10 +209,11 @@ func TestInitThatFailsWritesNothing(t *testing.T) {
 	t.Parallel()
 	cert := initCertificate(t)
 	s := secureServer(t, cert, 0)
-	n := newNewcomer(t, cert, s.Addr())
-	n.world.srv["_pop3s._tcp.dot.example."] = dnsmessage.SRVResource{Target: dnsmessage.MustNewName(".")}
-	n.world.srv["_pop3._tcp.dot.example."] = dnsmessage.SRVResource{Target: dnsmessage.MustNewName(".")}
-	n.world.srv["_pop3s._tcp.elsewhere.example."] = dnsmessage.SRVResource{Target: dnsmessage.MustNewName("localhost."), Port: port(t, s.Addr())}
+	n := newNewcomer(t, cert, s.Addr(), map[string]dnsmessage.SRVResource{
+		"_pop3s._tcp.dot.example.":       {Target: dnsmessage.MustNewName(".")},
+		"_pop3._tcp.dot.example.":        {Target: dnsmessage.MustNewName(".")},
+		"_pop3s._tcp.elsewhere.example.": {Target: dnsmessage.MustNewName("localhost."), Port: port(t, s.Addr())},
+	})
 	for _, x := range []struct {
 		code int
 		says string
@@ -228,7 +230,7 @@ func TestInitThatFailsWritesNothing(t *testing.T) {
 		{78, "dot.example: the domain says in DNS that it has no POP3", []string{"me@dot.example"}},
 		{78, "hint: if you know its name: popfetch init ADDRESS --server HOST", []string{"me@nowhere.invalid"}},
 		{78, "only DNS names localhost for elsewhere.example", []string{"me@elsewhere.example"}},
-		{77, "hint: check user and password", []string{"you@example.org"}},
+		{77, "hint: check user and password", []string{"them@example.org"}},
 		{75, "connection refused", []string{"me@example.org", "--server", "127.0.0.1:1", "--tls", "none"}},
 		{78, "no such file", []string{"me@example.org", "--password-file", "none"}},
 	} {
@@ -255,14 +257,14 @@ func TestInitOnATerminal(t *testing.T) {
 	t.Parallel()
 	cert := initCertificate(t)
 	s := secureServer(t, cert, 1)
-	n := newNewcomer(t, cert, s.Addr())
+	n := newNewcomer(t, cert, s.Addr(), nil)
 	screen, code := n.dialogue("me@example.org", secret, "~/Mail/mine", "x", "0", "9", "command", "echo wrong", "command", "echo '"+secret+"'")
 	if code != 0 || !strings.Contains(screen, "prints another password") || !strings.Contains(screen, "popfetch --once example") {
 		t.Errorf("exit code %d:\n%s", code, screen)
 	}
 	n.private("config.toml", "maildir = \""+n.dir+"/Mail/mine\"", "keep = false", `password_command = ["echo", "`+secret+`"]`)
 
-	n = newNewcomer(t, cert, s.Addr())
+	n = newNewcomer(t, cert, s.Addr(), nil)
 	screen, code = n.dialogue("me@example.org", "wrong", "me", secret, "\x03")
 	if code != 130 {
 		t.Errorf("exit code %d:\n%s", code, screen)
