@@ -10,9 +10,12 @@ type places struct {
 	hosts                    map[string]int // polls that count against perHost, by host
 }
 
+// full reports that no account may be polled beside those under way.
+func (p *places) full() bool { return p.running >= p.parallel }
+
 // free reports whether the account may be polled beside those under way.
 func (p *places) free(sl *slot) bool {
-	return p.running < p.parallel && p.hosts[sl.server()] < p.perHost
+	return !p.full() && p.hosts[sl.server()] < p.perHost
 }
 
 // count adds n to what counts the polls of sl.

@@ -148,7 +148,7 @@ func testIMAPRefuses(t *testing.T, bin executable) {
 	sameMail(t, "the server", d.holds(t, alice), held)
 
 	with(d.toBobByIMAP("work"))
-	h.silently(t)
+	h.recovers(t)
 	got, _ := unstamped(t, d.holds(t, bob))
 	sameMail(t, "bob", got, held)
 }
