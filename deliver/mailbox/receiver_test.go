@@ -142,16 +142,21 @@ func (r *receiver) answerTo(step string) string {
 	return r.answer(step)
 }
 
-// answers sets what to say to one step; all others get the usual reply.
-func (r *receiver) answers(step, reply string) {
+// answersBy sets what to say to each step.
+func (r *receiver) answersBy(answer func(step string) string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.answer = func(s string) string {
+	r.answer = answer
+}
+
+// answers sets what to say to one step; all others get the usual reply.
+func (r *receiver) answers(step, reply string) {
+	r.answersBy(func(s string) string {
 		if s == step {
 			return reply
 		}
 		return ""
-	}
+	})
 }
 
 var (

@@ -191,7 +191,7 @@ func TestMessageThatIsStoredAfterTheKill(t *testing.T) {
 	d := r.mailbox()
 	group, intents := prepared(t, d, []string{"aa01"}, stamped("aa01", "Subject: x\r\n\r\n"))
 	looks := 0
-	r.answer = func(step string) string {
+	r.answersBy(func(step string) string {
 		if step != "FETCH" {
 			return ""
 		}
@@ -205,7 +205,7 @@ func TestMessageThatIsStoredAfterTheKill(t *testing.T) {
 			}
 		}
 		return ""
-	}
+	})
 	other := r.mailbox()
 	other.quiet = time.Minute
 	if got := outcomes(t, other, intents); got[0] != deliver.Published || looks < 4 {

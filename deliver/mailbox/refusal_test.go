@@ -64,14 +64,14 @@ func TestOneRefusalInAFlightIsAboutOneMessage(t *testing.T) {
 	d := r.mailbox()
 	defer d.Close()
 	n := 0
-	r.answer = func(step string) string {
+	r.answersBy(func(step string) string {
 		if step == "APPEND" {
 			if n++; n == 2 {
 				return "NO not this one"
 			}
 		}
 		return ""
-	}
+	})
 	errs := deliverAll(t, d, "a", "b", "c")
 	if len(errs) != 3 || errs[0] != nil || errs[1] == nil || errs[2] != nil {
 		t.Errorf("got %v", errs)
@@ -92,14 +92,14 @@ func TestConnectionLostInAFlight(t *testing.T) {
 				d := r.mailbox()
 				defer d.Close()
 				n := 0
-				r.answer = func(s string) string {
+				r.answersBy(func(s string) string {
 					if s == step {
 						if n++; n == 2 {
 							return cut
 						}
 					}
 					return ""
-				}
+				})
 				errs := deliverAll(t, d, "Subject: a\r\n\r\n", "Subject: b\r\n\r\n", "Subject: c\r\n\r\n")
 				r.answers("", "")
 				delivered := r.delivered("INBOX")
@@ -131,12 +131,12 @@ func TestByeIsQuoted(t *testing.T) {
 	if errs := deliverAll(t, d, "first"); errs != nil {
 		t.Fatal(errs)
 	}
-	r.answer = func(step string) string {
+	r.answersBy(func(step string) string {
 		if step == "APPEND" {
 			return "x\r\n* BYE [UNAVAILABLE] going down"
 		}
 		return ""
-	}
+	})
 	// The receiver goes on after a BYE, so that the reply with the wrong form ends it.
 	errs := deliverAll(t, d, strings.Repeat("x", 100))
 	var e *deliver.Error
@@ -258,13 +258,13 @@ func TestContextEndsWhileTheServerStalls(t *testing.T) {
 			d := r.mailbox()
 			defer d.Close()
 			ctx, cancel := context.WithCancel(t.Context())
-			r.answer = func(s string) string {
+			r.answersBy(func(s string) string {
 				if s == step {
 					cancel()
 					return stall
 				}
 				return ""
-			}
+			})
 			s, err := d.Stage(ctx, deliver.Meta{}, strings.NewReader("x"))
 			if err == nil {
 				err = errors.Join(d.Prepare(ctx, []deliver.Staged{s})...)

@@ -136,6 +136,9 @@ func (s *selection) secretOf(account string, g *config.Login, tokens string) *se
 // grant returns what a login with oauth may do at its provider. Its tokens are beside the
 // state file.
 func (s *selection) grant(account string, g *config.Login, tokens string) *oauth.Grant {
+	if tokens != account {
+		account = "--destination " + account
+	}
 	return oauth.Of(account, g, filepath.Join(filepath.Dir(s.config.State), "tokens", tokens+".json"), s.terminal)
 }
 

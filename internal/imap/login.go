@@ -4,27 +4,16 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/emersion/go-sasl"
+
+	"popfetch/internal/login"
 )
 
 // Credentials are what a login needs.
-type Credentials struct {
-	User, Password string
-	Token          string   // OAuth 2.0 access token, "" = none
-	Methods        []string // in order of preference; nil = the best that the server offers
-}
-
-// Methods returns the names of the login methods.
-func Methods() []string { return []string{"plain", "login", "external", "xoauth2", "oauthbearer"} }
-
-// maxChallenges is how many challenges of one login are answered.
-const maxChallenges = 16
+type Credentials = login.Credentials
 
 // ErrClearToken is in the chain of an *AuthError: a token is not sent in clear text unless a
 // method is named. RFC 6750 section 5.3
@@ -39,10 +28,8 @@ func (c *Client) Login(ctx context.Context, cred Credentials) (method string, er
 			err = context.Cause(ctx)
 		}
 	}()
-	for _, s := range []string{cred.User, cred.Password, cred.Token} {
-		if strings.ContainsAny(s, "\x00\r\n") {
-			return "", &AuthError{User: cred.User, Err: errors.New("user or secret holds a line end or a NUL")}
-		}
+	if err := cred.Check(); err != nil {
+		return "", &AuthError{User: cred.User, Err: err}
 	}
 	method, err = c.choose(cred)
 	if err != nil {
@@ -52,11 +39,11 @@ func (c *Client) Login(ctx context.Context, cred Credentials) (method string, er
 	if method == "login" && !c.Has("AUTH=LOGIN") || method == "plain" && !c.Has("AUTH=PLAIN") {
 		reply, err = c.loginCommand(cred)
 	} else {
-		reply, err = c.authenticate(c.mechanism(method, cred))
+		reply, err = c.authenticate(cred.Mechanism(method, c.conn, c.serverName()))
 	}
 	var refused *Refusal
 	if errors.As(err, &refused) {
-		return "", &AuthError{Method: method, User: cred.User, Token: bearer(method), Err: err}
+		return "", &AuthError{Method: method, User: cred.User, Token: login.Bearer(method), Err: err}
 	}
 	if err != nil {
 		return "", err
@@ -69,27 +56,12 @@ func (c *Client) Login(ctx context.Context, cred Credentials) (method string, er
 	return method, nil
 }
 
-func bearer(method string) bool { return method == "xoauth2" || method == "oauthbearer" }
-
 // choose returns the method.
 func (c *Client) choose(cred Credentials) (string, error) {
-	methods := cred.Methods
-	if methods == nil {
-		switch {
-		case cred.Token != "" && c.tls == nil:
-			return "", ErrClearToken
-		case cred.Token != "":
-			methods = []string{"oauthbearer", "xoauth2"}
-		default:
-			methods = []string{"plain", "login"}
-		}
+	if cred.Methods == nil && cred.Token != "" && c.tls == nil {
+		return "", ErrClearToken
 	}
-	for _, m := range methods {
-		if c.offers(m) && (cred.Token != "" || !bearer(m)) {
-			return m, nil
-		}
-	}
-	return "", fmt.Errorf("the server offers none of %s", strings.Join(methods, ", "))
+	return cred.Choose(c.offers)
 }
 
 // offers reports whether the server offers a method. The command LOGIN sends what PLAIN and
@@ -101,23 +73,12 @@ func (c *Client) offers(method string) bool {
 	return (method == "plain" || method == "login") && !c.Has("LOGINDISABLED")
 }
 
-func (c *Client) mechanism(method string, cred Credentials) sasl.Client {
-	switch method {
-	case "login":
-		return sasl.NewLoginClient(cred.User, cred.Password)
-	case "external":
-		return sasl.NewExternalClient("")
-	case "xoauth2":
-		return &xoauth2{cred.User, cred.Token}
-	case "oauthbearer":
-		host, port, _ := net.SplitHostPort(c.conn.RemoteAddr().String())
-		if c.tls != nil && c.tls.ServerName != "" {
-			host = c.tls.ServerName
-		}
-		number, _ := strconv.Atoi(port)
-		return sasl.NewOAuthBearerClient(&sasl.OAuthBearerOptions{Username: cred.User, Token: cred.Token, Host: host, Port: number})
+// serverName is the name that TLS has verified, "" in clear text.
+func (c *Client) serverName() string {
+	if c.tls == nil {
+		return ""
 	}
-	return sasl.NewPlainClient("", cred.User, cred.Password)
+	return c.tls.ServerName
 }
 
 // loginCommand logs in with the command LOGIN. RFC 9051 section 6.2.3
@@ -138,13 +99,13 @@ func (c *Client) authenticate(m sasl.Client) (*response, error) {
 	line := "AUTHENTICATE " + mech
 	shown := line
 	if initial != nil && c.Has("SASL-IR") { // RFC 4959
-		line += " " + encodeInitial(initial)
+		line += " " + login.Initial(initial)
 		shown += " ***"
 		initial = nil
 	}
 	tag := c.send(line, shown, "\r\n")
-	pending := initial
-	for range maxChallenges {
+	pending := initial != nil
+	for range login.MaxChallenges {
 		if err := c.flush(); err != nil {
 			return nil, err
 		}
@@ -155,16 +116,14 @@ func (c *Client) authenticate(m sasl.Client) (*response, error) {
 		if r.tag == tag {
 			return r, r.refusal("AUTHENTICATE " + mech)
 		}
-		answer := pending
-		if pending == nil {
-			answer, err = answerTo(m, r.text)
+		answer := "*" // RFC 9051 section 6.2.2: gives up
+		if pending {
+			answer = base64.StdEncoding.EncodeToString(initial)
+		} else if text, err := login.Answer(m, r.text); err == nil {
+			answer = text
 		}
-		pending = nil
-		if err != nil {
-			c.out.WriteString("*\r\n") // RFC 9051 section 6.2.2: gives up
-			continue
-		}
-		c.out.WriteString(base64.StdEncoding.EncodeToString(answer) + "\r\n")
+		pending = false
+		c.out.WriteString(answer + "\r\n")
 	}
 	return nil, c.fail(&ProtocolError{"AUTHENTICATE", "too many challenges"})
 }
@@ -181,32 +140,6 @@ func (c *Client) untilContinuation(tag string) (*response, error) {
 		}
 	}
 }
-
-func answerTo(m sasl.Client, encoded string) ([]byte, error) {
-	challenge, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
-	if err != nil {
-		return nil, err
-	}
-	return m.Next(challenge)
-}
-
-// encodeInitial encodes an initial response. An empty one is not none. RFC 4959 section 3
-func encodeInitial(initial []byte) string {
-	if len(initial) == 0 {
-		return "="
-	}
-	return base64.StdEncoding.EncodeToString(initial)
-}
-
-// xoauth2 is the mechanism XOAUTH2 of Google and Microsoft.
-type xoauth2 struct{ user, token string }
-
-func (x *xoauth2) Start() (string, []byte, error) {
-	return "XOAUTH2", []byte("user=" + x.user + "\x01auth=Bearer " + x.token + "\x01\x01"), nil
-}
-
-// Next answers the challenge with the reasons of a refusal, which the server follows with NO.
-func (x *xoauth2) Next([]byte) ([]byte, error) { return nil, nil }
 
 func ascii(s string) bool {
 	return !slices.ContainsFunc([]byte(s), func(ch byte) bool { return ch > '~' })

@@ -51,7 +51,8 @@ type Grant struct {
 }
 
 // Of returns the grant of a login whose OAuth is set. file is that of the tokens: neither it
-// nor its directory need exist. account is for messages.
+// nor its directory need exist. account is what popfetch authorize has to be given, for
+// messages.
 func Of(account string, a *config.Login, file string, t *secret.Terminal) *Grant {
 	g := &Grant{
 		account: account, user: a.User, name: a.OAuth.String(), file: file,
