@@ -95,7 +95,7 @@ const pollCommand = "poll"
 
 func (p *program) commands() []*cli.Command {
 	commands := []*cli.Command{
-		p.initCommand(), p.importCommand(), p.pollCommand(), p.checkCommand(), p.listCommand(), p.configCommand(), p.stateCommand(),
+		p.initCommand(), p.importCommand(), p.pollCommand(), p.checkCommand(), p.listCommand(), p.statusCommand(), p.configCommand(), p.stateCommand(),
 		p.authorizeCommand(), p.tokenCommand(), p.passwordCommand(), p.completionCommand(),
 	}
 	for _, c := range commands {

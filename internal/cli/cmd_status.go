@@ -189,14 +189,14 @@ func ownerInWords(owner control.Info, now time.Time) string {
 
 // statusTable writes the lines as a table that fits into width columns.
 func statusTable(w io.Writer, width int, lines []statusLine, now time.Time) error {
-	t := table{columns: []column{
-		{name: "ACCOUNT", shrinks: true}, {name: "LAST POLL"}, {name: "RESULT", shrinks: true}, {name: "LAST MAIL", dropped: 2},
-		{name: "NEXT", dropped: 3}, {name: "LEFT", dropped: 1},
+	t := table{wraps: true, columns: []column{
+		{name: "ACCOUNT", shrinks: true}, {name: "LAST POLL"}, {name: "RESULT"}, {name: "NEW MAIL", dropped: 1},
+		{name: "NEXT", dropped: 3}, {name: "LEFT", dropped: 2},
 	}}
 	for _, l := range lines {
 		t.rows = append(t.rows, row{
-			cells: []string{l.Account, shortAgo(l.LastPoll, now), l.result(now), shortAgo(l.LastMail, now), l.next(now), l.left()},
-			note:  quoteUnlessPlain(l.note(now)),
+			cells: []string{l.Account, since(l.LastPoll, now), l.result(now), since(l.LastMail, now), l.next(now), l.left()},
+			note:  printable(l.note(now)),
 		})
 	}
 	return t.write(w, width)
@@ -206,13 +206,15 @@ func statusTable(w io.Writer, width int, lines []statusLine, now time.Time) erro
 func (l statusLine) result(now time.Time) string {
 	switch {
 	case !l.Polling.IsZero():
-		return "polling for " + shortSpan(now.Sub(l.Polling))
+		return "polling " + shortSpan(now.Sub(l.Polling))
 	case l.LastPoll.IsZero():
 		return "-"
+	case l.Class == fetch.Auth.String():
+		return "login refused"
 	case l.Class != "":
 		return l.Class
 	case l.Delivered > 0:
-		return fmt.Sprintf("%d delivered", l.Delivered)
+		return fmt.Sprintf("%d new", l.Delivered)
 	}
 	return "no new mail"
 }
@@ -232,8 +234,6 @@ func (l statusLine) left() string {
 	switch {
 	case l.Waiting == 0:
 		return "-"
-	case l.SetAside > 0:
-		return fmt.Sprintf("%d (%d set aside)", l.Waiting, l.SetAside)
 	}
 	return strconv.Itoa(l.Waiting)
 }
@@ -256,6 +256,9 @@ func (l statusLine) note(now time.Time) string {
 	if l.NextBecause != "" && l.NextBecause != fetch.ForInterval.String() {
 		add("next poll in %s: %s", shortSpan(l.NextPoll.Sub(now)), l.NextBecause)
 	}
+	if l.SetAside > 0 {
+		add("%s set aside; popfetch list shows why", messages(l.SetAside))
+	}
 	if left := l.Certificate.Sub(now); !l.Certificate.IsZero() && left < expiryNotice {
 		if left < 0 {
 			add("the certificate has expired %s", shortAgo(l.Certificate, now))
@@ -264,6 +267,14 @@ func (l statusLine) note(now time.Time) string {
 		}
 	}
 	return text
+}
+
+// since is how long ago t was in a few characters, "-" for never.
+func since(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return shortSpan(now.Sub(t))
 }
 
 // shortAgo is a time in the past in a few characters, "-" for none.

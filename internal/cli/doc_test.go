@@ -127,7 +127,7 @@ func TestFieldsOfJSONAreDocumented(t *testing.T) {
 	_, man, _ := strings.Cut(readDoc(t, "man/popfetch.1"), ".Sh JSON")
 	man, _, _ = strings.Cut(man, "\n.Sh ")
 	parts := regexp.MustCompile(`(?m)^\.It [AOT]`).Split(man, -1)
-	for _, object := range []any{reportLine{}, planLine{}, listLine{}, inspection{}, stateLine{}} {
+	for _, object := range []any{reportLine{}, planLine{}, listLine{}, inspection{}, stateLine{}, statusLine{}} {
 		typ := reflect.TypeOf(object)
 		lacks := func(part string) (missing []string) {
 			for _, name := range jsonFields(typ) {
@@ -162,7 +162,8 @@ func jsonFields(typ reflect.Type) []string {
 			continue
 		}
 		if f.IsExported() {
-			names = append(names, f.Tag.Get("json"))
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",") // "name,omitzero"
+			names = append(names, name)
 		}
 	}
 	return names

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 type table struct {
 	columns []column
 	rows    []row
+	wraps   bool // long notes are broken on a terminal
 }
 
 // column is one column. If the terminal is too narrow for the table, columns
@@ -70,10 +72,36 @@ func (t *table) write(w io.Writer, width int) error {
 		}
 		line(r.cells, "")
 		if r.note != "" {
-			out.WriteString(tableIndent + columnGap + r.note + "\n")
+			room := runewidth.StringWidth(r.note)
+			if t.wraps {
+				room = width - len(tableIndent+columnGap)
+			}
+			for line := range wrap(r.note, room) {
+				out.WriteString(tableIndent + columnGap + line + "\n")
+			}
 		}
 	}
 	return out.Flush()
+}
+
+// wrap yields the lines of a text, broken between words where that is possible.
+func wrap(text string, width int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		width = max(width, narrowest)
+		for runewidth.StringWidth(text) > width {
+			line := runewidth.Truncate(text, width, "")
+			if at := strings.LastIndexByte(line, ' '); at > 0 {
+				line = line[:at]
+			}
+			if !yield(line) {
+				return
+			}
+			text = strings.TrimLeft(text[len(line):], " ")
+		}
+		if text != "" {
+			yield(text)
+		}
+	}
 }
 
 // layout returns which columns are shown, and how wide each is.
