@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"time"
 
 	"popfetch/state"
@@ -42,6 +43,12 @@ func (d *decision) absent(id []byte, r state.Record) {
 		d.gone = append(d.gone, string(id))
 	}
 	d.unlisted = d.unlisted || r.Seen()
+	if uid, _, twin := bytes.Cut(id, []byte(twinMark)); twin && len(uid) > 0 && len(d.twinsGone) < agedAtOnce {
+		if d.twinsGone == nil {
+			d.twinsGone = make(map[string]bool)
+		}
+		d.twinsGone[string(uid)] = true
+	}
 	if !d.loose.add(looseRecord{state.Entry{ID: string(id), Record: r}, false}) {
 		d.countAbsence(id, r)
 	}

@@ -151,6 +151,8 @@ type decision struct {
 	weak      map[Fingerprint][]int32 // messages with a delivered record of a weak fingerprint that was shown
 	bodiless  []int32                 // as weak, of records without a digest of the body, see hasNoBody
 	confused  map[Fingerprint]bool    // weak fingerprints of messages that are not sure to have their own records
+	others    []int32                 // whose ids were those of other messages
+	twinsGone map[string]bool         // unique-ids that several messages shared of which one is not listed now
 	telling   telling                 // see lookForShift
 }
 

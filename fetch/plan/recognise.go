@@ -210,9 +210,15 @@ func (d *decision) retrieveConfusable() {
 	}
 	// Such a message will be taken for new even if it is not. So there must be proof that ids
 	// were given to other messages.
-	if d.Reused > 0 {
+	if slices.ContainsFunc(d.others, d.ownedAlone) {
 		d.retrieveWeak(d.bodiless)
 	}
+}
+
+// ownedAlone reports whether the unique-id of a message was and is that of one message only. Of
+// messages that share one, the second takes the id of the first when that goes.
+func (d *decision) ownedAlone(i int32) bool {
+	return !d.listing.repeated(int(i)) && !d.twinsGone[string(d.listing.uid(int(i)))]
 }
 
 // retrieveWeak has messages retrieved and compared that so far count as delivered and that
@@ -257,6 +263,7 @@ func (d *decision) dropAged(id []byte) {
 func (d *decision) another(i int32, id []byte, r state.Record, shown Identity) {
 	d.reused = true
 	d.Reused++
+	d.others = append(d.others, i)
 	d.displace(i, id, r)
 	d.findHome(i, shown)
 }

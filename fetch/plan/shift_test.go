@@ -103,3 +103,14 @@ func TestUnprovenRecordWithABodyIsCompared(t *testing.T) {
 		t.Errorf("delivers %v; message 1 has the record %+v", got, known["1"])
 	}
 }
+
+// The first of two messages that share a unique-id goes, and the second takes its id. That says
+// nothing about other ids.
+func TestTwinThatTakesAnIDMakesNoOtherMessageNew(t *testing.T) {
+	known := records{"a": {Delivered: noon, Octets: 100, Fingerprint: memo(1).Fingerprint, Unproven: true}, "x": delivered(letter(1), 200, day), "x\x002": delivered(letter(2), 300, day)}
+	b := box{{"a", 100, memo(1), false}, {"x", 300, letter(2), false}}
+	todo, _ := b.decide(t, known, plan.Policy{}, at(noon))
+	if got := b.receive(todo, known, 2); todo.Reused != 1 || len(got) > 0 {
+		t.Errorf("%d ids reused, delivers %v", todo.Reused, got)
+	}
+}
