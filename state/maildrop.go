@@ -25,9 +25,8 @@ type buckets struct {
 func (m *maildrop) buckets(tx *bbolt.Tx) (*buckets, error) {
 	drop := tx.Bucket([]byte(maildropsName)).Bucket([]byte(m.key))
 	if drop == nil {
-		// Unknown, or lost: keys compares the names with their tally.
-		_, err := m.store.keys(tx)
-		return nil, err
+		// Unknown, or lost: names compares the names with their tally.
+		return nil, m.store.names(tx, func([]byte) {})
 	}
 	b := &buckets{drop: drop, ids: drop.Bucket([]byte(idsName)), intents: drop.Bucket([]byte(intentsName))}
 	if b.ids == nil || b.intents == nil {
