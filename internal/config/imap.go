@@ -89,17 +89,37 @@ func flags(v any) ([]string, error) {
 // checkSelf notes an account whose destination is its own maildrop: it would fetch its own
 // deliveries again, for ever.
 func (l *loader) checkSelf(s *section) {
-	if s.IMAP.IsSet() && s.IMAP.Host != "" && sameMailbox(&s.Login, &s.IMAP.Login) {
+	if s.IMAP.IsSet() && s.IMAP.Host != "" && mailboxOf(&s.Login) == mailboxOf(&s.IMAP.Login) {
 		l.add(append(s.path[:len(s.path):len(s.path)], "imap", "server"),
 			fmt.Sprintf("%s at %s is the mailbox that the account fetches from: each message would be fetched again after it was delivered", quote(s.IMAP.User), s.IMAP.Host),
 			"the destination has to be another mailbox")
 	}
 }
 
-// sameMailbox reports whether two logins lead to one mailbox, as far as names show it.
-func sameMailbox(a, b *Login) bool {
-	return strings.EqualFold(a.User, b.User) && site(a.Host) == site(b.Host)
+// checkCircles notes accounts that hand the same mail on to one another, for ever.
+func checkCircles(accounts []owned) {
+	fetches := make(map[[2]string]owned, len(accounts))
+	for _, a := range accounts {
+		fetches[mailboxOf(&a.Login)] = a
+	}
+	for _, a := range accounts {
+		at := a
+		for range accounts {
+			next, ok := fetches[mailboxOf(&at.IMAP.Login)]
+			if !ok || !at.IMAP.IsSet() {
+				break
+			}
+			if at = next; at.Account == a.Account {
+				a.in.add([]string{"account", a.Name, "imap", "server"},
+					"the mail goes round: it is delivered to a mailbox that another account fetches from, and comes back here", "the destination has to be a mailbox from which nothing comes back")
+				break
+			}
+		}
+	}
 }
+
+// mailboxOf tells the mailbox that a login leads to from others, as far as names show it.
+func mailboxOf(g *Login) [2]string { return [2]string{strings.ToLower(g.User), site(g.Host)} }
 
 // site is a host name without the label that names the protocol: pop.example.org and
 // imap.example.org have the same mailboxes.

@@ -130,3 +130,14 @@ client_id = "y"
 		t.Errorf("shown:\n%s", shown)
 	}
 }
+
+func TestMailThatGoesRoundIsRefused(t *testing.T) {
+	account := func(name, from, to string) string {
+		return "[account." + name + "]\nserver = \"pop.example.org\"\nuser = \"" + from + "\"\n[account." + name + ".imap]\nserver = \"imap.example.org\"\nuser = \"" + to + "\"\n"
+	}
+	got := problems(t, account("a", "anna", "bert")+account("b", "bert", "carl")+account("c", "carl", "anna")+account("d", "dora", "anna"))
+	if len(got) != 3 || !strings.Contains(got[0], "goes round") {
+		t.Errorf("%q", got)
+	}
+	mustLoad(t, account("a", "anna", "bert")+account("b", "bert", "carl"))
+}

@@ -141,6 +141,7 @@ func (l *loader) load(text string) *Config {
 	}
 	checkNames(accounts)
 	checkTwins(accounts)
+	checkCircles(accounts)
 	for _, a := range accounts {
 		c.Accounts = append(c.Accounts, a.Account)
 		c.Warnings = append(c.Warnings, a.in.warnings(a.Account)...)
