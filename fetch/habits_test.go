@@ -2,11 +2,13 @@ package fetch_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"testing"
 	"time"
 
+	"popfetch/deliver"
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
 )
@@ -187,5 +189,28 @@ func TestEmptyMaildropIsSilentWhateverTheListingsSay(t *testing.T) {
 			h.mustPoll()
 			h.delivered(1, 2, 3)
 		})
+	}
+}
+
+// A program was handed a message, and a crash leaves open whether it has taken it. Then another
+// one has its unique-id, with the same header block, and must not be dropped for it.
+func TestMemoUnderTheIDOfOneThatWasHandedOverIsNotDropped(t *testing.T) {
+	const first, second = "Subject: memo\n\none\n", "Subject: memo\n\ntwo\n"
+	h := newFixture(t, 0, nil)
+	h.drop.Add(pop3test.Message{UID: "x", Raw: pop3test.Text(first)})
+	program := newFakeMDA()
+	h.into(program, hookedDestination{publish: func(g []deliver.Staged) []error {
+		program.Publish(context.Background(), g)
+		panic("the process ends here")
+	}})
+	h.poll()
+	h.restart()
+	h.drop.Remove("x")
+	h.drop.Add(pop3test.Message{UID: "x", Raw: pop3test.Text(second)})
+	h.into(program, hookedDestination{})
+	h.poll()
+	h.mustPoll()
+	if a, b := program.ids[first], program.ids[second]; a == "" || b == "" || a == b {
+		t.Errorf("the delivery ids are %q and %q", a, b)
 	}
 }

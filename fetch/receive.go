@@ -286,7 +286,7 @@ func (v *visit) stage(it plan.Item, m *pop3.Message) error {
 		staged.Abort()
 		return err
 	}
-	if handed := it.Record.Fingerprint; handed != (plan.Fingerprint{}) && handed != id.Fingerprint {
+	if !id.MayBe(it.Record) {
 		// Its delivery id is that of the message which was perhaps handed over.
 		staged.Abort()
 		v.settler.Fail(it, state.Record{}, errors.New("it is another message than at the last attempt; the next poll fetches it"))

@@ -90,6 +90,13 @@ func (m Identity) Recorded() (_ Fingerprint, body [16]byte) {
 	return m.Fingerprint, body
 }
 
+// MayBe reports whether a message that was received whole may be that of the record of an
+// attempt to deliver it. The body decides if it is recorded.
+func (m Identity) MayBe(r state.Record) bool {
+	print, body := m.Recorded()
+	return r.Fingerprint == (Fingerprint{}) || r.Fingerprint == print && (!isWeak(&r) || r.Body == body)
+}
+
 // isWeak reports whether the fingerprint of a record is weak.
 func isWeak(r *state.Record) bool { return r.Body != [16]byte{} }
 
