@@ -83,7 +83,11 @@ func (r *repeated) Read(p []byte) (int, error) {
 // the peak.
 func TestMessageLargerThanMemoryPassesThrough(t *testing.T) {
 	t.Parallel()
-	octets, destinations := int64(96<<20), []string{`maildir = "~/Mail/work"`, `mda = ["sh", "-c", "cat >/dev/null"]`, lmtpSink(t)}
+	sink := mailSink(t)
+	octets, destinations := int64(96<<20), []string{
+		`maildir = "~/Mail/work"`, `mbox = "~/mail/work.mbox"`, `mda = ["sh", "-c", "cat >/dev/null"]`,
+		fmt.Sprintf("lmtp = %q", sink), fmt.Sprintf("smtp = %q", sink),
+	}
 	if os.Getenv("POPFETCH_TORTURE") == "1" {
 		octets = 2<<30 + 4096
 	}

@@ -2,16 +2,15 @@ package cli_test
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"strings"
 	"testing"
 )
 
-// lmtpSink starts an LMTP server that accepts every message and keeps none. It returns the
-// line of the configuration that delivers to it.
-func lmtpSink(t *testing.T) string {
+// mailSink starts a server that accepts every message, by LMTP or SMTP, and keeps none. It
+// returns its address.
+func mailSink(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,10 +26,10 @@ func lmtpSink(t *testing.T) string {
 			go swallow(c)
 		}
 	}()
-	return fmt.Sprintf("lmtp = %q", l.Addr())
+	return l.Addr().String()
 }
 
-// swallow answers one connection of lmtpSink.
+// swallow answers one connection of mailSink.
 func swallow(c net.Conn) {
 	defer c.Close()
 	in := bufio.NewReader(c)
