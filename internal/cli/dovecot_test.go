@@ -61,6 +61,7 @@ func TestDovecot(t *testing.T) {
 		{"kill", testKill},
 		{"kill in mda", testKillInMDA},
 		{"two at once", testTwoAtOnce},
+		{"beside a daemon", testBesideDaemon},
 	} {
 		t.Run(x.name, func(t *testing.T) { x.test(t, bin) })
 	}
