@@ -72,7 +72,9 @@ func (p *program) status(c *cli.Context) error {
 		}
 		return err
 	}
-	fmt.Fprintln(con.out, ownerInWords(owner, time.Now()))
+	if err == nil {
+		fmt.Fprintln(con.out, ownerInWords(owner, time.Now()))
+	}
 	if written := statusTable(con.out, con.width, shown, time.Now()); written != nil {
 		return written
 	}

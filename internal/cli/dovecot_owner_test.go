@@ -69,6 +69,7 @@ func testBesideDaemon(t *testing.T, bin executable) {
 	must(t, daemon.Process.Signal(syscall.SIGSTOP))
 	says(75, "in use by another popfetch", "--once")
 	says(75, "in use by another popfetch", "list")
+	says(75, "  work ", "status") // what is known without it
 	must(t, daemon.Process.Signal(syscall.SIGCONT))
 	says(0, "", "--once")
 
