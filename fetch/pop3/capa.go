@@ -51,6 +51,16 @@ func (c Capabilities) Lines() []string {
 	return lines
 }
 
+// ShownCapabilities returns the lines of the capabilities for people: "***" for one that
+// gives a secret away. They may hold any octets: callers escape them.
+func (c *Client) ShownCapabilities() []string {
+	lines := c.caps.Lines()
+	for i, line := range lines {
+		lines[i] = c.lines.secrets.conceal(line)
+	}
+	return lines
+}
+
 // Capa asks for the capabilities, in state AUTHORIZATION or TRANSACTION, and
 // remembers them. A server that refuses CAPA has none; that is not an error.
 func (c *Client) Capa() (Capabilities, error) {
@@ -89,15 +99,24 @@ func (c *Client) Capa() (Capabilities, error) {
 }
 
 // Essentials returns the lines of the capabilities that matter to this package: those
-// worth remembering for Credentials.Expected.
+// worth remembering for Credentials.Expected. It leaves out what the server has added,
+// which may be a password.
 func (c Capabilities) Essentials() (lines []string) {
-	for _, line := range c.Lines() {
-		name, params, _ := strings.Cut(line, " ")
-		if perUser(name) && strings.HasSuffix(params, " USER") {
+	known := Methods()
+	for _, e := range c.list {
+		switch {
+		case slices.Contains([]string{"PIPELINING", "TOP", "UIDL", "USER"}, e.name):
+			lines = append(lines, e.name)
+		case e.name == "SASL":
+			line := e.name
+			for _, mechanism := range e.params {
+				if slices.Contains(known, strings.ToLower(mechanism)) {
+					line += " " + mechanism
+				}
+			}
 			lines = append(lines, line)
-		}
-		if slices.Contains([]string{"PIPELINING", "SASL", "TOP", "UIDL", "USER"}, name) {
-			lines = append(lines, line)
+		case e.forUser():
+			lines = append(lines, e.name+" USER") // the value comes after the login
 		}
 	}
 	return lines
@@ -109,9 +128,11 @@ func perUser(name string) bool { return name == "LOGIN-DELAY" || name == "EXPIRE
 
 // forUser reports whether the value for the user is known only after the login.
 func (c Capabilities) forUser() bool {
-	return slices.ContainsFunc(c.list, func(e capability) bool {
-		return perUser(e.name) && slices.ContainsFunc(e.params, func(p string) bool { return strings.EqualFold(p, "USER") })
-	})
+	return slices.ContainsFunc(c.list, capability.forUser)
+}
+
+func (e capability) forUser() bool {
+	return perUser(e.name) && slices.ContainsFunc(e.params, func(p string) bool { return strings.EqualFold(p, "USER") })
 }
 
 func (c *Client) learn(caps Capabilities) {

@@ -251,7 +251,7 @@ func (f *inspection) visit(ctx context.Context, a *config.Account, source *secre
 	}
 	defer client.Close()
 	f.Method = d.method
-	f.Capabilities = client.Capabilities().Lines()
+	f.Capabilities = client.ShownCapabilities()
 	f.Expiry = fetch.Expiry(client.Capabilities(), plan.Policy{Delete: a.Keep.Delete, After: time.Duration(a.Keep.After)})
 	if f.Messages, f.Octets, err = client.Stat(); err != nil {
 		return err
