@@ -60,7 +60,7 @@ func written(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.Contains(path, "/tokens/") || strings.Contains(path, "/secret/") || strings.HasSuffix(path, "config.toml") {
+		if err != nil || !d.Type().IsRegular() || strings.Contains(path, "/tokens/") || strings.Contains(path, "/secret/") || strings.HasSuffix(path, "config.toml") {
 			return err
 		}
 		data, err := os.ReadFile(path)
