@@ -15,6 +15,7 @@ import (
 	"popfetch/fetch/plan"
 	"popfetch/internal/config"
 	"popfetch/internal/imap"
+	"popfetch/internal/login"
 	"popfetch/internal/secret"
 )
 
@@ -22,8 +23,7 @@ import (
 // the account as the destination has it: with the login of the table.
 type imapConnector struct {
 	connector
-	method    string             // of the last login
-	connected func(*imap.Client) // is called before the login, may be nil
+	method string // of the last login
 }
 
 // mailbox returns the mailbox that is the destination of a.
@@ -82,27 +82,35 @@ func (d *imapConnector) loginWith(ctx context.Context, text string) (*imap.Clien
 	if err != nil {
 		return nil, &connectError{tls: a.TLS, port: a.Port, err: err}
 	}
-	if d.connected != nil {
-		d.connected(c)
+	if d.method, err = c.Login(ctx, d.destinationCredentials(text)); err == nil {
+		return c, nil
 	}
-	cred := imap.Credentials{User: a.User, Methods: a.Auth}
-	if d.secret.Kind() == secret.Token || a.TakesToken() {
+	c.Close()
+	var refused *imap.Refusal
+	return nil, d.refused(err, errors.As(err, &refused) && !refused.Passing())
+}
+
+// destinationCredentials returns what the login at a destination takes the secret for.
+func (d *connector) destinationCredentials(text string) login.Credentials {
+	cred := login.Credentials{User: d.account.User, Methods: d.account.Auth}
+	if d.secret.Kind() == secret.Token || d.account.TakesToken() {
 		cred.Token = text
 	}
 	if d.secret.Kind() == secret.Password {
 		cred.Password = text
 	}
-	if d.method, err = c.Login(ctx, cred); err == nil {
-		return c, nil
-	}
-	c.Close()
-	var refused *imap.Refusal
-	if errors.As(err, &refused) && !refused.Passing() {
+	return cred
+}
+
+// refused notes that the secret did not do, for good or perhaps, and returns the error of the
+// login.
+func (d *connector) refused(err error, lasting bool) error {
+	if lasting {
 		d.secret.Refused()
 	} else {
 		d.secret.Doubtful()
 	}
-	return nil, &loginError{host: a.Host, err: err}
+	return &loginError{host: d.account.Host, err: err}
 }
 
 func (d *imapConnector) dial(ctx context.Context) (*imap.Client, error) {

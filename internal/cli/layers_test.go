@@ -14,7 +14,7 @@ import (
 var (
 	rooms = map[string][]string{
 		"popfetch":                          {"internal/cli"},
-		"popfetch/internal/cli":             {"deliver", "deliver/mailbox", "deliver/maildir", "deliver/mbox", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/incident", "internal/imap", "internal/kerberos", "internal/network", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "internal/status", "state"},
+		"popfetch/internal/cli":             {"deliver", "deliver/mailbox", "deliver/maildir", "deliver/mbox", "deliver/mda", "deliver/relay", "fetch", "fetch/plan", "fetch/pop3", "internal/config", "internal/control", "internal/durable", "internal/discovery", "internal/incident", "internal/imap", "internal/kerberos", "internal/login", "internal/network", "internal/oauth", "internal/peer", "internal/provider", "internal/secret", "internal/status", "state"},
 		"popfetch/internal/config":          {},
 		"popfetch/internal/control":         {},
 		"popfetch/internal/incident":        {"fetch", "state"},

@@ -64,29 +64,16 @@ func (d *smtpConnector) connect(ctx context.Context) (*relay.Client, error) {
 
 // loginWith dials, secures the connection and logs in with this secret.
 func (d *smtpConnector) loginWith(ctx context.Context, text string) (*relay.Client, error) {
-	a := d.account
 	c, err := d.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	cred := relay.Credentials{User: a.User, Methods: a.Auth}
-	if d.secret.Kind() == secret.Token || a.TakesToken() {
-		cred.Token = text
-	}
-	if d.secret.Kind() == secret.Password {
-		cred.Password = text
-	}
-	if d.method, err = c.Login(cred); err == nil {
+	if d.method, err = c.Login(d.destinationCredentials(text)); err == nil {
 		return c, nil
 	}
 	c.Close()
 	var refused *relay.Refusal
-	if errors.As(err, &refused) && !refused.Passing() {
-		d.secret.Refused()
-	} else {
-		d.secret.Doubtful()
-	}
-	return nil, &loginError{host: a.Host, err: err}
+	return nil, d.refused(err, errors.As(err, &refused) && !refused.Passing())
 }
 
 func (d *smtpConnector) dial(ctx context.Context) (*relay.Client, error) {
