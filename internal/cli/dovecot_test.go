@@ -39,6 +39,7 @@ func TestDovecot(t *testing.T) {
 		{"mbox", testMbox},
 		{"lmtp", testLMTP},
 		{"lmtp refuses", testLMTPRefuses},
+		{"sieve", testSieve},
 		{"kill in lmtp", testKillInLMTP},
 		{"smtp", testSMTP},
 		{"smtp recipients", testSMTPRecipients},
