@@ -63,8 +63,8 @@ func (o *owner) note(r fetch.Report, known bool) {
 	o.mu.Unlock()
 	h := o.house.Load()
 	i := slices.IndexFunc(h.config.Accounts, func(a *config.Account) bool { return a.Name == r.Account })
-	if i < 0 || fetch.Classify(r.Err) == fetch.Canceled {
-		return // a reload has removed it, or the user has stopped it
+	if i < 0 || fetch.Classify(r.Err) == fetch.Canceled || !r.TooSoon.IsZero() {
+		return // a reload has removed it, the user has stopped it, or the server was not asked
 	}
 	a := h.config.Accounts[i]
 	o.book.Note(pollOf(r, state.Key(a.User, a.Host), time.Now()))
