@@ -335,7 +335,7 @@ func (m *move) getmailDestination(a *config.Account, rc *iniSections, file strin
 				lost(section, name, "popfetch puts no From line in front of a message")
 			}
 		default:
-			if kind == "Maildir" || kind == "MDA_external" {
+			if kind == "Maildir" || kind == "Mboxrd" || kind == "MDA_external" {
 				lost(section, name, "popfetch has nothing like it")
 			}
 		}
@@ -343,6 +343,8 @@ func (m *move) getmailDestination(a *config.Account, rc *iniSections, file strin
 	switch {
 	case kind == "Maildir" && usable:
 		a.Maildir = path
+	case kind == "Mboxrd" && usable:
+		a.MBox = path
 	case kind == "MDA_external" && usable && (isTuple || to["arguments"].value == ""):
 		a.MDA = append([]string{path}, arguments...)
 	default:

@@ -301,6 +301,8 @@ func (m *move) mpopDelivery(a *config.Account, s setting, lost func(why string))
 	switch {
 	case method == "maildir" && argument != "":
 		a.Maildir = m.expand(argument)
+	case method == "mbox" && argument != "":
+		a.MBox = m.expand(argument)
 	case method == "mda" && argument != "":
 		a.MDA = mda(argument, "%F")
 	default:

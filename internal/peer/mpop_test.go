@@ -167,13 +167,26 @@ const mpopMinimal = "account work\nhost h\nuser u\ndelivery maildir /m\nuidls_fi
 
 func TestMpopAccountsThatCannotBeCarriedAreNamed(t *testing.T) {
 	m, err := read(t, Mpop, "account a\nuser x\ndelivery maildir /m\naccount b\nhost h\nuser u\neval echo x\n"+
-		"account c c\nhost h\nuser c\ndelivery mbox /var/mail/c\nauth ntlm\nuidls_file /ids\n", files{"/ids": " 1 h c\nx\n"})
+		"account c c\nhost h\nuser c\ndelivery exchange /var/mail/c\nauth ntlm\nuidls_file /ids\n", files{"/ids": " 1 h c\nx\n"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	remarked(t, m, "rc:7: eval", "rc:1: account a: left out", "rc:4: account b: left out", "rc:8: account c c: its name is c-c now",
 		"rc:12: account c c: auth", "rc:11: account c c: delivery: popfetch does not deliver like this; the mail goes into the Maildir /home/me/Mail/c-c")
 	if got := written(t, m); !strings.Contains(got, "[account.c-c]") || strings.Count(got, "[account") != 1 {
+		t.Error(got)
+	}
+}
+
+func TestMpopMboxStaysOne(t *testing.T) {
+	m, err := read(t, Mpop, "account a\nhost h\nuser u\ndelivery mbox ~/mail/a\nuidls_file /ids\n", files{"/ids": " 1 h u\nx\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := m.Config.Accounts[0]; a.MBox != "/home/me/mail/a" || a.Maildir != "" {
+		t.Errorf("mbox %q, Maildir %q", a.MBox, a.Maildir)
+	}
+	if got := written(t, m); !strings.Contains(got, "mbox = ") {
 		t.Error(got)
 	}
 }
