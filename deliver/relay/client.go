@@ -57,6 +57,7 @@ type Client struct {
 	secured    *tls.ConnectionState
 
 	command, final time.Duration // see Options
+	private        bool          // the log shows no replies: a login is under way
 	stuck          bool          // the server waits for a message that nobody will send
 }
 
@@ -284,7 +285,9 @@ func (c *Client) reply(limit time.Duration) (*reply, error) {
 		r.code = code
 		r.lines = append(r.lines, text[min(4, len(text)):])
 		if len(text) == 3 || text[3] == ' ' {
-			c.opts.Log.Debug("server", "code", code, "text", strings.Join(r.lines, "\n"))
+			if !c.private {
+				c.opts.Log.Debug("server", "code", code, "text", strings.Join(r.lines, "\n"))
+			}
 			return r, nil
 		}
 	}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,11 +44,32 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if method, err = c.choose(cred); err != nil {
 		return fail(err)
 	}
+	c.private = true
 	err = c.authenticate(cred.Mechanism(method, c.conn, c.serverName()))
-	if errors.As(err, new(*Refusal)) {
+	c.private = false
+	var refused *Refusal
+	if errors.As(err, &refused) {
+		if repeats(refused.Text, cred) {
+			refused.Text = "***"
+		}
 		return fail(err)
 	}
 	return method, err
+}
+
+// repeats reports whether a text of the server holds the secret, as it is or in base 64.
+func repeats(text string, cred Credentials) bool {
+	for _, s := range []string{cred.Password, cred.Token} {
+		if s == "" {
+			continue
+		}
+		for _, form := range []string{s, base64.StdEncoding.EncodeToString([]byte(s)), base64.StdEncoding.EncodeToString([]byte("\x00" + cred.User + "\x00" + s))} {
+			if strings.Contains(text, form) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // choose returns the method.

@@ -84,6 +84,8 @@ func TestServerThatDoesNotProtectTheSecretDoesNotGetIt(t *testing.T) {
 		"no login":              {o: Options{Security: StartTLS}, greet: []string{"STARTTLS"}, auth: true, says: "offers no login"},
 		"no method":             {o: Options{Security: StartTLS}, greet: []string{"STARTTLS", "AUTH GSSAPI"}, auth: true, says: "offers none of"},
 		"wrong password":        {o: Options{Security: StartTLS}, cred: Credentials{User: "me", Password: "wrong"}, auth: true, says: "535"},
+		"secret repeated":       {o: Options{Security: StartTLS}, step: "AUTH", reply: "535 5.7.8 not pa55", auth: true, says: `535 "***"`},
+		"line repeated":         {o: Options{Security: StartTLS}, step: "AUTH", reply: "535 5.7.8 AG1lAHBhNTU=?", auth: true, says: `535 "***"`},
 		"login later":           {o: Options{Security: StartTLS}, step: "AUTH", reply: "454 4.7.0 busy", says: "454"},
 		"line end in a secret":  {o: Options{Security: StartTLS}, cred: Credentials{User: "me", Password: "a\r\nDATA"}, auth: true, says: "control character"},
 		"certificate of others": {o: Options{Security: StartTLS, TLS: &tls.Config{ServerName: "mx.example.org"}}, says: "certificate"},
