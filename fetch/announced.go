@@ -38,10 +38,16 @@ func (p *poll) tooSoon() time.Time {
 	return facts.NotBefore
 }
 
-// notBefore returns when the server of the latest visit admits the next login.
+// partOfMaildrop is how many messages may be all that a server lists of a maildrop at a
+// time. Gmail lists some 250 at most, shows others once these were fetched, and does not
+// insist on the LOGIN-DELAY that it announces.
+const partOfMaildrop = 100
+
+// notBefore returns when the server of the latest visit admits the next login. A poll that
+// has delivered part of a large maildrop may be followed by the next one at once.
 func (p *poll) notBefore() time.Time {
 	delay := loginDelay(p.visit.session.Capabilities())
-	if delay == 0 {
+	if delay == 0 || p.ledger.Delivered() >= partOfMaildrop {
 		return time.Time{}
 	}
 	return p.now().Add(delay).Round(0).UTC()

@@ -493,3 +493,14 @@ func TestPanicBecomesAnError(t *testing.T) {
 		})
 	}
 }
+
+// Gmail announces LOGIN-DELAY, does not insist on it, and lists a large maildrop in parts.
+func TestPollThatDeliveredManyMessagesIsFollowedAtOnce(t *testing.T) {
+	h := newFixture(t, 100, func(s *pop3test.Server) { s.LoginDelay = time.Hour })
+	if r := h.mustPoll(); r.Delivered != 100 {
+		t.Fatalf("%+v", r)
+	}
+	if r, _ := h.poll(); !r.TooSoon.IsZero() || h.server.Sessions() != 2 {
+		t.Errorf("%+v, %d sessions", r, h.server.Sessions())
+	}
+}
