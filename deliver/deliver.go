@@ -113,7 +113,7 @@ type Intent struct {
 type Outcome int
 
 func (o Outcome) String() string {
-	return map[Outcome]string{Published: "published", Redone: "redone", Again: "again"}[o]
+	return map[Outcome]string{Published: "published", Redone: "redone", Again: "again", Behind: "behind"}[o]
 }
 
 const (
@@ -123,6 +123,9 @@ const (
 	Redone
 	// Again: the message is not known to be delivered and has to be fetched again.
 	Again
+	// Behind: as Again, and another message of the group was in hand when the delivery
+	// ended: this counts against that one.
+	Behind
 )
 
 // Scope is what an Error is about, and so what the caller can still do.

@@ -35,6 +35,10 @@ func (a *Account) decide(ctx context.Context, open []state.OpenIntent) (change s
 		switch outcome {
 		case deliver.Redone:
 			delivered++
+		case deliver.Behind:
+			r := o.Record
+			r.Delivered = time.Time{}
+			change.Put = append(change.Put, state.Entry{ID: o.ID, Record: r})
 		case deliver.Again:
 			r := o.Record
 			r.Delivered, r.Tried = time.Time{}, a.now()

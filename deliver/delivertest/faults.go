@@ -187,7 +187,7 @@ func (r *run) recoverOpen(ctx context.Context) error {
 			errs = append(errs, err)
 			continue
 		}
-		m.intent, m.done = nil, outcome != deliver.Again
+		m.intent, m.done = nil, outcome != deliver.Again && outcome != deliver.Behind
 	}
 	return errors.Join(errs...)
 }

@@ -162,6 +162,7 @@ func (m *Mailbox) prepare(ctx context.Context, members []*staged, errs []error) 
 		}
 		copies[f.name+s.note.Header]++
 		s.note.Folder, s.note.UIDValidity, s.note.UIDNext = f.name, f.status.UIDValidity, f.status.UIDNext
+		s.note.Order = i + 1
 		s.note.Copy, s.note.Group, s.note.Time = copies[f.name+s.note.Header], token, time.Now().Unix()
 	}
 	return nil
@@ -249,7 +250,7 @@ func (m *Mailbox) resolve(ctx context.Context, members []*staged, unknown []int,
 	for _, i := range unknown {
 		s := members[i]
 		outcome, err := m.recover(ctx, s.note)
-		if err == nil && outcome == deliver.Again && !last {
+		if err == nil && outcome != deliver.Published && !last {
 			again = true
 			continue
 		}

@@ -76,6 +76,11 @@ func (m *Mailbox) recover(ctx context.Context, n note) (deliver.Outcome, error) 
 	if l.has(n) {
 		return deliver.Published, nil
 	}
+	// The messages of a group are sent in their order. The first one that is missing was in
+	// hand; those behind it have nothing to do with the end.
+	if n.Order > len(l.seen)+1 {
+		return deliver.Behind, nil
+	}
 	return deliver.Again, nil
 }
 

@@ -237,3 +237,18 @@ func TestRecoverWaitsForTheServer(t *testing.T) {
 		t.Error("a note that cannot be read has an outcome")
 	}
 }
+
+// A kill counts against the message that was in hand, not against those behind it.
+func TestKillCountsAgainstTheMessageInHand(t *testing.T) {
+	r := newReceiver(t)
+	d := r.mailbox()
+	group, intents := prepared(t, d, []string{"aa01", "aa02", "aa03"}, stamped("aa01", "\r\n"), stamped("aa02", "\r\n"), stamped("aa03", "\r\n"))
+	for _, want := range [][]deliver.Outcome{{deliver.Again, deliver.Behind, deliver.Behind}, {deliver.Published, deliver.Again, deliver.Behind}} {
+		if got := outcomes(t, r.mailbox(), intents); !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if errs := d.Publish(t.Context(), group[:1]); errs != nil && want[0] == deliver.Again {
+			t.Fatal(errs)
+		}
+	}
+}
