@@ -248,7 +248,7 @@ dist:
 		rm -rf '$(DIST)'/$$name && install -d '$(DIST)'/$$name; \
 		GOOS=$$(echo $$platform | cut -d/ -f1) GOARCH=$$(echo $$platform | cut -d/ -f2) GOARM=$$(echo $$platform | cut -sd/ -f3) \
 			$(BUILD) -o '$(DIST)'/$$name/popfetch .; \
-		cp -r $(DOCS) man contrib/systemd internal/cli/completion '$(DIST)'/$$name; \
+		cp -r $(DOCS) man contrib/systemd contrib/prometheus internal/cli/completion '$(DIST)'/$$name; \
 		tar -C '$(DIST)' --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
 			--mtime=@$(SOURCE_DATE_EPOCH) -cf - $$name | gzip -9n >'$(DIST)'/$$name.tar.gz; \
 		rm -rf '$(DIST)'/$$name; \

@@ -106,6 +106,7 @@ func (p *program) poll(c *cli.Context) error {
 		}
 	}
 	o.scheduler = scheduler
+	defer p.newExporter(con, o).write(h.config)
 	defer o.serve(con)()
 	return reported(errors.Join(append(failed, scheduler.Once(c.Context))...))
 }

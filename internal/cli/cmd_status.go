@@ -156,7 +156,7 @@ func pollOf(r fetch.Report, maildrop string, now time.Time) status.Poll {
 	now = utc(now)
 	p := status.Poll{
 		Account: r.Account, Maildrop: maildrop, Time: now, Delivered: r.Delivered, Octets: r.Octets,
-		Waiting: r.Skipped + r.Failed, SetAside: r.SetAside, Expires: r.CertificateExpires,
+		Waiting: r.Skipped + r.Failed, SetAside: r.SetAside, Expires: r.CertificateExpires, Totals: totalsOf(r),
 	}
 	if r.Err != nil {
 		p.Class, p.Error = fetch.Classify(r.Err).String(), firstReason(r.Err)
@@ -167,6 +167,15 @@ func pollOf(r fetch.Report, maildrop string, now time.Time) status.Poll {
 		p.NewMail = now
 	}
 	return p
+}
+
+// totalsOf is what a poll has done.
+func totalsOf(r fetch.Report) status.Totals {
+	t := status.Totals{Polls: 1, Seconds: r.Seconds, Delivered: r.Delivered, Octets: r.Octets, Deleted: r.Deleted}
+	if class := fetch.Classify(r.Err); class != fetch.OK && class != fetch.Canceled {
+		t.Failures = map[string]int{class.String(): 1}
+	}
+	return t
 }
 
 // firstReason is the first line of why a poll failed.

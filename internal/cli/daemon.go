@@ -29,6 +29,7 @@ type daemon struct {
 	house     atomic.Pointer[house]
 	scheduler *fetch.Scheduler
 	owner     *owner
+	exporter  *exporter
 	reporter  *reporter
 	accounts  map[*config.Account]*fetch.Account // those that are polled; only run and reload use it
 	manager   manager
@@ -60,6 +61,8 @@ func (d *daemon) run(ctx context.Context, snapshot func()) error {
 
 	// The end of a terminal session ends the daemon that runs in it.
 	d.program.reloads.Store(!d.program.terminal && !term.IsTerminal(int(os.Stdin.Fd())))
+	d.exporter = d.program.newExporter(d.con, d.owner)
+	d.exporter.configure(d.house.Load().config)
 	signals := make(chan struct{})
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
@@ -73,18 +76,23 @@ func (d *daemon) run(ctx context.Context, snapshot func()) error {
 	stop()
 	cancel(errors.New("the run is over"))
 	<-signals
+	d.exporter.close()
 	d.hooks.wait()
 	d.copies.wait()
 	return reported(err)
 }
 
-// obey does what signals ask for until ctx ends.
+// obey does what signals ask for until ctx ends, and keeps the metrics up to date.
 func (d *daemon) obey(ctx context.Context) {
 	poll := make(chan struct{}, 1)
+	export := time.NewTicker(exportEvery)
+	defer export.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-export.C:
+			d.exporter.update()
 		case <-d.program.hangups:
 			d.reload()
 		case <-d.program.wakeups:
@@ -120,6 +128,7 @@ func (d *daemon) reload() {
 	fresh.shareDescriptors()
 	d.scheduler.SetLimits(fresh.polls, fresh.config.ParallelPerHost, fresh.spare)
 	d.scheduler.SetAccounts(list)
+	d.exporter.configure(fresh.config)
 	if !d.con.quiet {
 		d.con.tell(levelNotice, "", "configuration reloaded: "+counts)
 	}

@@ -63,16 +63,20 @@ func (o *owner) note(r fetch.Report, known bool) {
 	o.mu.Unlock()
 	h := o.house.Load()
 	i := slices.IndexFunc(h.config.Accounts, func(a *config.Account) bool { return a.Name == r.Account })
-	if i < 0 || fetch.Classify(r.Err) == fetch.Canceled || !r.TooSoon.IsZero() {
-		return // a reload has removed it, the user has stopped it, or the server was not asked
+	if i < 0 || !r.TooSoon.IsZero() {
+		return // a reload has removed it, or the server was not asked
 	}
-	a := h.config.Accounts[i]
-	o.book.Note(pollOf(r, state.Key(a.User, a.Host), time.Now()))
+	maildrop := state.Key(h.config.Accounts[i].User, h.config.Accounts[i].Host)
+	if fetch.Classify(r.Err) == fetch.Canceled {
+		o.book.Count(r.Account, maildrop, totalsOf(r))
+		return // the user has stopped it
+	}
+	o.book.Note(pollOf(r, maildrop, time.Now()))
 	o.keep(h, o.book.Save(time.Now()))
 }
 
 // close writes what is remembered of the last polls.
-func (o *owner) close() { o.keep(o.house.Load(), o.book.Close()) }
+func (o *owner) close() { o.keep(o.house.Load(), o.book.Write()) }
 
 // keep says that the last polls cannot be kept for popfetch status.
 func (o *owner) keep(h *house, err error) {

@@ -11,10 +11,11 @@ import "time"
 
 // Config is one config.toml. Nothing in this package changes it after Load.
 //
-// The toml tags of Config and Account are the complete list of keys. The word
-// after the comma is what is done with a text: a "path" is expanded and made
-// absolute; so is a "template", which may contain {account}; in an "argv" the
-// program is expanded; in "globs" each element is; a "name" may contain {account}; "words", "scopes", "recipients" and "flags" are one or a list. A
+// The toml tags of Config and Account are the complete list of keys. The word after the
+// comma is what is done with a text: a "path" is expanded and made absolute; so is a
+// "template", which may contain {account}; in an "argv" the program is expanded; in
+// "globs" each element is; a "name" may contain {account}; "words", "scopes", "recipients"
+// and "flags" are one or a list; a "listen" is an address of this machine with its port. A
 // "table" has keys of its own.
 type Config struct {
 	File string `toml:"-"` // path of the file, as given to Load
@@ -26,6 +27,9 @@ type Config struct {
 	State           string   `toml:"state,path"`        // the state file
 	OnNewMail       []string `toml:"on_new_mail,argv"`  // run after a round that delivered something; nil = none
 	OnFailure       []string `toml:"on_failure,argv"`   // run when the user is told of a failure or of its end; nil = none
+
+	MetricsListen Endpoint `toml:"metrics_listen,listen"` // where the daemon serves metrics for Prometheus
+	MetricsFile   string   `toml:"metrics_file,path"`     // where metrics are written for node_exporter, "" = nowhere
 
 	Modified time.Time  `toml:"-"` // when a file of it was last changed
 	Accounts []*Account `toml:"-"` // in the order of the file, disabled ones included
@@ -45,7 +49,7 @@ type Account struct {
 	Maildir string   `toml:"maildir,template"`
 	MDA     []string `toml:"mda,argv"` // arguments with their placeholders
 	MBox    string   `toml:"mbox,template"`
-	LMTP    LMTP     `toml:"lmtp"`
+	LMTP    Endpoint `toml:"lmtp"`
 	SMTP    SMTP     `toml:"smtp,table"`
 	IMAP    IMAP     `toml:"imap,table"`
 

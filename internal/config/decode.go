@@ -142,8 +142,8 @@ func (l *loader) value(dst reflect.Value, f field, v any) (err error) {
 		}
 	case *[]Fingerprint:
 		*p, err = parseFingerprints(v)
-	case *LMTP:
-		*p, err = l.lmtp(v)
+	case *Endpoint:
+		*p, err = l.endpoint(f, v)
 	case *netip.Addr:
 		*p, err = address(v)
 	default:

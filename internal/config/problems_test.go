@@ -59,6 +59,10 @@ func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 			`config.toml:6: account "work": key "tls_ca_file": tls_ca_file has no effect with tls = "none"`}},
 		{"TLS settings without TLS by default", "[defaults]\ntls = \"none\"\n" + account("tls_min_version = \"1.3\""), []string{
 			`config.toml:7: account "work": key "tls_min_version": tls_min_version has no effect with tls = "none"`}},
+		{"metrics on every address", "metrics_listen = \":9110\"\n" + account(""), []string{`config.toml:1: key "metrics_listen": the address is missing before the port; write "localhost:9110", or "[::]:9110" for every address of this machine`}},
+		{"metrics without port", "metrics_listen = \"localhost\"\n" + account(""), []string{`config.toml:1: key "metrics_listen": the port is missing; write "localhost:9110" or "unix:/run/popfetch/metrics"`}},
+		{"metrics at a path", "metrics_listen = \"/run/metrics\"\n" + account(""), []string{`config.toml:1: key "metrics_listen": a socket is written with unix: before its path: "unix:/run/metrics"`}},
+		{"metrics at a number", "metrics_listen = 9110\n" + account(""), []string{`config.toml:1: key "metrics_listen": expected a string such as "localhost:9110" or "unix:/run/popfetch/metrics", found the integer 9110`}},
 		{"lmtp", account(`lmtp = "/run/lmtp"`), []string{`config.toml:5: account "work": key "lmtp": a socket is written with unix: before its path: "unix:/run/lmtp"`}},
 		{"lmtp and maildir", account(`lmtp = "localhost"`), []string{`config.toml:5: account "work": key "lmtp": maildir and lmtp are both a destination`}},
 		{"recipient without lmtp", account(`recipient = "me"`), []string{`config.toml:5: account "work": key "recipient": recipient has no effect with maildir, only with lmtp and smtp`}},

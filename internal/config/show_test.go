@@ -120,7 +120,7 @@ func TestExampleShowsDefaults(t *testing.T) {
 	t.Setenv("STATE_DIRECTORY", "")
 	text := read(t, "../../config.example.toml")
 	plain := show(t, mustLoad(t, text))
-	withoutDefault := strings.Fields(`on_new_mail on_failure password_file credential password token_command oauth client_id client_secret client_secret_command tls_ca_file tls_fingerprint tls_server_name
+	withoutDefault := strings.Fields(`on_new_mail on_failure metrics_listen metrics_file password_file credential password token_command oauth client_id client_secret client_secret_command tls_ca_file tls_fingerprint tls_server_name
 		tls_client_cert tls_client_key mda mda_timeout mbox lmtp recipient source_address proxy tunnel`)
 	text, tables, _ := strings.Cut(text, "\n# [account.work.")
 	exampleTables(t, text, "# [account.work."+tables)

@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,33 @@ type Poll struct {
 	Success   time.Time `json:"success,omitzero"`  // end of the last poll that went well
 	NewMail   time.Time `json:"new_mail,omitzero"` // end of the last poll that delivered something
 	Expires   time.Time `json:"expires,omitzero"`  // the certificate that the server showed last
+	// Totals are of all polls since the book knows the account; in Note of this poll alone.
+	Totals Totals `json:"totals,omitzero"`
+}
+
+// Totals is what polls have done.
+type Totals struct {
+	Polls     int            `json:"polls"`
+	Seconds   float64        `json:"seconds"`
+	Delivered int            `json:"delivered"`
+	Octets    int64          `json:"octets"` // received in messages
+	Deleted   int            `json:"deleted"`
+	Failures  map[string]int `json:"failures,omitempty"` // polls that failed, by class
+}
+
+// plus returns the totals of both.
+func (t Totals) plus(more Totals) Totals {
+	failures := maps.Clone(t.Failures)
+	for class, n := range more.Failures {
+		if failures == nil {
+			failures = make(map[string]int)
+		}
+		failures[class] += n
+	}
+	return Totals{
+		Polls: t.Polls + more.Polls, Seconds: t.Seconds + more.Seconds, Delivered: t.Delivered + more.Delivered,
+		Octets: t.Octets + more.Octets, Deleted: t.Deleted + more.Deleted, Failures: failures,
+	}
 }
 
 const (
@@ -52,6 +80,7 @@ type Book struct {
 
 	mu      sync.Mutex
 	polls   map[string]Poll // by account
+	changes int             // since it was opened
 	changed bool            // since it was written
 	saved   time.Time
 }
@@ -86,6 +115,7 @@ func (b *Book) Note(p Poll) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if old, ok := b.polls[p.Account]; ok && old.Maildrop == p.Maildrop {
+		p.Totals = old.Totals.plus(p.Totals)
 		p.Success = later(p.Success, old.Success)
 		p.NewMail = later(p.NewMail, old.NewMail)
 		if p.Expires.IsZero() {
@@ -98,8 +128,33 @@ func (b *Book) Note(p Poll) {
 	if len(p.Error) > mostError {
 		p.Error = p.Error[:mostError]
 	}
+	b.put(p)
+}
+
+// Count adds what a poll has done that says nothing about the account, because the user
+// stopped it.
+func (b *Book) Count(account, maildrop string, t Totals) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.polls[account]
+	if p.Maildrop != maildrop {
+		p = Poll{Account: account, Maildrop: maildrop}
+	}
+	p.Totals = p.Totals.plus(t)
+	b.put(p)
+}
+
+func (b *Book) put(p Poll) {
 	b.polls[p.Account] = p
+	b.changes++
 	b.changed = true
+}
+
+// Changes returns a number that grows with each change.
+func (b *Book) Changes() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changes
 }
 
 func later(a, b time.Time) time.Time {
@@ -120,8 +175,8 @@ func (b *Book) Save(now time.Time) error {
 	return b.write(now)
 }
 
-// Close writes the book if something has changed.
-func (b *Book) Close() error {
+// Write writes the book if something has changed. The book may be used on.
+func (b *Book) Write() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.write(time.Now())
@@ -136,7 +191,7 @@ func (b *Book) write(now time.Time) error {
 	out := json.NewEncoder(&text)
 	polls := make([]Poll, 0, len(b.polls))
 	for name, p := range b.polls {
-		if now.Sub(p.Time) > lifetime {
+		if !p.Time.IsZero() && now.Sub(p.Time) > lifetime {
 			delete(b.polls, name)
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestFailedPollKeepsWhatEarlierOnesFound(t *testing.T) {
 	b := Open(state)
 	b.Note(Poll{Account: "work", Maildrop: "me@host", Time: at(0), Success: at(0), NewMail: at(0), Expires: at(9999), Delivered: 3, Waiting: 2, SetAside: 1})
 	b.Note(Poll{Account: "work", Maildrop: "me@host", Time: at(5), Class: "temporary", Error: strings.Repeat("no ", 10_000)})
-	if err := b.Close(); err != nil {
+	if err := b.Write(); err != nil {
 		t.Fatal(err)
 	}
 	p, ok := Open(state).Last("work", "me@host")
@@ -77,7 +78,7 @@ func TestDamagedBookIsAnEmptyOne(t *testing.T) {
 		t.Error("the whole line is lost too")
 	}
 	b.Note(Poll{Account: "work", Maildrop: "m", Time: at(0)})
-	if err := b.Close(); err != nil {
+	if err := b.Write(); err != nil {
 		t.Error(err)
 	}
 }
@@ -86,7 +87,33 @@ func TestDamagedBookIsAnEmptyOne(t *testing.T) {
 func TestBookThatCannotBeWrittenSaysSo(t *testing.T) {
 	b := Open(filepath.Join(t.TempDir(), "gone", "state.db"))
 	b.Note(Poll{Account: "work", Maildrop: "m", Time: at(0)})
-	if b.Close() == nil {
+	if b.Write() == nil {
 		t.Error("no error")
+	}
+}
+
+// Counters never fall: not by a failed poll, nor by one that the user stopped, nor when the
+// book is opened again.
+func TestCountersGrowOn(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	b := Open(state)
+	failed := Totals{Polls: 1, Seconds: 0.5, Failures: map[string]int{"auth": 1}}
+	b.Count("work", "m", Totals{Polls: 1, Delivered: 1}) // stopped before any other poll has ended
+	b.Note(Poll{Account: "work", Maildrop: "m", Time: at(0), Success: at(0), Totals: Totals{Polls: 1, Seconds: 2, Delivered: 3, Octets: 100, Deleted: 2}})
+	b.Note(Poll{Account: "work", Maildrop: "m", Time: at(5), Class: "auth", Totals: failed})
+	if err := b.Write(); err != nil {
+		t.Fatal(err)
+	}
+	b = Open(state)
+	before := b.Changes()
+	b.Note(Poll{Account: "work", Maildrop: "m", Time: at(10), Class: "auth", Totals: failed})
+	b.Count("work", "m", Totals{Polls: 1, Delivered: 1, Octets: 7})
+	p, _ := b.Last("work", "m")
+	want := Totals{Polls: 5, Seconds: 3, Delivered: 5, Octets: 107, Deleted: 2, Failures: map[string]int{"auth": 2}}
+	if !reflect.DeepEqual(p.Totals, want) {
+		t.Errorf("got %+v, want %+v", p.Totals, want)
+	}
+	if p.Time != at(10) || p.Success != at(0) || b.Changes() != before+2 {
+		t.Errorf("%+v after %d changes", p, b.Changes()-before)
 	}
 }

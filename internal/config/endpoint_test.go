@@ -8,7 +8,7 @@ import (
 
 func TestAddressOfTheLMTPServer(t *testing.T) {
 	t.Setenv("RUN", "/run")
-	for text, want := range map[string]LMTP{
+	for text, want := range map[string]Endpoint{
 		"unix:/run/dovecot/lmtp": {"unix", "/run/dovecot/lmtp"},
 		"unix:$RUN/lmtp":         {"unix", "/run/lmtp"},
 		"mx.Example.org":         {"tcp", "mx.example.org:24"},
@@ -46,5 +46,23 @@ maildir = "/mail"
 	}
 	if b.LMTP.IsSet() || b.Recipients != nil || b.Maildir != "/mail" {
 		t.Errorf("b: %+v, %q, %q", b.LMTP, b.Recipients, b.Maildir)
+	}
+}
+
+func TestWhereMetricsAreServed(t *testing.T) {
+	t.Setenv("RUN", "/run/$x")
+	rest := "\n[account.a]\nserver = \"h\"\nuser = \"u\"\nmaildir = \"/m\"\n"
+	for text, want := range map[string]Endpoint{
+		"localhost:9110":    {"tcp", "localhost:9110"},
+		"[::]:9110":         {"tcp", "[::]:9110"},
+		"unix:$RUN/metrics": {"unix", "/run/$x/metrics"},
+	} {
+		c := mustLoad(t, "metrics_listen = \""+text+"\""+rest)
+		if c.MetricsListen != want || len(c.Warnings) > 0 {
+			t.Errorf("%s: got %+v, warnings %q", text, c.MetricsListen, c.Warnings)
+		}
+		if again := mustLoad(t, show(t, c)); again.MetricsListen != want {
+			t.Errorf("%s: config show gives %+v", text, again.MetricsListen)
+		}
 	}
 }
