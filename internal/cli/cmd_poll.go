@@ -78,7 +78,9 @@ func (p *program) poll(c *cli.Context) error {
 	}
 	defer snapshot()
 	defer con.acknowledge(c.Context)()
-	d := &daemon{program: p, command: c, con: con, file: file, manager: newManager(os.Getenv("NOTIFY_SOCKET"))}
+	late, free := outlast(c.Context)
+	defer free()
+	d := &daemon{program: p, command: c, con: con, file: file, late: late, manager: newManager(os.Getenv("NOTIFY_SOCKET"))}
 	d.house.Store(h)
 	tells, err := newReporter(con, file, func() time.Time { return d.house.Load().config.Modified }, !c.Bool("once"))
 	if err != nil {
@@ -96,13 +98,13 @@ func (p *program) poll(c *cli.Context) error {
 	var hooks queue
 	defer hooks.wait()
 	if argv := h.config.OnFailure; len(argv) > 0 {
-		tells.failing = func(env []string) { hooks.add(func() { con.runHook(c.Context, "on_failure", argv, env...) }) }
+		tells.failing = func(env []string) { hooks.add(func() { con.runHook(late, "on_failure", argv, env...) }) }
 	}
 	scheduler := h.scheduler(con, func(r fetch.Report) { o.note(r, tells.report(r)) })
 	scheduler.Brief = h.brief(con)
 	if argv := h.config.OnNewMail; len(argv) > 0 {
-		scheduler.Round = func(ctx context.Context, delivered int) {
-			con.runHook(ctx, "on_new_mail", argv, deliveredEnv(delivered))
+		scheduler.Round = func(_ context.Context, delivered int) {
+			con.runHook(late, "on_new_mail", argv, deliveredEnv(delivered))
 		}
 	}
 	o.scheduler = scheduler

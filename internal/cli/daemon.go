@@ -33,8 +33,9 @@ type daemon struct {
 	reporter  *reporter
 	accounts  map[*config.Account]*fetch.Account // those that are polled; only run and reload use it
 	manager   manager
-	hooks     queue // runs of on_failure
-	copies    queue // copies of the state file
+	late      context.Context // of the programs that run beside the polls, see outlast
+	hooks     queue           // runs of on_failure
+	copies    queue           // copies of the state file
 	copying   atomic.Bool
 }
 
@@ -44,7 +45,7 @@ func (d *daemon) run(ctx context.Context, snapshot func()) error {
 	if err := d.reporter.forget(d.house.Load().configured()); err != nil {
 		d.con.log.Warn("incidents of accounts that are gone stay in the state", "reason", err)
 	}
-	d.reporter.failing = d.onFailure(ctx)
+	d.reporter.failing = d.onFailure
 	s := d.house.Load().scheduler(d.con, func(r fetch.Report) {
 		d.owner.note(r, d.reporter.report(r))
 		d.copy(snapshot)
@@ -208,18 +209,16 @@ func (d *daemon) copy(snapshot func()) {
 }
 
 // onNewMail runs on_new_mail as it is configured now.
-func (d *daemon) onNewMail(ctx context.Context, delivered int) {
+func (d *daemon) onNewMail(_ context.Context, delivered int) {
 	if argv := d.house.Load().config.OnNewMail; len(argv) > 0 {
-		d.con.runHook(ctx, "on_new_mail", argv, deliveredEnv(delivered))
+		d.con.runHook(d.late, "on_new_mail", argv, deliveredEnv(delivered))
 	}
 }
 
-// onFailure returns what has on_failure run as it is configured now.
-func (d *daemon) onFailure(ctx context.Context) func(env []string) {
-	return func(env []string) {
-		if argv := d.house.Load().config.OnFailure; len(argv) > 0 {
-			d.hooks.add(func() { d.con.runHook(ctx, "on_failure", argv, env...) })
-		}
+// onFailure has on_failure run as it is configured now.
+func (d *daemon) onFailure(env []string) {
+	if argv := d.house.Load().config.OnFailure; len(argv) > 0 {
+		d.hooks.add(func() { d.con.runHook(d.late, "on_failure", argv, env...) })
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -11,19 +12,27 @@ import (
 	"time"
 )
 
-// hookTimeout is how long the program of on_new_mail or on_failure may run.
-const hookTimeout = 5 * time.Minute
+const (
+	// hookTimeout is how long the program of on_new_mail or on_failure may run.
+	hookTimeout = 5 * time.Minute
+	// hookGrace is how long these programs may go on after a signal has stopped popfetch.
+	hookGrace = 30 * time.Second
+	// maxHookOutput is how many octets of the output of such a program are kept, and
+	// printed if it fails.
+	maxHookOutput = 4 << 10
+)
 
-// maxHookOutput is how many octets of the output of that program are kept, and
-// printed if it fails.
-const maxHookOutput = 4 << 10
+var (
+	errHookSlow = fmt.Errorf("killed after %v", hookTimeout)
+	errHookLate = fmt.Errorf("killed, because popfetch stops and waits %v at most", hookGrace)
+)
 
 // runHook runs the program of the key on_new_mail or on_failure with more variables in
-// its environment. Its failure is printed, with its output, and has no other effect. A
-// signal for popfetch does not reach the program: the mail that it indexes or announces
-// is there.
+// its environment. Its failure is printed, with its output, and has no other effect.
+// When ctx ends the program is killed with its children. A signal for popfetch does not
+// reach it: the mail that it indexes or announces is there.
 func (con *console) runHook(ctx context.Context, key string, argv []string, env ...string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, hookTimeout, errHookSlow)
 	defer cancel()
 	var out firstOctets
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -33,10 +42,30 @@ func (con *console) runHook(ctx context.Context, key string, argv []string, env 
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		con.tell(slog.LevelError, "", key+": "+argv[0]+": "+err.Error())
 		for line := range bytes.Lines(out.text) {
 			con.tell(slog.LevelError, "", key+": "+printable(string(bytes.TrimRight(line, "\r\n"))))
 		}
+	}
+}
+
+// outlast returns a context for these programs, which ends hookGrace after ctx, and what
+// frees it.
+func outlast(ctx context.Context) (late context.Context, free func()) {
+	late, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(hookGrace):
+			end(errHookLate)
+		case <-late.Done():
+		}
+	})
+	return late, func() {
+		stop()
+		end(nil)
 	}
 }
 
