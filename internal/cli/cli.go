@@ -104,6 +104,9 @@ func (p *program) commands() []*cli.Command {
 		for _, sub := range c.Subcommands {
 			sub.OnUsageError, sub.HideHelpCommand = usageError, true
 		}
+		if c.Name != pollCommand {
+			explain(c, "")
+		}
 	}
 	return commands
 }
@@ -223,6 +226,11 @@ flags:
   -q, --quiet         print errors only
       --version       show the version
   -h, --help          show this; popfetch COMMAND --help: flags of a command
+
+examples:
+  popfetch init me@example.org    set up the first account
+  popfetch --once -n 'work*'      what would a poll of these accounts do?
+  popfetch --once --json          poll all accounts, and report to a program
 
 exit codes: 0 success, with or without new mail; 64 usage; 73 delivery;
 74 state file; 75 temporary failure; 76 protocol or TLS; 77 login refused;
