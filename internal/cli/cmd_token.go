@@ -139,7 +139,7 @@ func (s *selection) grant(account string, g *config.Login, tokens string) *oauth
 	if tokens != account {
 		account = "--destination " + account
 	}
-	return oauth.Of(account, g, filepath.Join(filepath.Dir(s.config.State), "tokens", tokens+".json"), s.terminal)
+	return oauth.Of(account, g, filepath.Join(filepath.Dir(s.config.State), "tokens", tokens+".json"), s.terminal, webTransport(g))
 }
 
 // loginOf returns the login of an account that a command is about, the name of the file of

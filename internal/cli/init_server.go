@@ -20,8 +20,12 @@ const probeWait = 7 * time.Second
 
 // server finds the server of the address, or tries the one that the user has named.
 func (s *setup) server(ctx context.Context) (discovery.Server, error) {
+	web := s.web
+	if web == nil {
+		web = webTransport(&config.Login{})
+	}
 	finder := &discovery.Finder{
-		Resolver: s.resolver, Web: s.web, NoDatabase: s.flags.noDatabase, Wait: probeWait,
+		Resolver: s.resolver, Web: web, NoDatabase: s.flags.noDatabase, Wait: probeWait,
 		Probe: s.probe,
 		Say: func(what, result string) {
 			if !s.con.quiet {
@@ -109,7 +113,11 @@ func (s *setup) probe(ctx context.Context, server discovery.Server) (greeting st
 	if err != nil {
 		return "", err
 	}
-	client, err := pop3.Dial(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(server.Port)), &pop3.Options{Security: security(mode), Timeout: probeWait, Log: s.con.log})
+	dial, err := dialer(&config.Login{Host: host, Port: server.Port}, s.con.log, nil)
+	if err != nil {
+		return "", err
+	}
+	client, err := pop3.Dial(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(server.Port)), &pop3.Options{Security: security(mode), Timeout: probeWait, Log: s.con.log, Dial: dial})
 	if err != nil {
 		return "", &connectError{tls: mode, port: server.Port, err: err}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strconv"
@@ -35,12 +36,18 @@ func dialer(g *config.Login, log *slog.Logger, connected func(network.Route)) (f
 			kind, address = "unix", g.Socket
 		}
 		conn, err := w.Dial(ctx, kind, address)
-		var known *network.Error
-		if errors.As(err, &known) && known.Lasting {
-			return nil, &fetch.ConfigError{Err: err}
-		}
-		return conn, err
+		return conn, lastingWay(err)
 	}, nil
+}
+
+// lastingWay gives the error of a way that cannot work until somebody changes the
+// configuration its class.
+func lastingWay(err error) error {
+	var known *network.Error
+	if errors.As(err, &known) && known.Lasting {
+		return &fetch.ConfigError{Err: err}
+	}
+	return err
 }
 
 // describe tells where a connection goes, and which other addresses did not answer.
@@ -78,6 +85,30 @@ func wayTo(g *config.Login, log *slog.Logger) (*network.Way, error) {
 	proxy, err := environmentProxy(g.Address())
 	w.Proxy = proxy
 	return w, err
+}
+
+// webTransport returns what carries the requests of the login g to the web: those to its
+// OAuth 2.0 provider. They take the proxy of the account, else that of https_proxy, else
+// that of all_proxy.
+func webTransport(g *config.Login) http.RoundTripper {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	chosen := g.Proxy.URL != nil || g.Proxy.None
+	if _, text := firstSet("https_proxy", "HTTPS_PROXY"); text != "" && !chosen {
+		return t // as programs for the web do
+	}
+	t.Proxy = nil
+	t.DialContext = func(ctx context.Context, kind, address string) (net.Conn, error) {
+		proxy := g.Proxy.URL
+		if !chosen {
+			var err error
+			if proxy, err = environmentProxy(address); err != nil {
+				return nil, err
+			}
+		}
+		conn, err := (&network.Way{Proxy: proxy}).Dial(ctx, kind, address)
+		return conn, lastingWay(err)
+	}
+	return t
 }
 
 // environmentProxy returns the proxy that all_proxy or ALL_PROXY names for connections of

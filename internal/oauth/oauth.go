@@ -52,8 +52,8 @@ type Grant struct {
 
 // Of returns the grant of a login whose OAuth is set. file is that of the tokens: neither it
 // nor its directory need exist. account is what popfetch authorize has to be given, for
-// messages.
-func Of(account string, a *config.Login, file string, t *secret.Terminal) *Grant {
+// messages. web carries the requests to the provider; nil = http.DefaultTransport.
+func Of(account string, a *config.Login, file string, t *secret.Terminal, web http.RoundTripper) *Grant {
 	g := &Grant{
 		account: account, user: a.User, name: a.OAuth.String(), file: file,
 		config: oauth2.Config{
@@ -66,7 +66,8 @@ func Of(account string, a *config.Login, file string, t *secret.Terminal) *Grant
 		device: a.OAuth.DeviceURL != "", google: a.OAuth.Provider == config.Google,
 		now: time.Now,
 		http: &http.Client{
-			Timeout: requestLimit,
+			Transport: web,
+			Timeout:   requestLimit,
 			// A redirect would carry the token to another place.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

@@ -41,7 +41,7 @@ func grantAt(p *oauthtest.Provider, dir string) *Grant {
 	if p.ClientSecret != "" {
 		a.ClientSecret = config.NewSecret(p.ClientSecret)
 	}
-	return Of("work", a, filepath.Join(dir, "work.json"), nil)
+	return Of("work", a, filepath.Join(dir, "work.json"), nil, nil)
 }
 
 func tokenDir(t *testing.T) string {

@@ -1,0 +1,104 @@
+//go:build linux
+
+package cli_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// refusingProxy is an HTTP proxy that reaches nothing, and notes what it is asked for.
+type refusingProxy struct {
+	*httptest.Server
+	status int
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func startRefusingProxy(t *testing.T, status int) *refusingProxy {
+	p := &refusingProxy{status: status}
+	p.Server = httptest.NewServer(p)
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *refusingProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = append(p.asked, r.Method+" "+r.Host)
+	w.WriteHeader(p.status)
+}
+
+// taken returns what the proxy was asked for since the last call.
+func (p *refusingProxy) taken() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	asked := p.asked
+	p.asked = nil
+	return asked
+}
+
+// Behind a firewall the provider is reached in the same way as the mail server.
+func TestProviderIsReachedThroughTheProxyOfTheAccount(t *testing.T) {
+	t.Parallel()
+	own, web, all := startRefusingProxy(t, http.StatusBadGateway), startRefusingProxy(t, http.StatusBadGateway), startRefusingProxy(t, http.StatusBadGateway)
+	closed := startRefusingProxy(t, http.StatusProxyAuthRequired)
+	const provider = "CONNECT id.example.invalid:443"
+	for name, x := range map[string]struct {
+		key  string
+		env  []string
+		want *refusingProxy // nil = none
+		code int
+		says string
+	}{
+		"the account's":       {fmt.Sprintf("proxy = %q", own.URL), []string{"https_proxy=" + web.URL, "ALL_PROXY=" + all.URL}, own, 75, "502 Bad Gateway"},
+		"that of the web":     {"", []string{"HTTPS_PROXY=" + web.URL, "ALL_PROXY=" + all.URL}, web, 75, "Bad Gateway"},
+		"that of everything":  {"", []string{"ALL_PROXY=" + all.URL}, all, 75, "502 Bad Gateway"},
+		"an exception":        {"", []string{"ALL_PROXY=" + all.URL, "no_proxy=example.invalid"}, nil, 75, "id.example.invalid"},
+		"none":                {`proxy = "none"`, []string{"https_proxy=" + web.URL, "ALL_PROXY=" + all.URL}, nil, 75, "id.example.invalid"},
+		"one that is closed":  {fmt.Sprintf("proxy = %q", closed.URL), nil, closed, 78, "the proxy wants a login"},
+		"one that is not one": {"", []string{"ALL_PROXY=p"}, nil, 78, "environment variable ALL_PROXY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newUserHome(t, fmt.Sprintf(`[account.work]
+server = "127.0.0.1:1"
+user = "alice"
+oauth = { auth_url = "https://id.example.invalid/authorize", token_url = "https://id.example.invalid/token", device_url = "https://id.example.invalid/device", scopes = "mail" }
+client_id = "popfetch"
+maildir = "~/Mail"
+%s
+`, x.key))
+			e := h.exits(x.code, "exec popfetch authorize work --device", x.env...)
+			if !strings.Contains(e.stderr, x.says) || !strings.Contains(e.stderr, "oauth id.example.invalid: the provider at id.example.invalid") {
+				t.Errorf("it says %s", e.stderr)
+			}
+			for _, p := range []*refusingProxy{own, web, all, closed} {
+				asked := p.taken()
+				if p == x.want && !slices.Equal(asked, []string{provider}) || p != x.want && len(asked) > 0 {
+					t.Errorf("a proxy was asked for %q", asked)
+				}
+			}
+		})
+	}
+}
+
+// init connects as a poll does.
+func TestInitLooksThroughTheProxyOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	p := startRefusingProxy(t, http.StatusBadGateway)
+	h := newUserHome(t, "")
+	e := h.exits(75, "exec popfetch init --print --no-input --password-file none me@example.invalid --server pop.example.invalid", "ALL_PROXY="+p.URL)
+	if asked := p.taken(); !slices.Equal(asked, []string{"CONNECT pop.example.invalid:995", "CONNECT pop.example.invalid:110"}) {
+		t.Errorf("the proxy was asked for %q; init says %s", asked, e.stderr)
+	}
+	h.run("exec popfetch init --print --no-input --password-file none me@example.invalid", "ALL_PROXY="+p.URL)
+	if asked := p.taken(); !slices.Contains(asked, "CONNECT autoconfig.example.invalid:443") {
+		t.Errorf("the proxy was asked for %q", asked)
+	}
+}
