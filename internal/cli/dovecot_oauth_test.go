@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,13 +27,13 @@ func signInAt(t *testing.T, p *oauthtest.Provider) *dovecot {
 }
 
 // oauthTable is the key oauth of an account at a provider that stands for the one of that
-// name.
+// name: only the addresses are others.
 func oauthTable(name string, p *oauthtest.Provider) string {
 	device := ""
 	if name == "microsoft" {
-		device = fmt.Sprintf("device_url = %q, ", p.URL("device"))
+		device = fmt.Sprintf(", device_url = %q", p.URL("device"))
 	}
-	return fmt.Sprintf("oauth = { provider = %q, auth_url = %q, token_url = %q, %sscopes = [%q, \"offline_access\"] }\n", name, p.URL("authorize"), p.URL("token"), device, p.Scope)
+	return fmt.Sprintf("oauth = { provider = %q, auth_url = %q, token_url = %q%s }\n", name, p.URL("authorize"), p.URL("token"), device)
 }
 
 // authorize runs popfetch authorize, whose user opens the page that it shows. browse
@@ -83,68 +84,119 @@ func openElsewhere(t *testing.T) func(string) string {
 	}
 }
 
-// recipe returns the lines of popfetch-oauth(7) that configure an account at a provider.
-func recipe(t *testing.T, server string) string {
+// recipe is what a section of popfetch-oauth(7) tells a user to do.
+type recipe struct {
+	account       string     // the name of the account
+	configuration string     // of the account
+	commands      [][]string // arguments of popfetch, in order
+}
+
+// recipeOf returns that of a section.
+func recipeOf(t *testing.T, section string) recipe {
 	t.Helper()
 	page, err := os.ReadFile("../../man/popfetch-oauth.7")
 	must(t, err)
-	for _, m := range regexp.MustCompile(`(?s)\.Bd -literal[^\n]*\n(.*?)\.Ed`).FindAllStringSubmatch(string(page), -1) {
-		if strings.Contains(m[1], server) {
-			return m[1]
+	_, text, found := strings.Cut(string(page), "\n.Sh "+section+"\n")
+	text, _, _ = strings.Cut(text, "\n.Sh ")
+	var r recipe
+	for _, m := range regexp.MustCompile(`(?s)\.Bd -literal[^\n]*\n(.*?)\.Ed`).FindAllStringSubmatch(text, -1) {
+		if name := regexp.MustCompile(`(?m)^\[account\.(.*)\]$`).FindStringSubmatch(m[1]); name != nil && r.account == "" {
+			r.account, r.configuration = name[1], m[1]
 		}
 	}
-	t.Fatalf("popfetch-oauth.7 has no configuration for %s", server)
-	return ""
+	for _, m := range regexp.MustCompile(`(?m)^\$ popfetch (.*)$`).FindAllStringSubmatch(text, -1) {
+		r.commands = append(r.commands, strings.Fields(m[1]))
+	}
+	if !found || r.account == "" || len(r.commands) == 0 {
+		t.Fatalf("section %s of popfetch-oauth.7 lacks a configuration or commands", section)
+	}
+	return r
+}
+
+// instead returns the configuration with lines in place of those that have the same keys.
+// The page has all of these keys.
+func (r recipe) instead(t *testing.T, lines map[string]string) string {
+	t.Helper()
+	text := strings.Replace(r.configuration, "[account."+r.account+"]", "[account.work]", 1)
+	for key, line := range lines {
+		re := regexp.MustCompile(`(?m)^` + key + ` = .*$`)
+		if !re.MatchString(text) {
+			t.Fatalf("the page does not say %s:\n%s", key, r.configuration)
+		}
+		text = re.ReplaceAllLiteralString(text, line)
+	}
+	return text
+}
+
+// follow does what the page says, in the account work. signIn runs popfetch authorize.
+func (r recipe) follow(t *testing.T, h *home, signIn func()) {
+	t.Helper()
+	for _, args := range r.commands {
+		if args[len(args)-1] != r.account {
+			t.Fatalf("the page says popfetch %q", args)
+		}
+		args[len(args)-1] = "work"
+		if args[0] == "authorize" {
+			signIn()
+			continue
+		}
+		if out, err := h.command(args...).CombinedOutput(); err != nil {
+			t.Fatalf("popfetch %q: %v\n%s", args, err, out)
+		}
+	}
 }
 
 // A user with Gmail and a user with Outlook go from nothing to fetched mail by the
-// manual's page: its configuration, with these servers in place of the real ones.
+// manual's page: its configuration and its commands, with these servers in place of the
+// real ones. The provider issues a refresh token only if it is asked as the real one wants
+// to be.
 func testSignIn(t *testing.T, bin executable) {
 	const n = 3
 	for _, x := range []struct {
-		name, server, provider, scope string
-		ways                          map[string]func(*testing.T) func(string) string
+		name, provider, scope string
+		offline               url.Values
+		ways                  map[string]func(*testing.T) func(string) string
 	}{
-		{"Gmail", "pop.gmail.com", "google", "https://mail.google.com/", map[string]func(*testing.T) func(string) string{"": openHere, "--paste": openElsewhere}},
-		{"Outlook", "outlook.office365.com", "microsoft", "https://outlook.office.com/POP.AccessAsUser.All",
+		{"GMAIL", "google", "https://mail.google.com/", url.Values{"scope": {"https://mail.google.com/"}, "access_type": {"offline"}, "prompt": {"consent"}},
+			map[string]func(*testing.T) func(string) string{"": openHere, "--paste": openElsewhere}},
+		{"OUTLOOK", "microsoft", "https://outlook.office.com/POP.AccessAsUser.All", url.Values{"scope": {"https://outlook.office.com/POP.AccessAsUser.All offline_access"}},
 			map[string]func(*testing.T) func(string) string{"": openHere, "--paste": openElsewhere, "--device": nil}},
 	} {
 		for way, browse := range x.ways {
 			t.Run(x.name+" "+way, func(t *testing.T) {
-				p := &oauthtest.Provider{ClientID: "client-of-the-user", User: "me@" + strings.ToLower(x.name) + ".example", Scope: x.scope, Rotate: x.provider == "microsoft", TokenOctets: 1500}
+				p := &oauthtest.Provider{
+					ClientID: "client-of-the-user", User: "me@" + strings.ToLower(x.name) + ".example", Scope: x.scope, Offline: x.offline,
+					Rotate: x.provider == "microsoft", TokenOctets: 1500,
+				}
 				if x.provider == "google" {
 					p.ClientSecret = "GOCSPX-of-the-user"
 				}
 				d := signInAt(t, p)
 				d.fill(t, p.User, n)
 				h := newHome(t, bin)
-
-				text := recipe(t, x.server)
-				for pattern, value := range map[string]string{
-					`(?m)^server = .*$`:        fmt.Sprintf("server = %q\ntls_ca_file = %q\nreceived = false", d.POP3S, d.CertFile),
-					`(?m)^user = .*$`:          fmt.Sprintf("user = %q", p.User),
-					`(?m)^oauth = .*$`:         oauthTable(x.provider, p),
-					`(?m)^client_id = .*$`:     fmt.Sprintf("client_id = %q", p.ClientID),
-					`(?m)^client_secret = .*$`: fmt.Sprintf("client_secret = %q", p.ClientSecret),
-					`(?m)^maildir = .*$`:       `maildir = "~/Mail/work"`,
-				} {
-					re := regexp.MustCompile(pattern)
-					if !re.MatchString(text) && !strings.Contains(pattern, "secret") {
-						t.Fatalf("the page does not say %s:\n%s", pattern, text)
-					}
-					text = re.ReplaceAllLiteralString(text, value)
+				page := recipeOf(t, x.name)
+				lines := map[string]string{
+					"server":    fmt.Sprintf("server = %q\ntls_ca_file = %q\nreceived = false", d.POP3S, d.CertFile),
+					"user":      fmt.Sprintf("user = %q", p.User),
+					"oauth":     oauthTable(x.provider, p),
+					"client_id": fmt.Sprintf("client_id = %q", p.ClientID),
+					"maildir":   `maildir = "~/Mail/work"`,
 				}
-				text = regexp.MustCompile(`\[account\.[a-z]+\]`).ReplaceAllString(text, "[account.work]")
-				h.configure(t, text)
+				if p.ClientSecret != "" {
+					lines["client_secret"] = fmt.Sprintf("client_secret = %q", p.ClientSecret)
+				}
+				h.configure(t, page.instead(t, lines))
 
 				h.once(t, 78).says(t, "popfetch: work: ", "has not signed in yet (run popfetch authorize work)")
-				var open func(string) string
-				if browse != nil {
-					open = browse(t)
-				}
-				r := h.authorize(t, 0, open, strings.Fields(way)...)
-				r.says(t, "popfetch: work: signed in; ")
-				h.recovers(t)
+				var r run
+				page.follow(t, h, func() {
+					var open func(string) string
+					if browse != nil {
+						open = browse(t)
+					}
+					r = h.authorize(t, 0, open, strings.Fields(way)...)
+					r.says(t, "popfetch: work: signed in; ")
+				})
 				sameMail(t, p.User, inMaildir(t, h.maildir("work"), nil), asStored(p.User, n))
 				var out bytes.Buffer
 				cmd := h.command("token", "work")
@@ -163,10 +215,34 @@ func testSignIn(t *testing.T, bin executable) {
 	}
 }
 
+// A user with Gmail who does not want to register a client.
+func testAppPassword(t *testing.T, bin executable) {
+	const n = 3
+	d := startDovecot(t, true)
+	user := "me@gmail.example"
+	d.fill(t, user, n)
+	h := newHome(t, bin)
+	page := recipeOf(t, "APP PASSWORDS")
+	h.configure(t, page.instead(t, map[string]string{
+		"server":  fmt.Sprintf("server = %q\ntls_ca_file = %q\nreceived = false", d.POP3S, d.CertFile),
+		"user":    fmt.Sprintf("user = %q", user),
+		"maildir": `maildir = "~/Mail/work"`,
+	}))
+	file := regexp.MustCompile(`password_file = "~/(.*)"`).FindStringSubmatch(page.configuration)
+	if file == nil {
+		t.Fatalf("the page names no file: %s", page.configuration)
+	}
+	path := filepath.Join(h.dir, file[1])
+	must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+	must(t, os.WriteFile(path, []byte(password+"\n"), 0o600))
+	page.follow(t, h, nil)
+	sameMail(t, user, inMaildir(t, h.maildir("work"), nil), asStored(user, n))
+}
+
 // What ends a sign-in: the mail server refuses a token before its time, the provider is
 // down, the user has revoked the access.
 func testSignInEnds(t *testing.T, bin executable) {
-	p := &oauthtest.Provider{ClientID: "client", User: "me@example.org", Scope: "pop", Rotate: true}
+	p := &oauthtest.Provider{ClientID: "client", User: "me@example.org", Scope: "https://mail.google.com/", Rotate: true}
 	d := signInAt(t, p)
 	d.fill(t, p.User, 3)
 	h := newHome(t, bin)

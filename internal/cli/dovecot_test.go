@@ -55,6 +55,7 @@ func TestDovecot(t *testing.T) {
 		{"kerberos", testKerberos},
 		{"access tokens", testAccessTokens},
 		{"sign in as the manual says", testSignIn},
+		{"app password as the manual says", testAppPassword},
 		{"sign-in that ends", testSignInEnds},
 		{"wrong password", testWrongPassword},
 		{"certificate for another name", testWrongName},

@@ -31,12 +31,15 @@ type Provider struct {
 	TokenOctets  int           // length of an access token, about 40 when 0
 	DeviceTurns  int           // polls that the device flow takes until the user agrees
 	NoRefresh    bool          // no refresh token is issued
+	// Offline has the parameters that a request for a sign-in needs for a refresh token; for
+	// the device endpoint only scope counts.
+	Offline url.Values
 
 	server *httptest.Server
 
 	mu       sync.Mutex
 	codes    map[string]code      // by the code
-	devices  map[string]int       // polls left, by the device code
+	devices  map[string]*device   // by the device code
 	refresh  map[string]bool      // valid refresh tokens
 	access   map[string]time.Time // end of validity, by the access token
 	refusal  string               // what the authorization endpoint says in place of a code
@@ -46,7 +49,15 @@ type Provider struct {
 	issued   []string // every token and code
 }
 
-type code struct{ redirect, challenge string }
+type code struct {
+	redirect, challenge string
+	refresh             bool // the sign-in yields a refresh token
+}
+
+type device struct {
+	left    int // polls until the user agrees
+	refresh bool
+}
 
 type hold struct{ waiting, done chan struct{} }
 
@@ -57,12 +68,12 @@ type failure struct {
 
 // Start serves until Close.
 func (p *Provider) Start() {
-	p.codes, p.devices = make(map[string]code), make(map[string]int)
+	p.codes, p.devices = make(map[string]code), make(map[string]*device)
 	p.refresh, p.access = make(map[string]bool), make(map[string]time.Time)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /authorize", p.authorize)
 	mux.HandleFunc("POST /token", p.token)
-	mux.HandleFunc("POST /device", p.device)
+	mux.HandleFunc("POST /device", p.deviceCode)
 	mux.HandleFunc("POST /revoke", p.revoke)
 	mux.HandleFunc("POST /introspect", p.introspect)
 	p.server = httptest.NewServer(mux)
@@ -174,7 +185,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		answer.Set("error", "invalid_scope")
 	default:
 		c := p.new("code-")
-		p.codes[c] = code{q.Get("redirect_uri"), q.Get("code_challenge")}
+		p.codes[c] = code{q.Get("redirect_uri"), q.Get("code_challenge"), p.offline(q, "scope", "access_type", "prompt")}
 		answer.Set("code", c)
 	}
 	redirect.RawQuery = answer.Encode()
@@ -211,7 +222,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 			refuse(w, http.StatusBadRequest, "invalid_grant", "the code, its redirect_uri or its verifier is wrong")
 			return
 		}
-		p.issue(w, true)
+		p.issue(w, c.refresh)
 	case form.Get("grant_type") == "refresh_token":
 		old := form.Get("refresh_token")
 		if !p.refresh[old] {
@@ -223,22 +234,29 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		}
 		p.issue(w, p.Rotate)
 	case form.Get("grant_type") == "urn:ietf:params:oauth:grant-type:device_code":
-		left, known := p.devices[form.Get("device_code")]
+		d, known := p.devices[form.Get("device_code")]
 		switch {
 		case !known:
 			refuse(w, http.StatusBadRequest, "expired_token", "")
 		case p.refusal != "":
 			refuse(w, http.StatusBadRequest, p.refusal, "")
-		case left > 0:
-			p.devices[form.Get("device_code")]--
+		case d.left > 0:
+			d.left--
 			refuse(w, http.StatusBadRequest, "authorization_pending", "")
 		default:
 			delete(p.devices, form.Get("device_code"))
-			p.issue(w, true)
+			p.issue(w, d.refresh)
 		}
 	default:
 		refuse(w, http.StatusBadRequest, "unsupported_grant_type", "")
 	}
+}
+
+// offline reports whether a request has what Offline demands of these parameters.
+func (p *Provider) offline(request url.Values, parameters ...string) bool {
+	return !slices.ContainsFunc(parameters, func(name string) bool {
+		return p.Offline.Has(name) && p.Offline.Get(name) != request.Get(name)
+	})
 }
 
 func (p *Provider) fails(w http.ResponseWriter) bool {
@@ -269,7 +287,7 @@ func (p *Provider) issue(w http.ResponseWriter, refresh bool) {
 }
 
 // RFC 8628 section 3.1
-func (p *Provider) device(w http.ResponseWriter, r *http.Request) {
+func (p *Provider) deviceCode(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.ParseForm()
@@ -281,7 +299,7 @@ func (p *Provider) device(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "invalid_scope", "")
 	default:
 		c := p.new("device-")
-		p.devices[c] = p.DeviceTurns
+		p.devices[c] = &device{p.DeviceTurns, p.offline(r.PostForm, "scope")}
 		send(w, http.StatusOK, map[string]any{
 			"device_code": c, "user_code": "WDJB-MJHT", "verification_uri": p.server.URL + "/activate",
 			"expires_in": 600, "interval": 1,
