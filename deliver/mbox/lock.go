@@ -185,6 +185,21 @@ func (l *lock) isOurs() bool {
 	return err == nil && string(mark) == l.mark()
 }
 
+// removeStale removes the lock files of the owner, which holds no lock.
+func (l *lock) removeStale() error {
+	names := []string{l.name + lockSuffix + "." + l.owner}
+	if l.isOurs() {
+		names = append(names, l.name+lockSuffix)
+	}
+	for _, name := range names {
+		err := l.dir.Remove(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
+}
+
 // release frees both locks and closes the mbox.
 func (l *lock) release() error {
 	var err error

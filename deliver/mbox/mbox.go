@@ -99,13 +99,29 @@ func (m *Mbox) disk() durable.FS {
 }
 
 // Open makes the directory of the file if it is missing, and returns why the file cannot
-// take mail. It does not make the file.
+// take mail. It does not make the file. It removes the lock files that a power cut has brought
+// back or a killed run has left, because mail readers wait for them. Recover has been called
+// for every open intent.
 func (m *Mbox) Open() error {
 	if err := m.disk().MakeDirs(filepath.Dir(m.Path)); err != nil {
 		return placeError("create", filepath.Dir(m.Path), err)
 	}
-	_, err := m.Check()
-	return err
+	if _, err := m.Check(); err != nil {
+		return err
+	}
+	return placeError("unlock", m.Path, m.unlock())
+}
+
+// unlock removes the lock files of the owner.
+func (m *Mbox) unlock() error {
+	parent, name := filepath.Split(m.Path)
+	dir, err := m.disk().OpenDir(filepath.Clean(parent))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	l := &lock{dir: dir, name: name, path: m.Path, owner: m.Owner}
+	return l.removeStale()
 }
 
 // Check returns whether the file exists, and why it cannot take mail. It changes nothing.

@@ -253,6 +253,29 @@ func TestForeignLockFileIsRespectedAndOwnOneIsRemoved(t *testing.T) {
 	}
 }
 
+// A power cut brings back a lock file whose removal was not durable yet, and no further mail
+// may come.
+func TestOpenRemovesTheLockOfAnEarlierRunAlone(t *testing.T) {
+	m := newMbox(t)
+	own, lockPath := m.Path+lockSuffix+"."+testOwner, m.Path+lockSuffix
+	for text, stays := range map[string]bool{"1\npopfetch " + testOwner + "\n": false, "1\npopfetch fedcba9876543210\n": true, "1234": true, "": true} {
+		for _, path := range []string{own, lockPath} {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.Open(); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(lockPath); (err == nil) != stays {
+			t.Errorf("the lock %q: %v", text, err)
+		}
+		if _, err := os.Stat(own); err == nil {
+			t.Errorf("%s is left", own)
+		}
+	}
+}
+
 func TestLocksAreHeldFromPrepareToPublish(t *testing.T) {
 	m := newMbox(t)
 	other := &Mbox{Path: m.Path, Owner: "fedcba9876543210", Timeout: time.Millisecond}

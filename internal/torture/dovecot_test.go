@@ -28,6 +28,63 @@ func startDovecot(t *testing.T) *dovecot {
 	return &dovecot{s}
 }
 
+// startReceiver is startDovecot for a server that takes mail, nil for a way that needs none.
+func startReceiver(t *testing.T, to way) *dovecot {
+	t.Helper()
+	o, reason := dovecottest.Options{IMAP: to == toIMAP, LMTP: to == toLMTP}, ""
+	switch to {
+	case toIMAP:
+		reason = dovecottest.MissingIMAP()
+	case toLMTP:
+		reason = dovecottest.MissingLMTP()
+	default:
+		return nil
+	}
+	if reason != "" {
+		t.Logf("no trials with Dovecot: %s", reason)
+		return nil
+	}
+	s, err := dovecottest.Start(o)
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	return &dovecot{s}
+}
+
+// mailbox is one user of a dovecot, as a receiver.
+type mailbox struct {
+	*dovecot
+	to   way
+	name string
+}
+
+func (m *mailbox) keys() string {
+	if m.to == toLMTP {
+		return fmt.Sprintf("lmtp = %q\nrecipient = %q\n", "unix:"+m.LMTP, m.name)
+	}
+	return fmt.Sprintf("[account.a.imap]\nserver = %q\nuser = %q\npassword = %q\ntls = \"none\"\n", m.IMAP, m.name, password)
+}
+
+func (m *mailbox) verbs() []string             { return nil }
+func (m *mailbox) on(string, int, func()) bool { return false }
+
+func (m *mailbox) texts() ([][]byte, error) {
+	var texts [][]byte
+	for _, dir := range []string{"new", "cur"} {
+		names, err := filepath.Glob(filepath.Join(m.Mail, m.name, dir, "*"))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return nil, err
+			}
+			texts = append(texts, text)
+		}
+	}
+	return texts, nil
+}
+
 // maildrop is one user of a dovecot.
 type maildrop struct {
 	*dovecot

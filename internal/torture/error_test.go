@@ -17,7 +17,7 @@ import (
 func TestFailedSystemCallLosesNothing(t *testing.T) {
 	needsStrace(t)
 	f := failer{bin: product(), dir: scratch(t)}
-	f.counts = newCensus(f.bin, f.dir)
+	f.counts = newCensus(f.bin, f.dir, receivers{})
 	points := size(50, 1000)
 	sum := spread(4*points, until(points), f.trial)
 	sum.report(t, points)
@@ -74,7 +74,7 @@ type failer struct {
 // recover.
 func (f failer) trial(_, i int) score {
 	r := rand.New(rand.NewPCG(uint64(i), 3))
-	account := kind{keep: i%2 == 0}
+	account := kind{to: toMaildir, keep: i%2 == 0}
 	n := []int{1, 5, 120}[r.IntN(3)]
 	counts, err := f.counts.of(account, n)
 	if err != nil {

@@ -25,7 +25,7 @@ func killWhileMDAReads(t *testing.T, message int) {
 	must(t, err)
 	t.Cleanup(func() { s.Close() })
 	dir := scratch(t)
-	h, err := newHome(product(), dir, dir, false, kind{mda: true}, s)
+	h, err := newHome(product(), dir, dir, false, kind{to: toMDA}, s)
 	must(t, err)
 	ready, proceed := filepath.Join(dir, "ready"), filepath.Join(dir, "proceed")
 	must(t, firstOf(unix.Mkfifo(ready, 0o600), unix.Mkfifo(proceed, 0o600)))

@@ -31,7 +31,7 @@ type filler struct{ bin, dir string }
 
 func (f filler) trial(_, i int) score {
 	r := rand.New(rand.NewPCG(uint64(i), 4))
-	account := kind{keep: i%2 == 0}
+	account := kind{to: toMaildir, keep: i%2 == 0}
 	n := []int{5, 120}[r.IntN(2)]
 	room := fmt.Sprintf("size=%dk", 4+4*r.IntN(40+n*8))
 	if i%3 == 0 {

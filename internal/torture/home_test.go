@@ -18,12 +18,19 @@ import (
 
 // kind is how an account of a trial delivers.
 type kind struct {
-	mda  bool
-	keep bool
+	to      way
+	keep    bool
+	stamped bool // with the Received field of popfetch
+	// receiver is the server that takes the mail, nil if that goes to a file or a program.
+	receiver receiver
 }
 
 func (k kind) String() string {
-	return map[bool]string{false: "maildir", true: "mda"}[k.mda] + map[bool]string{false: " delete", true: " keep"}[k.keep]
+	text := string(k.to)
+	if k.stamped {
+		text += " stamped"
+	}
+	return text + map[bool]string{false: " delete", true: " keep"}[k.keep]
 }
 
 // home holds all files of one user of popfetch.
@@ -31,7 +38,7 @@ type home struct {
 	kind
 	bin   string
 	dir   string // configuration and the program that is his MDA
-	mail  string // Maildir, or where the MDA puts messages
+	mail  string // Maildir, mbox, or where the MDA puts messages
 	state string // directory of the state file
 }
 
@@ -42,15 +49,18 @@ func newHome(bin, dir, place string, apart bool, k kind, s server) (*home, error
 	if apart {
 		h.state = filepath.Join(dir, "state")
 	}
-	text := fmt.Sprintf("state = %q\n[account.a]\nserver = %q\nuser = %q\npassword = %q\ntls = \"none\"\ntimeout = \"5s\"\nreceived = false\nkeep = %v\n",
-		filepath.Join(h.state, "state.db"), s.addr(), s.user(), password, k.keep)
-	if k.mda {
+	text := fmt.Sprintf("state = %q\n[account.a]\nserver = %q\nuser = %q\npassword = %q\ntls = \"none\"\ntimeout = \"5s\"\nreceived = %v\nkeep = %v\n",
+		filepath.Join(h.state, "state.db"), s.addr(), s.user(), password, k.stamped, k.keep)
+	switch {
+	case k.receiver != nil:
+		text += k.receiver.keys()
+	case k.to == toMDA:
 		text += fmt.Sprintf("mda = [%q, %q]\n", filepath.Join(dir, "mda"), h.mail)
 		if err := os.MkdirAll(h.mail, 0o700); err != nil {
 			return nil, err
 		}
-	} else {
-		text += fmt.Sprintf("maildir = %q\n", h.mail)
+	default:
+		text += fmt.Sprintf("%s = %q\n", k.to, h.mail)
 	}
 	return h, firstOf(
 		os.MkdirAll(dir, 0o700),
@@ -71,7 +81,7 @@ func firstOf(errs ...error) error {
 
 // inbox is the directory in which delivered messages appear.
 func (h *home) inbox() string {
-	if h.mda {
+	if h.to == toMDA {
 		return h.mail
 	}
 	return filepath.Join(h.mail, "new")
@@ -170,7 +180,7 @@ func (h *home) run(wrap ...string) (ended, error) {
 
 // waitForOrphans waits for MDAs that outlive a killed popfetch: they still deliver.
 func (h *home) waitForOrphans() {
-	if !h.mda {
+	if h.to != toMDA {
 		return
 	}
 	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -186,9 +196,13 @@ func (h *home) waitForOrphans() {
 	}
 }
 
-// readMail does what a mail reader does: it moves messages from new/ to cur/ and sets flags.
+// readMail does what a mail reader does: it moves messages from new/ to cur/ and sets flags,
+// or rewrites an mbox.
 func (h *home) readMail() error {
-	if h.mda {
+	if h.to == toMbox {
+		return readMbox(h.mail)
+	}
+	if h.to != toMaildir {
 		return nil
 	}
 	entries, err := os.ReadDir(h.inbox())
@@ -204,10 +218,13 @@ func (h *home) readMail() error {
 	return nil
 }
 
-// leftovers returns the names of the files in tmp/.
+// leftovers returns the names of the files in tmp/, or of locks.
 func (h *home) leftovers() []string {
 	var names []string
-	if !h.mda {
+	switch h.to {
+	case toMbox:
+		names, _ = filepath.Glob(h.mail + ".lock*")
+	case toMaildir:
 		entries, _ := os.ReadDir(filepath.Join(h.mail, "tmp"))
 		for _, e := range entries {
 			names = append(names, e.Name())
@@ -218,13 +235,21 @@ func (h *home) leftovers() []string {
 
 // delivered collects the delivered messages.
 func (h *home) delivered() (copies, error) {
-	if h.mda {
+	switch {
+	case h.receiver != nil:
+		texts, err := h.receiver.texts()
+		return gather(texts), err
+	case h.to == toMbox:
+		texts, err := inMbox(h.mail)
+		return gather(texts), err
+	case h.to == toMDA:
 		return collect(h.mail)
 	}
 	return collect(h.inbox(), filepath.Join(h.mail, "cur"))
 }
 
-// deliveryID returns the delivery id in the name of a file that the MDA made.
+// deliveryID returns the delivery id in the name of a file that the MDA made, or of a message
+// that gather has named.
 func deliveryID(name string) string {
 	id, _, _ := strings.Cut(name, ".")
 	return id

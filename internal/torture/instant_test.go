@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ import (
 
 // instant is the point in a run at which a fault happens.
 type instant struct {
-	on string // a system call; "arrival"; "end" of the run; or a command of POP3
+	on string // a system call; "arrival"; "end" of the run; or a command of POP3, LMTP or SMTP
 	n  int    // at the nth of them
 }
 
@@ -43,11 +44,16 @@ func pickCall(r *rand.Rand, counts map[string]int, among []string) instant {
 
 // pickProgress picks an instant in the transfer of n messages.
 func pickProgress(r *rand.Rand, k kind, n int, commands bool) instant {
+	if k.receiver != nil && r.IntN(3) > 0 {
+		if verbs := k.receiver.verbs(); len(verbs) > 0 {
+			return instant{verbs[r.IntN(len(verbs))], 1 + r.IntN(n)}
+		}
+	}
 	verbs := []string{"UIDL", "RETR", "RETR", "RETR", "QUIT"}
 	if !k.keep {
 		verbs = append(verbs, "DELE", "DELE", "QUIT")
 	}
-	if !commands || r.IntN(2) == 0 {
+	if !commands || k.to.hasInbox() && r.IntN(2) == 0 {
 		return instant{arrival, 1 + r.IntN(n)}
 	}
 	switch verb := verbs[r.IntN(len(verbs))]; verb {
@@ -84,7 +90,11 @@ func (h *home) strike(at instant, s server, blow func(*process)) (end ended, str
 		return h.strikeAtArrival(at.n, blow)
 	}
 	started := make(chan *process, 1)
-	if !s.on(at.on, at.n, func() {
+	on := s.on
+	if h.receiver != nil && slices.Contains(h.receiver.verbs(), at.on) {
+		on = h.receiver.on
+	}
+	if !on(at.on, at.n, func() {
 		blow(<-started)
 		struck = true
 	}) {
@@ -96,7 +106,7 @@ func (h *home) strike(at instant, s server, blow func(*process)) (end ended, str
 	}
 	started <- p
 	end = p.wait()
-	s.on("", 0, nil) // returns when the function above has
+	on("", 0, nil) // returns when the function above has
 	return end, struck, nil
 }
 

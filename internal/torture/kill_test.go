@@ -14,20 +14,21 @@ import (
 // sometimes again in the run after it.
 func TestKilledPopfetchLosesAndRepeatsNothing(t *testing.T) {
 	needsStrace(t)
-	counts := newCensus(product(), scratch(t))
-	k := killer{bin: product(), counts: counts, servers: inTest, dir: scratch(t)}
+	counts := newCensus(product(), scratch(t), receivers{})
+	ways := []way{toMaildir, toMaildir, toMaildir, toMaildir, toMDA}
+	k := killer{bin: product(), ways: ways, counts: counts, servers: inTest, dir: scratch(t)}
 	points := size(40, 1000)
 	sum := spread(4*points, until(points), k.trial)
 
 	if d := startDovecot(t); d != nil {
-		real := killer{bin: product(), counts: counts, servers: d.provide, real: true, dir: scratch(t)}
+		real := killer{bin: product(), ways: ways, counts: counts, servers: d.provide, real: true, dir: scratch(t)}
 		more := size(6, 100)
 		sum.add(spread(4*more, until(more), real.trial))
 		points += more
 	}
 
 	without := recordAfterRename()
-	bad := killer{bin: without.build(t), counts: counts, servers: inTest, control: true, dir: scratch(t)}
+	bad := killer{bin: without.build(t), ways: []way{toMaildir}, counts: counts, servers: inTest, control: changes(), dir: scratch(t)}
 	found := spread(size(100, 500), func(s score) bool { return s.repeated > 0 }, bad.trial)
 	controls := "caught"
 	if found.repeated == 0 {
@@ -51,19 +52,26 @@ func scratch(t *testing.T) string {
 // killer runs trials of one build with one kind of server.
 type killer struct {
 	bin     string
+	ways    []way // in turn
 	counts  *census
 	servers provider
-	real    bool // a real server, which does not report its commands
-	control bool // kill where the Maildir and the state change
-	dir     string
+	// receivers opens those of LMTP, SMTP and IMAP.
+	receivers receivers
+	real      bool     // a real server, which does not report its commands
+	control   []string // kill at these system calls or commands; nil = anywhere
+	dir       string
 }
+
+// changes are the system calls by which the mail and the state change.
+func changes() []string { return []string{"renameat2", "fsync", "syncfs", "fdatasync", "pwrite64"} }
 
 // trial kills popfetch once, in every third trial twice. A mail reader runs in every third.
 func (k killer) trial(_, i int) score {
 	r := rand.New(rand.NewPCG(uint64(i), 1))
-	account := kind{mda: i%5 == 4 && !k.control, keep: i%2 == 0}
+	account := kind{to: k.ways[i%len(k.ways)], keep: i%2 == 0}
+	account.stamped = account.to.isRelay() || account.to != toMaildir && account.to != toMDA && i%4 < 2
 	n := []int{1, 5, 120}[r.IntN(3)]
-	if account.mda && n > 5 {
+	if account.to.repeats() && n > 5 {
 		n = 20 // each is a separate group
 	}
 	counts, err := k.counts.of(account, n)
@@ -71,17 +79,27 @@ func (k killer) trial(_, i int) score {
 		return broken("census", err)
 	}
 	among := calls()
-	if k.control {
-		among = []string{"renameat2", "fsync", "syncfs", "fdatasync", "pwrite64"}
+	if k.control != nil {
+		among = k.control
 	}
+	trial := fmt.Sprintf("t%d%t", i, k.control != nil)
+	to, close, err := k.receivers.open(account.to, trial)
+	if err != nil {
+		return broken("receiver", err)
+	}
+	defer close()
+	account.receiver = to
 	at := pickCall(r, counts, among)
-	if r.IntN(4) == 0 && !k.control {
+	if r.IntN(4) == 0 && k.control == nil {
 		at = pickProgress(r, account, n, !k.real)
+	}
+	if first := (instant{among[0], 1 + r.IntN(n)}); first.isCommand() {
+		at = first
 	}
 	name := fmt.Sprintf("trial %d: %s, %d messages, killed at %s", i, account, n, at)
 	dir := filepath.Join(k.dir, fmt.Sprint("t", i))
 	defer os.RemoveAll(dir)
-	s, end, err := k.servers(fmt.Sprintf("t%d%t", i, k.control), n)
+	s, end, err := k.servers(trial, n)
 	if err != nil {
 		return broken(name, err)
 	}

@@ -15,8 +15,8 @@ import (
 // pipe has.
 func compose(i int) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "From: sender@example.org\nTo: user@example.org\nSubject: message %d\nMessage-ID: <%d@example.org>\n\n", i, i)
-	fmt.Fprintf(&b, "%s\n.\n..two dots\n8-bit \xe9\xff and a NUL-free tab\t\n", mark(i))
+	fmt.Fprintf(&b, inSource+"To: user@example.org\nSubject: message %d\nMessage-ID: <%d@example.org>\n\n", i, i)
+	fmt.Fprintf(&b, "%s\n.\n..two dots\nFrom the body\n>From a quotation\n8-bit \xe9\xff and a NUL-free tab\t\n", mark(i))
 	lines := 3 + i*7%40
 	switch {
 	case i >= longest:
@@ -34,6 +34,9 @@ func compose(i int) []byte {
 const longest = 1000
 
 func mark(i int) string { return fmt.Sprintf("[mark %09d]", i) }
+
+// inSource begins each message that compose returns: receivers put fields before it.
+const inSource = "From: sender@example.org\n"
 
 // marked returns the number of the message that text is, or is a part of.
 func marked(text []byte) (int, bool) {

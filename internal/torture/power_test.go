@@ -22,13 +22,24 @@ func TestDeadDiskWithExt4LosesNothing(t *testing.T) { testDeadDisk(t, ext4()) }
 
 func TestDeadDiskWithXFSLosesNothing(t *testing.T) { testDeadDisk(t, xfs()) }
 
+// The same with an mbox.
+func TestPowerCutUnderAnMboxOnExt4LosesNothing(t *testing.T) { testPowerUnderMbox(t, ext4()) }
+
+func TestPowerCutUnderAnMboxOnXFSLosesNothing(t *testing.T) { testPowerUnderMbox(t, xfs()) }
+
 func testPower(t *testing.T, d disk) {
-	needsStrace(t)
-	p := newPower(t, d)
+	testPowerOf(t, "power-"+d.name, newPower(t, d, toMaildir), noFileSync(), noSyncFS(), noDirSync())
+}
+
+func testPowerUnderMbox(t *testing.T, d disk) {
+	testPowerOf(t, "power-mbox-"+d.name, newPower(t, d, toMbox), noMboxSync())
+}
+
+func testPowerOf(t *testing.T, suite string, p *power, omissions ...omission) {
 	points := size(14, 300)
 	sum := spread(4*points, until(points), p.trial)
 	controls := "caught"
-	for _, without := range []omission{noFileSync(), noSyncFS(), noDirSync()} {
+	for _, without := range omissions {
 		bad := *p
 		bad.bin = without.build(t)
 		found := spread(size(60, 200), func(s score) bool { return s.lost > 0 }, bad.trial)
@@ -38,11 +49,11 @@ func testPower(t *testing.T, d disk) {
 		}
 	}
 	sum.report(t, points)
-	printScore("power-"+d.name, sum, controls)
+	printScore(suite, sum, controls)
 }
 
 func testDeadDisk(t *testing.T, d disk) {
-	p := newPower(t, d)
+	p := newPower(t, d, toMaildir)
 	p.alive = true
 	points := size(10, 100)
 	sum := spread(4*points, until(points), p.trial)
@@ -53,18 +64,20 @@ func testDeadDisk(t *testing.T, d disk) {
 // power runs trials of one build.
 type power struct {
 	bin     string
+	to      way
 	counts  *census
 	volumes []*volume // one for each worker
 	dir     string    // stays powered
 	alive   bool      // popfetch goes on after the cut
 }
 
-func newPower(t *testing.T, d disk) *power {
+func newPower(t *testing.T, d disk, to way) *power {
 	t.Helper()
+	needsStrace(t)
 	dir := scratch(t)
 	needsVolume(t, d, dir)
-	p := &power{bin: product(), dir: dir}
-	p.counts = newCensus(p.bin, dir)
+	p := &power{bin: product(), to: to, dir: dir}
+	p.counts = newCensus(p.bin, dir, receivers{})
 	for w := range workers {
 		v, err := newVolume(d, dir, fmt.Sprint("volume", w))
 		must(t, err)
@@ -76,7 +89,7 @@ func newPower(t *testing.T, d disk) *power {
 
 func (p *power) trial(worker, i int) score {
 	r := rand.New(rand.NewPCG(uint64(i), 2))
-	account := kind{keep: i%3 == 0}
+	account := kind{to: p.to, keep: i%3 == 0, stamped: p.to == toMbox && i%4 < 2}
 	n := []int{1, 5, 120}[r.IntN(3)]
 	at := pickProgress(r, account, n, true)
 	if !p.alive {

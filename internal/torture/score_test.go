@@ -93,7 +93,7 @@ func (h *home) runAndCount(trial string, s server, n, faults int) score {
 		sum.faults = append(sum.faults, "the run without faults: "+end.String())
 	}
 	if names := h.leftovers(); len(names) > 0 {
-		sum.faults = append(sum.faults, fmt.Sprintf("left in tmp/: %q", names))
+		sum.faults = append(sum.faults, fmt.Sprintf("left behind: %q", names))
 	}
 	if len(sum.faults) > 0 {
 		sum.faults = []string{trial + ": " + strings.Join(sum.faults, "; ")}
@@ -114,7 +114,7 @@ func (h *home) count(s server, n, faults int) score {
 	var sum score
 	wrong := func(format string, args ...any) { sum.faults = append(sum.faults, fmt.Sprintf(format, args...)) }
 	allowed := 1 // copies of a message
-	if h.mda {
+	if h.to.repeats() {
 		allowed += faults
 	}
 	var lost []int
@@ -126,14 +126,14 @@ func (h *home) count(s server, n, faults int) score {
 		case len(names) > allowed:
 			sum.repeated += len(names) - allowed
 			wrong("message %d was delivered more than once: %q", i, names)
-		case h.mda && slices.ContainsFunc(names, func(name string) bool { return deliveryID(name) != deliveryID(names[0]) }):
+		case h.to.repeats() && slices.ContainsFunc(names, func(name string) bool { return deliveryID(name) != deliveryID(names[0]) }):
 			wrong("message %d has several delivery ids: %q", i, names)
 		}
 	}
 	if sum.lost = len(lost); sum.lost > 0 {
 		wrong("%d messages are lost: %v", sum.lost, lost[:min(5, len(lost))])
 	}
-	if copies := total(got.whole); h.mda && copies > n+faults {
+	if copies := total(got.whole); h.to.repeats() && copies > n+faults {
 		sum.repeated += copies - n - faults
 		wrong("%d copies of %d messages after %d faults", copies, n, faults)
 	}

@@ -30,7 +30,11 @@ type server interface {
 type inProcess struct {
 	*pop3test.Server
 	drop *pop3test.Maildrop
+	trigger
+}
 
+// trigger calls a function when a server has read a command.
+type trigger struct {
 	mu   sync.Mutex
 	verb string
 	n    int
@@ -75,24 +79,30 @@ func (s *inProcess) left() (map[int]int, error) {
 	return held, nil
 }
 
-func (s *inProcess) on(verb string, n int, fn func()) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.verb, s.n, s.fn = verb, n, fn
+func (t *trigger) on(verb string, n int, fn func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.verb, t.n, t.fn = verb, n, fn
 	return true
 }
 
-// line is called by the server for each line, on the goroutine that replies.
-func (s *inProcess) line(format string, args ...any) {
-	_, line, ok := strings.Cut(fmt.Sprintf(format, args...), " C: ")
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !ok || s.fn == nil || !strings.HasPrefix(line, s.verb) {
+// heard is called by the server for each line, on the goroutine that replies.
+func (t *trigger) heard(line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fn == nil || !strings.HasPrefix(line, t.verb) {
 		return
 	}
-	if s.n--; s.n == 0 {
-		s.fn()
-		s.fn = nil
+	if t.n--; t.n == 0 {
+		t.fn()
+		t.fn = nil
+	}
+}
+
+// line is the log of the server.
+func (s *inProcess) line(format string, args ...any) {
+	if _, line, ok := strings.Cut(fmt.Sprintf(format, args...), " C: "); ok {
+		s.heard(line)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 func calls() []string {
 	return []string{
 		"openat", "write", "fsync", "syncfs", "fdatasync", "pwrite64", "renameat2", "close", "unlinkat",
-		"ftruncate", "linkat", "mkdirat", "fchmod", "getdents64", "flock", "newfstatat", "connect", "read",
+		"ftruncate", "linkat", "mkdirat", "fchmod", "getdents64", "flock", "newfstatat", "connect", "read", "fcntl",
 	}
 }
 
@@ -34,22 +34,23 @@ func (h *home) killAt(call string, n int) []string {
 // census holds how often a thread makes each call at most, by kind of account and number of
 // messages.
 type census struct {
-	bin string
-	dir string
+	bin       string
+	dir       string
+	receivers receivers
 
 	mu    sync.Mutex
 	known map[string]map[string]int
 }
 
-func newCensus(bin, dir string) *census {
-	return &census{bin: bin, dir: dir, known: make(map[string]map[string]int)}
+func newCensus(bin, dir string, from receivers) *census {
+	return &census{bin: bin, dir: dir, receivers: from, known: make(map[string]map[string]int)}
 }
 
 // of returns the counts for one kind of account with n messages.
 func (c *census) of(k kind, n int) (map[string]int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := fmt.Sprint(k, " ", n)
+	key := strings.ReplaceAll(fmt.Sprint(k, " ", n), " ", "-")
 	if counts, ok := c.known[key]; ok {
 		return counts, nil
 	}
@@ -58,18 +59,23 @@ func (c *census) of(k kind, n int) (map[string]int, error) {
 		return nil, err
 	}
 	defer s.Close()
-	dir := filepath.Join(c.dir, strings.ReplaceAll(key, " ", "-"))
+	var end func()
+	if k.receiver, end, err = c.receivers.open(k.to, "census-"+key); err != nil {
+		return nil, err
+	}
+	defer end()
+	dir := filepath.Join(c.dir, key)
 	h, err := newHome(c.bin, dir, dir, false, k, s)
 	if err != nil {
 		return nil, err
 	}
 	log := filepath.Join(dir, "strace")
-	end, err := h.run(h.strace(log, strings.Join(calls(), ","))...)
+	run, err := h.run(h.strace(log, strings.Join(calls(), ","))...)
 	if err != nil {
 		return nil, err
 	}
-	if end.code != 0 {
-		return nil, fmt.Errorf("a run of %s with %d messages under strace: %v", k, n, end)
+	if run.code != 0 {
+		return nil, fmt.Errorf("a run of %s with %d messages under strace: %v", k, n, run)
 	}
 	text, err := os.ReadFile(log)
 	if err != nil {
