@@ -58,6 +58,7 @@ func (r *userHome) run(shell string, env ...string) ended {
 	cmd := r.command(shell, env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = patience // a program that popfetch has left behind may hold its output open
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		r.t.Fatal(err)
 	}

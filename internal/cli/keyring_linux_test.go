@@ -7,6 +7,12 @@ import (
 	"testing"
 )
 
+// sessionBus configures a bus that starts no service by itself. One that it started would
+// outlive the bus at times, and hold the output of the session open for ever.
+const sessionBus = `<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>
+`
+
 // The real Secret Service of a desktop, on a bus and with a keyring of its own.
 func TestPasswordInTheKeyringOfADesktop(t *testing.T) {
 	t.Parallel()
@@ -14,10 +20,18 @@ func TestPasswordInTheKeyringOfADesktop(t *testing.T) {
 	needs(t, "gnome-keyring-daemon", "gnome-keyring")
 	s := clearServer(t, small(1)...)
 	r := newUserHome(t, strings.Replace(account("work", s, "keyring = true"), fmt.Sprintf("password = %q\n", secret), "", 1))
+	if err := os.WriteFile(r.dir+"/bus.conf", []byte(sessionBus), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	desktop := func(commands string) string {
-		// Without this the daemon asks in a window for the password of a new keyring.
-		const unlock = "echo desktop | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; "
-		return "export XDG_RUNTIME_DIR=$HOME XDG_DATA_HOME=$HOME/share; exec dbus-run-session -- sh -c '" + unlock + commands + "'"
+		const (
+			// Without this the daemon asks in a window for the password of a new keyring.
+			unlock = "echo desktop | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; "
+			ready  = `until dbus-send --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets | grep -q true; do sleep 0.02; done; `
+			// A daemon that has not noticed yet that its session is over must not be found.
+			runtime = "export XDG_DATA_HOME=$HOME/share XDG_RUNTIME_DIR=$(mktemp -d $HOME/run.XXXXXX); "
+		)
+		return runtime + fmt.Sprintf("exec timeout --kill-after=1 %d dbus-run-session --config-file=$HOME/bus.conf -- sh -c '%s'", int(patience.Seconds()), unlock+ready+commands)
 	}
 	e := r.exits(78, desktop("exec popfetch --once"))
 	if !strings.Contains(e.stderr, "popfetch: work: password: keyring: there is no password for alice at 127.0.0.1 (run popfetch password set work)") {
