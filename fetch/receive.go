@@ -206,6 +206,10 @@ func (v *visit) giveUpDoubtful() (upTo int) {
 		upTo = v.confirmed()
 	}
 	if m, ok := v.settler.GiveUp(upTo); ok {
+		// What was received is not what its id is recorded for: it was handed to nobody.
+		if was, err := v.memory.Get(m.ID); err == nil {
+			m.Item.Record = was
+		}
 		v.interrupted(m.Item, fmt.Errorf("%d octets came, which is not the announced size, and then the server was out of step", m.Octets))
 	}
 	return upTo
