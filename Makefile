@@ -37,7 +37,7 @@ PACKAGES ?= ./...
 # Debian packages of the programs that the tests run against. PEERS= installs none.
 PEERS ?= \
 	dovecot-pop3d dovecot-lmtpd dovecot-imapd dovecot-sieve python3-aiosmtpd \
-	mutt mailutils procmail maildrop \
+	mutt neomutt notmuch mailutils procmail maildrop \
 	getmail6 fetchmail mpop fdm \
 	krb5-kdc krb5-user dovecot-gssapi \
 	dbus gnome-keyring \
