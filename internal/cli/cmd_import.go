@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -158,7 +159,11 @@ func readPeer(f fetcher, named []string) (*peer.Moved, error) {
 		}
 		return names, err
 	}
-	return f.read(peer.Files{Home: home, FetchmailHome: fetchmailHome(), Read: read, List: list}, file, c)
+	name := ""
+	if me, err := user.Current(); err == nil {
+		name = me.Username
+	}
+	return f.read(peer.Files{Home: home, User: name, FetchmailHome: fetchmailHome(), Read: read, List: list}, file, c)
 }
 
 // fetchmailHome is $FETCHMAILHOME if it is an absolute path.

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -268,25 +269,47 @@ func fdmSize(tokens []fdmToken) string {
 func (m *move) fdmDestination(file string, a *config.Account, account string, line int, action fdmStatement) {
 	if len(action) > 3 && action[2].kind == fdmWord {
 		path, whole := m.fdmPath(action[3].text, account)
-		switch action[2].text {
-		case "maildir":
-			if whole && action[3].kind == fdmText {
-				a.Maildir = path
-				return
+		whole = whole && action[3].kind == fdmText
+		switch kind := action[2].text; {
+		case kind == "maildir" && whole:
+			a.Maildir = path
+			return
+		case kind == "mbox" && whole && !action.has("compress"):
+			a.MBox = m.expand(path)
+			return
+		case kind == "pipe" && whole:
+			a.MDA = []string{"sh", "-c", path}
+			if list, ok := words(path); ok && len(list) > 0 {
+				a.MDA = list
 			}
-		case "pipe", "exec":
-			if action[2].text == "pipe" && whole && action[3].kind == fdmText {
-				a.MDA = []string{"sh", "-c", path}
-				if list, ok := words(path); ok && len(list) > 0 {
-					a.MDA = list
-				}
-				return
-			}
+			return
+		case kind == "smtp" && m.fdmSMTP(a, action):
+			return
 		}
 		line = action.line()
 	}
 	a.Maildir = m.maildir(a.Name)
-	m.remark(file, line, "account "+a.Name+": delivery", "there is no rule that puts all of its mail into one Maildir or program; it goes into the Maildir "+a.Maildir+", unless you set mda")
+	m.remark(file, line, "account "+a.Name+": delivery", "there is no rule that puts all of its mail into one Maildir, mbox, program or SMTP server; it goes into the Maildir "+a.Maildir+", unless you set mda, lmtp or smtp")
+}
+
+// fdmSMTP carries the action smtp over, and reports whether that is possible.
+func (m *move) fdmSMTP(a *config.Account, action fdmStatement) bool {
+	value := func(word string) string {
+		if i := action.index(word, 2); i > 0 && i+1 < len(action) {
+			return action[i+1].text
+		}
+		return ""
+	}
+	server, port, to := value("server"), cmp.Or(value("port"), "25"), value("to")
+	if port == "smtp" {
+		port = "25"
+	}
+	if server == "" || to == "" || strings.Contains(server+port+to, "%") {
+		return false // without "to" it is the user at the name of this machine
+	}
+	a.SMTP.Server, a.SMTP.TLS = joinPort(server, port), config.TLSNone
+	a.Recipients = []string{to}
+	return true
 }
 
 // fdmPath replaces the tags of a path that are known here: home and account. whole is

@@ -30,7 +30,7 @@ account "third" pop3s server "mail.example.net" port "pop3s" user "them"
 match "^Subject: spam" in headers action "old"
 match account "second one"
 	action "filter"
-match account "third" action mbox "x"
+match account "third" action mbox "x" compress
 match all action "inbox"
 `
 	m, err := read(t, Fdm, rc, files{"/home/me/work.cache": "3 a b\n4 uid1\n"})
@@ -74,6 +74,26 @@ received = false
 	remarked(t, m, "rc:19: account second one: its name is second-one now", "rc:24: account third: delivery", "rc:21: match: popfetch does not sort mail")
 	if got := ids(m, "work"); !slices.Equal(got, []string{"a b", "uid1"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestFdmActionsBecomeDestinations(t *testing.T) {
+	for action, want := range map[string]string{
+		`mbox "%h/mail/%a"`:                                         "mbox /home/me/mail/work",
+		`smtp server "mx" to "me@x.org"`:                            "smtp mx:25 for me@x.org",
+		`smtp server "mx" port 2525 from "a@x.org" to "me@x.org"`:   "smtp mx:2525 for me@x.org",
+		`smtp server "mx" port "smtp" from "a@x.org" to "me@x.org"`: "smtp mx:25 for me@x.org",
+		`smtp server "mx"`:                                          "maildir /home/me/Mail/work; account work: delivery",
+		`mbox "%h/mail/%[day]"`:                                     "maildir /home/me/Mail/work; account work: delivery",
+		`smtp server "mx" to "%[user]@x.org"`:                       "maildir /home/me/Mail/work; account work: delivery",
+	} {
+		m, err := read(t, Fdm, "account \"work\" pop3 server \"h\" user \"u\" pass \"p\"\nmatch all action "+action+"\n", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := destined(t, m); got != want {
+			t.Errorf("%q: got\n%s\nwant\n%s", action, got, want)
+		}
 	}
 }
 

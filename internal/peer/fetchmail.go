@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"popfetch/internal/config"
 )
@@ -134,7 +133,7 @@ func (m *move) fetchmailSettings(file, title string, a *config.Account, options 
 		tls := a.TLS != config.TLSNone
 		switch name {
 		case "protocol", "via", "port", "service", "uidl", "keep", "ssl", "is", "to", "sslproto", "aka", "dns", "checkalias", "fastuidl",
-			"expunge", "rewrite", "stripcr", "forcecr", "pass8bits", "tracepolls", "localdomains", "envelope", "warnings", "batchlimit", "mda", "smtphost", "folder", "idle":
+			"expunge", "rewrite", "stripcr", "forcecr", "pass8bits", "tracepolls", "localdomains", "envelope", "warnings", "batchlimit", "mda", "bsmtp", "smtphost", "smtpaddress", "smtpname", "lmtp", "folder", "idle":
 		case "password":
 			if value != "" {
 				a.PasswordText = config.NewSecret(value)
@@ -197,29 +196,6 @@ func (m *move) fetchmailSettings(file, title string, a *config.Account, options 
 	}
 	if a.TLSClientKey == "" {
 		a.TLSClientKey = a.TLSClientCert
-	}
-}
-
-// fetchmailDelivery carries the program over that mail goes to. line is that of the user.
-func (m *move) fetchmailDelivery(file, title string, a *config.Account, options fetchmailOptions, locals []string, line int) {
-	if command := options.value("mda"); command != "" {
-		plain := func(r rune) bool {
-			return r < 128 && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("._-@+", r)
-		}
-		if len(locals) == 1 && strings.IndexFunc(locals[0], func(r rune) bool { return !plain(r) }) < 0 {
-			command = strings.ReplaceAll(command, "%T", locals[0])
-		}
-		a.MDA = mda(command, "%F")
-		if strings.Contains(command, "%T") {
-			a.MDA = nil
-		}
-	}
-	if a.MDA == nil {
-		a.Maildir = m.maildir(a.Name)
-		if o, ok := options["mda"]; ok {
-			line = o.line
-		}
-		m.remark(file, line, title+": delivery", "fetchmail hands the mail to a mail server or a local user; here it goes into the Maildir "+a.Maildir+", unless you set mda")
 	}
 }
 

@@ -42,9 +42,13 @@ user = "other"
 password = "keep"
 tls = "starttls"
 tls_ca_file = "/home/me/ca.pem"
-maildir = "/home/me/Mail/other-pop.example.org"
+recipient = ["you@localhost"]
 keep = false
 timeout = "1m30s"
+
+[account."other-pop.example.org".smtp]
+server = "localhost:25"
+tls = "none"
 
 [account.second]
 enabled = false
@@ -60,12 +64,39 @@ timeout = "1m30s"
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	remarked(t, m, "rc:2: set bouncemail", "rc:9: user other of pop.example.org: fetchmail uses TLS if", "rc:9: user other of pop.example.org: preconnect",
-		"rc:9: user other of pop.example.org: delivery: ", "/home/me/ids: unique-ids of account other-pop.example.org: the file has none for other at pop.example.org")
+		"/home/me/ids: unique-ids of account other-pop.example.org: the file has none for other at pop.example.org")
 	if got := ids(m, "me@example.org-pop.example.org"); !slices.Equal(got, []string{"a@b"}) {
 		t.Errorf("%q", got)
 	}
 	if got := ids(m, "second"); !slices.Equal(got, []string{"x y"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// fetchmail hands the mail to a mail server unless it is told otherwise. So does popfetch.
+func TestFetchmailMailServerIsKept(t *testing.T) {
+	for options, want := range map[string]string{
+		"":                               "smtp localhost:25 for me@localhost",
+		"is you here":                    "smtp localhost:25 for you@localhost",
+		"is you@example.org here":        "smtp localhost:25 for you@example.org",
+		"smtphost mx/2525":               "smtp mx:2525 for me@mx",
+		"smtphost mx smtpaddress x.org":  "smtp mx:25 for me@x.org",
+		"smtpname you@x.org is me here":  "smtp localhost:25 for you@x.org",
+		"lmtp smtphost mx/24":            "lmtp mx:24 for me@mx",
+		"lmtp smtphost /run/lmtp":        "lmtp unix:/run/lmtp for me@localhost",
+		"smtphost a,b":                   "smtp a:25 for me@a; user u of h: smtphost",
+		"bsmtp /file":                    "maildir /home/me/Mail/h; user u of h: delivery",
+		"mda 'x %T' is 'a b' here":       "maildir /home/me/Mail/h; user u of h: delivery",
+		"smtphost mx esmtpname u ssl":    "smtp mx:25 for me@mx; user u of h: esmtpname",
+		"smtphost mx no lmtp is me here": "smtp mx:25 for me@mx",
+	} {
+		m, err := read(t, Fetchmail, "poll h proto pop3 user u nokeep ssl "+options, files{"/home/me/.fetchids": "u@h a\n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := destined(t, m); got != want {
+			t.Errorf("%q: got\n%s\nwant\n%s", options, got, want)
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 type files map[string]string
 
 func (f files) at() Files {
-	return Files{Home: "/home/me", Read: func(path string) ([]byte, error) {
+	return Files{Home: "/home/me", User: "me", Read: func(path string) ([]byte, error) {
 		text, ok := f[path]
 		if !ok {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
@@ -32,6 +32,29 @@ func (f files) at() Files {
 		}
 		return names, err
 	}}
+}
+
+// destined returns where the only account delivers, and what each remark is about. The file is
+// one that Write takes.
+func destined(t *testing.T, m *Moved) string {
+	t.Helper()
+	written(t, m)
+	a := m.Config.Accounts[0]
+	text := ""
+	for _, way := range []struct{ key, place string }{
+		{"maildir", a.Maildir}, {"mbox", a.MBox}, {"mda", strings.Join(a.MDA, " ")}, {"lmtp", a.LMTP.String()}, {"smtp", a.SMTP.Server},
+	} {
+		if way.place != "" {
+			text += way.key + " " + way.place
+		}
+	}
+	if len(a.Recipients) > 0 {
+		text += " for " + strings.Join(a.Recipients, ", ")
+	}
+	for _, r := range m.Remarks {
+		text += "; " + r.What
+	}
+	return text
 }
 
 type reader func(Files, string, *config.Config) (*Moved, error)

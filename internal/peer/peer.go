@@ -21,6 +21,7 @@ import (
 // Files is how a reader gets at files.
 type Files struct {
 	Home string // home directory of the user, absolute
+	User string // name of the user, "" if it is not known
 	// FetchmailHome is $FETCHMAILHOME, where fetchmail then keeps its files, "" if it is not set.
 	FetchmailHome string
 	Read          func(path string) ([]byte, error)   // the error for a missing file wraps fs.ErrNotExist
