@@ -37,6 +37,7 @@ func (p *program) initCommand() *cli.Command {
 			boolFlag("keep the password in the keyring of the desktop", "keyring"),
 			text("token-command", "`COMMAND` prints an OAuth 2.0 access token"),
 			text("client-id", "sign in by OAuth 2.0 as the client `ID`, see popfetch-oauth(7)"),
+			text("client-secret-command", "`COMMAND` prints the secret of the client, for --client-id"),
 			boolFlag("add the account to a configuration that exists", "add"),
 			boolFlag("write the configuration to standard output and nothing to files", "print"),
 			boolFlag("ask nothing", "no-input"),
@@ -49,7 +50,7 @@ func (p *program) initCommand() *cli.Command {
 type initFlags struct {
 	server, tls, user, name, maildir, keepFor string
 	passwordCommand, passwordFile             string
-	tokenCommand, clientID                    string
+	tokenCommand, clientID, clientSecret      string
 	keyring, add, print, noDatabase           bool
 }
 
@@ -73,7 +74,7 @@ type setup struct {
 func (p *program) initAccount(c *cli.Context) error {
 	s := &setup{program: p, con: p.console(c), flags: initFlags{
 		server: c.String("server"), tls: c.String("tls"), user: c.String("user"), name: c.String("name"), maildir: c.String("maildir"), keepFor: c.String("keep-for"),
-		passwordCommand: c.String("password-command"), passwordFile: c.String("password-file"), tokenCommand: c.String("token-command"), clientID: c.String("client-id"),
+		passwordCommand: c.String("password-command"), passwordFile: c.String("password-file"), tokenCommand: c.String("token-command"), clientID: c.String("client-id"), clientSecret: c.String("client-secret-command"),
 		keyring: c.Bool("keyring"), add: c.Bool("add"), print: c.Bool("print"), noDatabase: c.Bool("no-database"),
 	}}
 	s.ask = &dialogue{in: os.Stdin, out: p.err, terminal: secret.NewTerminal(os.Stdin, p.err), silent: c.Bool("no-input")}
@@ -121,6 +122,8 @@ func (s *setup) arguments(args []string) error {
 	}
 	slices.Sort(sources)
 	switch {
+	case f.clientSecret != "" && f.clientID == "":
+		return &usage{"init: --client-secret-command goes with --client-id"}
 	case len(sources) > 1:
 		return &usage{fmt.Sprintf("init: %s exclude each other", strings.Join(sources, " and "))}
 	case s.ask.silent && len(sources) == 0:

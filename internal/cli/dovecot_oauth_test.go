@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -40,7 +41,12 @@ func oauthTable(name string, p *oauthtest.Provider) string {
 // returns what the user then pastes, "" = nothing.
 func (h *home) authorize(t *testing.T, code int, browse func(page string) string, args ...string) run {
 	t.Helper()
-	cmd := h.command(append([]string{"authorize", "work"}, args...)...)
+	return signIn(t, h.command(append([]string{"authorize", "work"}, args...)...), code, browse)
+}
+
+// signIn is home.authorize for a command.
+func signIn(t *testing.T, cmd *exec.Cmd, code int, browse func(page string) string) run {
+	t.Helper()
 	stdin, err := cmd.StdinPipe()
 	must(t, err)
 	stdout, err := cmd.StdoutPipe()

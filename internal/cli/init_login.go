@@ -15,11 +15,14 @@ import (
 // oauth has the account sign in at its provider.
 func (s *setup) oauth(ctx context.Context, tokenOnly bool) error {
 	name := ""
-	if s.provider != nil {
-		name = s.provider.OAuth
-	}
-	if p := provider.ByHost(s.account.Host); name == "" && p != nil && p.Name == "Gmail" {
-		name = config.Google
+	for _, p := range []*provider.Provider{s.provider, provider.ByHost(s.account.Host)} {
+		switch {
+		case p == nil || name != "":
+		case p.Name == "Gmail": // takes passwords too
+			name = config.Google
+		default:
+			name = p.OAuth
+		}
 	}
 	switch {
 	case s.flags.tokenCommand != "":
@@ -43,7 +46,29 @@ func (s *setup) oauth(ctx context.Context, tokenOnly bool) error {
 		}
 	}
 	s.account.OAuth, s.account.ClientID = config.NamedOAuth(name), id
+	return s.clientSecret(ctx)
+}
+
+// clientSecret gets the secret of the client, which Google demands, though its kind of
+// client cannot keep one. With --print it would be shown.
+func (s *setup) clientSecret(ctx context.Context) error {
+	switch {
+	case s.flags.clientSecret != "":
+		s.account.ClientSecretCommand = command(s.flags.clientSecret)
+	case s.lacksClientSecret() && s.ask.attended() && !s.flags.print:
+		text, err := s.ask.terminal.Read(ctx, "Secret of your OAuth client: ")
+		if err != nil {
+			return secretError(err)
+		}
+		s.account.ClientSecret = config.NewSecret(text)
+	}
 	return nil
+}
+
+// lacksClientSecret reports whether the provider demands a secret that is not known.
+func (s *setup) lacksClientSecret() bool {
+	a := s.account
+	return a.OAuth.Provider == config.Google && !a.ClientSecret.IsSet() && len(a.ClientSecretCommand) == 0
 }
 
 // mostTries is how often a user may mistype a password: many providers lock an account

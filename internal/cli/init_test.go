@@ -223,6 +223,7 @@ func TestInitThatFailsWritesNothing(t *testing.T) {
 		{64, `"me" is no mail address: it has no @`, []string{"me"}},
 		{64, `init: --tls "ssl" is not`, []string{"me@example.org", "--server", "x", "--tls", "ssl"}},
 		{64, "--keyring and --password-file exclude each other", []string{"me@example.org", "--keyring", "--password-file", "x"}},
+		{64, "--client-secret-command goes with --client-id", []string{"me@gmail.com", "--client-secret-command", "x"}},
 		{64, "with --no-input name where the password is", []string{"me@example.org", "--no-input"}},
 		{64, `--keep-for: "soon" is not`, []string{"me@example.org", "--keep-for", "soon"}},
 		{78, "iCloud has no POP3, only IMAP", []string{"me@icloud.com"}},
@@ -277,11 +278,12 @@ func TestInitOnATerminal(t *testing.T) {
 	n.nothingWritten()
 }
 
-// dialogue runs init on a terminal. Each answer is typed when a question is there.
-func (n *newcomer) dialogue(address string, answers ...string) (screen string, code int) {
+// dialogue runs init on a terminal, with an address and flags. Each answer is typed when a
+// question is there.
+func (n *newcomer) dialogue(arguments string, answers ...string) (screen string, code int) {
 	n.t.Helper()
 	user, terminal := ptytest.Open(n.t, 80)
-	cmd := exec.Command("popinit", "init", address)
+	cmd := exec.Command("popinit", append([]string{"init"}, strings.Fields(arguments)...)...)
 	cmd.Dir, cmd.Env = n.dir, append([]string{"HOME=" + n.dir, "TERM=xterm", "PATH=" + os.Getenv("PATH")}, n.env()...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -297,7 +299,7 @@ func (n *newcomer) dialogue(address string, answers ...string) (screen string, c
 			shown.Write(buffer[:k])
 			if rest := shown.String()[asked:]; strings.HasSuffix(rest, ": ") && len(answers) > 0 {
 				asked = shown.Len()
-				if strings.Contains(rest, "Password of") {
+				if strings.Contains(rest, "Password of") || strings.Contains(rest, "Secret of") {
 					ptytest.WaitForNoEcho(n.t, user)
 				}
 				answer := answers[0]

@@ -42,6 +42,9 @@ func (s *setup) write(ctx context.Context) (err error) {
 		if s.typed != "" {
 			s.con.say("the password is not stored: put it into %s, mode 0600", tilde(passwordFile))
 		}
+		if s.lacksClientSecret() {
+			s.con.say("%s", wantsClientSecret)
+		}
 		_, err := fmt.Fprint(s.con.out, text)
 		return err
 	}
@@ -141,6 +144,9 @@ func writePassword(path, password string) error {
 	return nil
 }
 
+// wantsClientSecret is for an account that popfetch authorize cannot sign in yet.
+const wantsClientSecret = "Google demands the secret of the client too: add client_secret or client_secret_command to the account"
+
 // nextSteps says what was written and what the user can do now.
 func (s *setup) nextSteps(passwordFile string) {
 	out, a := s.con.out, s.account
@@ -152,6 +158,9 @@ func (s *setup) nextSteps(passwordFile string) {
 	fmt.Fprintf(out, "%s %s\n", verb, tilde(s.target))
 	if s.typed != "" && a.PasswordFile == passwordFile {
 		fmt.Fprintf(out, "wrote %s\n", tilde(passwordFile))
+	}
+	if s.lacksClientSecret() {
+		fmt.Fprintf(out, "%s\n", wantsClientSecret)
 	}
 	if s.con.quiet {
 		return
