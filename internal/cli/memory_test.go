@@ -87,7 +87,7 @@ func TestMemoryOfALargeMaildrop(t *testing.T) {
 		"new, mixed":         {n, mixed, false, mostNew},
 		"new, of one id":     {n, func(int) string { return "same" }, false, mostNew},
 		"new, of 32 MiB":     {65_000, long, false, 70 << 20},
-		"nothing, for scale": {0, ascending, true, 20 << 20},
+		"nothing, for scale": {0, ascending, true, 24 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := make([]pop3test.Message, tt.n)
@@ -144,7 +144,7 @@ func TestMemoryOfStateRebuildWithALongFirstLine(t *testing.T) {
 	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Truncate(name, octets)); err != nil {
 		t.Fatal(err)
 	}
-	takesAtMost(t, fmt.Sprintf("state rebuild, a first line of %d MiB", octets>>20), r.peak(0, "state rebuild"), 40<<20)
+	takesAtMost(t, fmt.Sprintf("state rebuild, a first line of %d MiB", octets>>20), r.peak(0, "state rebuild"), 48<<20)
 }
 
 // What the program of on_new_mail prints is kept up to a limit.
