@@ -95,6 +95,8 @@ func (m *move) fetchmailAccount(file string, s *fetchmailServer, u *fetchmailUse
 	proto, hasProto := options["sslproto"]
 	switch {
 	case on("ssl"):
+	case beginsTLS(get("plugin")):
+		a.TLS = config.TLSNone
 	case hasProto && strings.Join(proto.words, "") == "":
 		a.TLS = config.TLSNone
 	default:
@@ -145,6 +147,10 @@ func (m *move) fetchmailSettings(file, title string, a *config.Account, options 
 				a.Auth = []string{strings.ToLower(value)}
 			default:
 				lost("popfetch chooses a method itself; see auth in popfetch.toml(5)")
+			}
+		case "plugin":
+			if a.Tunnel = fetchmailTunnel(value, a); a.Tunnel == nil {
+				lost("it names no program")
 			}
 		case "timeout":
 			if isNumber && number > 0 {

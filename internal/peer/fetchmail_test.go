@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,28 @@ func TestFetchmailMailServerIsKept(t *testing.T) {
 		}
 		if got := destined(t, m); got != want {
 			t.Errorf("%q: got\n%s\nwant\n%s", options, got, want)
+		}
+	}
+}
+
+// A plugin is the connection, as the program of a tunnel is.
+func TestFetchmailPluginIsATunnel(t *testing.T) {
+	for _, x := range []struct{ server, user, want string }{
+		{"plugin 'ssh gate nc %h %p'", "ssl", `implicit ["ssh" "gate" "nc" "pop.example.org" "995"]`},
+		{"port 1995 plugin 'nc -x p:1080 %h %p'", "ssl", `implicit ["nc" "-x" "p:1080" "pop.example.org" "1995"]`},
+		{"plugin 'nc %h %p'", "", `starttls ["nc" "pop.example.org" "110"]`},
+		{"plugin 'openssl s_client -quiet -connect far:995'", "", `none ["openssl" "s_client" "-quiet" "-connect" "far:995"]`},
+		{"plugin '/usr/bin/socat - OPENSSL:far:995'", "", `none ["/usr/bin/socat" "-" "OPENSSL:far:995"]`},
+		{"plugin ' '", "ssl", `implicit []`},
+	} {
+		m, err := read(t, Fetchmail, "poll pop.example.org proto pop3 "+x.server+" user u "+x.user, files{"/home/me/.fetchids": "u@pop.example.org a\n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		written(t, m)
+		a := m.Config.Accounts[0]
+		if got := fmt.Sprintf("%s %q", a.TLS, a.Tunnel); got != x.want {
+			t.Errorf("%q: got %s, want %s", x.server, got, x.want)
 		}
 	}
 }

@@ -224,6 +224,9 @@ func (m *move) getmailRetriever(a *config.Account, rc *iniSections, ssl bool, lo
 			lost(section, name, "popfetch has nothing like it")
 		}
 	}
+	if slices.Contains(a.Auth, "xoauth2") { // the command prints a token then
+		a.TokenCommand, a.PasswordCommand = a.PasswordCommand, nil
+	}
 	if len(a.TLSFingerprints) > 0 {
 		a.TLSCAFile = "" // the fingerprint decides
 	}

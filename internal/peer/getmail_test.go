@@ -66,6 +66,19 @@ received = false
 	}
 }
 
+// With XOAUTH2 the command of getmail prints an access token.
+func TestGetmailCommandForATokenIsATokenCommand(t *testing.T) {
+	rc := strings.Replace(getmailMinimal, "username = u\n", "username = u\nuse_xoauth2 = True\npassword_command = (\"oama\", \"access\", \"u\")\n", 1)
+	rc = strings.Replace(rc, "SimplePOP3Retriever", "SimplePOP3SSLRetriever", 1)
+	m, err := read(t, Getmail, rc, files{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := written(t, m); !strings.Contains(got, `token_command = ["oama", "access", "u"]`) || strings.Contains(got, "password_command") {
+		t.Errorf("got %s", got)
+	}
+}
+
 // What getmail deletes at once is deleted at once, although a time is set too; without
 // both it stays.
 func TestGetmailKeepsWhatItKept(t *testing.T) {
