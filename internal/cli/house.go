@@ -175,6 +175,9 @@ func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destin
 		return m, m.Check()
 	}
 	if a.MBox != "" {
+		if err := h.checkLost(a); err != nil {
+			return nil, err
+		}
 		m := h.mbox(a)
 		return m, m.Open()
 	}

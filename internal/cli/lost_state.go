@@ -1,18 +1,22 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
+	"popfetch/deliver"
 	"popfetch/deliver/maildir"
+	"popfetch/deliver/mbox"
 	"popfetch/fetch"
 	"popfetch/internal/config"
 	"popfetch/state"
 )
 
 // lostError is an account that the state file does not know, although its
-// Maildir shows that popfetch has delivered into it for that account. It comes
-// wrapped in a fetch.LostError.
+// Maildir or mbox shows that popfetch has delivered into it for that account. It
+// comes wrapped in a fetch.LostError.
 type lostError struct {
 	account *config.Account
 	file    string // the state file
@@ -25,12 +29,16 @@ func (e *lostError) Error() string {
 			"if both are the same maildrop, everything kept on the server would be delivered again", e.account.User, e.account.Host, e.account.Maildir)
 	}
 	return fmt.Sprintf("the state file %s has no record of this account, but popfetch has filled %s for it; "+
-		"everything kept on the server would be delivered again", e.file, e.account.Maildir)
+		"everything kept on the server would be delivered again", e.file, cmp.Or(e.account.Maildir, e.account.MBox))
 }
 
 func (e *lostError) hint() string {
 	if e.renamed {
 		return fmt.Sprintf("if you changed user or server, run popfetch state rebuild %s to learn from the Maildir what was delivered; if this is another maildrop, run popfetch state forget %[1]s to fetch everything",
+			e.account.Name)
+	}
+	if e.account.MBox != "" {
+		return fmt.Sprintf("if the state file was lost or moved, popfetch state restore --force brings back its snapshot; popfetch state seed %s marks what is on the server as delivered; popfetch state forget %[1]s fetches everything again",
 			e.account.Name)
 	}
 	return fmt.Sprintf("if the state file was lost or moved, popfetch state restore --force brings back its snapshot; popfetch state rebuild %s learns from the Maildir what was delivered; popfetch state forget %[1]s fetches everything again",
@@ -40,12 +48,15 @@ func (e *lostError) hint() string {
 // checkLost returns a *fetch.LostError if the state file should know a and does not.
 func (h *house) checkLost(a *config.Account) error {
 	key := state.Key(a.User, a.Host)
-	if a.Maildir == "" || slices.Contains(h.known, key) {
+	if a.Maildir == "" && a.MBox == "" || slices.Contains(h.known, key) {
 		return nil
 	}
 	// It may have been made since, by popfetch state forget through this process.
 	if known, err := h.store.Keys(); err == nil && slices.Contains(known, key) {
 		return nil
+	}
+	if a.MBox != "" {
+		return h.checkLostMbox(a)
 	}
 	claims, err := maildir.Claims(a.Maildir)
 	if err != nil {
@@ -69,6 +80,17 @@ func (h *house) checkLost(a *config.Account) error {
 		}
 	}
 	return nil
+}
+
+// checkLostMbox is checkLost for an account that the state file does not know. The Received
+// field of popfetch in one of the last messages shows that it should.
+func (h *house) checkLostMbox(a *config.Account) error {
+	field, _, _ := strings.Cut(h.stamp.Received(deliver.Meta{Host: a.Host, Account: a.Name}), "\r\n")
+	// Opening the mbox will tell what is wrong with it.
+	if filled, err := mbox.Filled(a.MBox, field); err != nil || !filled {
+		return nil
+	}
+	return &fetch.LostError{Err: &lostError{account: a, file: h.config.State}}
 }
 
 // checkAllLost returns an error if the state file knows no account at all and
