@@ -63,17 +63,6 @@ type Account struct {
 // server names the server for the limit of polls at one server.
 func (a *Account) server() string { return cmp.Or(a.Server, a.Host) }
 
-// Progress is told how a poll goes, from the goroutine of the poll.
-type Progress interface {
-	// Start announces what will be retrieved; octets is the size that the server
-	// announced.
-	Start(messages int, octets int64)
-	// Received adds n octets.
-	Received(n int)
-	// End ends what Start began.
-	End()
-}
-
 const defaultDeadline = time.Hour
 
 // Poll polls the account once. When ctx ends, no further message is begun; the
@@ -87,6 +76,9 @@ func (a *Account) Poll(ctx context.Context) (Report, error) { return a.poll(ctx,
 func (a *Account) poll(ctx context.Context, leave <-chan struct{}) (Report, error) {
 	p := a.begin(ctx, leave)
 	p.records = true
+	if a.Progress != nil {
+		defer a.Progress.End()
+	}
 	started := time.Now()
 	p.guard(p.run)
 	p.guard(p.end)

@@ -78,6 +78,7 @@ func (p *poll) run() {
 	}
 	if p.visit.usable() && !p.ledger.Unsure() {
 		p.life.finishing()
+		p.showStage(Finishing)
 		p.fail(p.finish())
 	}
 	if !p.ledger.Unsure() {

@@ -25,8 +25,8 @@ func (v *visit) retrieve() {
 		return
 	}
 	if v.Progress != nil {
+		v.showStage(Receiving)
 		v.Progress.Start(items.Len(), v.plan.Octets())
-		defer v.Progress.End()
 	}
 	if v.facts.Unready {
 		items = v.tryOne(items)
@@ -131,7 +131,11 @@ func (v *visit) receiveSome(items plan.Items, nums []int) (done int, err error) 
 		it := items.At(done)
 		done++
 		v.answered++
-		if err := v.handle(it, m, err); err != nil {
+		err := v.handle(it, m, err)
+		if v.Progress != nil {
+			v.Progress.Message()
+		}
+		if err != nil {
 			return done, err
 		}
 		why := v.life.reason()

@@ -21,6 +21,8 @@ type Opening struct {
 	// an account that trusts the server on first use, if Trusted is "", before it sends
 	// any secret. If Trust fails, so does Open.
 	Trust func(fingerprint string) error
+	// Connected is called when the connection is made and secured, before the login.
+	Connected func()
 	// Waited is that of pop3.Options.
 	Waited func(octets int, d time.Duration)
 }

@@ -51,8 +51,11 @@ type visit struct {
 // the server does not offer any more stays known.
 func (p *poll) login(how Opening) (*visit, error) {
 	how.Waited, how.Trusted, how.Trust = p.life.waited, p.facts.Trusted, p.trust
+	how.Connected = func() { p.showStage(LoggingIn) }
+	p.showStage(Connecting)
 	session, err := p.Open(p.life, how)
 	if err == nil {
+		p.showStage(Listing)
 		settler := settle.New(p.ledger, settle.Options{
 			Destination: p.dest, Context: p.life.late, Delete: p.Policy.DeletesAtOnce(), Temporary: temporary,
 		})

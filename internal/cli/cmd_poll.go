@@ -91,6 +91,7 @@ func (p *program) poll(c *cli.Context) error {
 		defer d.owner.close()
 		return d.run(c.Context, snapshot)
 	}
+	con.progress.expect(len(h.chosen))
 	o := p.newOwner(&d.house, file, commandOnce)
 	defer o.close()
 	tells.other = o.othersAccount(h)

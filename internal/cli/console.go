@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -43,8 +44,8 @@ func (p *program) console(c *cli.Context) *console {
 func (p *program) pollConsole(c *cli.Context) *console {
 	switch {
 	case c.Bool("json"):
-	case p.terminal && !c.Bool("quiet") && c.Count("verbose") == 0:
-		shown := showProgress(p.err)
+	case p.terminal && !c.Bool("quiet"):
+		shown := showProgress(p.err.(*os.File)) // a terminal is one
 		return p.consoleOn(c, shown, shown)
 	case !p.terminal && !c.Bool("once") && !p.journal:
 		return p.consoleOn(c, timestamped{p.err}, new(progress))

@@ -57,6 +57,7 @@ type house struct {
 // house returns the house for the selected accounts over an open store, which
 // the caller closes.
 func (p *program) house(s *selection, con *console, store state.Store, keep bool) (*house, error) {
+	s.terminal.Using = con.progress.yield
 	known, err := store.Keys()
 	if err != nil {
 		return nil, &fetch.StateError{Err: err}

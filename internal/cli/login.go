@@ -144,6 +144,9 @@ func (d *connector) connect(ctx context.Context, text string, how *fetch.Opening
 	if err != nil {
 		return nil, &connectError{tls: d.account.TLS, port: d.account.Port, tunnel: len(d.account.Tunnel) > 0, err: err}
 	}
+	if how.Connected != nil {
+		how.Connected()
+	}
 	if err := trustFirst(d.account, client, how); err != nil {
 		client.Close()
 		return nil, err

@@ -77,7 +77,7 @@ func (rp *reporter) show(r fetch.Report, notice incident.Notice, before, after s
 		if !con.quiet {
 			con.tell(levelNotice, r.Account, fmt.Sprintf("works again after %s, %s failed", inWords(now.Sub(before.Since)), polls(before.Polls)))
 		}
-	case r.Err == nil || rp.daemon && fetch.Classify(r.Err) == fetch.Canceled:
+	case r.Err == nil || (rp.daemon || con.terminal) && fetch.Classify(r.Err) == fetch.Canceled: // the user has stopped it
 	case fetch.Classify(r.Err) == fetch.Canceled:
 		con.complain(r.Err)
 	case notice != incident.Nothing || con.verbose || !rp.daemon && (con.terminal || !remembered(r.Err)):

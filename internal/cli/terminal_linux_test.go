@@ -98,7 +98,10 @@ func TestProgressOnATerminal(t *testing.T) {
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	last := expect(t, screen, `work +[0-9.]+ Ki?B / 140\.[0-9] KiB .*%`, `popfetch: work: 2 delivered \(140\.[0-9] KiB\)\r?\n`)
+	last := expect(t, screen, `work  \[=+> *\] +0/2 +[0-9.]+ of 140\.[0-9] KiB +[0-9]+% +[0-9.]+ KiB/s`, `popfetch: work: 2 delivered \(140\.[0-9] KiB\)\r?\n`)
+	if regexp.MustCompile(`\x1b\[[0-9;]*m`).MatchString(screen) {
+		t.Errorf("there is a colour in %q", screen)
+	}
 	if rest := screen[last:]; visible(rest) != "" {
 		t.Errorf("behind the closing line there is %q", rest)
 	}
@@ -118,6 +121,20 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 	screen, _ = watch(t, home, "-1v")
 	expect(t, screen, `popfetch: work: planned plan=`, `popfetch: work: no new mail, 2 seen before\r\n$`)
+}
+
+// A terminal that cannot move its cursor, as in an editor, gets lines.
+func TestProgressOnADumbTerminal(t *testing.T) {
+	t.Parallel()
+	s := clearServer(t, small(2)...)
+	w, start := onTerminal(t, watchedHome(t, s), "--once")
+	w.Env = append(w.Env, "TERM=dumb")
+	start()
+	screen, code := w.end()
+	if code != 0 || strings.Contains(screen, "\x1b") {
+		t.Errorf("exit code %d, screen %q", code, screen)
+	}
+	expect(t, screen, `^popfetch: work: receiving 2 messages \([0-9.]+ .*B\)\r\npopfetch: work: 2 delivered \([0-9.]+ .*B\)\r\n$`)
 }
 
 // An error is printed on a terminal as it is elsewhere, and the progress of a
@@ -222,6 +239,6 @@ func expect(t *testing.T, screen string, patterns ...string) int {
 // visible returns what remains of a text on the screen: it removes lines that the
 // cursor went back up to and erased, and the sequences that move the cursor.
 func visible(s string) string {
-	s = regexp.MustCompile(`[^\n]*\r?\n\x1b\[1A\x1b\[J`).ReplaceAllString(s, "")
+	s = regexp.MustCompile(`[^\n]*\r?\n\r\x1b\[1A\x1b\[J`).ReplaceAllString(s, "")
 	return strings.TrimSpace(regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`).ReplaceAllString(s, ""))
 }

@@ -18,6 +18,9 @@ type Terminal struct {
 	in   *os.File
 	out  io.Writer
 	busy chan struct{} // holds one element while somebody uses the terminal
+	// Using is called with true before a question is asked or a program that may ask one
+	// runs, and with false after. It is set before the first of them; nil = not called.
+	Using func(bool)
 }
 
 // NewTerminal returns a Terminal that reads from in and writes its questions to
@@ -47,13 +50,21 @@ func (t *Terminal) Attended() bool { return t.attended() }
 func (t *Terminal) lock(ctx context.Context) error {
 	select {
 	case t.busy <- struct{}{}:
+		if t.Using != nil {
+			t.Using(true)
+		}
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (t *Terminal) unlock() { <-t.busy }
+func (t *Terminal) unlock() {
+	if t.Using != nil {
+		t.Using(false)
+	}
+	<-t.busy
+}
 
 // run runs a password command, on the terminal if somebody sits there.
 func (t *Terminal) run(ctx context.Context, source string, argv []string) (string, error) {
