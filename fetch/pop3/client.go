@@ -326,6 +326,8 @@ func (c *Client) describe(command string, err error) error {
 		return fmt.Errorf("%s: less than %d octets of the reply within %v: %w", command, rateOctets, c.link.budget, os.ErrDeadlineExceeded)
 	case isTimeout(err):
 		return fmt.Errorf("%s: no whole reply within %v: %w", command, c.link.budget, os.ErrDeadlineExceeded)
+	case c.tls != nil && certificateAlert(err):
+		return &TLSError{Host: c.host, Err: err}
 	case isEnd(err) && errors.Unwrap(err) == nil: // a connection that says more about its end is quoted
 		return fmt.Errorf("%s: connection closed by the server: %w", command, io.ErrUnexpectedEOF)
 	}

@@ -121,8 +121,10 @@ func (e *LineError) Error() string {
 }
 
 // TLSError is a connection that cannot be secured: no STLS, a certificate that does
-// not verify, no common version. No credentials were sent. A timeout, a lost
-// connection and the end of the context are not TLSErrors.
+// not verify, no common version, a client certificate that the server demands or refuses.
+// No credentials were sent but to a server whose certificate has been verified: with
+// TLS 1.3 it judges that of the client after the handshake. A timeout, a lost connection
+// and the end of the context are not TLSErrors.
 type TLSError struct {
 	Host string
 	Err  error

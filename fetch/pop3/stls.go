@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strings"
 )
 
 // stls secures the connection before anything else is sent. It does not send CAPA
@@ -81,4 +83,11 @@ func (c *Client) tlsError(err error) error {
 		return &TLSError{Host: c.host, Err: fmt.Errorf("the server does not speak TLS first on this port (starttls or another port may): %w", err)}
 	}
 	return &TLSError{Host: c.host, Err: err}
+}
+
+// certificateAlert reports whether err is what the server says of the certificate of the
+// client. RFC 8446 section 6.2
+func certificateAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate")
 }

@@ -134,6 +134,14 @@ func TestCheckNamesTheMistake(t *testing.T) {
 	}
 	startTLS := func(a *config.Account) { a.TLS = config.TLSStart }
 	good := made(middle, nil)
+	own := t.TempDir()
+	if err := certtest.WriteFiles(own, made(nil, nil)); err != nil {
+		t.Fatal(err)
+	}
+	withOwn := func(a *config.Account) {
+		trust(a)
+		a.TLSClientCert, a.TLSClientKey = filepath.Join(own, "cert.pem"), filepath.Join(own, "key.pem")
+	}
 	for problem, x := range map[string]struct {
 		server *pop3test.Server
 		change func(a *config.Account)
@@ -150,6 +158,8 @@ func TestCheckNamesTheMistake(t *testing.T) {
 		"another key than at the first use": {serving(good), func(a *config.Account) { a.TLSFingerprints = []config.Fingerprint{{Kind: config.FirstUse}} }, "popfetch state trust work"},
 		"TLS too old":                       {&pop3test.Server{TLS: &tls.Config{Certificates: []tls.Certificate{good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}}, trust, "TLS 1.2 or 1.3"},
 		"no common cipher":                  {&pop3test.Server{TLS: &tls.Config{Certificates: []tls.Certificate{made(root, func(r *certtest.Request) { r.RSA = true })}, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}}, trust, "none of the ciphers"},
+		"client certificate demanded":       {&pop3test.Server{TLS: &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert}}, trust, "set tls_client_cert"},
+		"client certificate refused":        {&pop3test.Server{TLS: &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}}, withOwn, "be of another authority"},
 		"clear text on a TLS port":          {&pop3test.Server{Security: pop3test.ClearText}, trust, `tls = "starttls"`},
 		"another protocol":                  {&pop3test.Server{Security: pop3test.ClearText, Faults: []pop3test.Fault{{At: "greeting", Do: pop3test.Raw, Text: "* OK IMAP4rev1 ready\r\n"}}}, trust, "an IMAP server"},
 		"TLS on a clear-text port":          {serving(good), inClear(config.TLSStart), `tls = "implicit"`},
@@ -194,6 +204,13 @@ func TestCheckNamesTheMistake(t *testing.T) {
 		at := l.Addr().(*net.TCPAddr)
 		_, fault, err := lookAt(t, at.IP.String(), at.Port, startTLS, "")
 		if fault.problem != "STLS fails" || !strings.Contains(err.Error(), "no credentials were sent") {
+			t.Errorf("%q, %v", fault.problem, err)
+		}
+	})
+	t.Run("client certificate demanded behind STLS", func(t *testing.T) {
+		s := &pop3test.Server{Security: pop3test.StartTLS, TLS: &tls.Config{Certificates: []tls.Certificate{good}, ClientAuth: tls.RequireAnyClientCert}}
+		_, fault, err := visitServer(t, s, func(a *config.Account) { trust(a); startTLS(a) }, "")
+		if fault.problem != "client certificate demanded" || fetch.Classify(err) != fetch.Protocol {
 			t.Errorf("%q, %v", fault.problem, err)
 		}
 	})

@@ -141,6 +141,10 @@ func handshakeFault(err error) tlsFault {
 		return tlsFault{"TLS too old", `the server has no version of TLS that is safe enough: its operator must switch on TLS 1.2 or 1.3; tls_min_version = "1.3" also refuses a server with 1.2`}
 	case alert == "tls: handshake failure":
 		return tlsFault{"no common cipher", "the server takes none of the ciphers that popfetch offers, perhaps because its TLS is too old, or it demands a client certificate (tls_client_cert)"}
+	case alert == "tls: certificate required":
+		return tlsFault{"client certificate demanded", "the server wants a certificate of the client: set tls_client_cert and tls_client_key to one that it takes; its operator knows which"}
+	case strings.Contains(alert, "certificate"):
+		return tlsFault{"client certificate refused", "the server does not take the certificate in tls_client_cert, which may have expired or be of another authority; without tls_client_cert, it wants one"}
 	case strings.Contains(text, "x509: negative serial number"):
 		return tlsFault{"negative serial number", "the serial number of the certificate is negative, which RFC 5280 forbids; the operator of the server must replace the certificate"}
 	}
