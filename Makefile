@@ -1,4 +1,4 @@
-# popfetch: make build test race torture interop fuzz lint cover bench bench-quick bench-disk microbench demo
+# popfetch: make build test race torture interop fuzz lint cover bench bench-quick bench-disk microbench demo picture
 # install uninstall deb rpm dist image clean
 #
 # Needs Go 1.26 or later. lint reports and changes no file; bench rewrites its table
@@ -48,7 +48,7 @@ PEERS ?= \
 RACE_PACKAGES = $$($(GO) list $(PACKAGES) | grep -Ev '/(bench|demo|state|mda|cli|simulate|soak|torture|servertest|packagetest)$$')
 
 .DELETE_ON_ERROR:
-.PHONY: all build test race torture soak interop fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo install uninstall deb rpm dist image clean peers
+.PHONY: all build test race torture soak interop fuzz lint fmt vet man staticcheck govulncheck cover bench bench-quick bench-disk microbench demo picture install uninstall deb rpm dist image clean peers
 
 all: build
 
@@ -178,6 +178,10 @@ microbench:
 
 demo: build
 	$(GO) run ./fetch/pop3/pop3test/demo ./popfetch
+
+# The terminal picture of README.md, from a real run.
+picture: build
+	$(GO) run ./internal/picture ./popfetch docs/session.svg
 
 # What make install installs, by directory.
 MAN1  = popfetch.1

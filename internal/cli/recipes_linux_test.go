@@ -161,8 +161,8 @@ func TestRecipesNameWhatExists(t *testing.T) {
 	all := recipes(t)
 	text, err := os.ReadFile("../../docs/recipes.md")
 	must(t, err)
-	for _, unit := range regexp.MustCompile(`popfetch[a-z-]*\.(service|timer)`).FindAllString(string(text), -1) {
-		if _, err := os.Stat("../../contrib/systemd/" + unit); err != nil {
+	for _, unit := range regexp.MustCompile(`systemctl (?:--user )?(?:enable --now|status|reload) (\S+)`).FindAllStringSubmatch(string(text), -1) {
+		if _, err := os.Stat("../../contrib/systemd/" + unit[1]); err != nil {
 			t.Error(err)
 		}
 	}

@@ -28,8 +28,8 @@ func TestCommandsOfTheDocumentsExist(t *testing.T) {
 					continue
 				}
 				for _, call := range popfetchCalls(line) {
-					if len(call) == 1 {
-						continue
+					if len(call) == 1 || len(call) == 2 && call[1] == "state" {
+						continue // a command in prose
 					}
 					seen++
 					if _, err := understood(call); err != nil {
