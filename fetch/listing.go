@@ -66,6 +66,8 @@ func (v *visit) empty() (bool, error) {
 	)
 	messages, _, err := v.session.Stat()
 	switch {
+	case errors.As(err, new(*pop3.AuthError)): // the session has not begun, as auth = "none" says
+		return false, err
 	case errors.As(err, &refused) && !temporaryCode(refused.Code), errors.As(err, &odd):
 		return false, nil // the listings will tell
 	case err != nil:

@@ -11,9 +11,15 @@ import "math"
 // maildrop, or leave out the dot that ends their reply. If they have been sent
 // already (Credentials.Next), their replies are read accordingly.
 //
+// Of a session that has Begun, see Options, a refusal is an *AuthError: the server wants a
+// login.
+//
 // RFC 1939 section 5 (STAT)
 func (c *Client) Stat() (n int, octets int64, err error) {
 	text, err := c.simple("STAT", Transaction)
+	if c.opts.Begun {
+		err = refusedLogin("none", "", err)
+	}
 	if err != nil {
 		return 0, 0, err
 	}

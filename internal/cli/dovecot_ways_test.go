@@ -116,6 +116,19 @@ func TestServerBehindASocketOrATunnelOrAURLIsFetchedFrom(t *testing.T) {
 	}
 }
 
+// A socket that leads to a server of the usual kind, which knows nobody yet.
+func TestServerThatWantsALoginAllTheSameIsExplained(t *testing.T) {
+	t.Parallel()
+	s := clearServer(t, pop3test.Message{Raw: pop3test.Text("Subject: x\n\nHello.\n")})
+	r := newUserHome(t, fmt.Sprintf("[account.me]\nserver = %q\nuser = \"alice\"\nauth = \"none\"\nmaildir = \"~/Mail/me\"\n", "unix:"+forward(t, s.Addr())))
+	for _, command := range []string{"--once", "check"} {
+		e := r.exits(77, "exec popfetch "+command)
+		if !strings.Contains(e.stderr, "log in with method none: STAT: server said ") || !strings.Contains(e.stderr, `hint: the server wants a login: leave auth = "none" out`) {
+			t.Errorf("it says %s", e.stderr)
+		}
+	}
+}
+
 func TestTunnelThatIsNoConnectionIsExplained(t *testing.T) {
 	t.Parallel()
 	for name, x := range map[string]struct {

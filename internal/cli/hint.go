@@ -110,6 +110,8 @@ func loginHint(err error) string {
 		return "the token may have expired, or be for another user or scope: POP3 takes the scope https://mail.google.com/ at Gmail and https://outlook.office.com/POP.AccessAsUser.All at Outlook; POP3 may also be switched off in the settings of the mailbox"
 	case !errors.As(err, &refused):
 		return ""
+	case auth.Method == config.NoLogin:
+		return `the server wants a login: leave auth = "none" out and name user and password, or have the tunnel start the server for the user, as doveadm exec pop3 does`
 	}
 	var login *loginError
 	advice := ""
