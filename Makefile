@@ -89,7 +89,8 @@ torture:
 	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && trap 'exit 130' INT TERM && { \
 		for suite in '-run ^TestCrash ./deliver/maildir' \
 			'./fetch ./fetch/plan' \
-			'-run Memory ./internal/cli' \
+			'-run Memory|FarAway ./internal/cli' \
+			'-run Speed|Flights ./deliver/relay ./deliver/mailbox' \
 			'./internal/simulate' \
 			'./internal/torture'; do \
 			$(TORTURE) $$suite 2>&1 || echo "FAILED: go test $$suite"; \

@@ -48,7 +48,7 @@ END {
 		row(column[1], column[2], column[3], column[4], column[5])
 	}
 	row("all", points + 0, lost + 0, repeated + 0, "")
-	if (bounds > 0) print "\nbounds against one server"
+	if (bounds > 0) print "\nbounds"
 	for (i = 1; i <= bounds; i++) print "  " bound[i]
 	for (i = 1; i <= skips; i++) print "left out: " skipped[i] " (see the reason above)"
 	if (suites == 0) fail("no suite ran to its end")

@@ -16,64 +16,10 @@ import (
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/internal/distancetest"
 	"popfetch/internal/dovecottest"
 	"popfetch/internal/imap"
 )
-
-// distance is a relay to a server that is half a round trip away.
-func distance(t *testing.T, addr string, half time.Duration) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", addr)
-			if err != nil {
-				near.Close()
-				continue
-			}
-			go late(far, near, half)
-			go late(near, far, half)
-		}
-	}()
-	return l.Addr().String()
-}
-
-// late copies from src to dst, everything half a round trip later.
-func late(dst, src net.Conn, half time.Duration) {
-	type chunk struct {
-		due  time.Time
-		text []byte
-	}
-	under := make(chan chunk, 4096)
-	go func() {
-		defer dst.Close()
-		for c := range under {
-			time.Sleep(time.Until(c.due))
-			if _, err := dst.Write(c.text); err != nil {
-				src.Close()
-			}
-		}
-	}()
-	defer close(under)
-	for {
-		buf := make([]byte, 32<<10)
-		n, err := src.Read(buf)
-		if n > 0 {
-			under <- chunk{time.Now().Add(half), buf[:n]}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
 
 // pipeline is the fastest client there is: it sends everything in one flight and reads the
 // replies meanwhile.
@@ -127,7 +73,7 @@ func TestSpeedIsThatOfOneFlight(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	addr := distance(t, s.IMAP, 10*time.Millisecond)
+	addr := distancetest.To(t, "tcp", s.IMAP, 20*time.Millisecond)
 	var texts []string
 	for i := range n {
 		texts = append(texts, fmt.Sprintf("Subject: %d\r\n\r\n", i)+strings.Repeat("0123456789abcdef0123456789abcdef\r\n", 20+i%200))
@@ -149,6 +95,8 @@ func TestSpeedIsThatOfOneFlight(t *testing.T) {
 			t.Fatalf("%d messages are there, %v", len(names), err)
 		}
 	}
+	fmt.Printf("BOUND %d messages to Dovecot by IMAP at RTT 20ms: %.2f s, a bare pipelining client %.2f s, ratio %.2f, at most %.1f\n",
+		n, bestOwn.Seconds(), bestBare.Seconds(), ratio(), most)
 	if ratio() > most {
 		t.Errorf("ratio %.2f, want at most %.1f", ratio(), most)
 	}

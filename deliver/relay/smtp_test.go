@@ -1,12 +1,10 @@
 package relay
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
@@ -165,126 +163,4 @@ func TestSlowDripDoesNotStretchTheTimeForAReply(t *testing.T) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-}
-
-// The commands of a message and its text are two flights, as fast as a client gets that
-// pipelines. POPFETCH_TORTURE=1 sends 1,000 messages.
-func TestFlightsTakeNoLongerThanThoseOfABarePipeliningClient(t *testing.T) {
-	const rtt = 20 * time.Millisecond
-	n := 40
-	if os.Getenv("POPFETCH_TORTURE") == "1" {
-		n = 1000
-	}
-	text := "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcde\r\n", 200)
-	r := newReceiver(t)
-	addr := distant(t, r, rtt)
-
-	start := time.Now()
-	bare(t, addr, n, text)
-	fastest := time.Since(start)
-
-	d := r.relay()
-	d.Network, d.Address = "tcp", addr
-	defer d.Close()
-	start = time.Now()
-	for range n {
-		if err := deliverOne(t, d, text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	took := time.Since(start)
-	fmt.Printf("RELAY %d messages at RTT %v: %.2f s, a bare pipelining client %.2f s, ratio %.2f\n", n, rtt, took.Seconds(), fastest.Seconds(), took.Seconds()/fastest.Seconds())
-	if took > fastest*3/2 {
-		t.Errorf("%v, more than 1.5 times %v", took, fastest)
-	}
-	if got := len(r.delivered()); got != 2*n {
-		t.Errorf("%d messages arrived, want %d", got, 2*n)
-	}
-}
-
-// bare sends messages by LMTP with as few waits as their commands need.
-func bare(t *testing.T, addr string, n int, text string) {
-	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	in := bufio.NewReader(c)
-	say := func(what string, replies int) {
-		if _, err := io.WriteString(c, what); err != nil {
-			t.Fatal(err)
-		}
-		for replies > 0 {
-			line, err := in.ReadString('\n')
-			if err != nil {
-				t.Fatal(err)
-			}
-			if line[3] == ' ' {
-				replies--
-			}
-		}
-	}
-	say("", 1)
-	say("LHLO bare\r\n", 1)
-	for range n {
-		say("MAIL FROM:<>\r\nRCPT TO:<me@example.org>\r\nDATA\r\n", 3)
-		say(text+".\r\n", 1)
-	}
-}
-
-// distant returns an address at which r is rtt away.
-func distant(t *testing.T, r *receiver, rtt time.Duration) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("unix", r.l.Addr().String())
-			if err != nil {
-				near.Close()
-				return
-			}
-			go carry(near, far, rtt/2)
-			go carry(far, near, rtt/2)
-		}
-	}()
-	return l.Addr().String()
-}
-
-// carry copies octets, each of which arrives after the delay.
-func carry(from, to net.Conn, delay time.Duration) {
-	type packet struct {
-		due  time.Time
-		data []byte
-	}
-	packets := make(chan packet, 1024)
-	go func() {
-		defer close(packets)
-		for {
-			buf := make([]byte, 32<<10)
-			n, err := from.Read(buf)
-			if n > 0 {
-				packets <- packet{time.Now().Add(delay), buf[:n]}
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	for p := range packets {
-		time.Sleep(time.Until(p.due))
-		if _, err := to.Write(p.data); err != nil {
-			break
-		}
-	}
-	to.Close()
-	from.Close()
 }

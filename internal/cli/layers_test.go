@@ -35,6 +35,7 @@ var (
 		"popfetch/internal/certtest":        {},
 		"popfetch/internal/dovecottest":     {"internal/certtest"},
 		"popfetch/internal/ptytest":         {},
+		"popfetch/internal/distancetest":    {},
 		"popfetch/internal/packagetest":     {},
 		"popfetch/internal/servertest":      {"internal/certtest", "internal/dovecottest"},
 		"popfetch/fetch/pop3/pop3test/demo": {"fetch/pop3/pop3test"},
@@ -81,7 +82,7 @@ var (
 	}
 	// fixtures are the packages for tests that every test may import.
 	fixtures = []string{
-		"deliver/delivertest", "fetch/pop3/pop3test", "internal/certtest", "internal/dovecottest", "internal/durable/model",
+		"deliver/delivertest", "fetch/pop3/pop3test", "internal/certtest", "internal/distancetest", "internal/dovecottest", "internal/durable/model",
 		"internal/oauth/oauthtest", "internal/ptytest", "internal/servertest", "state/statetest",
 	}
 	// endToEnd lists what tests import beyond that because they put several rooms
