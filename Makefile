@@ -40,7 +40,7 @@ PEERS ?= \
 	mutt neomutt notmuch mailutils procmail maildrop \
 	getmail6 fetchmail mpop fdm \
 	krb5-kdc krb5-user dovecot-gssapi \
-	dbus gnome-keyring \
+	dbus gnome-keyring openssl socat netcat-openbsd \
 	mandoc strace xfsprogs rpm buildah zsh fish
 
 # The packages that make test runs again under the race detector: those whose tests
@@ -293,6 +293,7 @@ peers:
 			krb5-user) command -v kinit >/dev/null ;; \
 			dovecot-gssapi) test -e /usr/lib/dovecot/modules/auth/libmech_gssapi.so ;; \
 			dbus) command -v dbus-run-session >/dev/null ;; \
+			netcat-openbsd) command -v nc >/dev/null ;; \
 			gnome-keyring) command -v gnome-keyring-daemon >/dev/null ;; \
 			*) command -v "$$p" >/dev/null ;; \
 			esac || printf '%s ' "$$p"; \

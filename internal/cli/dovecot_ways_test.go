@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"popfetch/fetch/pop3/pop3test"
+	"popfetch/internal/certtest"
 	"popfetch/internal/dovecottest"
 )
 
@@ -148,6 +149,38 @@ func TestTunnelThatIsNoConnectionIsExplained(t *testing.T) {
 			e := r.exits(x.exit, "exec popfetch --once")
 			if !strings.Contains(e.stderr, x.says) || !strings.Contains(e.stderr, x.hint) {
 				t.Errorf("it says %s", e.stderr)
+			}
+		})
+	}
+}
+
+// The programs that people use as a tunnel: openssl, which must not take the R of RETR for
+// a command of its own, and two that copy octets.
+func TestProgramsThatConnectServeAsATunnel(t *testing.T) {
+	t.Parallel()
+	cert := initCertificate(t)
+	secure := secureServer(t, cert, 3)
+	clear := clearServer(t, small(3)...)
+	trust := filepath.Join(t.TempDir(), "trust.pem")
+	chain, _, err := certtest.PEM(*cert)
+	must(t, err)
+	must(t, os.WriteFile(trust, chain, 0o600))
+	host, at, err := net.SplitHostPort(clear.Addr())
+	must(t, err)
+	for program, x := range map[string]struct{ pkg, user, argv string }{
+		"openssl": {"openssl", "me", fmt.Sprintf(`"openssl", "s_client", "-quiet", "-verify_return_error", "-CAfile", %q, "-connect", %q`, trust, secure.Addr())},
+		"socat":   {"socat", "alice", fmt.Sprintf(`"socat", "-", "TCP:%s"`, clear.Addr())},
+		"nc":      {"netcat-openbsd", "alice", fmt.Sprintf(`"nc", %q, %q`, host, at)},
+	} {
+		t.Run(program, func(t *testing.T) {
+			needs(t, program, x.pkg)
+			r := newUserHome(t, fmt.Sprintf("[account.me]\nserver = \"far\"\nuser = %q\npassword = %q\ntls = \"none\"\ntunnel = [%s]\nmaildir = \"~/Mail/me\"\n", x.user, secret, x.argv))
+			r.exits(0, "exec popfetch check")
+			for range 2 {
+				r.exits(0, "exec popfetch --once")
+			}
+			if got := r.mail("me", "new"); got != 3 {
+				t.Errorf("%d messages", got)
 			}
 		})
 	}

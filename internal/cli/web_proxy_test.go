@@ -3,7 +3,12 @@
 package cli_test
 
 import (
+	"crypto/tls"
+	"encoding/base64"
 	"fmt"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -100,5 +105,49 @@ func TestInitLooksThroughTheProxyOfTheEnvironment(t *testing.T) {
 	h.run("exec popfetch init --print --no-input --password-file none me@example.invalid", "ALL_PROXY="+p.URL)
 	if asked := p.taken(); !slices.Contains(asked, "CONNECT autoconfig.example.invalid:443") {
 		t.Errorf("the proxy was asked for %q", asked)
+	}
+}
+
+// The connection to the proxy is secured, and that to the server inside it.
+func TestServerIsReachedThroughAProxyWithTLS(t *testing.T) {
+	t.Parallel()
+	cert := initCertificate(t)
+	s := secureServer(t, cert, 2)
+	n := newNewcomer(t, cert, s.Addr(), nil)
+	logins := make(chan string, 10) // what the proxy was sent
+	proxy := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		logins <- r.Header.Get("Proxy-Authorization")
+		server, err := net.Dial("tcp", s.Addr())
+		if r.Method != http.MethodConnect || r.Host != "far.example:995" || err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer server.Close()
+		w.WriteHeader(http.StatusOK)
+		client, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer client.Close()
+		go func() {
+			io.Copy(server, buffered)
+			server.Close()
+		}()
+		io.Copy(client, server)
+	}))
+	proxy.Config.ErrorLog = log.New(io.Discard, "", 0)
+	proxy.TLS = &tls.Config{Certificates: []tls.Certificate{*cert}}
+	proxy.StartTLS()
+	t.Cleanup(proxy.Close)
+	address := proxy.Listener.Addr().String()
+	n.configure(fmt.Sprintf("[account.me]\nserver = \"far.example\"\ntls_server_name = \"localhost\"\nuser = \"me\"\npassword = %q\nproxy = \"https://bob:of-the-proxy@%s\"\nmaildir = \"~/Mail/me\"\n", secret, address))
+	n.exits(0, "exec popfetch --once", n.env()...)
+	want := "Basic " + base64.StdEncoding.EncodeToString([]byte("bob:of-the-proxy"))
+	if got := n.mail("me", "new"); got != 2 || len(logins) != 1 || <-logins != want {
+		t.Errorf("%d messages; the proxy was not sent %q once", got, want)
+	}
+	e := n.exits(75, "exec popfetch --once")
+	if !strings.Contains(e.stderr, "secure the connection to the proxy: ") || !strings.Contains(e.stderr, "hint: the certificate of the proxy") || len(logins) > 0 {
+		t.Errorf("without trust in its certificate the proxy was sent %d requests; popfetch says %s", len(logins), e.stderr)
 	}
 }
