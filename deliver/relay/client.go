@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"popfetch/internal/mask"
 )
 
 // Security is how a connection is protected.
@@ -57,7 +59,7 @@ type Client struct {
 	secured    *tls.ConnectionState
 
 	command, final time.Duration // see Options
-	private        bool          // the log shows no replies: a login is under way
+	secrets        mask.Secrets  // of the login: no log and no error shows them
 	stuck          bool          // the server waits for a message that nobody will send
 }
 
@@ -214,8 +216,8 @@ func (r *Refusal) Error() string {
 func (r *Refusal) Passing() bool { return r.Code/100 != 5 }
 
 // refusal returns r as the Refusal of a step.
-func (r *reply) refusal(step string) *Refusal {
-	text := strings.Join(r.lines, "\n")
+func (c *Client) refusal(r *reply, step string) *Refusal {
+	text := c.secrets.Conceal(strings.Join(r.lines, "\n"))
 	refused := &Refusal{Step: step, Code: r.code, Text: text}
 	first, _, _ := strings.Cut(text, " ")
 	if parts := strings.Split(first, "."); len(parts) == 3 && (parts[0] == "2" || parts[0] == "4" || parts[0] == "5") {
@@ -259,7 +261,7 @@ func (c *Client) expect(step string, want int, limit time.Duration) (*reply, err
 		return nil, err
 	}
 	if r.code/100 != want/100 {
-		return nil, r.refusal(step)
+		return nil, c.refusal(r, step)
 	}
 	return r, nil
 }
@@ -280,13 +282,13 @@ func (c *Client) reply(limit time.Duration) (*reply, error) {
 		code, convErr := strconv.Atoi(text[:min(3, len(text))])
 		if len(text) < 3 || convErr != nil || code < 200 || code > 599 || len(text) > 3 && text[3] != ' ' && text[3] != '-' ||
 			r.code != 0 && r.code != code {
-			return nil, fmt.Errorf("the server sent %.*q, which is no reply", maxQuote, text)
+			return nil, fmt.Errorf("the server sent %.*q, which is no reply", maxQuote, c.secrets.Conceal(text))
 		}
 		r.code = code
 		r.lines = append(r.lines, text[min(4, len(text)):])
 		if len(text) == 3 || text[3] == ' ' {
-			if !c.private {
-				c.opts.Log.Debug("server", "code", code, "text", strings.Join(r.lines, "\n"))
+			if c.opts.Log.Enabled(context.Background(), slog.LevelDebug) {
+				c.opts.Log.Debug("server", "code", code, "text", c.secrets.Conceal(strings.Join(r.lines, "\n")))
 			}
 			return r, nil
 		}

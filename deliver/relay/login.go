@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,32 +43,15 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if method, err = c.choose(cred); err != nil {
 		return fail(err)
 	}
-	c.private = true
+	cred.Hide(&c.secrets)
 	err = c.authenticate(cred.Mechanism(method, c.conn, c.serverName()))
-	c.private = false
-	var refused *Refusal
-	if errors.As(err, &refused) {
-		if repeats(refused.Text, cred) {
-			refused.Text = "***"
-		}
+	if errors.As(err, new(*Refusal)) {
 		return fail(err)
 	}
-	return method, err
-}
-
-// repeats reports whether a text of the server holds the secret, as it is or in base 64.
-func repeats(text string, cred Credentials) bool {
-	for _, s := range []string{cred.Password, cred.Token} {
-		if s == "" {
-			continue
-		}
-		for _, form := range []string{s, base64.StdEncoding.EncodeToString([]byte(s)), base64.StdEncoding.EncodeToString([]byte("\x00" + cred.User + "\x00" + s))} {
-			if strings.Contains(text, form) {
-				return true
-			}
-		}
+	if err == nil {
+		c.secrets.Accepted()
 	}
-	return false
+	return method, err
 }
 
 // choose returns the method.
@@ -93,7 +75,7 @@ func (c *Client) serverName() string {
 	return c.secured.ServerName
 }
 
-// authenticate runs a SASL exchange. The log shows none of it.
+// authenticate runs a SASL exchange. The log shows nothing of what is sent.
 func (c *Client) authenticate(m sasl.Client) error {
 	mech, initial, err := m.Start()
 	if err != nil {
@@ -118,7 +100,7 @@ func (c *Client) authenticate(m sasl.Client) error {
 		case r.code == 235:
 			return nil
 		case r.code != 334:
-			return r.refusal(step)
+			return c.refusal(r, step)
 		}
 		line = "*" // RFC 4954 section 4: gives up
 		if answer, err := login.Answer(m, r.lines[0]); err == nil {

@@ -84,6 +84,8 @@ func TestServerThatDoesNotProtectTheSecretDoesNotGetIt(t *testing.T) {
 		"wrong password":        {o: Options{Security: StartTLS}, cred: Credentials{User: "me", Password: "wrong"}, auth: true, says: "535"},
 		"secret repeated":       {o: Options{Security: StartTLS}, step: "AUTH", reply: "535 5.7.8 not pa55", auth: true, says: `535 "***"`},
 		"line repeated":         {o: Options{Security: StartTLS}, step: "AUTH", reply: "535 5.7.8 AG1lAHBhNTU=?", auth: true, says: `535 "***"`},
+		"half of it repeated":   {o: Options{Security: StartTLS}, step: "AUTH", reply: "535 5.7.8 not PA5", auth: true, says: `535 "***"`},
+		"no reply, the secret":  {o: Options{Security: StartTLS}, step: "AUTH", reply: "pa55", says: `"***", which is no reply`},
 		"login later":           {o: Options{Security: StartTLS}, step: "AUTH", reply: "454 4.7.0 busy", says: "454"},
 		"line end in a secret":  {o: Options{Security: StartTLS}, cred: Credentials{User: "me", Password: "a\r\nDATA"}, auth: true, says: "control character"},
 		"certificate of others": {o: Options{Security: StartTLS, TLS: &tls.Config{ServerName: "mx.example.org"}}, says: "certificate"},
@@ -108,7 +110,7 @@ func TestServerThatDoesNotProtectTheSecretDoesNotGetIt(t *testing.T) {
 			if !errors.As(err, &e) || e.Scope != deliver.Place || errors.Is(err, deliver.ErrLogin) != x.auth || !strings.Contains(err.Error(), x.says) {
 				t.Errorf("got %v", err)
 			}
-			if strings.Contains(fmt.Sprint(err), "pa55") || strings.Contains(fmt.Sprint(err), "AG1l") {
+			if strings.Contains(strings.ToLower(fmt.Sprint(err)), "pa5") || strings.Contains(fmt.Sprint(err), "AG1l") {
 				t.Errorf("the secret is in %v", err)
 			}
 			if got := r.delivered(); len(got) > 0 {

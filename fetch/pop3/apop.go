@@ -17,7 +17,7 @@ func (c *Client) Apop(user, secret string) error {
 	if err := (Credentials{User: user, Password: secret}).check(); err != nil {
 		return err
 	}
-	c.lines.secrets.add(secret)
+	c.lines.secrets.Add(secret)
 	return c.converse(&apop{user: user, secret: secret}, false, nil, nil)
 }
 
@@ -34,7 +34,7 @@ func (d *apop) begin(c *Client, _ bool) (all bool, err error) {
 	sum := md5.Sum([]byte(c.timestamp + d.secret))
 	digest := hex.EncodeToString(sum[:])
 	c.queue("APOP", "APOP "+d.user+" "+digest, "APOP "+d.user+" ***")
-	c.lines.secrets.add(digest)
+	c.lines.secrets.Add(digest)
 	return true, nil
 }
 

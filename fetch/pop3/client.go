@@ -172,7 +172,7 @@ func NewClient(ctx context.Context, conn net.Conn, host string, o *Options) (*Cl
 	c.link.waited = o.Waited
 	c.lines.log = o.Log
 	for _, secret := range o.Secrets {
-		c.lines.secrets.add(secret)
+		c.lines.secrets.Add(secret)
 	}
 	c.lines.conn = c.link
 	c.lines.r = bufio.NewReaderSize(&c.lines, bufferSize)

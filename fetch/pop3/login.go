@@ -107,8 +107,8 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 	if err := cred.check(); err != nil {
 		return "", err
 	}
-	c.lines.secrets.add(cred.Password)
-	c.lines.secrets.add(cred.Token)
+	c.lines.secrets.Add(cred.Password)
+	c.lines.secrets.Add(cred.Token)
 	// RFC 2449 section 6.6 has PIPELINING in both states. A server that has
 	// not been visited before may announce it and still lose what arrives
 	// together with the login (Courier, Cyrus), so the first visit waits.
@@ -219,7 +219,7 @@ func (c *Client) converse(d dialog, ahead bool, next []string, between func() er
 		return err
 	}
 	c.state = Transaction
-	c.lines.secrets.accepted()
+	c.lines.secrets.Accepted()
 	c.handover = len(c.unclaimed) > 0
 	return nil
 }
@@ -371,7 +371,7 @@ func (c *Client) UserPass(user, password string) error {
 	if err := (Credentials{User: user, Password: password}).check(); err != nil {
 		return err
 	}
-	c.lines.secrets.add(password)
+	c.lines.secrets.Add(password)
 	return c.converse(&userPass{user: user, password: password}, false, nil, nil)
 }
 

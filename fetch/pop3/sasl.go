@@ -61,7 +61,7 @@ func (x *exchange) begin(c *Client, _ bool) (all bool, err error) {
 		}
 	}
 	c.queue(x.command, line, shown)
-	c.lines.secrets.add(encoded)
+	c.lines.secrets.Add(encoded)
 	return x.single && x.pending == nil, nil
 }
 
@@ -94,9 +94,9 @@ func (x *exchange) end(c *Client, last func()) error {
 		}
 		encoded := base64.StdEncoding.EncodeToString(answer)
 		c.queue(x.command, encoded, "***")
-		c.lines.secrets.add(encoded)
+		c.lines.secrets.Add(encoded)
 		if digest, ok := x.m.(*cramMD5); ok {
-			c.lines.secrets.add(digest.sent)
+			c.lines.secrets.Add(digest.sent)
 		}
 		if x.done() {
 			last()

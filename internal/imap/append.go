@@ -60,9 +60,16 @@ func (e *SourceError) Unwrap() error { return e.Err }
 // result for each message.
 func (c *Client) Append(messages []Append) []Appended {
 	f := &flight{c: c, results: make([]Appended, len(messages)), tags: make(map[string]int)}
-	c.patiently(func() { f.run(messages) })
+	usual := c.waiting
+	c.waiting = usual * durablyTimes
+	f.run(messages)
+	c.waiting = usual
 	return f.results
 }
+
+// durablyTimes is how many times as long as for another reply to wait for that to a message:
+// the server makes it durable.
+const durablyTimes = 10
 
 // flight is the commands of one call of Append.
 type flight struct {
@@ -224,7 +231,7 @@ func (f *flight) take(r *response) error {
 	}
 	i, ok := f.tags[r.tag]
 	if !ok {
-		return f.c.fail(&ProtocolError{"APPEND", "the server said " + quote(r.line())})
+		return f.c.fail(r.unexpected("APPEND"))
 	}
 	delete(f.tags, r.tag)
 	f.octets -= f.sizes[i]

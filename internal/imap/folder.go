@@ -132,7 +132,7 @@ func (c *Client) Examine(name string) (Status, error) {
 		case r.tag == tag:
 			return s, r.refusal("EXAMINE")
 		case r.tag != "*":
-			return s, c.fail(&ProtocolError{"EXAMINE", "the server said " + quote(r.line())})
+			return s, c.fail(r.unexpected("EXAMINE"))
 		case r.code == "UIDVALIDITY":
 			s.UIDValidity = item{text: r.args}.number()
 		case r.code == "UIDNEXT":

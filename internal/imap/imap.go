@@ -20,6 +20,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"popfetch/internal/mask"
 )
 
 // Security is how a connection is protected.
@@ -57,9 +59,10 @@ type Client struct {
 	greet   string
 	tag     int
 	read    int64  // octets of responses since the last command
-	bye     string // what the server said before it closed the connection
+	bye     string // what the server said before it closed the connection, quoted
 	failed  error
 	waiting time.Duration // for the next reply
+	secrets mask.Secrets  // of the login: no log and no error shows them
 
 	mu   sync.Mutex
 	over bool // Interrupt was called
@@ -119,11 +122,11 @@ func (c *Client) begin(host string) error {
 	c.greet = r.text
 	switch {
 	case r.tag == "*" && r.status == "BYE":
-		return &ProtocolError{"greeting", fmt.Sprintf("the server said %s", quote(r.line()))}
+		return r.unexpected("greeting")
 	case r.status == "PREAUTH":
 		return &ProtocolError{"greeting", "the server has logged in somebody already (PREAUTH)"}
 	case r.tag != "*" || r.status != "OK":
-		return &ProtocolError{"greeting", fmt.Sprintf("the server said %s, so it does not speak IMAP", quote(r.line()))}
+		return &ProtocolError{"greeting", fmt.Sprintf("the server said %s, so it does not speak IMAP", r.shown())}
 	}
 	if c.opts.Security != StartTLS {
 		return c.capability()
@@ -181,9 +184,7 @@ func (c *Client) TLS() *tls.ConnectionState { return c.tls }
 func (c *Client) Failed() bool { return c.failed != nil }
 
 // Close drops the connection.
-func (c *Client) Close() error {
-	return c.conn.Close()
-}
+func (c *Client) Close() error { return c.conn.Close() }
 
 // Logout says goodbye, for which it waits 2 seconds at most, and drops the connection.
 func (c *Client) Logout() error {
@@ -251,7 +252,7 @@ func (c *Client) wait(tag, name string, each func(*response) error) (*response, 
 		case tag:
 			return r, r.refusal(name)
 		default:
-			return nil, c.fail(&ProtocolError{name, "the server said " + quote(r.line())})
+			return nil, c.fail(r.unexpected(name))
 		}
 	}
 }
@@ -279,7 +280,7 @@ func (c *Client) reason(err error) error {
 	case errors.As(err, new(*ProtocolError)):
 		return err
 	case c.bye != "":
-		return fmt.Errorf("the server closed the connection and said %s (%w)", quote(c.bye), err)
+		return fmt.Errorf("the server closed the connection and said %s (%w)", c.bye, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("the server closed the connection (%w)", err)
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -137,6 +136,42 @@ func TestSecretsAreNotLogged(t *testing.T) {
 	}
 }
 
+// A server may repeat what it was sent, wherever it likes.
+func TestSecretThatTheServerRepeatsIsShownNowhere(t *testing.T) {
+	const password = "hunter2-hunter2"
+	coded := base64.StdEncoding.EncodeToString([]byte("\x00me\x00" + password))
+	login := `C: %s LOGIN "me" "` + password + `"`
+	for name, dialog := range map[string][]string{
+		"in a refusal":        {login, "S: %s NO [AUTHENTICATIONFAILED] not " + password},
+		"in base 64":          {login, "S: %s BAD what is " + coded},
+		"in a response code":  {login, "S: %s NO [" + password + "] no"},
+		"in a goodbye":        {login, "S: * BYE " + password, "S: x"},
+		"in bad syntax":       {login, `S: * "` + password},
+		"with a foreign tag":  {login, "S: x OK " + password},
+		"in a continuation":   {login, "S: + " + password},
+		"after the login":     {login, "S: %s OK [CAPABILITY IMAP4rev1] in", "C: %s NOOP", "S: %s NO " + password},
+		"in untagged remarks": {login, "S: * OK you said " + password, "S: %s NO no"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			c, err := Dial(t.Context(), server(t, begun("IMAP4rev1", dialog...)...), Options{Security: ClearText, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if _, err = c.Login(t.Context(), Credentials{User: "me", Password: password}); err == nil {
+				err = c.Noop()
+			}
+			if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), coded) {
+				t.Errorf("the error is %v", err)
+			}
+			if strings.Contains(strings.ToLower(log.String()), "hunter2") || strings.Contains(log.String(), coded) || !strings.Contains(log.String(), "***") {
+				t.Errorf("the log is\n%s", &log)
+			}
+		})
+	}
+}
+
 // What comes in clear text behind the reply to STARTTLS must not count as protected, and a
 // server without STARTTLS gets no login.
 func TestStartTLSThatIsTamperedWith(t *testing.T) {
@@ -220,7 +255,7 @@ func TestByeIsPartOfTheError(t *testing.T) {
 	l := server(t, begun("IMAP4rev1", "C: %s NOOP", "S: * BYE [UNAVAILABLE] going down")...)
 	c := dial(t, l)
 	c.waiting = 100 * time.Millisecond // the server of the test does not close
-	if err := c.Noop(); err == nil || !strings.Contains(err.Error(), `"BYE [UNAVAILABLE] going down"`) {
+	if err := c.Noop(); err == nil || !strings.Contains(err.Error(), `"* BYE [UNAVAILABLE] going down"`) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -274,7 +309,7 @@ func FuzzResponse(f *testing.F) {
 				t.Errorf("%q has a status and no tag", text)
 			}
 			_ = r.refusal("X")
-			_ = fmt.Sprint(r.line())
+			_ = r.shown()
 		}
 	})
 }

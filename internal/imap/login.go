@@ -35,6 +35,7 @@ func (c *Client) Login(ctx context.Context, cred Credentials) (method string, er
 	if err != nil {
 		return "", &AuthError{User: cred.User, Err: err}
 	}
+	cred.Hide(&c.secrets)
 	var reply *response
 	if method == "login" && !c.Has("AUTH=LOGIN") || method == "plain" && !c.Has("AUTH=PLAIN") {
 		reply, err = c.loginCommand(cred)
@@ -48,6 +49,7 @@ func (c *Client) Login(ctx context.Context, cred Credentials) (method string, er
 	if err != nil {
 		return "", err
 	}
+	c.secrets.Accepted()
 	if reply.code != "CAPABILITY" { // they may be others now. RFC 9051 section 6.2.2
 		if err := c.capability(); err != nil {
 			return "", err
@@ -136,7 +138,7 @@ func (c *Client) untilContinuation(tag string) (*response, error) {
 			return r, err
 		}
 		if r.tag != "*" {
-			return nil, c.fail(&ProtocolError{"response", "the server said " + quote(r.line())})
+			return nil, c.fail(r.unexpected("AUTHENTICATE"))
 		}
 	}
 }

@@ -2,11 +2,15 @@ package imap
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strconv"
 	"strings"
+
+	"popfetch/internal/mask"
 )
 
 const (
@@ -27,10 +31,12 @@ type response struct {
 	args   string // its arguments
 	text   string // of a status or continuation
 	items  []item // of data
+
+	secrets *mask.Secrets // of the client: no error shows them
 }
 
-// line shows the beginning of the response.
-func (r *response) line() string {
+// shown returns the response as an error may show it.
+func (r *response) shown() string {
 	parts := []string{r.tag, r.status}
 	if r.code != "" {
 		parts = append(parts, "["+r.code+"]")
@@ -38,7 +44,8 @@ func (r *response) line() string {
 	for _, i := range r.items {
 		parts = append(parts, i.text)
 	}
-	return strings.Join(strings.Fields(strings.Join(append(parts, r.text), " ")), " ")
+	line := strings.Join(strings.Fields(strings.Join(append(parts, r.text), " ")), " ")
+	return quote(r.secrets.Conceal(line))
 }
 
 // refusal returns the *Refusal of a tagged response, nil if it is OK.
@@ -47,9 +54,14 @@ func (r *response) refusal(command string) error {
 	case "OK":
 		return nil
 	case "NO", "BAD":
-		return &Refusal{Command: command, Bad: r.status == "BAD", Code: r.code, Text: r.text}
+		return &Refusal{Command: command, Bad: r.status == "BAD", Code: r.secrets.Conceal(r.code), Text: r.secrets.Conceal(r.text)}
 	}
-	return &ProtocolError{command, "the server said " + quote(r.line())}
+	return r.unexpected(command)
+}
+
+// unexpected returns the error for a response that cannot follow a command.
+func (r *response) unexpected(command string) error {
+	return &ProtocolError{command, "the server said " + r.shown()}
 }
 
 // is reports whether item n of the data is a word, in any case.
@@ -75,10 +87,12 @@ func (c *Client) response() (*response, error) {
 	}
 	r, err := parseResponse(line, literals)
 	if err != nil {
-		return nil, c.fail(&ProtocolError{"response", err.Error()})
+		return nil, c.fail(&ProtocolError{"response", fmt.Sprintf("%v in %s", err, quote(c.secrets.Conceal(string(line))))})
 	}
-	if len(literals) == 0 {
-		c.opts.Log.Debug("imap", "server", string(line))
+	r.secrets = &c.secrets
+	if len(literals) == 0 && c.opts.Log.Enabled(context.Background(), slog.LevelDebug) {
+		c.secrets.Keep = true
+		c.opts.Log.Debug("imap", "server", c.secrets.Conceal(string(line)))
 	}
 	c.note(r)
 	return r, nil
@@ -95,15 +109,8 @@ func (c *Client) note(r *response) {
 			c.caps = append(c.caps, strings.ToUpper(i.text))
 		}
 	case r.tag == "*" && r.status == "BYE":
-		c.bye = strings.TrimSpace("BYE " + bracket(r.code) + r.text)
+		c.bye = r.shown()
 	}
-}
-
-func bracket(code string) string {
-	if code == "" {
-		return ""
-	}
-	return "[" + code + "] "
 }
 
 // logicalLine reads a line with its literals. Each of them is a NUL in the line.
@@ -183,7 +190,7 @@ func parseResponse(line []byte, literals [][]byte) (*response, error) {
 		}
 		i, err := p.item(0)
 		if err != nil {
-			return nil, fmt.Errorf("%w in %s", err, quote(string(line)))
+			return nil, err
 		}
 		r.items = append(r.items, i)
 	}
@@ -278,16 +285,4 @@ func (i item) number() uint32 {
 		return 0
 	}
 	return uint32(n)
-}
-
-// patience is how much longer than another reply that to a message may take: the server
-// makes it durable.
-const patience = 10
-
-// patiently runs fn with more time for each reply.
-func (c *Client) patiently(fn func()) {
-	before := c.waiting
-	c.waiting = before * patience
-	fn()
-	c.waiting = before
 }

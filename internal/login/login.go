@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-sasl"
+
+	"popfetch/internal/mask"
 )
 
 // Credentials are what a login needs.
@@ -18,6 +20,12 @@ type Credentials struct {
 	User, Password string
 	Token          string   // OAuth 2.0 access token, "" = none
 	Methods        []string // in order of preference; nil = the best that the server offers
+}
+
+// Hide adds the secrets to those that nothing may show.
+func (cred Credentials) Hide(in *mask.Secrets) {
+	in.Add(cred.Password)
+	in.Add(cred.Token)
 }
 
 // MaxChallenges is how many challenges of one login are answered.
