@@ -11,9 +11,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"popfetch/fetch/pop3/pop3test"
+	"popfetch/internal/ptytest"
 )
 
 // section is one of docs/recipes.md.
@@ -181,18 +184,48 @@ func readmeConfigurations(t *testing.T) (configs []string) {
 	return configs
 }
 
-// screenOf returns a function that waits until a program shows a text on a terminal.
-func screenOf(t *testing.T, user *os.File) (await func(want string)) {
-	shown, buf := "", make([]byte, 4096)
-	return func(want string) {
-		t.Helper()
-		for !strings.Contains(shown, want) {
-			n, err := user.Read(buf)
-			if err != nil {
-				t.Fatalf("waiting for %q: %v; the terminal shows %q", want, err, shown)
-			}
-			shown += string(buf[:n])
+// reader is a mail reader on a terminal.
+type reader struct {
+	t     *testing.T
+	keys  *os.File
+	shown string // that await has not passed yet
+}
+
+// read starts mutt or NeoMutt with its file in the home directory. It ends with the test, or
+// after a minute.
+func (k *kitchen) read(program string) *reader {
+	k.t.Helper()
+	user, terminal := ptytest.Open(k.t, 100)
+	cmd := k.command("exec "+program+" -F ."+program+"rc", "TERM=xterm", "LC_ALL=C.UTF-8", "PATH="+filepath.Join(k.dir, "bin")+":"+os.Getenv("PATH"))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	must(k.t, cmd.Start())
+	terminal.Close() // what reads the screen ends with the program
+	late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	k.t.Cleanup(func() {
+		late.Stop()
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return &reader{t: k.t, keys: user}
+}
+
+func (r *reader) types(keys string) {
+	r.t.Helper()
+	_, err := r.keys.WriteString(keys)
+	must(r.t, err)
+}
+
+// await waits until the screen shows a text, after what it waited for before.
+func (r *reader) await(want string) {
+	r.t.Helper()
+	buf := make([]byte, 4096)
+	for !strings.Contains(r.shown, want) {
+		n, err := r.keys.Read(buf)
+		if err != nil {
+			r.t.Fatalf("waiting for %q: %v; the terminal shows %q", want, err, r.shown)
 		}
-		_, shown, _ = strings.Cut(shown, want)
+		r.shown += string(buf[:n])
 	}
+	_, r.shown, _ = strings.Cut(r.shown, want)
 }

@@ -7,11 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"popfetch/internal/ptytest"
 )
 
 // Every configuration is one that popfetch takes, whatever its programs are.
@@ -151,8 +148,17 @@ func TestRecipeNotmuch(t *testing.T) {
 
 func TestRecipeSieve(t *testing.T) {
 	needs(t, "sievec", "dovecot-sieve")
-	k := cook(t, recipes(t)["Dovecot, LMTP and Sieve"])
+	r := recipes(t)["Dovecot, LMTP and Sieve"]
+	k := cook(t, r)
 	k.does("sievec -c /dev/null .dovecot.sieve compiled")
+	for _, f := range r.files {
+		if f.name == "/etc/dovecot/local.conf" {
+			k.write("dovecot.conf", f.text, 0o600)
+		}
+	}
+	if out := k.does("doveconf -c dovecot.conf -n protocols service/lmtp protocol/lmtp"); !strings.Contains(out, "lmtp") {
+		t.Errorf("Dovecot reads %s", out)
+	}
 }
 
 func TestRecipesMuttAndNeoMutt(t *testing.T) {
@@ -165,27 +171,33 @@ func TestRecipesMuttAndNeoMutt(t *testing.T) {
 			k := cook(t, r)
 			k.does("popfetch --once")
 			k.add(4, "X-Number: 4")
-			user, terminal := ptytest.Open(t, 100)
-			mutt := k.command(program+" -F ."+program+"rc", "TERM=xterm", "LC_ALL=C.UTF-8", "PATH="+filepath.Join(k.dir, "bin")+":"+os.Getenv("PATH"))
-			mutt.Stdin, mutt.Stdout, mutt.Stderr = terminal, terminal, terminal
-			mutt.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-			must(t, mutt.Start())
-			terminal.Close()
-			late := time.AfterFunc(time.Minute, func() { mutt.Process.Kill() })
-			defer func() {
-				late.Stop()
-				mutt.Process.Kill()
-				mutt.Wait()
-			}()
-			await := screenOf(t, user)
-			await("message 3")
-			user.WriteString("G")
-			await("Press any key")
+			m := k.read(program)
+			m.await("message 3")
+			m.types("G")
+			m.await("Press any key")
 			// NeoMutt compares times, and a person is slower than a test.
 			later := time.Now().Add(2 * time.Second)
 			must(t, os.Chtimes(filepath.Join(k.dir, "Mail/work/new"), later, later))
-			user.WriteString(" ")
-			await("message 4")
+			m.types(" ")
+			m.await("message 4")
 		})
 	}
+}
+
+// README.md leads somebody who has an address and a password to mail in mutt.
+func TestFromInitToMailInMutt(t *testing.T) {
+	needs(t, "mutt", "mutt")
+	readme, err := os.ReadFile("../../README.md")
+	must(t, err)
+	rc := regexp.MustCompile(`(?m)(^    (set|macro) .*\n)+`).FindString(string(readme))
+	k := cook(t, section{files: []recipeFile{{"~/.muttrc", rc}}})
+	must(t, os.RemoveAll(filepath.Join(k.dir, ".config")))
+	trust := "SSL_CERT_FILE=" + filepath.Join(k.dir, "ca.pem")
+	shown := k.does("pass show mail/me | popfetch init me@example.org --server "+k.server.Addr(), trust)
+	next := regexp.MustCompile(`(?m)^  (popfetch --once .*)$`).FindStringSubmatch(shown)
+	if next == nil {
+		t.Fatalf("init does not say how to fetch: %s", shown)
+	}
+	k.does(next[1], trust)
+	k.read("mutt").await("message 3")
 }
