@@ -183,7 +183,7 @@ func TestNoSecretLeaves(t *testing.T) {
 func TestNoSecretOfASignInLeaves(t *testing.T) {
 	t.Parallel()
 	h := newHome(t, buildPopfetch(t))
-	p := &oauthtest.Provider{ClientID: "client", ClientSecret: "GOCSPX-" + rand.Text(), User: "alice", Scope: "pop", Rotate: true}
+	p := &oauthtest.Provider{ClientID: "client", ClientSecret: "GOCSPX-" + rand.Text(), User: "alice", Scope: "https://mail.google.com/", Rotate: true}
 	p.Start()
 	t.Cleanup(p.Close)
 	cert, err := certtest.SelfSigned(certtest.Localhost())
