@@ -22,7 +22,7 @@ func TestStageAndAbortDoNotWaitForTheDisk(t *testing.T) {
 	m, f := openMaildir(t)
 	group := stage(t, m, "first")
 	var beside []deliver.Staged
-	f.before = func(op string) {
+	f.Before = func(op string) {
 		if op != "sync file" && !strings.HasPrefix(op, "sync ") && !strings.HasPrefix(op, "rename") {
 			return // an operation of the Stage and Abort below
 		}
@@ -46,7 +46,7 @@ func TestStageAndAbortDoNotWaitForTheDisk(t *testing.T) {
 	}
 	prepare(t, m, group)
 	publish(t, m, group)
-	f.before = nil
+	f.Before = nil
 	prepare(t, m, beside)
 	publish(t, m, beside)
 	got := delivered(t, m.Path)
@@ -62,7 +62,7 @@ func TestStageAndAbortDoNotWaitForTheDisk(t *testing.T) {
 func TestFailedDirectorySyncEndsStage(t *testing.T) {
 	m, f := openMaildir(t)
 	group := stage(t, m, "first")
-	f.fail = func(_ int, op string) error {
+	f.Fail = func(_ int, op string) error {
 		if op == "sync tmp" {
 			return syscall.EIO
 		}
@@ -93,7 +93,7 @@ func TestFailedDirectorySyncEndsStage(t *testing.T) {
 func TestFailedDirectorySyncEndsConcurrentStage(t *testing.T) {
 	m, f := openMaildir(t)
 	group := stage(t, m, "first")
-	f.fail = func(_ int, op string) error {
+	f.Fail = func(_ int, op string) error {
 		if op == "sync tmp" {
 			return syscall.EIO
 		}
@@ -128,7 +128,7 @@ func TestFilesInPrepareCountAsOpen(t *testing.T) {
 	group := stage(t, m, "1", "2")
 	var isOpen []bool // of the files that are staged during a sync
 	begun := 0
-	f.before = func(op string) {
+	f.Before = func(op string) {
 		if op != "sync file" {
 			return
 		}
@@ -151,7 +151,7 @@ type syncing struct {
 	gate      chan struct{} // closed when the syncs may end
 }
 
-// wait is a call of faults.before: it holds each sync until gate is closed.
+// wait is a call of FS.Before: it holds each sync until gate is closed.
 func (s *syncing) wait(op string) {
 	if !strings.HasPrefix(op, "sync") {
 		return
@@ -188,7 +188,7 @@ func TestSharedSyncsLimitAllMaildirs(t *testing.T) {
 				t.Fatal(err)
 			}
 			group := stage(t, m, slices.Repeat([]string{"text"}, 20)...)
-			f.before = syncs.wait
+			f.Before = syncs.wait
 			polls.Go(func() {
 				if err := errors.Join(m.Prepare(t.Context(), group)...); err != nil {
 					t.Error(err)
@@ -220,7 +220,7 @@ func TestHungDiskDoesNotBlockOtherMaildirs(t *testing.T) {
 	}
 	group := stage(t, hung, "1", "2", "3") // one more than Syncs has
 	begun, gate := make(chan struct{}), make(chan struct{})
-	f.before = func(op string) {
+	f.Before = func(op string) {
 		if op == "sync file" {
 			begun <- struct{}{}
 			<-gate
@@ -261,7 +261,7 @@ func TestSlowDiskKeepsTheSession(t *testing.T) {
 			texts = append(texts, "text")
 		}
 		group := stage(t, m, texts...)
-		f.before = func(op string) {
+		f.Before = func(op string) {
 			if strings.HasPrefix(op, "sync") {
 				time.Sleep(30 * time.Second)
 			}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,25 +18,31 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/deliver/delivertest"
+	"popfetch/internal/durable/faultfs"
 )
 
 const testOwner = "0123456789abcdef"
 
+// withoutName writes NAME for the name of a message.
+func withoutName(op string) string { return messageName.ReplaceAllString(op, "NAME") }
+
+var messageName = regexp.MustCompile(`\d+\.P\d+T[0-9a-f]{16}R[0-9a-f]{32}\.[^, ]+`)
+
 // newMaildir returns a Maildir that does not exist yet, on a file system with faults.
-func newMaildir(t *testing.T) (*Maildir, *faults) {
-	f := &faults{}
+func newMaildir(t *testing.T) (*Maildir, *faultfs.FS) {
+	f := &faultfs.FS{Name: withoutName}
 	m := &Maildir{Path: filepath.Join(t.TempDir(), "Mail", "work"), Owner: testOwner, Host: "desk.example.net", fs: f}
 	t.Cleanup(func() { m.Close() })
 	return m, f
 }
 
-func openMaildir(t *testing.T) (*Maildir, *faults) {
+func openMaildir(t *testing.T) (*Maildir, *faultfs.FS) {
 	t.Helper()
 	m, f := newMaildir(t)
 	if err := m.Open(); err != nil {
 		t.Fatal(err)
 	}
-	f.reset()
+	f.Reset()
 	return m, f
 }
 
@@ -104,7 +111,7 @@ func publish(t *testing.T, m *Maildir, group []deliver.Staged) {
 func TestConformance(t *testing.T) {
 	delivertest.Run(t, func(t *testing.T) delivertest.Fixture {
 		path := filepath.Join(t.TempDir(), "Maildir")
-		f := &faults{}
+		f := &faultfs.FS{Name: withoutName}
 		return delivertest.Fixture{
 			Stored: delivertest.LF,
 			Open: func() deliver.Destination {
@@ -117,7 +124,7 @@ func TestConformance(t *testing.T) {
 			Recover: func(ctx context.Context, in deliver.Intent) (deliver.Outcome, error) {
 				return recovery{fs: f}.run(ctx, in, time.Now())
 			},
-			Faults:    &callFaults{f: f},
+			Faults:    f,
 			Delivered: func() []string { return delivered(t, path) },
 			Leftovers: func() []string { return list(t, &Maildir{Path: path}, "tmp") },
 		}
@@ -168,9 +175,9 @@ func TestOrderOfOperations(t *testing.T) {
 		}, nil},
 	}
 	for _, step := range steps {
-		f.reset()
+		f.Reset()
 		step.run()
-		got := slices.Clone(f.ops)
+		got := f.Ops()
 		if step.name == "first group" { // files are synced in parallel
 			slices.Sort(got[4:8])
 			slices.Sort(step.want[4:8])
@@ -252,7 +259,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"path that is not UTF-8", func(t *testing.T, m *Maildir) { m.Path += "\xff" }, "UTF-8"},
 		{"no owner tag", func(t *testing.T, m *Maildir) { m.Owner = "ABC" }, "owner tag"},
 		{"not writable", func(t *testing.T, m *Maildir) {
-			m.fs.(*faults).fail = func(_ int, op string) error {
+			m.fs.(*faultfs.FS).Fail = func(_ int, op string) error {
 				if op == "may write new" {
 					return syscall.EROFS
 				}
@@ -288,8 +295,8 @@ func TestOpenCompletes(t *testing.T) {
 			continue
 		}
 		// A process may have been killed before it synced these directories.
-		if !slices.Contains(f.ops, "make work") || !slices.Contains(f.ops, "sync work") {
-			t.Errorf("with %q: not made durable: %q", parts, f.ops)
+		if !slices.Contains(f.Ops(), "make work") || !slices.Contains(f.Ops(), "sync work") {
+			t.Errorf("with %q: not made durable: %q", parts, f.Ops())
 		}
 		list(t, m, "cur")
 	}
@@ -302,7 +309,7 @@ func TestFailedOperationIsNotADelivery(t *testing.T) {
 		m, f := openMaildir(t)
 		m.rooted = false
 		var failed string
-		f.fail = func(i int, op string) error {
+		f.Fail = func(i int, op string) error {
 			if i == n {
 				failed = op
 				return syscall.EIO
@@ -310,7 +317,7 @@ func TestFailedOperationIsNotADelivery(t *testing.T) {
 			return nil
 		}
 		ok := deliverOne(t, m)
-		f.fail = nil
+		f.Fail = nil
 		if failed == "" {
 			if !ok {
 				t.Error("not delivered without a fault")
@@ -366,7 +373,7 @@ func TestOneBadFileOfAGroup(t *testing.T) {
 		m, f := openMaildir(t)
 		group := stage(t, m, "one", "two", "three")
 		first := true
-		f.fail = func(_ int, done string) error {
+		f.Fail = func(_ int, done string) error {
 			if done == op && first {
 				first = false
 				return syscall.EIO
@@ -397,22 +404,22 @@ func TestOneBadFileOfAGroup(t *testing.T) {
 func TestFailedDirectorySyncIsNotRepeated(t *testing.T) {
 	for _, op := range []string{"sync tmp", "sync new"} {
 		m, f := openMaildir(t)
-		f.fail = func(_ int, done string) error {
+		f.Fail = func(_ int, done string) error {
 			if done == op {
 				return syscall.EIO
 			}
 			return nil
 		}
 		deliverOne(t, m)
-		f.reset()
-		f.fail = nil
+		f.Reset()
+		f.Fail = nil
 		if _, err := m.Stage(t.Context(), deliver.Meta{}, strings.NewReader("")); !errors.Is(err, syscall.EIO) {
 			t.Errorf("after %s: Stage = %v", op, err)
 		}
 		if errs := m.Publish(t.Context(), []deliver.Staged{&staged{m: m}}); !errors.Is(errors.Join(errs...), syscall.EIO) {
 			t.Errorf("after %s: Publish = %v", op, errs)
 		}
-		if slices.Contains(f.ops, op) {
+		if slices.Contains(f.Ops(), op) {
 			t.Errorf("%s was tried again", op)
 		}
 		m.Close()
@@ -457,7 +464,7 @@ func TestRenameFindsNothing(t *testing.T) {
 		group := stage(t, m, "text")
 		prepare(t, m, group)
 		s := group[0].(*staged)
-		f.before = func(op string) { // the rename was done, and a reader has moved the file
+		f.Before = func(op string) { // the rename was done, and a reader has moved the file
 			if strings.HasPrefix(op, "rename") {
 				os.Rename(s.path(), filepath.Join(m.Path, "cur", s.name+",S=4:2,S"))
 			}

@@ -34,7 +34,7 @@ func TestMaxOpenLimitsOpenFiles(t *testing.T) {
 		t.Error("a second Prepare of a message that was synced early succeeds")
 	}
 	syncs := 0
-	for _, op := range f.ops {
+	for _, op := range f.Ops() {
 		if op == "sync file" {
 			syncs++
 		}
@@ -56,7 +56,7 @@ func TestFailedSyncInStageLeavesNothing(t *testing.T) {
 	m, f := openMaildir(t)
 	m.MaxOpen = 1
 	group := stage(t, m, "first")
-	f.fail = func(_ int, op string) error {
+	f.Fail = func(_ int, op string) error {
 		if op == "sync file" {
 			return syscall.EIO
 		}
@@ -67,7 +67,7 @@ func TestFailedSyncInStageLeavesNothing(t *testing.T) {
 	if !errors.Is(err, syscall.EIO) || !errors.As(err, &e) || e.Scope != deliver.Place {
 		t.Errorf("got %v", err)
 	}
-	f.fail = nil
+	f.Fail = nil
 	if left := list(t, m, "tmp"); len(left) != 1 || m.open != 1 {
 		t.Errorf("tmp has %q, %d files count as open", left, m.open)
 	}

@@ -15,6 +15,7 @@ import (
 	gomaildir "github.com/emersion/go-maildir"
 
 	"popfetch/deliver"
+	"popfetch/internal/durable/faultfs"
 )
 
 // prepared returns a Maildir with one prepared message, as a crash before Publish leaves it.
@@ -98,7 +99,7 @@ func TestRecover(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			m, s, in := prepared(t)
 			test.setup(t, m, s)
-			f := &faults{}
+			f := &faultfs.FS{Name: withoutName}
 			got, err := recovery{fs: f}.run(t.Context(), in, time.Now().Add(test.age))
 			if got != test.want {
 				t.Errorf("outcome %v, %v; want %v", got, err, test.want)
@@ -107,11 +108,11 @@ func TestRecover(t *testing.T) {
 			if test.want == 0 && (!errors.As(err, &e) || e.Scope != deliver.Place || !e.Temporary || e.Hint == "") {
 				t.Errorf("error %#v, want a temporary one of scope Place with a hint", err)
 			}
-			if test.want == deliver.Published && !(slices.Contains(f.ops, "sync new") && slices.Contains(f.ops, "sync cur")) {
-				t.Errorf("Published without a sync: %q", f.ops)
+			if test.want == deliver.Published && !(slices.Contains(f.Ops(), "sync new") && slices.Contains(f.Ops(), "sync cur")) {
+				t.Errorf("Published without a sync: %q", f.Ops())
 			}
-			if test.want == deliver.Redone && !slices.Contains(f.ops, "sync new") {
-				t.Errorf("Redone without a sync: %q", f.ops)
+			if test.want == deliver.Redone && !slices.Contains(f.Ops(), "sync new") {
+				t.Errorf("Redone without a sync: %q", f.Ops())
 			}
 			if test.want != 0 {
 				if seen := len(delivered(t, m.Path)); seen != test.seen {
@@ -159,7 +160,7 @@ func TestFailedRecoverDecidesNothing(t *testing.T) {
 				publish(t, m, []deliver.Staged{s})
 			}
 			failed := ""
-			f := &faults{fail: func(i int, op string) error {
+			f := &faultfs.FS{Name: withoutName, Fail: func(i int, op string) error {
 				if i == n {
 					failed = op
 					return syscall.EIO

@@ -22,7 +22,7 @@ func TestErrnoAtAnyStepLosesNothingAndLeavesNothing(t *testing.T) {
 			for n := 0; ; n++ {
 				m, f := openMaildir(t)
 				var failed string
-				f.fail = func(i int, op string) error {
+				f.Fail = func(i int, op string) error {
 					if i == n {
 						failed = op
 						return errno
@@ -30,7 +30,7 @@ func TestErrnoAtAnyStepLosesNothingAndLeavesNothing(t *testing.T) {
 					return nil
 				}
 				err := deliverText(t, m, "first")
-				f.fail = nil
+				f.Fail = nil
 				if failed == "" {
 					return
 				}

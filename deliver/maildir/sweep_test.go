@@ -49,7 +49,7 @@ func TestSweepRemovesOnlyLeftovers(t *testing.T) {
 	os.Symlink(target, filepath.Join(tmp, "link"))
 
 	open := []deliver.Intent{group[0].Intent(), {Kind: "mda", Note: "?"}}
-	f.fail = func(_ int, op string) error {
+	f.Fail = func(_ int, op string) error {
 		if op == "stat tmp/fresh" {
 			return syscall.EIO
 		}
@@ -58,7 +58,7 @@ func TestSweepRemovesOnlyLeftovers(t *testing.T) {
 	if err := m.Sweep(open); !errors.Is(err, syscall.EIO) {
 		t.Errorf("a failed stat is not reported: %v", err)
 	}
-	f.fail = nil
+	f.Fail = nil
 	if err := m.Sweep(open); err != nil {
 		t.Errorf("second sweep: %v", err)
 	}

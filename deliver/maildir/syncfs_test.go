@@ -21,15 +21,15 @@ func TestSyncFSThatDeclinesHasEachFileSynced(t *testing.T) {
 		{"it has synced everything", true, 0},
 	} {
 		m, f := openMaildir(t)
-		f.syncFS = func() (bool, error) { return test.done, nil }
+		f.SyncFS = func() (bool, error) { return test.done, nil }
 		texts := slices.Repeat([]string{"text"}, fewestTogether)
 		group := stage(t, m, texts...)
-		f.reset()
+		f.Reset()
 		prepare(t, m, group)
-		if got := f.count("sync file system"); got != 1 {
+		if got := f.Count("sync file system"); got != 1 {
 			t.Errorf("%s: %d syncs of the file system, want 1", test.name, got)
 		}
-		if got := f.count("sync file"); got != test.fileSyncs {
+		if got := f.Count("sync file"); got != test.fileSyncs {
 			t.Errorf("%s: %d files were synced, want %d", test.name, got, test.fileSyncs)
 		}
 		publish(t, m, group)
@@ -44,7 +44,7 @@ func TestSyncFSThatDeclinesHasEachFileSynced(t *testing.T) {
 // before the Maildir was opened again.
 func TestFailedSyncFSDeliversNothing(t *testing.T) {
 	m, f := openMaildir(t)
-	f.syncFS = func() (bool, error) { return false, syscall.EIO }
+	f.SyncFS = func() (bool, error) { return false, syscall.EIO }
 	group := stage(t, m, slices.Repeat([]string{"text"}, fewestTogether)...)
 	errs := m.Prepare(t.Context(), group)
 	if len(errs) != len(group) {
@@ -56,7 +56,7 @@ func TestFailedSyncFSDeliversNothing(t *testing.T) {
 			t.Errorf("message %d: %v, want %v of scope Place", i, err, syscall.EIO)
 		}
 	}
-	if got := f.count("sync file"); got != 0 {
+	if got := f.Count("sync file"); got != 0 {
 		t.Errorf("%d files were synced after the error", got)
 	}
 	if err := deliverText(t, m, "next"); !errors.Is(err, syscall.EIO) {

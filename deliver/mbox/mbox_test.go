@@ -14,6 +14,7 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/deliver/delivertest"
+	"popfetch/internal/durable/faultfs"
 )
 
 const testOwner = "0123456789abcdef"
@@ -21,13 +22,13 @@ const testOwner = "0123456789abcdef"
 func TestConformance(t *testing.T) {
 	delivertest.Run(t, func(t *testing.T) delivertest.Fixture {
 		path := filepath.Join(t.TempDir(), "work.mbox")
-		f := &faults{at: -1}
+		f := &faultfs.FS{}
 		return delivertest.Fixture{
 			Open: func() deliver.Destination {
 				return &Mbox{Path: path, Owner: testOwner, Spool: t.TempDir(), fs: f}
 			},
 			Recover: func(ctx context.Context, in deliver.Intent) (deliver.Outcome, error) {
-				f.die()
+				f.Die()
 				return recovery{fs: f, timeout: time.Minute}.run(ctx, in)
 			},
 			Faults:    f,
@@ -311,7 +312,7 @@ func TestDirectoryWithoutPermissionIsLockedByFcntlAlone(t *testing.T) {
 	if err := os.WriteFile(m.Path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m.fs = noNewFiles{&faults{at: -1}}
+	m.fs = noNewFiles{}
 	deliverAll(t, m, "Subject: 1\r\n\r\n")
 	if got := read(t, m.Path); len(got) != 1 {
 		t.Errorf("%q", got)

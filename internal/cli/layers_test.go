@@ -53,6 +53,7 @@ var (
 		"popfetch/internal/spool":           {"deliver", "internal/durable"},
 		"popfetch/internal/durable":         {},
 		"popfetch/deliver/delivertest":      {"deliver"},
+		"popfetch/internal/durable/faultfs": {"internal/durable"},
 		"popfetch/internal/durable/model":   {"internal/durable"},
 		"popfetch/internal/torture":         {},
 		"popfetch/internal/simulate":        {},
@@ -83,7 +84,7 @@ var (
 	}
 	// fixtures are the packages for tests that every test may import.
 	fixtures = []string{
-		"deliver/delivertest", "fetch/pop3/pop3test", "internal/certtest", "internal/distancetest", "internal/dovecottest", "internal/durable/model",
+		"deliver/delivertest", "fetch/pop3/pop3test", "internal/certtest", "internal/distancetest", "internal/dovecottest", "internal/durable/faultfs", "internal/durable/model",
 		"internal/oauth/oauthtest", "internal/ptytest", "internal/servertest", "state/statetest",
 	}
 	// endToEnd lists what tests import beyond that because they put several rooms
