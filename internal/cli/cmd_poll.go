@@ -111,7 +111,9 @@ func (p *program) poll(c *cli.Context) error {
 	o.scheduler = scheduler
 	defer p.newExporter(con, o).write(h.config)
 	defer o.serve(con)()
-	return reported(errors.Join(append(failed, scheduler.Once(c.Context))...))
+	err = scheduler.Once(c.Context)
+	tells.conclude()
+	return reported(errors.Join(append(failed, err)...))
 }
 
 // scheduler prepares the polls of the chosen accounts, and of the others on request. done

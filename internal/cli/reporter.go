@@ -25,6 +25,10 @@ type reporter struct {
 	failing func(env []string) // runs on_failure; nil = nothing
 	// other reports whether another process tells of an account; nil = none does.
 	other func(account string) bool
+	sum   struct { // of the polls that were told of
+		accounts, failed int
+		fetch.Report
+	}
 }
 
 // newReporter returns the reporter of a run that owns the state.
@@ -55,12 +59,39 @@ func (rp *reporter) report(r fetch.Report) (known bool) {
 	before, notice := rp.note(r, time.Now())
 	after := rp.incidents[r.Account]
 	if rp.other == nil || !rp.other(r.Account) {
+		rp.add(r)
 		rp.show(r, notice, before, after)
 	}
 	if notice != incident.Nothing && rp.failing != nil {
 		rp.failing(failureEnv(r, notice, before, after))
 	}
 	return r.Err != nil && notice == incident.Nothing
+}
+
+// add counts a poll for the last line.
+func (rp *reporter) add(r fetch.Report) {
+	rp.sum.accounts++
+	rp.sum.Delivered += r.Delivered
+	rp.sum.Octets += r.Octets
+	if r.Err != nil {
+		rp.sum.Err = r.Err // not all is well
+	}
+	if class := fetch.Classify(r.Err); class != fetch.OK && class != fetch.Canceled {
+		rp.sum.failed++
+	}
+}
+
+// conclude tells those who watch what all polls together have brought, if there were
+// several.
+func (rp *reporter) conclude() {
+	if !rp.worthALine(rp.sum.Report) || rp.con.json || rp.sum.accounts < 2 {
+		return
+	}
+	text := accountsInWords(rp.sum.accounts) + ": " + summary(rp.sum.Report)
+	if rp.sum.failed > 0 {
+		text += fmt.Sprintf("; %s failed", accountsInWords(rp.sum.failed))
+	}
+	rp.con.say("%s", text)
 }
 
 // show tells of a poll as report does.

@@ -123,6 +123,31 @@ func TestProgressOnATerminal(t *testing.T) {
 	expect(t, screen, `popfetch: work: planned plan=`, `popfetch: work: no new mail, 2 seen before\r\n$`)
 }
 
+// The lines of many accounts have scrolled away: the last one counts them.
+func TestLastLineOnATerminalCountsAllAccounts(t *testing.T) {
+	t.Parallel()
+	s := clearServer(t, small(2)...)
+	home := watchedHome(t, s)
+	more := fmt.Sprintf("[account.gone]\nserver = \"127.0.0.1:1\"\nuser = \"x\"\npassword = %q\ntls = \"none\"\nmaildir = \"~/gone\"\n", secret)
+	config := filepath.Join(home, ".config", "popfetch", "config.toml")
+	text, err := os.ReadFile(config)
+	if err == nil {
+		err = os.WriteFile(config, append(text, more...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen, code := watch(t, home, "--once")
+	if code != 75 {
+		t.Errorf("exit code %d", code)
+	}
+	expect(t, screen, `popfetch: 2 accounts: 2 delivered \([0-9.]+ .*B\); 1 account failed\r\n$`)
+	screen, _ = watch(t, home, "--once")
+	expect(t, screen, `popfetch: 2 accounts: nothing delivered; 1 account failed\r\n$`)
+	screen, _ = watch(t, home, "--once", "work")
+	expect(t, screen, `popfetch: work: no new mail, 2 seen before\r\n$`)
+}
+
 // A terminal that cannot move its cursor, as in an editor, gets lines.
 func TestProgressOnADumbTerminal(t *testing.T) {
 	t.Parallel()
