@@ -120,6 +120,7 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 	key := state.Key(a.User, a.Host)
 	log := h.log.With("account", a.Name)
 	d := &connector{account: a, log: log, secret: h.secret(a)}
+	idle := h.idleGrant(a, log)
 	var remote *mailbox.Mailbox // for Recover, whose calls share what it has seen
 	if a.IMAP.IsSet() {
 		remote, _ = h.mailbox(a, log)
@@ -130,7 +131,10 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 		Host:     a.Host,
 		Server:   strings.Join(a.Tunnel, "\x00"),
 		Protocol: "POP3",
-		Open:     d.open,
+		Open: func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+			idle.keep(ctx)
+			return d.open(ctx, how)
+		},
 		Destination: func(ctx context.Context) (deliver.Destination, error) {
 			return h.destination(a, log)
 		},

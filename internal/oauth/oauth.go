@@ -88,6 +88,38 @@ func (g *Grant) String() string { return "oauth " + g.name }
 // if it has to. It never returns refused, a token that a mail server has refused, "" for
 // none. An error is a *secret.Error or that of a ctx that has ended.
 func (g *Grant) Token(ctx context.Context, refused string) (string, error) {
+	return g.hold(ctx, func(t *tokens) (string, error) {
+		usable := t.AccessToken != "" && t.AccessToken != refused && g.now().Before(t.Expiry)
+		if usable && g.now().Before(t.Expiry.Add(-early)) {
+			return t.AccessToken, nil
+		}
+		fresh, err := g.renew(ctx, t)
+		if err != nil {
+			var reason *secret.Error
+			if usable && errors.As(err, &reason) && reason.Temporary() {
+				return t.AccessToken, nil
+			}
+			return "", err
+		}
+		return fresh.AccessToken, nil
+	})
+}
+
+// Keep renews the tokens if they are older than age: a provider ends a sign-in that is not
+// used for a long time. Errors are those of Token.
+func (g *Grant) Keep(ctx context.Context, age time.Duration) error {
+	_, err := g.hold(ctx, func(t *tokens) (string, error) {
+		if g.now().Sub(t.Obtained) < age {
+			return "", nil
+		}
+		_, err := g.renew(ctx, t)
+		return "", err
+	})
+	return err
+}
+
+// hold calls fn with the tokens, while nobody else reads or renews them.
+func (g *Grant) hold(ctx context.Context, fn func(*tokens) (string, error)) (string, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if ctx.Err() != nil {
@@ -102,19 +134,7 @@ func (g *Grant) Token(ctx context.Context, refused string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	usable := t.AccessToken != "" && t.AccessToken != refused && g.now().Before(t.Expiry)
-	if usable && g.now().Before(t.Expiry.Add(-early)) {
-		return t.AccessToken, nil
-	}
-	fresh, err := g.renew(ctx, t)
-	if err != nil {
-		var reason *secret.Error
-		if usable && errors.As(err, &reason) && reason.Temporary() {
-			return t.AccessToken, nil
-		}
-		return "", err
-	}
-	return fresh.AccessToken, nil
+	return fn(t)
 }
 
 // renew exchanges the refresh token for a new access token, and writes what it gets. The

@@ -299,6 +299,29 @@ func TestManyAtOnceRenewOnce(t *testing.T) {
 	}
 }
 
+// What nobody has used for a long time is renewed, so that the provider does not end the
+// sign-in.
+func TestTokensThatLieIdleAreRenewed(t *testing.T) {
+	p := provide(t, func(p *oauthtest.Provider) { p.Rotate = true })
+	g := signedIn(t, p)
+	const week = 7 * 24 * time.Hour
+	renewals := func() int { return len(p.Requests()) - 1 }
+	if err := g.Keep(t.Context(), week); err != nil || renewals() != 0 {
+		t.Errorf("%d renewals, %v", renewals(), err)
+	}
+	g.now = func() time.Time { return time.Now().Add(week + time.Hour) }
+	for range 2 {
+		if err := g.Keep(t.Context(), week); err != nil || renewals() != 1 {
+			t.Errorf("%d renewals, %v", renewals(), err)
+		}
+	}
+	p.Forget()
+	g.now = func() time.Time { return time.Now().Add(3 * week) }
+	if e := reasonOf(t, g.Keep(t.Context(), week)); !e.Refused {
+		t.Errorf("got %v", e)
+	}
+}
+
 func TestRefusedTokenIsRenewedThoughItLooksValid(t *testing.T) {
 	p := provide(t, nil)
 	g := signedIn(t, p)
