@@ -189,6 +189,7 @@ MAN1  = popfetch.1
 MAN5  = popfetch.toml.5
 MAN7  = popfetch.7 popfetch-oauth.7
 DOCS  = config.example.toml README.md CHANGELOG.md LICENSE
+PAGES = recipes.md session.svg
 UNITS = popfetch.service popfetch-once.service popfetch.timer
 
 install: popfetch
@@ -199,6 +200,7 @@ install: popfetch
 	install -m 644 $(MAN5:%=man/%) '$(DESTDIR)$(MANDIR)/man5'
 	install -m 644 $(MAN7:%=man/%) '$(DESTDIR)$(MANDIR)/man7'
 	install -m 644 $(DOCS) '$(DESTDIR)$(DOCDIR)'
+	install -d '$(DESTDIR)$(DOCDIR)/docs' && install -m 644 $(PAGES:%=docs/%) '$(DESTDIR)$(DOCDIR)/docs'
 	@set -e; unit() { \
 		echo "install contrib/systemd/$$1"; \
 		sed 's|/usr/local/bin/|$(BINDIR)/|' "contrib/systemd/$$1" >"$$2/$$(basename $$1)"; \
@@ -216,8 +218,8 @@ uninstall:
 	rm -f '$(DESTDIR)$(BINDIR)/popfetch' '$(DESTDIR)$(SYSTEMUNITDIR)/popfetch.service' '$(DESTDIR)$(SYSUSERSDIR)/popfetch.conf'
 	rm -f '$(DESTDIR)$(BASHDIR)/popfetch' '$(DESTDIR)$(ZSHDIR)/_popfetch' '$(DESTDIR)$(FISHDIR)/popfetch.fish'
 	rm -f $(MAN1:%='$(DESTDIR)$(MANDIR)/man1/%') $(MAN5:%='$(DESTDIR)$(MANDIR)/man5/%') $(MAN7:%='$(DESTDIR)$(MANDIR)/man7/%')
-	rm -f $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') $(DOCS:%='$(DESTDIR)$(DOCDIR)/%')
-	rmdir '$(DESTDIR)$(DOCDIR)'
+	rm -f $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') $(DOCS:%='$(DESTDIR)$(DOCDIR)/%') $(PAGES:%='$(DESTDIR)$(DOCDIR)/docs/%')
+	rmdir '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)'
 
 # Where packages and archives are written.
 DIST ?= dist
@@ -254,6 +256,7 @@ dist:
 		GOOS=$$(echo $$platform | cut -d/ -f1) GOARCH=$$(echo $$platform | cut -d/ -f2) GOARM=$$(echo $$platform | cut -sd/ -f3) \
 			$(BUILD) -o '$(DIST)'/$$name/popfetch .; \
 		cp -r $(DOCS) man contrib/systemd contrib/prometheus internal/cli/completion '$(DIST)'/$$name; \
+		install -d '$(DIST)'/$$name/docs && cp $(PAGES:%=docs/%) '$(DIST)'/$$name/docs; \
 		tar -C '$(DIST)' --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
 			--mtime=@$(SOURCE_DATE_EPOCH) -cf - $$name | gzip -9n >'$(DIST)'/$$name.tar.gz; \
 		rm -rf '$(DIST)'/$$name; \

@@ -63,7 +63,8 @@ func run(args []string, stdout, stderr *os.File, version string, resolver discov
 	p.journal, _ = journal.StderrIsJournalStream()
 	ctx, stop := p.untilSignal()
 	defer stop()
-	err := p.app().RunContext(ctx, arrange(args, p.commands()))
+	args = arrange(args, p.commands())
+	err := p.app(args).RunContext(ctx, args)
 	if code := p.exit(ctx, err); code != exitOK || out.err == nil {
 		return code
 	}
@@ -71,8 +72,17 @@ func run(args []string, stdout, stderr *os.File, version string, resolver discov
 }
 
 // app describes the command line to the library. It keeps the library from
-// printing usage errors to stdout and from ending the process.
-func (p *program) app() *cli.App {
+// printing usage errors to stdout and from ending the process. args are what it
+// is going to run: only if they ask for help is that written.
+func (p *program) app(args []string) *cli.App {
+	commands := p.commands()
+	if wantsHelp(args) {
+		for _, c := range commands {
+			if c.Name != pollCommand {
+				explain(c, "", examples())
+			}
+		}
+	}
 	return &cli.App{
 		Name:                  "popfetch",
 		Usage:                 "fetch mail from POP3 accounts into Maildirs or a program",
@@ -81,7 +91,7 @@ func (p *program) app() *cli.App {
 		HideHelpCommand:       true,
 		Writer:                p.out,
 		ErrWriter:             p.err,
-		Commands:              p.commands(),
+		Commands:              commands,
 		ExitErrHandler:        ignoreExitError,
 		OnUsageError:          usageError,
 		// A comma is an ordinary character of a file name.
@@ -103,9 +113,6 @@ func (p *program) commands() []*cli.Command {
 		c.HideHelpCommand = true // "help" may be an account
 		for _, sub := range c.Subcommands {
 			sub.OnUsageError, sub.HideHelpCommand = usageError, true
-		}
-		if c.Name != pollCommand {
-			explain(c, "")
 		}
 	}
 	return commands

@@ -39,8 +39,8 @@ func helpOf(t *testing.T, words ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	p := &program{out: &out, err: &errs, version: "test"}
-	args := append([]string{"popfetch"}, append(words, "--help")...)
-	if err := p.app().Run(arrange(args, p.commands())); err != nil || errs.Len() > 0 {
+	args := arrange(append([]string{"popfetch"}, append(words, "--help")...), p.commands())
+	if err := p.app(args).Run(args); err != nil || errs.Len() > 0 {
 		t.Fatalf("%q: %v, %s", args, err, errs.String())
 	}
 	return out.String()

@@ -11,8 +11,8 @@ import (
 // example is a command line that the help of a command shows, and what it is for.
 type example struct{ line, meaning string }
 
-// examples returns those of a command, whose name is as it is typed: "state seed".
-func examples(command string) []example {
+// examples returns those of each command, whose name is as it is typed: "state seed".
+func examples() map[string][]example {
 	return map[string][]example{
 		"init": {
 			{"popfetch init me@example.org", "find the server, and ask for the rest"},
@@ -119,14 +119,14 @@ func examples(command string) []example {
 			{"popfetch completion fish | source", "in config.fish"},
 			{"popfetch completion fish >~/.config/fish/completions/popfetch.fish", "once for all"},
 		},
-	}[command]
+	}
 }
 
 // explain gives c and its subcommands the text of --help. above is what is typed in front
-// of the name of c. All flags have to be there already.
-func explain(c *cli.Command, above string) {
+// of the name of c.
+func explain(c *cli.Command, above string, shown map[string][]example) {
 	for _, sub := range c.Subcommands {
-		explain(sub, above+c.Name+" ")
+		explain(sub, above+c.Name+" ", shown)
 	}
 	name := above + c.Name
 	var b strings.Builder
@@ -152,7 +152,7 @@ func explain(c *cli.Command, above string) {
 	writeFlag(table, []string{"help", "h"}, "show this")
 	table.Flush()
 	fmt.Fprintln(table, "\nexamples:")
-	for _, e := range examples(name) {
+	for _, e := range shown[name] {
 		fmt.Fprintf(table, "  %s\n", strings.TrimRight(e.line+"\t"+e.meaning, "\t"))
 	}
 	table.Flush()

@@ -43,7 +43,8 @@ func popfetchCalls(line string) (calls [][]string) {
 func understood(args []string) (command string, err error) {
 	var out, errs bytes.Buffer
 	p := &program{out: &out, err: &errs, version: "test"}
-	app := p.app()
+	args = arrange(args, p.commands())
+	app := p.app(args)
 	var doNothing func(above string, commands []*cli.Command)
 	doNothing = func(above string, commands []*cli.Command) {
 		for _, c := range commands {
@@ -62,7 +63,7 @@ func understood(args []string) (command string, err error) {
 		}
 	}
 	doNothing("", app.Commands)
-	err = app.RunContext(context.Background(), arrange(args, p.commands()))
+	err = app.RunContext(context.Background(), args)
 	return command, err
 }
 
@@ -98,7 +99,7 @@ func TestHelpOfEachCommandHasExamplesThatWork(t *testing.T) {
 			for _, want := range []string{`\Apopfetch ` + name + `: .+\n\nusage:\n  popfetch ` + name + `\b`, `\n\nflags:\n  -`, `\n\nexamples:\n  .*popfetch ` + name} {
 				says(t, name+" --help", help, want)
 			}
-			shown := examples(name)
+			shown := examples()[name]
 			if len(shown) < 2 {
 				t.Errorf("%s has %d examples", name, len(shown))
 			}
