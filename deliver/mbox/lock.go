@@ -28,6 +28,7 @@ const (
 var (
 	errLocked = errors.New("another program holds the lock")
 	errMoved  = errors.New("the file was replaced while it was being locked")
+	errNoLink = errors.New("the file system has no hard links, which the lock file needs")
 )
 
 // lock is an mbox that is open and locked in both ways.
@@ -161,6 +162,9 @@ func (l *lock) lockFile() error {
 	err = cmp.Or(err, file.Close())
 	if err == nil {
 		err = l.dir.Link(own, name)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) { // FAT, SMB
+			err = errNoLink
+		}
 	}
 	if errors.Is(err, fs.ErrExist) && l.isOurs() {
 		// A popfetch that was killed has left it: nobody else has our mark.
@@ -233,6 +237,11 @@ func lockError(ctx context.Context, path string, err error) error {
 		return &deliver.Error{
 			Op: "lock", Path: path, Temporary: true, Err: err,
 			Hint: fmt.Sprintf("a mail program is writing there; if none runs, remove %s", path+lockSuffix),
+		}
+	case errors.Is(err, errNoLink):
+		return &deliver.Error{
+			Op: "lock", Path: path, Scope: deliver.Place, Err: err,
+			Hint: "name a file on another file system, or deliver into a Maildir",
 		}
 	}
 	return placeError("lock", path, err)

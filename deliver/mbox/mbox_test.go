@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -307,6 +308,30 @@ func TestLocksAreHeldFromPrepareToPublish(t *testing.T) {
 }
 
 // Where nobody may make files, as in the mail spool of a system, only fcntl is left.
+// On FAT and over SMB there may be no hard links, over NFS no locks. Nothing is written then.
+func TestFileSystemThatCannotLockIsRefused(t *testing.T) {
+	for errno, op := range map[syscall.Errno]string{syscall.EPERM: "link ", syscall.EOPNOTSUPP: "link ", syscall.ENOLCK: "lock"} {
+		m := newMbox(t)
+		m.fs = &faultfs.FS{Fail: func(_ int, done string) error {
+			if strings.HasPrefix(done, op) {
+				return errno
+			}
+			return nil
+		}}
+		err := errors.Join(m.Prepare(t.Context(), stageAll(t, m, "Subject: 1\r\n\r\n"))...)
+		var e *deliver.Error
+		if !errors.As(err, &e) || e.Scope != deliver.Place || op == "link " && !strings.Contains(err.Error(), "no hard links") {
+			t.Errorf("%v: got %v", errno, err)
+		}
+		if text, err := os.ReadFile(m.Path); err != nil || len(text) > 0 {
+			t.Errorf("%v: the file holds %q, %v", errno, text, err)
+		}
+		if left, _ := filepath.Glob(m.Path + lockSuffix + "*"); len(left) > 0 {
+			t.Errorf("%v: left behind: %q", errno, left)
+		}
+	}
+}
+
 func TestDirectoryWithoutPermissionIsLockedByFcntlAlone(t *testing.T) {
 	m := newMbox(t)
 	if err := os.WriteFile(m.Path, nil, 0o600); err != nil {
