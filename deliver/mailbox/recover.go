@@ -134,8 +134,8 @@ func (m *Mailbox) lookAt(ctx context.Context, n note, l *look) error {
 		l.seen = nil
 		status, err := c.Examine(n.Folder)
 		if err != nil {
-			if errors.As(err, new(*imap.Refusal)) && !passing(err) {
-				return nil // there is no such folder any more
+			if gone(c, n.Folder, err) {
+				return nil
 			}
 			return err
 		}
@@ -154,6 +154,20 @@ func (m *Mailbox) lookAt(ctx context.Context, n note, l *look) error {
 		m.log().Warn("the folder was made anew: looking for the message among the latest ones", "folder", n.Folder)
 		return c.Headers(max(status.UIDNext, latest+1)-latest, note)
 	})
+}
+
+// gone reports whether a folder that could not be opened does not exist any more. A bare
+// refusal does not say so: Exchange and others give one while they are busy or restarting.
+func gone(c *imap.Client, folder string, why error) bool {
+	var refused *imap.Refusal
+	if !errors.As(why, &refused) || refused.Passing() {
+		return false
+	}
+	if refused.Code == "NONEXISTENT" { // RFC 5530 section 3
+		return true
+	}
+	there, err := c.Exists(folder)
+	return err == nil && !there
 }
 
 // see returns what is compared of a message.

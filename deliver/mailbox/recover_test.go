@@ -220,6 +220,7 @@ func TestRecoverWaitsForTheServer(t *testing.T) {
 	_, intents := prepared(t, d, []string{"aa01"}, "x")
 	for _, x := range []struct{ step, reply string }{
 		{"connect", cut}, {"LOGIN", "NO [UNAVAILABLE] later"}, {"FETCH", cut}, {"FETCH", "NO [UNAVAILABLE] later"},
+		{"EXAMINE", "NO Server busy"}, {"EXAMINE", "BAD User is authenticated but not connected."},
 	} {
 		r.answers(x.step, x.reply)
 		_, err := r.mailbox().Recover(t.Context(), intents[0])
@@ -235,6 +236,22 @@ func TestRecoverWaitsForTheServer(t *testing.T) {
 	}
 	if _, err := d.Recover(t.Context(), deliver.Intent{Kind: Kind, Note: "{"}); err == nil {
 		t.Error("a note that cannot be read has an outcome")
+	}
+}
+
+// A folder that the server does not list any more has none of the messages, whatever words
+// it finds for that.
+func TestRecoverFindsNothingInFolderThatIsGone(t *testing.T) {
+	for _, refusal := range []string{"NO [NONEXISTENT] no such folder", "NO Unable to open this mailbox."} {
+		r := newReceiver(t)
+		_, intents := prepared(t, r.mailbox(), []string{"aa01"}, "x")
+		r.mu.Lock()
+		delete(r.boxes, "INBOX")
+		r.mu.Unlock()
+		r.answers("EXAMINE", refusal)
+		if got := outcomes(t, r.mailbox(), intents); got[0] != deliver.Again {
+			t.Errorf("after %s: %v", refusal, got)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -49,6 +50,21 @@ func (c *Client) SpecialUse(use string) (string, error) {
 		return nil
 	})
 	return found, err
+}
+
+// Exists asks whether the server lists a folder.
+func (c *Client) Exists(name string) (bool, error) {
+	there := false
+	_, err := c.command("LIST \"\" "+quoted(name), func(r *response) error {
+		// A % or * in the name stands for any characters: others may be listed too.
+		if r.is(0, "LIST") && len(r.items) >= 4 && (r.items[3].text == name || r.is(3, "INBOX") && strings.EqualFold(name, "INBOX")) {
+			there = !slices.ContainsFunc(r.items[1].list, func(attribute item) bool {
+				return strings.EqualFold(attribute.text, `\NonExistent`) || strings.EqualFold(attribute.text, `\Noselect`) // RFC 9051 section 7.3.1
+			})
+		}
+		return nil
+	})
+	return there, err
 }
 
 // Create makes a folder. use is its special use, "" for none; a server that cannot note it
