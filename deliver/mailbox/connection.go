@@ -11,7 +11,15 @@ import (
 	"popfetch/internal/imap"
 )
 
-// folder is a folder of the open connection.
+// connection is one session with the server, and what is known of its folders. Calls of
+// Prepare, Publish, Recover and Check use it, one at a time.
+type connection struct {
+	client  *imap.Client
+	folders map[string]*folder // by name in the configuration
+	used    time.Time          // when the server answered last
+}
+
+// folder is a folder of a connection.
 type folder struct {
 	name   string // as the server writes it
 	status imap.Status
@@ -19,11 +27,11 @@ type folder struct {
 }
 
 // connected returns the open connection, or opens one. Errors are of scope Place.
-func (m *Mailbox) connected(ctx context.Context) (*imap.Client, error) {
+func (m *Mailbox) connected(ctx context.Context) (*connection, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.client != nil {
-		return m.client, nil
+	if m.open != nil {
+		return m.open, nil
 	}
 	c, err := m.Connect(ctx)
 	if err != nil {
@@ -32,9 +40,9 @@ func (m *Mailbox) connected(ctx context.Context) (*imap.Client, error) {
 		}
 		return nil, m.unreachable(err)
 	}
-	m.client, m.folders = c, make(map[string]*folder)
+	m.open = &connection{client: c, folders: make(map[string]*folder), used: time.Now()}
 	m.reached.Store(true)
-	return c, nil
+	return m.open, nil
 }
 
 // unreachable returns the error for a server that cannot be used.
@@ -54,12 +62,12 @@ func (m *Mailbox) unreachable(err error) error {
 func (m *Mailbox) isOpen() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.client != nil
+	return m.open != nil
 }
 
 // use calls fn with the open connection, which ends with ctx. A connection that has failed
 // is closed. The error is that of fn, or of scope Place.
-func (m *Mailbox) use(ctx context.Context, fn func(*imap.Client) error) error {
+func (m *Mailbox) use(ctx context.Context, fn func(*connection) error) error {
 	if ctx.Err() != nil {
 		return m.fail(deliver.Place, true, "", context.Cause(ctx))
 	}
@@ -67,10 +75,10 @@ func (m *Mailbox) use(ctx context.Context, fn func(*imap.Client) error) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, c.Interrupt)
+	stop := context.AfterFunc(ctx, c.client.Interrupt)
 	err = fn(c)
-	m.used = time.Now()
-	if !stop() || c.Failed() {
+	c.used = time.Now()
+	if !stop() || c.client.Failed() {
 		m.drop(c)
 	}
 	if err != nil && ctx.Err() != nil {
@@ -82,23 +90,26 @@ func (m *Mailbox) use(ctx context.Context, fn func(*imap.Client) error) error {
 // idle is how long after the last answer a server may have closed the connection.
 const idle = 10 * time.Second
 
-// doubtIdle has a connection on which nothing has happened for a while tried before messages
-// are sent on it.
+// doubtIdle has the server asked about its folders again if nothing has happened on the
+// connection for a while: so a connection that is gone is noticed before messages are sent.
 func (m *Mailbox) doubtIdle() {
-	if time.Since(m.used) > idle {
-		for _, f := range m.folders {
-			f.stale = true
-		}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open == nil || time.Since(m.open.used) <= idle {
+		return
+	}
+	for _, f := range m.open.folders {
+		f.stale = true
 	}
 }
 
 // drop closes a connection at once.
-func (m *Mailbox) drop(c *imap.Client) {
+func (m *Mailbox) drop(c *connection) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c.Close()
-	if m.client == c {
-		m.client = nil
+	c.client.Close()
+	if m.open == c {
+		m.open = nil
 	}
 }
 
@@ -106,16 +117,16 @@ func (m *Mailbox) drop(c *imap.Client) {
 // of scope Place.
 func (m *Mailbox) folder(ctx context.Context, configured string) (*folder, error) {
 	var f *folder
-	err := m.use(ctx, func(c *imap.Client) (err error) {
-		if f = m.folders[configured]; f != nil && !f.stale {
+	err := m.use(ctx, func(c *connection) (err error) {
+		if f = c.folders[configured]; f != nil && !f.stale {
 			return nil
 		}
-		f, err = find(c, configured)
+		f, err = find(c.client, configured)
 		if err == nil && !f.exists() {
-			err = m.create(c, f, configured)
+			err = m.create(c.client, f, configured)
 		}
 		if err == nil {
-			m.folders[configured] = f
+			c.folders[configured] = f
 		}
 		return err
 	})
@@ -151,22 +162,35 @@ func find(c *imap.Client, configured string) (*folder, error) {
 			f.name = name
 		}
 	}
-	var err error
-	if f.status, err = c.Status(f.name); err != nil {
-		if passing(err) || !errors.As(err, new(*imap.Refusal)) {
-			return nil, err
-		}
+	err := f.ask(c)
+	if errors.As(err, new(*imap.Refusal)) && !passing(err) {
 		return f, nil // missing, as far as anybody can tell; CREATE says more
 	}
-	if f.status.UIDNext == 0 || f.status.UIDValidity == 0 {
-		if f.status, err = c.Examine(f.name); err != nil {
-			return nil, err
-		}
-	}
-	if f.status.UIDNext == 0 || f.status.UIDValidity == 0 { // RFC 9051 section 2.3.1.1
-		return nil, errNoUIDs
+	if err != nil {
+		return nil, err
 	}
 	return f, nil
+}
+
+// ask asks for the state of the folder.
+func (f *folder) ask(c *imap.Client) error {
+	known := func(s imap.Status) bool { return s.UIDNext != 0 && s.UIDValidity != 0 }
+	status, err := c.Status(f.name)
+	if err != nil {
+		return err
+	}
+	if !known(status) {
+		limit := status.AppendLimit
+		if status, err = c.Examine(f.name); err != nil {
+			return err
+		}
+		status.AppendLimit = limit
+	}
+	if !known(status) { // RFC 9051 section 2.3.1.1
+		return errNoUIDs
+	}
+	f.status = status
+	return nil
 }
 
 // passing reports whether a refusal is about the moment.
@@ -188,18 +212,16 @@ func (m *Mailbox) create(c *imap.Client, f *folder, configured string) error {
 	if err := c.Subscribe(f.name); err != nil && !errors.As(err, new(*imap.Refusal)) {
 		return err
 	}
-	var err error
-	f.status, err = c.Status(f.name)
-	return err
+	return f.ask(c)
 }
 
 // append stores messages on the open connection. The error is of scope Place; without one
 // there is a result for each message.
 func (m *Mailbox) append(ctx context.Context, messages []imap.Append) ([]imap.Appended, error) {
 	var results []imap.Appended
-	err := m.use(ctx, func(c *imap.Client) error {
-		results = c.Append(messages)
-		m.advance(messages, results)
+	err := m.use(ctx, func(c *connection) error {
+		results = c.client.Append(messages)
+		c.advance(messages, results)
 		for _, r := range results {
 			if r.Err != nil && !errors.As(r.Err, new(*imap.Refusal)) || r.Sent {
 				return r.Err
@@ -214,16 +236,15 @@ func (m *Mailbox) append(ctx context.Context, messages []imap.Append) ([]imap.Ap
 }
 
 // advance notes what the results tell of the folders, so that STATUS need not be asked again.
-func (m *Mailbox) advance(messages []imap.Append, results []imap.Appended) {
-	for _, f := range m.folders {
+func (c *connection) advance(messages []imap.Append, results []imap.Appended) {
+	for _, f := range c.folders {
 		for i, r := range results {
 			if messages[i].Folder != f.name {
 				continue
 			}
-			switch known := r.UIDValidity == f.status.UIDValidity && r.UID != 0; {
-			case r.Err == nil && known:
+			if r.Err == nil && r.UID != 0 && r.UIDValidity == f.status.UIDValidity {
 				f.status.UIDNext = max(f.status.UIDNext, r.UID+1)
-			default:
+			} else {
 				f.stale = true
 			}
 		}
@@ -242,14 +263,14 @@ type Found struct {
 // connection open, see Close.
 func (m *Mailbox) Check(ctx context.Context) (Found, error) {
 	var found Found
-	err := m.use(ctx, func(c *imap.Client) error {
-		f, err := find(c, m.Folder)
+	err := m.use(ctx, func(c *connection) error {
+		f, err := find(c.client, m.Folder)
 		if err != nil {
 			return err
 		}
 		found = Found{Folder: f.name, Exists: f.exists(), Limit: f.status.AppendLimit}
 		if m.SpamFolder != "" {
-			f, err = find(c, m.SpamFolder)
+			f, err = find(c.client, m.SpamFolder)
 			if err == nil {
 				found.SpamFolder = f.name
 			}

@@ -50,10 +50,8 @@ type Mailbox struct {
 	quiet   time.Duration // see settle; 0 = the default
 	reached atomic.Bool   // a connection has been made
 
-	mu      sync.Mutex
-	client  *imap.Client       // nil = none is open
-	folders map[string]*folder // of client, by name in the configuration
-	used    time.Time          // when the server has answered last
+	mu   sync.Mutex
+	open *connection // nil = none
 
 	looks map[string]*look // what Recover has seen, by group and folder
 }
@@ -73,9 +71,9 @@ func (m *Mailbox) Room() (octets int64, known bool) { return spool.Room(m.Spool)
 func (m *Mailbox) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.client != nil {
-		m.client.Logout()
-		m.client = nil
+	if m.open != nil {
+		m.open.client.Logout()
+		m.open = nil
 	}
 	return nil
 }
@@ -147,7 +145,8 @@ func (m *Mailbox) Prepare(ctx context.Context, group []deliver.Staged) []error {
 // messages are in errs.
 func (m *Mailbox) prepare(ctx context.Context, members []*staged, errs []error) error {
 	token := newToken()
-	copies := make(map[string]int)
+	copies := make(map[string]int) // by folder and header block
+	order := make(map[string]int)  // by folder
 	for i, s := range members {
 		if s == nil {
 			continue
@@ -161,9 +160,10 @@ func (m *Mailbox) prepare(ctx context.Context, members []*staged, errs []error) 
 			continue
 		}
 		copies[f.name+s.note.Header]++
+		order[f.name]++
 		s.note.Folder, s.note.UIDValidity, s.note.UIDNext = f.name, f.status.UIDValidity, f.status.UIDNext
-		s.note.Order = i + 1
-		s.note.Copy, s.note.Group, s.note.Time = copies[f.name+s.note.Header], token, time.Now().Unix()
+		s.note.Order, s.note.Copy = order[f.name], copies[f.name+s.note.Header]
+		s.note.Group, s.note.Time = token, time.Now().Unix()
 	}
 	return nil
 }

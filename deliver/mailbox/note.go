@@ -25,8 +25,8 @@ type note struct {
 	Header string `json:"header"`         // digest of its header block
 	Like   string `json:"like,omitempty"` // fingerprint, if the server has changed the header block
 	Size   int64  `json:"size"`           // in octets, with Header
-	Order  int    `json:"order"`          // in the group, from 1
-	Copy   int    `json:"copy"`           // which one of the messages with this Header in the group, from 1
+	Order  int    `json:"order"`          // among the messages of the group for this folder, from 1
+	Copy   int    `json:"copy"`           // which one of those with this Header, from 1
 
 	MessageID string `json:"message_id,omitempty"` // to find it after UIDVALIDITY has changed
 	Group     string `json:"group"`                // the same for all messages of a group

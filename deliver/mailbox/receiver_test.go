@@ -31,6 +31,7 @@ type receiver struct {
 	conns   []net.Conn
 	logins  int
 	stores  func(text string) string // how a message is changed when it is stored; nil = not at all
+	terse   bool                     // STATUS tells nothing, EXAMINE does
 	dedupes bool                     // a message whose Message-ID is there already is not stored again, as at Gmail
 	// answer returns the reply to a step in place of the usual one, "" = that one. A step is
 	// "connect", the name of a command, "literal" for the text of a message, "stored" for
@@ -204,7 +205,9 @@ func (r *receiver) serve(c net.Conn) {
 		case "STATUS", "EXAMINE":
 			r.mu.Lock()
 			b := r.boxes[unquote(rest)]
-			if b != nil && name == "STATUS" {
+			if b != nil && name == "STATUS" && r.terse {
+				fmt.Fprintf(c, "* STATUS \"%s\" ()\r\n", unquote(rest))
+			} else if b != nil && name == "STATUS" {
 				fmt.Fprintf(c, "* STATUS \"%s\" (UIDNEXT %d UIDVALIDITY %d)\r\n", unquote(rest), b.next, b.validity)
 			} else if b != nil {
 				fmt.Fprintf(c, "* %d EXISTS\r\n* OK [UIDVALIDITY %d] x\r\n* OK [UIDNEXT %d] x\r\n", len(b.messages), b.validity, b.next)

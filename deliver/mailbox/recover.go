@@ -130,7 +130,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // lookAt reads what is in the folder.
 func (m *Mailbox) lookAt(ctx context.Context, n note, l *look) error {
-	return m.use(ctx, func(c *imap.Client) error {
+	return m.use(ctx, func(open *connection) error {
+		c := open.client
 		l.seen = nil
 		status, err := c.Examine(n.Folder)
 		if err != nil {

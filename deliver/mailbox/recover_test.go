@@ -269,3 +269,33 @@ func TestKillCountsAgainstTheMessageInHand(t *testing.T) {
 		}
 	}
 }
+
+// The messages of a group that go into one folder say nothing about those for another.
+func TestKillCountsAgainstTheMessageInHandOfEachFolder(t *testing.T) {
+	r := newReceiver(t)
+	d := r.mailbox()
+	d.SpamFolder = "Spam"
+	_, intents := prepared(t, d, []string{"aa01", "aa02", "aa03"}, stamped("aa01", "X-Spam: yes\r\n\r\n"), stamped("aa02", "\r\n"), stamped("aa03", "\r\n"))
+	if got, want := outcomes(t, r.mailbox(), intents), []deliver.Outcome{deliver.Again, deliver.Again, deliver.Behind}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// A folder that was made for the group has the UIDs that EXAMINE tells, where STATUS tells
+// none. Otherwise a message that was in another folder of this name would count as this one.
+func TestNewFolderOfAServerWithATerseStatusIsRecovered(t *testing.T) {
+	r := newReceiver(t)
+	r.terse = true
+	d := r.mailbox()
+	d.Folder = "Work"
+	group, intents := prepared(t, d, []string{"aa01"}, "Message-ID: <a@b>\r\n\r\nsame")
+	if got := outcomes(t, r.mailbox(), intents); !slices.Equal(got, []deliver.Outcome{deliver.Again}) || len(r.commands("UID SEARCH")) > 0 {
+		t.Errorf("got %v after %q", got, r.lines)
+	}
+	if errs := d.Publish(t.Context(), group); errs != nil {
+		t.Fatal(errs)
+	}
+	if got := outcomes(t, r.mailbox(), intents); !slices.Equal(got, []deliver.Outcome{deliver.Published}) || len(r.commands("UID SEARCH")) > 0 {
+		t.Errorf("got %v after %q", got, r.lines)
+	}
+}
