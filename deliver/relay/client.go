@@ -2,13 +2,11 @@ package relay
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strconv"
@@ -48,7 +46,7 @@ type Options struct {
 // Client is a connection to a server that takes mail, after EHLO or LHLO. It belongs to one
 // goroutine at a time. After an error that is no *Refusal only Close may be called.
 //
-// The library go-smtp waits for the reply to each command and has no way to send several
+// The library go-smtp waits for the reply to each command and cannot send several at once
 // (RFC 2920); it also takes any reply but 250 to a message for a refusal.
 type Client struct {
 	opts       Options
@@ -189,112 +187,6 @@ func (c *Client) maxSize() int64 {
 	return n
 }
 
-// reply is what the server says to one step.
-type reply struct {
-	code  int
-	lines []string // without code
-}
-
-// Refusal is a reply that does not mean success.
-type Refusal struct {
-	Step     string // a command or what was sent
-	Code     int
-	Enhanced string // enhanced status code (RFC 3463), "" = none
-	Text     string
-}
-
-// Error implements error. It is one line.
-func (r *Refusal) Error() string {
-	text := r.Text
-	if len(text) > maxQuote {
-		text = text[:maxQuote] + "..."
-	}
-	return fmt.Sprintf("%s: the server said %d %q", r.Step, r.Code, text)
-}
-
-// Passing reports whether another attempt may succeed. An unknown code may pass.
-func (r *Refusal) Passing() bool { return r.Code/100 != 5 }
-
-// refusal returns r as the Refusal of a step.
-func (c *Client) refusal(r *reply, step string) *Refusal {
-	text := c.secrets.Conceal(strings.Join(r.lines, "\n"))
-	refused := &Refusal{Step: step, Code: r.code, Text: text}
-	first, _, _ := strings.Cut(text, " ")
-	if parts := strings.Split(first, "."); len(parts) == 3 && (parts[0] == "2" || parts[0] == "4" || parts[0] == "5") {
-		refused.Enhanced = first
-		// Each line repeats it. RFC 2034 section 4
-		refused.Text = first + " " + strings.ReplaceAll(strings.TrimPrefix(text, first+" "), "\n"+first+" ", "\n")
-	}
-	return refused
-}
-
-const (
-	// maxLine is the length in octets of the longest line of a reply, with room to spare.
-	// RFC 5321 section 4.5.3.1.5
-	maxLine = 4 << 10
-	// maxQuote is how many octets of a reply an error shows.
-	maxQuote = 300
-)
-
-// do sends a command and reads its reply. A reply with a code of another hundred than want
-// is a *Refusal.
-func (c *Client) do(line string, want int) (*reply, error) {
-	if err := c.send(line); err != nil {
-		return nil, err
-	}
-	return c.expect(line, want, c.command)
-}
-
-// send sends a command.
-func (c *Client) send(line string) error {
-	c.opts.Log.Debug("client", "line", line)
-	c.out.WriteString(line + "\r\n") // an error stays in out
-	return c.flush()
-}
-
-func (c *Client) flush() error { return c.out.Flush() }
-
-// expect reads the reply to a step, for which the server has the time limit.
-func (c *Client) expect(step string, want int, limit time.Duration) (*reply, error) {
-	r, err := c.reply(limit)
-	if err != nil {
-		return nil, err
-	}
-	if r.code/100 != want/100 {
-		return nil, c.refusal(r, step)
-	}
-	return r, nil
-}
-
-// reply reads one reply. RFC 5321 section 4.2.1
-func (c *Client) reply(limit time.Duration) (*reply, error) {
-	c.conn.limitRead(limit)
-	r := new(reply)
-	for {
-		line, err := c.in.ReadSlice('\n')
-		if err == bufio.ErrBufferFull {
-			return nil, fmt.Errorf("the server sent a line of more than %d octets", maxLine)
-		}
-		if err != nil {
-			return nil, err
-		}
-		text := strings.TrimRight(string(line), "\r\n")
-		code, convErr := strconv.Atoi(text[:min(3, len(text))])
-		if len(text) < 3 || convErr != nil || code < 200 || code > 599 || len(text) > 3 && text[3] != ' ' && text[3] != '-' ||
-			r.code != 0 && r.code != code {
-			return nil, fmt.Errorf("the server sent %.*q, which is no reply", maxQuote, c.secrets.Conceal(text))
-		}
-		r.code = code
-		r.lines = append(r.lines, text[min(4, len(text)):])
-		if len(text) == 3 || text[3] == ' ' {
-			if c.opts.Log.Enabled(context.Background(), slog.LevelDebug) {
-				c.opts.Log.Debug("server", "code", code, "text", c.secrets.Conceal(strings.Join(r.lines, "\n")))
-			}
-			return r, nil
-		}
-	}
-}
-
 // Close drops the connection.
 func (c *Client) Close() error { return c.conn.Close() }
 
@@ -310,136 +202,3 @@ func (c *Client) reset() error {
 	_, err := c.do("RSET", 250)
 	return err
 }
-
-// envelope is who sends a message to whom.
-type envelope struct {
-	sender     string
-	recipients []string
-	size       int64 // of the message in octets, 0 = not known
-	utf8       bool  // the header block or a recipient is not ASCII (RFC 6531)
-}
-
-// commands returns the commands of the envelope.
-func (c *Client) commands(e envelope) []string {
-	mail := "MAIL FROM:<" + e.sender + ">"
-	if _, ok := c.Extension("8BITMIME"); ok { // RFC 6152
-		mail += " BODY=8BITMIME"
-	}
-	if _, ok := c.Extension("SIZE"); ok && e.size > 0 {
-		mail += fmt.Sprintf(" SIZE=%d", e.size)
-	}
-	if _, ok := c.Extension("SMTPUTF8"); ok && e.utf8 {
-		mail += " SMTPUTF8"
-	}
-	lines := []string{mail}
-	for _, to := range e.recipients {
-		lines = append(lines, "RCPT TO:<"+to+">")
-	}
-	return lines
-}
-
-// open sends the envelope, and the command end after it if that is not "". With the extension
-// PIPELINING (RFC 2920) that is one flight. It returns why each recipient is refused, and the
-// last error: that of MAIL or of end. An error that is no *Refusal ends the connection.
-func (c *Client) open(e envelope, end string) (refused []error, err error) {
-	lines := c.commands(e)
-	if end != "" {
-		lines = append(lines, end)
-	}
-	_, flight := c.Extension("PIPELINING")
-	if flight {
-		for _, line := range lines {
-			c.opts.Log.Debug("client", "line", line)
-			c.out.WriteString(line + "\r\n")
-		}
-		if err := c.flush(); err != nil {
-			return nil, err
-		}
-	}
-	refused = make([]error, len(e.recipients))
-	accepted := 0
-	for i, line := range lines {
-		if !flight {
-			if err != nil || line == end && accepted == 0 {
-				break
-			}
-			if err := c.send(line); err != nil {
-				return nil, err
-			}
-		}
-		want := 250
-		if line == end {
-			want = 354
-		}
-		step := line
-		if i == 0 {
-			step, _, _ = strings.Cut(line, " BODY=")
-			step, _, _ = strings.Cut(step, " SIZE=")
-		}
-		_, failed := c.expect(step, want, c.command)
-		var no *Refusal
-		if failed != nil && !errors.As(failed, &no) || no != nil && no.Code == 421 {
-			return nil, failed
-		}
-		switch {
-		case i > 0 && i <= len(refused):
-			refused[i-1] = failed
-			if failed == nil {
-				accepted++
-			}
-		case line != end:
-			err = failed // of MAIL: what follows is refused because of it
-		case err == nil && accepted > 0:
-			err = failed
-		case failed == nil:
-			// The server waits for a message for which it has accepted no recipient.
-			// Whatever is sent now, even its end alone, might be taken for mail.
-			c.stuck = true
-		}
-	}
-	return refused, err
-}
-
-// text sends the text of a message, whose line ends are CRLF, without its end. RFC 5321
-// section 4.5.2
-func (c *Client) text(r io.Reader) error {
-	buf := make([]byte, 32<<10)
-	begin := true // of a line
-	for {
-		n, readErr := r.Read(buf)
-		for part := buf[:n]; len(part) > 0; {
-			if begin && part[0] == '.' {
-				c.out.WriteByte('.')
-			}
-			line := part
-			if i := bytes.IndexByte(part, '\n'); i >= 0 {
-				line = part[:i+1]
-			}
-			begin = line[len(line)-1] == '\n'
-			if _, err := c.out.Write(line); err != nil {
-				return err
-			}
-			part = part[len(line):]
-		}
-		if readErr == io.EOF {
-			return nil
-		}
-		if readErr != nil {
-			return &spoolError{readErr}
-		}
-	}
-}
-
-// endText sends the end of a text.
-func (c *Client) endText() error {
-	c.out.WriteString(".\r\n")
-	return c.flush()
-}
-
-// spoolError is an error of the source of a text.
-type spoolError struct{ err error }
-
-func (e *spoolError) Error() string { return "read the spool: " + e.err.Error() }
-
-// Unwrap returns the error of the source.
-func (e *spoolError) Unwrap() error { return e.err }

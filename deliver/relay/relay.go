@@ -34,7 +34,8 @@ const (
 
 const (
 	defaultTimeout = time.Minute
-	// RFC 5321 section 4.5.3.2.6: a shorter wait for the reply to a message makes repeats.
+	// defaultFinal is how long to wait for the reply to a message. A shorter time makes
+	// repeats: RFC 5321 section 4.5.3.2.6.
 	defaultFinal = 10 * time.Minute
 	// defaultGrace is the time for a reply that is due when popfetch is stopped.
 	defaultGrace = 2 * time.Second
