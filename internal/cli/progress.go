@@ -134,7 +134,7 @@ func (p *progress) show(columns, rows int) []string {
 	for _, l := range lines {
 		width = max(width, len(l.account))
 	}
-	width = min(width, max(narrowest, columns/4))
+	width = min(width, max(narrowest, columns/4-1))
 	now := time.Now()
 	var text []string
 	for _, l := range lines {

@@ -39,15 +39,15 @@ func TestProgressAtUsualWidths(t *testing.T) {
 		for columns, want := range map[int][]string{
 			99: {
 				"a-long-name@example.org  logging in, for 30 s",
-				"work                     [===>      ]    12/40  30.0 of 100.0 MiB    30%   1.0 MiB/s  1 min left",
+				"work                     [===>      ]    12/40  30.0 of 100.0 MiB    30%    1.0 MiB/s  1 min left",
 			},
 			79: {
-				"a-long-name@exampl~  logging in, for 30 s",
-				"work                   12/40  30.0 of 100.0 MiB    30%   1.0 MiB/s  1 min left",
+				"a-long-name@examp~  logging in, for 30 s",
+				"work                  12/40  30.0 of 100.0 MiB    30%    1.0 MiB/s  1 min left",
 			},
 			39: {
 				"a-long-name~  logging in, for 30 s",
-				"work            12/40   30%   1.0 MiB/s",
+				"work          12/40   30%  1.0 MiB/s",
 			},
 			15: {
 				"a-long-name~",

@@ -56,15 +56,15 @@ func (l *progressLine) receives(now time.Time) (texts []string) {
 		speed = "nothing for " + shortSpan(wait)
 	}
 	if l.of.octets <= 0 {
-		return []string{fmt.Sprintf("%7s  %9s  %10s", count, size(octets), speed), count + "  " + size(octets), count}
+		return []string{fmt.Sprintf("%7s  %9s  %11s", count, size(octets), speed), count + "  " + size(octets), count}
 	}
 	part := min(1, float64(octets)/float64(l.of.octets))
 	percent := fmt.Sprintf("%3d%%", int(part*100))
-	all := fmt.Sprintf("%7s  %-18s  %s  %10s  %-11s", count, outOf(octets, l.of.octets), percent, speed, l.left(octets))
+	all := fmt.Sprintf("%7s  %-18s  %s  %11s  %-11s", count, outOf(octets, l.of.octets), percent, speed, l.left(octets))
 	return []string{
 		bar(part) + "  " + all, all,
-		fmt.Sprintf("%7s  %s  %10s  %-11s", count, percent, speed, l.left(octets)),
-		fmt.Sprintf("%7s  %s  %10s", count, percent, speed), count + "  " + percent + "  " + speed, count + "  " + percent, count,
+		fmt.Sprintf("%7s  %s  %11s  %-11s", count, percent, speed, l.left(octets)),
+		fmt.Sprintf("%7s  %s  %11s", count, percent, speed), count + "  " + percent + "  " + speed, count + "  " + percent, count,
 	}
 }
 
