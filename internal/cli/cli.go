@@ -4,16 +4,10 @@
 package cli
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"sync/atomic"
-	"syscall"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/urfave/cli/v2"
@@ -37,9 +31,7 @@ type program struct {
 	resolver discovery.Resolver
 	web      http.RoundTripper // nil = the usual one
 
-	hangups chan os.Signal // SIGHUP that a daemon obeys
-	wakeups chan os.Signal // SIGUSR1
-	reloads atomic.Bool    // SIGHUP reloads the configuration and ends nothing
+	signals signals
 }
 
 // Main runs popfetch with the arguments, the first of which is the program's
@@ -61,7 +53,7 @@ func run(args []string, stdout, stderr *os.File, version string, resolver discov
 		p.width = width
 	}
 	p.journal, _ = journal.StderrIsJournalStream()
-	ctx, stop := p.untilSignal()
+	ctx, stop := p.signals.untilStopped()
 	defer stop()
 	args = arrange(args, p.commands())
 	err := p.app(args).RunContext(ctx, args)
@@ -137,63 +129,6 @@ func boolFlag(usage, name string, aliases ...string) *cli.BoolFlag {
 
 func jsonFlag() cli.Flag {
 	return boolFlag("write JSON to standard output, one object a line", "json")
-}
-
-// stopped is the cause with which the context of a run ends after a signal.
-type stopped struct{ signal syscall.Signal }
-
-func (e *stopped) Error() string { return fmt.Sprintf("stopped by signal: %v", e.signal) }
-
-// Unwrap makes it a cancellation like any other.
-func (e *stopped) Unwrap() error { return context.Canceled }
-
-// untilSignal returns a context that ends at the first SIGINT, SIGTERM or SIGHUP; a
-// SIGHUP that was ignored before, as under nohup, stays ignored, and one that a daemon
-// obeys ends nothing. The second signal ends the process as if it were not caught. A
-// closed standard output is a write error and not a SIGPIPE, so that the mail is taken
-// care of first; SIGUSR1 has no effect but on a daemon.
-func (p *program) untilSignal() (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	c, hangup := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	p.hangups, p.wakeups = make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(c, syscall.SIGINT, syscall.SIGTERM)
-	signal.Notify(p.wakeups, syscall.SIGUSR1)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(hangup, syscall.SIGHUP)
-	}
-	pipe := make(chan os.Signal, 1)
-	signal.Notify(pipe, syscall.SIGPIPE)
-	go func() {
-		for {
-			select {
-			case s := <-c:
-				signal.Stop(c)
-				signal.Stop(hangup)
-				cancel(&stopped{s.(syscall.Signal)})
-				return
-			case s := <-hangup:
-				if p.reloads.Load() {
-					select {
-					case p.hangups <- s:
-					default: // a reload is due
-					}
-					continue
-				}
-				signal.Stop(c)
-				signal.Stop(hangup)
-				cancel(&stopped{syscall.SIGHUP})
-				return
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return ctx, func() {
-		for _, ch := range []chan os.Signal{c, hangup, pipe, p.wakeups} {
-			signal.Stop(ch)
-		}
-		cancel(errors.New("the run is over"))
-	}
 }
 
 const help = `popfetch: fetch mail from POP3 accounts into Maildirs or a program

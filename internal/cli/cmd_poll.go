@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -70,48 +71,64 @@ func (p *program) poll(c *cli.Context) error {
 	if err := h.checkAllLost(); err != nil {
 		return err
 	}
-	// The daily copy of the state file.
-	snapshot := func() {
-		if _, err := file.Snapshot(time.Now()); err != nil {
-			h.log.Warn("the state file has no snapshot of today", "reason", err)
-		}
-	}
-	defer snapshot()
+	r := &pollRun{program: p, command: c, con: con, file: file}
+	defer r.snapshot()
 	defer con.acknowledge(c.Context)()
 	late, free := outlast(c.Context)
 	defer free()
-	d := &daemon{program: p, command: c, con: con, file: file, late: late, manager: newManager(os.Getenv("NOTIFY_SOCKET"))}
-	d.house.Store(h)
-	tells, err := newReporter(con, file, func() time.Time { return d.house.Load().config.Modified }, !c.Bool("once"))
+	r.late = late
+	if c.Bool("once") {
+		return r.once(h, failed)
+	}
+	return newDaemon(r, h).run(c.Context)
+}
+
+// pollRun is one run of the poll command that owns the state file.
+type pollRun struct {
+	program *program
+	command *cli.Context
+	con     *console
+	file    *state.Bolt
+	late    context.Context // of the programs that run beside the polls, see outlast
+}
+
+// snapshot makes the daily copy of the state file if it is due.
+func (r *pollRun) snapshot() {
+	if _, err := r.file.Snapshot(time.Now()); err != nil {
+		r.con.log.Warn("the state file has no snapshot of today", "reason", err)
+	}
+}
+
+// once polls each chosen account once. failed are the errors of those that another process
+// has polled.
+func (r *pollRun) once(h *house, failed []error) error {
+	ctx, con := r.command.Context, r.con
+	var current atomic.Pointer[house]
+	current.Store(h)
+	o := r.program.newOwner(&current, r.file, commandOnce)
+	defer o.close()
+	tells, err := newReporter(con, r.file, func() time.Time { return h.config.Modified }, false)
 	if err != nil {
 		return err
 	}
-	if d.reporter = tells; !c.Bool("once") {
-		d.owner = p.newOwner(&d.house, file, commandDaemon)
-		defer d.owner.close()
-		return d.run(c.Context, snapshot)
-	}
 	con.progress.expect(len(h.chosen))
-	o := p.newOwner(&d.house, file, commandOnce)
-	defer o.close()
-	tells.other = o.othersAccount(h)
+	tells.mine = accountNames(h.chosen)
 	defer tells.later()()
 	var hooks queue
 	defer hooks.wait()
 	if argv := h.config.OnFailure; len(argv) > 0 {
-		tells.failing = func(env []string) { hooks.add(func() { con.runHook(late, "on_failure", argv, env...) }) }
+		tells.failing = func(env []string) { hooks.add(func() { con.runHook(r.late, "on_failure", argv, env...) }) }
 	}
-	scheduler := h.scheduler(con, func(r fetch.Report) { o.note(r, tells.report(r)) })
-	scheduler.Brief = h.brief(con)
+	o.scheduler = h.scheduler(con, func(polled fetch.Report) { o.note(polled, tells.report(polled)) })
+	o.scheduler.Brief = h.brief(con)
 	if argv := h.config.OnNewMail; len(argv) > 0 {
-		scheduler.Round = func(_ context.Context, delivered int) {
-			con.runHook(late, "on_new_mail", argv, deliveredEnv(delivered))
+		o.scheduler.Round = func(_ context.Context, delivered int) {
+			con.runHook(r.late, "on_new_mail", argv, deliveredEnv(delivered))
 		}
 	}
-	o.scheduler = scheduler
-	defer p.newExporter(con, o).write(h.config)
+	defer r.program.newExporter(con, o).write(h.config)
 	defer o.serve(con)()
-	err = scheduler.Once(c.Context)
+	err = o.scheduler.Once(ctx)
 	tells.conclude()
 	return reported(errors.Join(append(failed, err)...))
 }

@@ -11,21 +11,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
 	"popfetch/fetch"
 	"popfetch/internal/config"
-	"popfetch/state"
 )
 
 // daemon is a run that polls until it is stopped: what is done beside the polls, from
 // the configuration that is in force now.
 type daemon struct {
-	program   *program
-	command   *cli.Context
-	con       *console
-	file      *state.Bolt
+	*pollRun
 	house     atomic.Pointer[house]
 	scheduler *fetch.Scheduler
 	owner     *owner
@@ -33,22 +28,35 @@ type daemon struct {
 	reporter  *reporter
 	accounts  map[*config.Account]*fetch.Account // those that are polled; only run and reload use it
 	manager   manager
-	late      context.Context // of the programs that run beside the polls, see outlast
-	hooks     queue           // runs of on_failure
-	copies    queue           // copies of the state file
+	hooks     queue // runs of on_failure
+	copies    queue // copies of the state file
 	copying   atomic.Bool
+}
+
+// newDaemon returns the daemon of a run that begins with h.
+func newDaemon(r *pollRun, h *house) *daemon {
+	d := &daemon{pollRun: r, manager: newManager(os.Getenv("NOTIFY_SOCKET"))}
+	d.house.Store(h)
+	d.owner = r.program.newOwner(&d.house, r.file, commandDaemon)
+	return d
 }
 
 // run polls until ctx ends. A SIGHUP reloads the configuration, a SIGUSR1 polls all
 // accounts now.
-func (d *daemon) run(ctx context.Context, snapshot func()) error {
-	if err := d.reporter.forget(d.house.Load().configured()); err != nil {
+func (d *daemon) run(ctx context.Context) error {
+	defer d.owner.close()
+	tells, err := newReporter(d.con, d.file, func() time.Time { return d.house.Load().config.Modified }, true)
+	if err != nil {
+		return err
+	}
+	d.reporter = tells
+	if err := d.reporter.forget(accountNames(d.house.Load().config.Accounts)); err != nil {
 		d.con.log.Warn("incidents of accounts that are gone stay in the state", "reason", err)
 	}
 	d.reporter.failing = d.onFailure
 	s := d.house.Load().scheduler(d.con, func(r fetch.Report) {
 		d.owner.note(r, d.reporter.report(r))
-		d.copy(snapshot)
+		d.copy()
 	})
 	d.scheduler, d.owner.scheduler = s, s
 	d.accounts = make(map[*config.Account]*fetch.Account)
@@ -61,7 +69,7 @@ func (d *daemon) run(ctx context.Context, snapshot func()) error {
 	s.Beat, s.BeatEvery = func() { d.manager.beat(s.Status) }, d.manager.beatEvery()
 
 	// The end of a terminal session ends the daemon that runs in it.
-	d.program.reloads.Store(!d.program.terminal && !term.IsTerminal(int(os.Stdin.Fd())))
+	d.program.signals.reload.Store(!d.program.terminal && !term.IsTerminal(int(os.Stdin.Fd())))
 	d.exporter = d.program.newExporter(d.con, d.owner)
 	d.exporter.configure(d.house.Load().config)
 	signals := make(chan struct{})
@@ -73,7 +81,7 @@ func (d *daemon) run(ctx context.Context, snapshot func()) error {
 	defer context.AfterFunc(ctx, d.manager.stopping)()
 	stop := d.owner.serve(d.con)
 	d.manager.ready()
-	err := s.Loop(ctx)
+	err = s.Loop(ctx)
 	stop()
 	cancel(errors.New("the run is over"))
 	<-signals
@@ -94,9 +102,9 @@ func (d *daemon) obey(ctx context.Context) {
 			return
 		case <-export.C:
 			d.exporter.update()
-		case <-d.program.hangups:
+		case <-d.program.signals.hangups:
 			d.reload()
-		case <-d.program.wakeups:
+		case <-d.program.signals.wakeups:
 			select {
 			case poll <- struct{}{}:
 			default:
@@ -198,12 +206,12 @@ func (d *daemon) resume(a *fetch.Account) {
 	}
 }
 
-// copy makes the daily copy of the state file if it is due.
-func (d *daemon) copy(snapshot func()) {
+// copy has the daily copy of the state file made beside the polls.
+func (d *daemon) copy() {
 	if d.copying.CompareAndSwap(false, true) {
 		d.copies.add(func() {
 			defer d.copying.Store(false)
-			snapshot()
+			d.snapshot()
 		})
 	}
 }

@@ -51,7 +51,7 @@ func hint(err error, checking bool) string {
 	case errors.As(err, &reply) && reply.TooLong && reply.Command != "CAPA":
 		return "popfetch fetches from maildrops of up to 1,000,000 messages, fewer if their unique-ids are long; move or delete some on the server, for example with its web mail"
 	case errors.Is(err, state.ErrLocked):
-		return "only one popfetch at a time can use a state file; a daemon may be running, or the previous run has not ended"
+		return "that process works alone; try again when it has ended"
 	}
 	if text := tunnelHint(err); text != "" {
 		return text

@@ -81,15 +81,6 @@ func (p *program) house(s *selection, con *console, store state.Store, keep bool
 // earlier house that share maxOpen.
 func (h *house) shareDescriptors() { h.maxOpen.Store(int64(h.files)) }
 
-// configured returns the names of the accounts, with those that are not chosen.
-func (h *house) configured() map[string]bool {
-	names := make(map[string]bool, len(h.config.Accounts))
-	for _, a := range h.config.Accounts {
-		names[a.Name] = true
-	}
-	return names
-}
-
 // readOnly opens the state file as it is now for reading and calls fn for each chosen
 // account that it knows or need not know, as selection.each does.
 func (p *program) readOnly(ctx context.Context, s *selection, con *console, keep bool, fn func(h *house, a *config.Account, w io.Writer) error) error {

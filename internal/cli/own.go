@@ -41,7 +41,7 @@ func own(ctx context.Context, file state.File, open func(state.File) (*state.Bol
 		case errors.Is(asked, control.ErrNobody):
 			return nil, nil, stateError(err)
 		default: // it hangs, or is of another version
-			return nil, nil, stateError(&ownedError{err: fmt.Errorf("%w: %w", err, asked)})
+			return nil, nil, stateError(&ownedError{err: fmt.Errorf("%w: %w", err, asked), hint: hintUnserved(asked)})
 		}
 	}
 }
@@ -129,33 +129,22 @@ func ownerError(file state.File, err error) error {
 	switch {
 	case errors.As(err, &refused):
 		return relayed(refused.Reason)
-	case errors.Is(err, control.ErrSilent), errors.Is(err, control.ErrNobody), errors.As(err, new(*control.VersionError)):
-		return stateError(&ownedError{err: fmt.Errorf("state file %s: %w: %w", file.Path, state.ErrLocked, err)})
+	case hintUnserved(err) != "":
+		return stateError(&ownedError{err: fmt.Errorf("state file %s: %w: %w", file.Path, state.ErrLocked, err), hint: hintUnserved(err)})
 	}
 	return err
 }
 
-// relayed returns an error that the owner has told.
-func relayed(r control.Reason) error {
-	class := fetch.Temporary
-	switch r.Code {
-	case exitOK:
-		class = fetch.OK
-	case exitDelivery:
-		class = fetch.Delivery
-	case exitState:
-		class = fetch.State
-	case exitProtocol:
-		class = fetch.Protocol
-	case exitAuth:
-		class = fetch.Auth
-	case exitConfig:
-		class = fetch.Config
+// hintUnserved says what the user can do about an owner that does not do what it was asked
+// for, "" if err is something else.
+func hintUnserved(err error) string {
+	switch {
+	case errors.As(err, new(*control.VersionError)):
+		return "restart the popfetch that runs, so that both are of one version"
+	case errors.Is(err, control.ErrSilent):
+		return "the popfetch that runs hangs or is suspended; if it does not go on, end it and try again"
+	case errors.Is(err, control.ErrNobody):
+		return "the popfetch that ran has just ended; try again"
 	}
-	return &fetch.RelayedError{Class: class, Text: r.Text, Hint: r.Hint}
-}
-
-// reasonOf makes an error one that can be told to another process.
-func reasonOf(err error) control.Reason {
-	return control.Reason{Code: exitCode(context.Background(), err), Text: err.Error(), Hint: hint(err, false)}
+	return ""
 }

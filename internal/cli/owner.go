@@ -43,6 +43,7 @@ type owner struct {
 	file      *state.Bolt
 	book      *status.Book
 	info      control.Info
+	signals   *signals
 
 	mu    sync.Mutex
 	known map[string]bool // accounts whose failure the user was told of before the last poll
@@ -51,7 +52,7 @@ type owner struct {
 // newOwner returns the owner of an open state file. Its scheduler is set before serve.
 func (p *program) newOwner(house *atomic.Pointer[house], file *state.Bolt, command string) *owner {
 	return &owner{
-		house: house, file: file, book: status.Open(house.Load().config.State), known: make(map[string]bool),
+		house: house, file: file, signals: &p.signals, book: status.Open(house.Load().config.State), known: make(map[string]bool),
 		info: control.Info{Version: p.version, PID: os.Getpid(), Command: command, Since: time.Now().UTC().Truncate(time.Second)},
 	}
 }
@@ -82,19 +83,6 @@ func (o *owner) close() { o.keep(o.house.Load(), o.book.Write()) }
 func (o *owner) keep(h *house, err error) {
 	if err != nil {
 		h.log.Debug("how the last polls went is not kept", "reason", err)
-	}
-}
-
-// othersAccount returns what reports whether another process tells of an account: one that
-// this run of popfetch --once was not to poll, or has polled already.
-func (o *owner) othersAccount(h *house) func(account string) bool {
-	mine := make(map[string]bool, len(h.chosen))
-	for _, a := range h.chosen {
-		mine[a.Name] = true
-	}
-	return func(account string) bool {
-		defer delete(mine, account)
-		return !mine[account]
 	}
 }
 
@@ -130,7 +118,7 @@ func (o *owner) Do(ctx context.Context, r control.Request, answer func(control.A
 		return o.perform(ctx, r, answer)
 	}
 	return &control.Refusal{Reason: control.Reason{
-		Code: exitTemporary, Text: fmt.Sprintf("popfetch %s that runs as process %d does not know %q; restart it", o.info.Version, o.info.PID, r.Do),
+		Text: fmt.Sprintf("popfetch %s that runs as process %d does not know %q; restart it", o.info.Version, o.info.PID, r.Do),
 	}}
 }
 
@@ -158,12 +146,14 @@ func (o *owner) current(h *house, r control.Request, answer func(control.Answer)
 // outdated is why an account is not worked on whose configuration has changed.
 func (o *owner) outdated(what string) control.Reason {
 	r := control.Reason{
-		Code: exitTemporary,
 		Text: fmt.Sprintf("the popfetch that runs (process %d) %s", o.info.PID, what),
 		Hint: fmt.Sprintf("it has read its configuration earlier, or another one; kill -HUP %d reloads it", o.info.PID),
 	}
-	if o.info.Command == commandOnce {
+	switch {
+	case o.info.Command == commandOnce:
 		r.Hint = "try again when it has ended"
+	case !o.signals.reload.Load():
+		r.Hint = "it has read its configuration earlier, or another one; end it in its terminal and start it again"
 	}
 	return r
 }
@@ -178,64 +168,13 @@ func (o *owner) poll(ctx context.Context, r control.Request, answer func(control
 		poll = o.scheduler.PollKeeping
 	}
 	return poll(ctx, names, func(report fetch.Report) {
-		if !errors.Is(report.Err, fetch.ErrStopped) { // the client polls the rest
+		// The client itself polls what the end of this process leaves undone.
+		if !errors.Is(report.Err, fetch.ErrStopped) && fetch.Classify(report.Err) != fetch.Canceled {
 			a := answerOf(report)
 			a.Known = o.isKnown(report.Account)
 			answer(a)
 		}
 	})
-}
-
-// answerOf is a report that can be told to another process.
-func answerOf(report fetch.Report) control.Answer {
-	a := control.Answer{Account: report.Account, Reasons: reasonsOf(report.Err)}
-	report.Err = nil
-	a.Result, _ = json.Marshal(report) // plain data
-	return a
-}
-
-// mostReasons is how many reasons an answer has at most.
-const mostReasons = 1000
-
-func reasonsOf(err error) (all []control.Reason) {
-	if err == nil {
-		return nil
-	}
-	errs := []error{err}
-	if account, ok := errors.AsType[*fetch.AccountError](err); ok {
-		errs = account.Errs
-	}
-	for _, err := range errs[:min(len(errs), mostReasons)] {
-		r := reasonOf(err)
-		if errors.As(err, new(*fetch.BusyError)) {
-			r.Code = exitOK // nothing is wrong
-		}
-		all = append(all, r)
-	}
-	return all
-}
-
-// reportOf is the report that an answer tells of.
-func reportOf(a control.Answer) fetch.Report {
-	var report fetch.Report
-	if len(a.Result) > 0 {
-		_ = json.Unmarshal(a.Result, &report) // what an older popfetch does not know is zero
-	}
-	report.Account = a.Account
-	report.Err = errorOf(a)
-	return report
-}
-
-// errorOf is the error that an answer tells of.
-func errorOf(a control.Answer) error {
-	if len(a.Reasons) == 0 {
-		return nil
-	}
-	failed := &fetch.AccountError{Account: a.Account}
-	for _, r := range a.Reasons {
-		failed.Errs = append(failed.Errs, relayed(r))
-	}
-	return failed
 }
 
 func (o *owner) status(r control.Request, answer func(control.Answer)) error {
@@ -287,7 +226,9 @@ func (o *owner) perform(ctx context.Context, r control.Request, answer func(cont
 			a.Result, _ = json.Marshal(done)
 		}
 		for i := range a.Reasons {
-			a.Reasons[i].Code = max(a.Reasons[i].Code, exitTemporary) // not done is not well
+			if a.Reasons[i].Class == fetch.OK.String() {
+				a.Reasons[i].Class = fetch.Temporary.String() // the command was not done
+			}
 		}
 		answer(a)
 		if ctx.Err() != nil {

@@ -23,9 +23,10 @@ type reporter struct {
 	// put records an incident, nil that it is over.
 	put     func(account string, i *state.Incident) error
 	failing func(env []string) // runs on_failure; nil = nothing
-	// other reports whether another process tells of an account; nil = none does.
-	other func(account string) bool
-	sum   struct { // of the polls that were told of
+	// mine are the accounts whose next poll this process tells of. Another process asked
+	// for the other polls, and tells of them. nil = this process tells of all polls.
+	mine map[string]bool
+	sum  struct { // of the polls that were told of
 		accounts, failed int
 		fetch.Report
 	}
@@ -58,10 +59,11 @@ func (rp *reporter) forget(configured map[string]bool) error {
 func (rp *reporter) report(r fetch.Report) (known bool) {
 	before, notice := rp.note(r, time.Now())
 	after := rp.incidents[r.Account]
-	if rp.other == nil || !rp.other(r.Account) {
+	if rp.mine == nil || rp.mine[r.Account] {
 		rp.add(r)
 		rp.show(r, notice, before, after)
 	}
+	delete(rp.mine, r.Account)
 	if notice != incident.Nothing && rp.failing != nil {
 		rp.failing(failureEnv(r, notice, before, after))
 	}

@@ -56,6 +56,15 @@ func (s *selection) isChosen() map[*config.Account]bool {
 	return chosen
 }
 
+// accountNames returns the set of the names of accounts.
+func accountNames(accounts []*config.Account) map[string]bool {
+	names := make(map[string]bool, len(accounts))
+	for _, a := range accounts {
+		names[a.Name] = true
+	}
+	return names
+}
+
 // loadConfig loads the configuration that the flags of c name and prints its
 // warnings.
 func loadConfig(c *cli.Context, con *console) (*config.Config, error) {

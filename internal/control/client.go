@@ -101,12 +101,12 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 		if err := json.NewDecoder(io.LimitReader(response.Body, mostAnswer)).Decode(&why); err != nil || why.Text == "" {
 			why.Text = "it answers " + response.Status
 		}
-		return nil, &VersionError{Owner: c.Owner, What: why.Text}
+		return nil, &VersionError{Owner: c.Owner, Said: why.Text}
 	}
 	return response, nil
 }
 
-// answerError gives the failure of a connection its meaning: an owner that ends closes it,
+// answerError returns what the failure of a connection means: an owner that ends closes it,
 // and so does one that has too many clients.
 func answerError(ctx context.Context, err error) error {
 	var timeout net.Error
@@ -121,7 +121,8 @@ func answerError(ctx context.Context, err error) error {
 	return errors.Join(ErrNobody, err)
 }
 
-// Do asks the owner and calls answer with each answer. It returns a *Refusal if the owner
+// Do asks the owner and calls answer with each answer, in the goroutine of the caller.
+// It returns a *Refusal if the owner
 // does not do what r asks for, a *VersionError if it does not know it, ErrSilent if it
 // hangs, and ErrNobody if it ends before it has done everything.
 func (c *Client) Do(ctx context.Context, r Request, answer func(Answer)) error {

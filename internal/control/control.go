@@ -70,9 +70,9 @@ type Answer struct {
 
 // Reason is an error that travels.
 type Reason struct {
-	Code int    `json:"code"` // exit code of its kind
-	Text string `json:"text"`
-	Hint string `json:"hint,omitempty"`
+	Class string `json:"class,omitempty"` // name of its fetch.Class; "" = temporary
+	Text  string `json:"text"`
+	Hint  string `json:"hint,omitempty"` // what the user can do
 }
 
 // Refusal is why the owner does not do what it was asked for.
@@ -90,10 +90,14 @@ var (
 
 // VersionError is an owner that does not understand this client, or the other way round.
 type VersionError struct {
-	Owner Info
-	What  string // the owner said
+	Owner Info   // the zero value if the owner did not even say who it is
+	Said  string // by the owner
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("popfetch %s that runs as process %d is of another version and does not understand this one: %s", e.Owner.Version, e.Owner.PID, e.What)
+	owner := "the popfetch that runs"
+	if e.Owner.PID != 0 {
+		owner = fmt.Sprintf("popfetch %s, which runs as process %d,", e.Owner.Version, e.Owner.PID)
+	}
+	return fmt.Sprintf("%s is of another version and does not understand this one: %s", owner, e.Said)
 }

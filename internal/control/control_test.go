@@ -325,7 +325,7 @@ func TestOwnerThatEndsTellsItsClients(t *testing.T) {
 	s := serveAt(t, state, ownerFunc(func(ctx context.Context, _ Request, _ func(Answer)) error {
 		close(begun)
 		<-ctx.Done()
-		return &Refusal{Reason{Code: 75, Text: "stopping"}}
+		return &Refusal{Reason{Text: "stopping"}}
 	}), nil)
 	go func() {
 		<-begun
@@ -339,7 +339,7 @@ func TestOwnerThatEndsTellsItsClients(t *testing.T) {
 }
 
 func TestRefusalKeepsItsWords(t *testing.T) {
-	want := Reason{Code: 64, Text: "not so", Hint: "do it otherwise"}
+	want := Reason{Class: "configuration", Text: "not so", Hint: "do it otherwise"}
 	state := serve(t, ownerFunc(func(context.Context, Request, func(Answer)) error { return &Refusal{want} }), nil)
 	_, err := ask(t, state, "work")
 	var refused *Refusal
@@ -397,8 +397,26 @@ func TestClientSaysThatTheOwnerIsOfAnotherVersion(t *testing.T) {
 	defer other.Close()
 	_, err = ask(t, state, "work")
 	var version *VersionError
-	if !errors.As(err, &version) || version.Owner.Version != "9.9" || version.Owner.PID != 7 || version.What != "it does not know that" {
+	if !errors.As(err, &version) || version.Owner.Version != "9.9" || version.Owner.PID != 7 || version.Said != "it does not know that" {
 		t.Errorf("the client gets %v", err)
+	}
+}
+
+func TestOwnerOfAnotherProtocolIsNotCalledProcessZero(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	l, err := Listen(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, http.StatusUpgradeRequired, "it speaks protocol 2")
+	})}
+	go other.Serve(l)
+	defer other.Close()
+	_, err = ask(t, state, "work")
+	const want = "the popfetch that runs is of another version and does not understand this one: it speaks protocol 2"
+	if err == nil || err.Error() != want {
+		t.Errorf("the client gets %v, want %s", err, want)
 	}
 }
 

@@ -32,7 +32,8 @@ type Server struct {
 	ended chan struct{} // closed when Serve has returned
 }
 
-// Start serves clients that connect to l until Close.
+// Start serves the clients of l, a *Listener, until Close, which closes l too. owner may
+// be asked by several clients at once.
 func Start(l net.Listener, info Info, owner Owner) *Server {
 	return start(l, info, owner, times{request: 5 * time.Second, heartbeat: 2 * time.Second})
 }
@@ -158,9 +159,7 @@ func (s *Server) do(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// exitTemporary is EX_TEMPFAIL of sysexits(3).
-const exitTemporary = 75
-
+// endOf returns the last line of a response. An error that is no *Refusal is temporary.
 func endOf(err error) *end {
 	var refused *Refusal
 	switch {
@@ -169,5 +168,5 @@ func endOf(err error) *end {
 	case errors.As(err, &refused):
 		return &end{Refused: &refused.Reason}
 	}
-	return &end{Refused: &Reason{Code: exitTemporary, Text: err.Error()}}
+	return &end{Refused: &Reason{Text: err.Error()}}
 }

@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"popfetch/deliver"
+	"popfetch/fetch"
+	"popfetch/internal/config"
+	"popfetch/internal/control"
+	"popfetch/state"
+)
+
+// newTestOwner returns the owner of one account, work, whose destination is opened by open,
+// and a request to poll it.
+func newTestOwner(t *testing.T, open func(context.Context) error) (*owner, control.Request) {
+	t.Helper()
+	store, err := state.File{Path: filepath.Join(t.TempDir(), "state.db")}.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	a := &config.Account{Name: "work"}
+	var current atomic.Pointer[house]
+	current.Store(&house{selection: &selection{config: &config.Config{Accounts: []*config.Account{a}}}})
+	o := &owner{
+		house: &current, signals: new(signals), known: make(map[string]bool), info: control.Info{PID: 7, Command: commandDaemon},
+		scheduler: &fetch.Scheduler{Parallel: 1, PerHost: 1, Accounts: []*fetch.Account{{
+			Name: "work", Log: slog.New(slog.DiscardHandler), Maildrop: store.Maildrop("work"),
+			Destination: func(ctx context.Context) (deliver.Destination, error) { return nil, open(ctx) },
+		}}},
+	}
+	return o, control.Request{Do: doPoll, Accounts: []control.Account{{Name: "work", Settings: a.Digest()}}}
+}
+
+// SIGHUP ends a daemon that runs in a terminal.
+func TestDaemonInATerminalIsNotToBeSentAHangup(t *testing.T) {
+	o, r := newTestOwner(t, nil)
+	r.Accounts[0].Settings = "other"
+	for reload, want := range map[bool]string{true: "kill -HUP 7 reloads it", false: "end it in its terminal and start it again"} {
+		o.signals.reload.Store(reload)
+		var hint string
+		if err := o.Do(t.Context(), r, func(a control.Answer) { hint = a.Reasons[0].Hint }); err != nil || !strings.HasSuffix(hint, want) {
+			t.Errorf("with SIGHUP reloading %v the hint is %q, %v; want %q", reload, hint, err, want)
+		}
+	}
+}
+
+// A client gets no answer for a poll that ended with its owner, and so polls the account
+// itself.
+func TestPollThatEndsWithTheOwnerIsLeftToTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		o, r := newTestOwner(t, func(ctx context.Context) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		var all sync.WaitGroup
+		all.Go(func() {
+			if err := o.scheduler.Loop(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		all.Go(func() {
+			err := o.Do(t.Context(), r, func(a control.Answer) { t.Errorf("the client gets the answer %+v", a) })
+			if err != nil {
+				t.Errorf("the client gets %v", err)
+			}
+		})
+		synctest.Wait() // the request has joined the poll
+		stop()
+		all.Wait()
+	})
+}
+
+func TestErrorKeepsItsClassOnTheWayToTheClient(t *testing.T) {
+	for _, class := range []fetch.Class{fetch.Temporary, fetch.Config, fetch.Protocol, fetch.Auth, fetch.Delivery, fetch.Lost, fetch.State} {
+		report := fetch.Report{Account: "work", Delivered: 3, Err: &fetch.AccountError{Account: "work", Errs: []error{&fetch.RelayedError{Class: class, Text: "no"}}}}
+		got := reportOf(answerOf(report))
+		if fetch.Classify(got.Err) != class || got.Delivered != 3 || got.Err.Error() != report.Err.Error() {
+			t.Errorf("%v becomes %v, %v", class, fetch.Classify(got.Err), got.Err)
+		}
+	}
+}
