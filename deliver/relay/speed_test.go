@@ -3,12 +3,10 @@
 package relay
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +54,9 @@ func compareFlights(t *testing.T, name, network, address string) (n int) {
 	addr := distancetest.To(t, network, address, rtt)
 
 	start := time.Now()
-	bare(t, addr, n, text)
+	if err := dovecottest.SendLMTP(addr, "me@example.org", slices.Repeat([]string{text}, n)); err != nil {
+		t.Fatal(err)
+	}
 	fastest := time.Since(start)
 
 	d := &Relay{Network: "tcp", Address: addr, Recipients: []string{"me@example.org"}, Name: "client.example.org", Timeout: time.Minute, Spool: t.TempDir()}
@@ -74,35 +74,4 @@ func compareFlights(t *testing.T, name, network, address string) (n int) {
 		t.Errorf("%v, more than 1.5 times %v", took, fastest)
 	}
 	return n
-}
-
-// bare sends messages by LMTP with as few waits as their commands need.
-func bare(t *testing.T, addr string, n int, text string) {
-	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	in := bufio.NewReader(c)
-	say := func(what string, replies int) {
-		if _, err := io.WriteString(c, what); err != nil {
-			t.Fatal(err)
-		}
-		for replies > 0 {
-			line, err := in.ReadString('\n')
-			if err != nil {
-				t.Fatal(err)
-			}
-			if line[3] == ' ' {
-				replies--
-			}
-		}
-	}
-	say("", 1)
-	say("LHLO bare\r\n", 1)
-	for range n {
-		say("MAIL FROM:<>\r\nRCPT TO:<me@example.org>\r\nDATA\r\n", 3)
-		say(text+".\r\n", 1)
-	}
 }

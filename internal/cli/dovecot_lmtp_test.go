@@ -90,8 +90,8 @@ func testLMTP(t *testing.T, bin executable) {
 	}
 }
 
-// A message takes two waits, for the commands and for the text, which a client that pipelines
-// cannot avoid either. POPFETCH_TORTURE=1 sends 1,000 messages.
+// The whole fetch takes at most 1.5 times as long as a client needs that has the mail at hand
+// and pipelines the same commands. POPFETCH_TORTURE=1 sends 1,000 messages.
 func TestLMTPServerFarAway(t *testing.T) {
 	const roundTrip, most = 20 * time.Millisecond, 1.5
 	n := 50
@@ -99,24 +99,33 @@ func TestLMTPServerFarAway(t *testing.T) {
 		n = 1000
 	}
 	bin := buildPopfetch(t)
-	d := startLMTP(t)
-	_, port, err := net.SplitHostPort(distancetest.To(t, "unix", d.LMTP, roundTrip))
-	must(t, err)
-	best, waits := time.Hour, time.Duration(n)*2*roundTrip
-	ratio := func() float64 { return best.Seconds() / waits.Seconds() }
-	for i := 0; i == 0 || i < 5 && ratio() > most; i++ { // other tests run beside this one
+	own, bare := time.Hour, time.Hour
+	ratio := func() float64 { return own.Seconds() / bare.Seconds() }
+	for i := 0; i == 0 || i < 5 && ratio() > most; i++ { // other tests run beside this one: the best times count
+		d := startLMTP(t)
 		d.fill(t, alice, n)
+		var texts []string
+		for text := range d.holds(t, alice) {
+			texts = append(texts, strings.ReplaceAll(text, "\n", "\r\n"))
+		}
+		away := distancetest.To(t, "unix", startLMTP(t).LMTP, roundTrip)
+		start := time.Now()
+		must(t, dovecottest.SendLMTP(away, bob, texts))
+		bare = min(bare, time.Since(start))
+
+		_, port, err := net.SplitHostPort(distancetest.To(t, "unix", d.LMTP, roundTrip))
+		must(t, err)
 		h := newHome(t, bin)
 		h.configure(t, d.account("work", alice, "implicit", "keep = false", fmt.Sprintf("lmtp = \"127.0.0.1:%s\"\nrecipient = %q", port, bob)))
-		start := time.Now()
+		start = time.Now()
 		h.silently(t)
-		best = min(best, time.Since(start))
-		if got := d.holds(t, bob).count(); got != (i+1)*n {
-			t.Fatalf("%d messages arrived, want %d", got, (i+1)*n)
+		own = min(own, time.Since(start))
+		if got := d.holds(t, bob).count(); got != n {
+			t.Fatalf("%d messages arrived, want %d", got, n)
 		}
 	}
-	fmt.Printf("BOUND %d messages from Dovecot to its LMTP server at RTT %v: %.2f s, the waits of a pipelining client %.2f s, ratio %.2f, at most %.1f\n",
-		n, roundTrip, best.Seconds(), waits.Seconds(), ratio(), most)
+	fmt.Printf("BOUND %d messages from Dovecot to its LMTP server at RTT %v: %.2f s, a bare pipelining client %.2f s, ratio %.2f, at most %.1f\n",
+		n, roundTrip, own.Seconds(), bare.Seconds(), ratio(), most)
 	if ratio() > most {
 		t.Errorf("ratio %.2f, want at most %.1f", ratio(), most)
 	}
