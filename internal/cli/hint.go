@@ -20,6 +20,7 @@ import (
 	"popfetch/internal/durable"
 	"popfetch/internal/imap"
 	"popfetch/internal/network"
+	"popfetch/internal/secret"
 	"popfetch/state"
 )
 
@@ -212,6 +213,8 @@ func networkHint(err error) string {
 	var dns *net.DNSError
 	var connect *connectError
 	switch {
+	case errors.As(err, new(*secret.Error)): // about an OAuth 2.0 provider, which says itself what to do
+		return ""
 	case errors.As(err, &connect) && errors.Is(err, fs.ErrNotExist):
 		return "there is no such socket; is the server running?"
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -93,6 +93,22 @@ maildir = "~/Mail"
 	}
 }
 
+// What is said of the provider is not about the mail server.
+func TestProviderThatIsDownIsNotTakenForTheMailServer(t *testing.T) {
+	t.Parallel()
+	h := newUserHome(t, `[account.work]
+server = "127.0.0.1:1"
+user = "alice"
+oauth = { provider = "microsoft", device_url = "https://127.0.0.1:1/device" }
+client_id = "popfetch"
+maildir = "~/Mail"
+`)
+	e := h.exits(75, "exec popfetch authorize work --device")
+	if !strings.Contains(e.stderr, "the provider at 127.0.0.1:1 does not answer: ") || !strings.Contains(e.stderr, "is the network up") || strings.Contains(e.stderr, "995") {
+		t.Errorf("it says %s", e.stderr)
+	}
+}
+
 // init connects as a poll does.
 func TestInitLooksThroughTheProxyOfTheEnvironment(t *testing.T) {
 	t.Parallel()

@@ -62,7 +62,9 @@ func (g *Grant) Loopback(ctx context.Context, p Prompt) error {
 	}
 	listeners, err := listen(u.Hostname(), port)
 	if err != nil {
-		return g.unsigned("listen for the browser: "+err.Error(), err)
+		e := g.unsigned("listen for the browser: "+err.Error(), err)
+		e.Hint = "another popfetch authorize may be waiting there, or another program: end it, change the port in redirect_url, or take --paste" + orDevice(g.device)
+		return e
 	}
 	u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(listeners[0].Addr().(*net.TCPAddr).Port))
 	r := g.request(&cfg, u.String())

@@ -2,15 +2,20 @@ package oauth
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/oauth2"
 
+	"popfetch/internal/config"
 	"popfetch/internal/secret"
 )
 
@@ -26,11 +31,31 @@ func (g *Grant) failed(ctx context.Context, err error, secrets ...string) error 
 	}
 	var request *url.Error
 	if errors.As(err, &request) {
-		// Not request itself: its URL says nothing new.
-		return g.temporary(fmt.Sprintf("the provider at %s does not answer: %v", host(request.URL), request.Err), err)
+		return g.unreachable(request)
 	}
 	// The reply was not what RFC 6749 section 5.1 demands. The text may hold some of it.
 	return g.temporary("the provider's reply is not one that RFC 6749 knows", nil)
+}
+
+// unreachable is the error for a request without a reply. It does not show that of
+// net/http, whose URL says nothing new.
+func (g *Grant) unreachable(request *url.Error) error {
+	var invalid x509.CertificateInvalidError
+	untrusted := errors.As(request, new(*tls.CertificateVerificationError))
+	what := fmt.Sprintf("the provider at %s does not answer", host(request.URL))
+	if untrusted {
+		what = fmt.Sprintf("the connection to the provider at %s cannot be secured", host(request.URL))
+	}
+	e := g.temporary(fmt.Sprintf("%s: %v", what, request.Err), request)
+	switch {
+	case errors.As(request, &invalid) && invalid.Reason == x509.Expired:
+		e.Hint = "is the clock of this machine right? It shows " + g.now().Local().Format("2006-01-02 15:04")
+	case untrusted:
+		e.Hint = "something between this machine and the provider may pose as it, such as a proxy that looks into TLS"
+	case errors.Is(request, syscall.ECONNREFUSED), errors.As(request, new(*net.DNSError)):
+		e.Hint = "is the network up, and is the address in oauth right? A token that is still valid is used meanwhile"
+	}
+	return e
 }
 
 // refused translates an error reply of the provider. RFC 6749 section 5.2, RFC 8628
@@ -51,9 +76,12 @@ func (g *Grant) refused(e *oauth2.RetrieveError, secrets []string) error {
 	case "expired_token":
 		return g.again("nobody has signed in within the time that the provider gives ("+said+")", e)
 	case "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "invalid_request":
-		err := &secret.Error{Kind: secret.Token, Source: g.String(), Msg: "the provider does not accept the client (" + said + ")", Err: e,
-			Hint: "check client_id, client_secret and the settings of the client at the provider, see popfetch-oauth(7)"}
-		return err
+		settings := "client_id, client_secret"
+		if g.name == config.Microsoft {
+			settings = "client_id, tenant"
+		}
+		return &secret.Error{Kind: secret.Token, Source: g.String(), Msg: "the provider does not accept the client (" + said + ")", Err: e,
+			Hint: "check " + settings + " and the settings of the client at the provider, see popfetch-oauth(7)"}
 	}
 	if e.Response.StatusCode >= http.StatusInternalServerError || e.Response.StatusCode == http.StatusTooManyRequests {
 		return g.temporary("the provider cannot serve the request now ("+said+")", e)

@@ -2,11 +2,16 @@ package oauth
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -16,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"popfetch/internal/certtest"
 	"popfetch/internal/config"
 	"popfetch/internal/oauth/oauthtest"
 	"popfetch/internal/secret"
@@ -432,6 +438,78 @@ func TestProviderThatFails(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// A user with a wrong clock, a wrong tenant, an occupied port, no network.
+func TestErrorsSayWhatTheUserCanDo(t *testing.T) {
+	occupied, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer occupied.Close()
+	past, err := certtest.SelfSigned(certtest.Request{IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, Start: time.Now().AddDate(0, -2, 0), End: time.Now().AddDate(0, -1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, _, err := certtest.PEM(past)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(chain)
+	secured := func(cert ...tls.Certificate) string {
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.TLS = &tls.Config{Certificates: cert}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	for name, x := range map[string]struct {
+		change    func(p *oauthtest.Provider, g *Grant)
+		says      []string
+		temporary bool
+	}{
+		"another sign-in at the same port": {func(_ *oauthtest.Provider, g *Grant) { g.config.RedirectURL = "http://" + occupied.Addr().String() },
+			[]string{"listen for the browser: ", "another popfetch authorize may be waiting there", "take --paste or --device"}, false},
+		"wrong tenant": {func(p *oauthtest.Provider, g *Grant) {
+			g.name = config.Microsoft
+			p.Fail(400, `{"error":"invalid_request","error_description":"AADSTS90002: Tenant 'x' not found."}`)
+		}, []string{"the provider does not accept the client", "AADSTS90002", "check client_id, tenant and"}, false},
+		"wrong clock": {func(_ *oauthtest.Provider, g *Grant) {
+			g.http.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}
+			g.config.Endpoint.TokenURL = secured(past)
+		}, []string{"cannot be secured: ", "is the clock of this machine right? It shows 20"}, true},
+		"certificate of a stranger": {func(_ *oauthtest.Provider, g *Grant) { g.config.Endpoint.TokenURL = secured() },
+			[]string{"cannot be secured: ", "may pose as it"}, true},
+		"no network": {func(p *oauthtest.Provider, g *Grant) { g.config.Endpoint.TokenURL = "http://" + closedPort(t) },
+			[]string{"does not answer: ", "is the network up"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := provide(t, nil)
+			g := grantAt(p, tokenDir(t))
+			x.change(p, g)
+			e := reasonOf(t, g.Loopback(t.Context(), browser(t, func(page string) { go visit(t, page) })))
+			for _, words := range x.says {
+				if !strings.Contains(e.Error(), words) {
+					t.Errorf("%q is not in %v", words, e)
+				}
+			}
+			if e.Temporary() != x.temporary {
+				t.Errorf("temporary %v: %v", e.Temporary(), e)
+			}
+		})
+	}
+}
+
+// closedPort is an address where nothing listens.
+func closedPort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return l.Addr().String()
 }
 
 // A stop in the middle of a renewal does not lose the refresh token that the provider has

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,6 +59,7 @@ func runCommand(ctx context.Context, source string, argv []string, limit time.Du
 	password, err := firstLine(source, stdout.buf.Bytes())
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.Msg = "output: " + e.Msg + stderr.quoted()
+		e.Hint = cmp.Or(e.Hint, "run the command by hand: it has to print the secret on its first line, and ask for nothing")
 	}
 	return password, err
 }
