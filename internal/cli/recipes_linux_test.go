@@ -3,6 +3,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -200,4 +201,22 @@ func TestFromInitToMailInMutt(t *testing.T) {
 	}
 	k.does(next[1], trust)
 	k.read("mutt").await("message 3")
+}
+
+// A message that fetchmail has fetched stays where it is; the others go where fetchmail would
+// have put them.
+func TestRecipeLeaveFetchmail(t *testing.T) {
+	k := cook(t, section{})
+	must(t, os.RemoveAll(filepath.Join(k.dir, ".config")))
+	k.program("fetchmail", "exit 0")
+	k.program("store", `cat >"$HOME/stored-$$"`)
+	k.write(".fetchmailrc", fmt.Sprintf("poll 127.0.0.1 service %d proto pop3 uidl\n  user \"me@example.org\" password %q is me here\n  ssl sslcertfile %q keep\n  mda %q\n",
+		k.server.Port(), secret, filepath.Join(k.dir, "ca.pem"), filepath.Join(k.dir, "bin/store")), 0o600)
+	k.write(".fetchids", "me@example.org@127.0.0.1 uid2\n", 0o600)
+	k.does(strings.Join(recipes(t)["Leave fetchmail"].shell, "\n"))
+	stored, err := filepath.Glob(filepath.Join(k.dir, "stored-*"))
+	must(t, err)
+	if n := k.maildrop.Retrieved("uid2"); len(stored) != 2 || n != 0 {
+		t.Errorf("%d messages were stored, and the old one was fetched %d times", len(stored), n)
+	}
 }
