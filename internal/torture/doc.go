@@ -11,7 +11,6 @@
 // points counts the faults that took effect, lost the messages that are not delivered whole
 // after one more run without faults, and repeated the copies beyond what popfetch promises:
 // none in a Maildir, an mbox and a mailbox of IMAP, one for each fault with an MDA and with a
-// server of LMTP or SMTP. The controls are builds of popfetch that
-// leave out one step of safety. A suite that does not notice the loss or the repeat proves
-// nothing, and fails.
+// server of LMTP or SMTP. The controls are builds of popfetch that leave out one step of
+// safety. A suite that does not notice the loss or the repeat proves nothing, and fails.
 package torture

@@ -58,18 +58,45 @@ type killer struct {
 	// receivers opens those of LMTP, SMTP and IMAP.
 	receivers receivers
 	real      bool     // a real server, which does not report its commands
-	control   []string // kill at these system calls or commands; nil = anywhere
+	control   []string // kill at these system calls, or at this command; nil = anywhere
 	dir       string
 }
 
 // changes are the system calls by which the mail and the state change.
 func changes() []string { return []string{"renameat2", "fsync", "syncfs", "fdatasync", "pwrite64"} }
 
+// account returns what delivers in trial i.
+func (k killer) account(i int) kind {
+	a := kind{to: k.ways[i%len(k.ways)], keep: i%2 == 0}
+	switch {
+	case a.to.isRelay():
+		a.stamped = true // shows the delivery id
+	case !a.to.hasInbox():
+		a.stamped = i%4 < 2
+	}
+	return a
+}
+
+// pick returns when popfetch is killed while it delivers n messages. counts are how often it
+// makes each system call.
+func (k killer) pick(r *rand.Rand, account kind, n int, counts map[string]int) instant {
+	if k.control != nil {
+		if at := (instant{k.control[0], 1 + r.IntN(n)}); at.isCommand() {
+			return at
+		}
+		return pickCall(r, counts, k.control)
+	}
+	at := pickCall(r, counts, calls())
+	if r.IntN(4) == 0 {
+		return pickProgress(r, account, n, !k.real)
+	}
+	return at
+}
+
 // trial kills popfetch once, in every third trial twice. A mail reader runs in every third.
 func (k killer) trial(_, i int) score {
 	r := rand.New(rand.NewPCG(uint64(i), 1))
-	account := kind{to: k.ways[i%len(k.ways)], keep: i%2 == 0}
-	account.stamped = account.to.isRelay() || account.to != toMaildir && account.to != toMDA && i%4 < 2
+	account := k.account(i)
 	n := []int{1, 5, 120}[r.IntN(3)]
 	if account.to.repeats() && n > 5 {
 		n = 20 // each is a separate group
@@ -78,24 +105,13 @@ func (k killer) trial(_, i int) score {
 	if err != nil {
 		return broken("census", err)
 	}
-	among := calls()
-	if k.control != nil {
-		among = k.control
-	}
 	trial := fmt.Sprintf("t%d%t", i, k.control != nil)
-	to, close, err := k.receivers.open(account.to, trial)
-	if err != nil {
+	var endReceiver func()
+	if account.receiver, endReceiver, err = k.receivers.open(account.to, trial); err != nil {
 		return broken("receiver", err)
 	}
-	defer close()
-	account.receiver = to
-	at := pickCall(r, counts, among)
-	if r.IntN(4) == 0 && k.control == nil {
-		at = pickProgress(r, account, n, !k.real)
-	}
-	if first := (instant{among[0], 1 + r.IntN(n)}); first.isCommand() {
-		at = first
-	}
+	defer endReceiver()
+	at := k.pick(r, account, n, counts)
 	name := fmt.Sprintf("trial %d: %s, %d messages, killed at %s", i, account, n, at)
 	dir := filepath.Join(k.dir, fmt.Sprint("t", i))
 	defer os.RemoveAll(dir)
