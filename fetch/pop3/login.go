@@ -70,7 +70,9 @@ func (cred Credentials) hidden(caps Capabilities) bool {
 }
 
 // automatic returns the methods to try if the user has named none. SCRAM without a channel
-// binding comes first. Without TLS, CRAM-MD5 comes next, which does not show the password
+// binding comes first, also over TLS and though it takes two round trips more than PLAIN:
+// a server that poses as the right one, with a certificate that is trusted, does not get
+// the password. Without TLS, CRAM-MD5 comes next, which does not show the password
 // either, and a token is not sent at all (RFC 6750 section 5.3). APOP is not among them,
 // because its use of MD5 can be attacked (CVE-2007-1558), nor EXTERNAL and GSSAPI: a
 // certificate may be demanded in addition to a password, and a ticket costs a request to

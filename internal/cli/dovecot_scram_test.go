@@ -4,6 +4,7 @@ package cli_test
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +18,11 @@ func testScram(t *testing.T, bin executable) {
 	const n = 3
 	d := runDovecot(t, dovecottest.Options{Certificate: serverCertificate(t), Settings: "auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256\n"})
 	h := newHome(t, bin)
-	logged := map[string]string{"scram-sha-1": "SCRAM-SHA-1", "scram-sha-256": "SCRAM-SHA-256", "auto": "SCRAM-SHA-256"}
+	// Round trips of a visit without new mail: CAPA with the first line of the login, the
+	// proof, the answer to the server's proof with the listing, QUIT; STLS is one more. A
+	// login by plain is one flight with CAPA and the listing.
+	trips := map[string]int{"scram-sha-1": 4, "scram-sha-256": 4, "auto": 4, "plain": 2}
+	logged := map[string]string{"plain": "PLAIN", "scram-sha-1": "SCRAM-SHA-1", "scram-sha-256": "SCRAM-SHA-256", "auto": "SCRAM-SHA-256"}
 	modes := []string{"implicit", "starttls", "none"}
 	for auth := range logged {
 		for _, mode := range modes {
@@ -27,7 +32,20 @@ func testScram(t *testing.T, bin executable) {
 				h.configure(t, d.account("work", user, mode, "received = false", `auth = "`+auth+`"`, `maildir = "~/`+user+`"`))
 				h.silently(t)
 				sameMail(t, user, inMaildir(t, h.dir+"/"+user, nil), asStored(user, n))
-				h.silently(t) // with the listing behind the proof
+				want := trips[auth]
+				if mode == "starttls" {
+					want++
+				}
+				if auth == "plain" && mode == "none" {
+					want++ // the password waits for today's CAPA
+				}
+				var report struct {
+					RoundTrips int `json:"round_trips"`
+				}
+				must(t, json.Unmarshal([]byte(h.once(t, 0, "--json").stdout), &report)) // with the listing behind the proof
+				if report.RoundTrips != want {
+					t.Errorf("%d round trips, want %d", report.RoundTrips, want)
+				}
 			})
 		}
 	}
