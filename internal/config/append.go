@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -40,11 +41,11 @@ func Append(text, file string, a *Account, comment string, o Options) (string, e
 		if err != nil {
 			return "", err
 		}
-		got := c.Accounts[len(c.Accounts)-1]
+		got := c.Accounts[slices.IndexFunc(c.Accounts, func(b *Account) bool { return b.Name == a.Name })]
 		switch {
 		case got.TLS != a.TLS && standard.TLS == a.TLS: // [defaults] says so
 			standard.TLS = got.TLS
-		case got.Name != a.Name || got.Server != a.Server || got.User != a.User || got.TLS != a.TLS || got.Maildir != a.Maildir || got.Keep != a.Keep || !got.Enabled:
+		case got.Server != a.Server || got.User != a.User || got.TLS != a.TLS || got.Maildir != a.Maildir || got.Keep != a.Keep || !got.Enabled:
 			return "", Errors{{File: file, Account: a.Name, Msg: "with the [defaults] of the file the account would be another one", Hint: "write it by hand"}}
 		default:
 			return b.String(), nil

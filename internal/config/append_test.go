@@ -1,6 +1,7 @@
 package config
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,5 +51,18 @@ func TestNothingIsAppendedToAnInvalidConfiguration(t *testing.T) {
 		if err == nil || got != "" || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
+	}
+}
+
+// The accounts of included files come behind those of the file itself.
+func TestAccountIsAppendedToAConfigurationThatIncludesOthers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "more.toml"), []byte(one), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := "include = \"" + filepath.Join(dir, "*.toml") + "\"\n"
+	got, err := appended(t, text)
+	if err != nil || !strings.HasPrefix(got, text+"\n# a comment\n") {
+		t.Errorf("%v\n%s", err, got)
 	}
 }

@@ -19,20 +19,20 @@ func (a *Account) Digest() string {
 			fmt.Fprint(hash, line)
 		}
 	}
-	eachSecret(reflect.ValueOf(a).Elem(), func(s Secret) { fmt.Fprintf(hash, "%q\n", s.Reveal()) })
+	eachMasked(reflect.ValueOf(a).Elem(), func(text string) { fmt.Fprintf(hash, "%q\n", text) })
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
-// eachSecret calls fn with each Secret in the exported fields of a struct.
-func eachSecret(v reflect.Value, fn func(Secret)) {
+// eachMasked calls fn with each value in the exported fields of a struct that Show masks.
+func eachMasked(v reflect.Value, fn func(text string)) {
 	for i := range v.NumField() {
 		if !v.Type().Field(i).IsExported() {
 			continue
 		}
-		if s, ok := v.Field(i).Interface().(Secret); ok {
-			fn(s)
+		if masked, ok := v.Field(i).Interface().(interface{ Reveal() string }); ok {
+			fn(masked.Reveal())
 		} else if v.Field(i).Kind() == reflect.Struct {
-			eachSecret(v.Field(i), fn)
+			eachMasked(v.Field(i), fn)
 		}
 	}
 }
