@@ -10,9 +10,8 @@ import (
 
 // Incident is a failure of an account that lasts: from the first poll that failed to the
 // next that goes well. It is what a run has to know to tell its user of a failure once,
-// and of its end. A store from before incidents has none, and an older popfetch leaves
-// them alone. Times other than Said and
-// Changed are whole seconds.
+// and of its end. A store from before incidents has none. Times other than Said and Changed
+// are whole seconds.
 type Incident struct {
 	Since time.Time `json:"since"` // the first poll that failed
 	Last  time.Time `json:"last"`  // the latest
