@@ -153,7 +153,7 @@ type decision struct {
 	confused  map[Fingerprint]bool    // weak fingerprints of messages that are not sure to have their own records
 	others    []int32                 // whose ids were those of other messages
 	twinsGone map[string]bool         // unique-ids that several messages shared of which one is not listed now
-	telling   telling                 // see lookForShift
+	witnesses witnesses               // see lookForShift
 }
 
 // believed is a message that counts as the one of its record, with some doubt.

@@ -12,29 +12,29 @@ import (
 // record, and would be delivered again. What is here finds that out before anything is
 // retrieved.
 
-// telling holds the last two delivered messages whose header blocks tell whether they still
-// have their ids: two, for the server may refuse to show one.
-type telling struct {
+// witnesses are the last two delivered messages whose header blocks tell whether they still
+// have their ids: two, because the server may refuse to show one.
+type witnesses struct {
 	index [2]int32
 	n     int
 }
 
 // note takes a delivered message with its record.
-func (t *telling) note(l *Listing, i int32, r *state.Record) {
+func (w *witnesses) note(l *Listing, i int32, r *state.Record) {
 	if isWeak(r) || r.Fingerprint == (Fingerprint{}) && r.Digest == [16]byte{} {
 		return
 	}
-	if t.n < len(t.index) {
-		t.index[t.n] = i
-		t.n++
+	if w.n < len(w.index) {
+		w.index[w.n] = i
+		w.n++
 		return
 	}
 	first := 0
-	if l.num(int(t.index[1])) < l.num(int(t.index[0])) {
+	if l.num(int(w.index[1])) < l.num(int(w.index[0])) {
 		first = 1
 	}
-	if l.num(int(t.index[first])) < l.num(int(i)) {
-		t.index[first] = i
+	if l.num(int(w.index[first])) < l.num(int(i)) {
+		w.index[first] = i
 	}
 }
 
@@ -56,7 +56,7 @@ func (d *decision) lookForShift() {
 		d.lookBefore(unsized)
 	}
 	// Whatever came or went before them, the last known messages have other places now.
-	for _, i := range d.telling.index[:d.telling.n] {
+	for _, i := range d.witnesses.index[:d.witnesses.n] {
 		if first < d.listing.num(int(i)) {
 			d.addLook(i)
 		}

@@ -125,7 +125,7 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 		d.grave = append(d.grave, i)
 	}
 	if d.Verdicts[i] == Seen {
-		d.telling.note(d.listing, i, r)
+		d.witnesses.note(d.listing, i, r)
 		d.noteWeak(i, r)
 	}
 }

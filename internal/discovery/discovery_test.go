@@ -207,6 +207,13 @@ func TestWhoLearnsOfTheAddress(t *testing.T) {
 	if len(w.asked) != 2 || strings.Contains(strings.Join(w.asked, " "), "thunderbird") {
 		t.Errorf("asked %q", w.asked)
 	}
+	w = &world{mx: w.mx}
+	if _, err := w.find(t, "me@example.org"); err == nil || !slices.Contains(w.asked, "https://autoconfig.thunderbird.net/v1.1/hoster.example") {
+		t.Errorf("%v; asked %q", err, w.asked)
+	}
+	if !slices.ContainsFunc(w.said, func(s string) bool { return strings.Contains(s, "(told hoster.example and nothing else)") }) {
+		t.Errorf("the domain that was asked for is not said: %q", w.said)
+	}
 }
 
 func TestRedirectionOutOfHTTPSIsNotFollowed(t *testing.T) {

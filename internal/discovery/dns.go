@@ -96,6 +96,7 @@ func (f *Finder) mx(ctx context.Context, a Address) answer {
 	base, err := publicsuffix.EffectiveTLDPlusOne(host)
 	if err == nil && base != a.Domain && !f.NoDatabase {
 		there := f.fromDatabase(ctx, base, a)
+		r.what += "; " + there.what
 		r.servers = there.servers
 	}
 	return r

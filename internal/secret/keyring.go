@@ -74,7 +74,7 @@ func (s *Source) withRing(ctx context.Context, fn func(Ring) error) error {
 		r = system{}
 	}
 	limit := commandLimit
-	if s.Terminal.attended() {
+	if s.Terminal.Attended() {
 		limit = typingLimit
 	}
 	if s.RingLimit > 0 {

@@ -29,9 +29,10 @@ func NewTerminal(in *os.File, out io.Writer) *Terminal {
 	return &Terminal{in: in, out: out, busy: make(chan struct{}, 1)}
 }
 
-// attended reports whether there is somebody to ask. A process in the background
-// of its terminal would be stopped by the attempt (SIGTTIN, SIGTTOU).
-func (t *Terminal) attended() bool {
+// Attended reports whether there is somebody to ask. A process in the background
+// of its terminal would be stopped by the attempt (SIGTTIN, SIGTTOU). A nil Terminal has
+// nobody.
+func (t *Terminal) Attended() bool {
 	if t == nil {
 		return false
 	}
@@ -42,9 +43,6 @@ func (t *Terminal) attended() bool {
 	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp()
 }
-
-// Attended reports whether somebody sits at the terminal, who can be asked.
-func (t *Terminal) Attended() bool { return t.attended() }
 
 // lock waits until the terminal is free.
 func (t *Terminal) lock(ctx context.Context) error {
@@ -68,7 +66,7 @@ func (t *Terminal) unlock() {
 
 // run runs a password command, on the terminal if somebody sits there.
 func (t *Terminal) run(ctx context.Context, source string, argv []string) (string, error) {
-	if !t.attended() {
+	if !t.Attended() {
 		return runCommand(ctx, source, argv, commandLimit, nil)
 	}
 	if err := t.lock(ctx); err != nil {
@@ -81,7 +79,7 @@ func (t *Terminal) run(ctx context.Context, source string, argv []string) (strin
 // ask asks on the terminal. netrc is the file that has no entry for the account.
 func (s *Source) ask(ctx context.Context, netrc string) (string, error) {
 	t := s.Terminal
-	if !t.attended() {
+	if !t.Attended() {
 		return "", &Error{
 			Msg: fmt.Sprintf("the account names no source, %s has no entry for %q at %s, and there is no terminal to ask on",
 				netrc, s.User, s.Host),

@@ -125,9 +125,9 @@ func TestOnlyTheForegroundIsAsked(t *testing.T) {
 	}
 	switch os.Getenv(role) {
 	case "leader":
-		fmt.Printf("leader %v\n%s", NewTerminal(os.Stdin, os.Stderr).attended(), self("child", os.Stdin, &syscall.SysProcAttr{Setpgid: true}))
+		fmt.Printf("leader %v\n%s", NewTerminal(os.Stdin, os.Stderr).Attended(), self("child", os.Stdin, &syscall.SysProcAttr{Setpgid: true}))
 	case "child":
-		fmt.Printf("child %v\n", NewTerminal(os.Stdin, os.Stderr).attended())
+		fmt.Printf("child %v\n", NewTerminal(os.Stdin, os.Stderr).Attended())
 	default:
 		_, terminal := ptytest.Open(t, 80)
 		out := self("leader", terminal, &syscall.SysProcAttr{Setsid: true, Setctty: true})
