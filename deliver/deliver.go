@@ -181,6 +181,9 @@ type Error struct {
 	Temporary bool   // another attempt may succeed without anybody's help
 	Hint      string // what the user can do, or ""
 	Err       error  // the cause
+	// Unclear: the receiver had the whole message and has not said what became of it. Each
+	// further attempt may bring it once more, so that this one counts against the message.
+	Unclear bool
 	// Progress is what the destination wants to know at the next attempt to deliver the
 	// message, because this one has succeeded in part; "" = nothing.
 	Progress string

@@ -65,7 +65,7 @@ func (m *MDA) ended(r result) error {
 	status, _ := r.state.Sys().(syscall.WaitStatus)
 	switch {
 	case status.Signaled():
-		return m.fail("run", deliver.Message, true, "", fmt.Errorf("killed by signal %d (%v)%s", int(status.Signal()), status.Signal(), r.out.said()))
+		return m.killed(r, "", fmt.Errorf("killed by signal %d (%v)%s", int(status.Signal()), status.Signal(), r.out.said()))
 	case r.state.ExitCode() != 0:
 		e := exitMeaning(r.state.ExitCode())
 		text := fmt.Sprintf("exit code %d", r.state.ExitCode())
@@ -86,4 +86,12 @@ type result struct {
 	read  int64 // octets of the message that the program has taken
 	size  int64 // octets of the message
 	out   *output
+}
+
+// killed returns the error of a run that a signal has ended. A program that has read the
+// whole message may have delivered it before.
+func (m *MDA) killed(r result, hint string, why error) error {
+	failed := m.fail("run", deliver.Message, true, hint, why)
+	failed.Unclear = r.read == r.size
+	return failed
 }

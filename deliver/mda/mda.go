@@ -136,7 +136,7 @@ func (m *MDA) interrupted(ctx context.Context) error {
 }
 
 // fail returns the error for a message that was not delivered.
-func (m *MDA) fail(op string, scope deliver.Scope, temporary bool, hint string, err error) error {
+func (m *MDA) fail(op string, scope deliver.Scope, temporary bool, hint string, err error) *deliver.Error {
 	path := "program"
 	if len(m.Argv) > 0 {
 		path = m.Argv[0]

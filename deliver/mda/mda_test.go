@@ -267,6 +267,22 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// A program that is killed after it has read the message may have delivered it.
+func TestKilledProgramMayHaveDelivered(t *testing.T) {
+	for script, unclear := range map[string]bool{
+		"cat >/dev/null; kill -9 $$": true,
+		"kill -9 $$":                 false,
+		"cat >/dev/null; exit 75":    false,
+	} {
+		m, _ := shell(t, script)
+		err := send(t.Context(), m, deliver.Meta{}, strings.Repeat("x", 3<<20))
+		var e *deliver.Error
+		if !errors.As(err, &e) || !e.Temporary || e.Unclear != unclear {
+			t.Errorf("%s: %#v", script, err)
+		}
+	}
+}
+
 // Each process of the program holds a pipe open, which comes to its end with the last of them.
 func TestInterruptedProgramEndsWithAllItsProcesses(t *testing.T) {
 	for _, script := range []string{

@@ -57,7 +57,7 @@ func (m *MDA) run(ctx context.Context, argv, env []string, s *spool.Spool) error
 	case stopped == nil, r.state.Success() && r.read == r.size: // it ended just before it was stopped
 		return m.ended(r)
 	case errors.Is(stopped, errTimeout):
-		return m.fail("run", deliver.Message, true, "mda_timeout is the time for one run", fmt.Errorf("killed after %v%s", timeout, out.said()))
+		return m.killed(r, "mda_timeout is the time for one run", fmt.Errorf("killed after %v%s", timeout, out.said()))
 	case ctx.Err() != nil:
 		return m.interrupted(ctx)
 	}

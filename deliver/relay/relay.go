@@ -263,7 +263,7 @@ func (r *Relay) interrupted(ctx context.Context) error {
 }
 
 // fail returns the error for a message that was not delivered.
-func (r *Relay) fail(scope deliver.Scope, temporary bool, hint string, err error) error {
+func (r *Relay) fail(scope deliver.Scope, temporary bool, hint string, err error) *deliver.Error {
 	return &deliver.Error{Op: "deliver to", Path: r.place(), Scope: scope, Temporary: temporary, Hint: hint, Err: err}
 }
 

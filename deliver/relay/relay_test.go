@@ -213,6 +213,72 @@ func TestLostReplyIsNoReasonToSendAgain(t *testing.T) {
 	}
 }
 
+// Only a server that had the whole message and has not said what became of it may have
+// delivered it.
+func TestServerThatMayHaveTheMessage(t *testing.T) {
+	for _, x := range []struct {
+		step, reply string
+		unclear     bool
+	}{
+		{"MAIL", cut, false}, {"DATA", cut, false}, {".", "451 later", false}, {".", "550 no", false},
+		{".", cut, true}, {"stored", cut, true}, {".", "not a reply", true},
+	} {
+		r := newReceiver(t)
+		d := r.relay()
+		r.answers(x.step, x.reply)
+		var e *deliver.Error
+		if err := deliverOne(t, d, "x"); !errors.As(err, &e) || e.Unclear != x.unclear {
+			t.Errorf("%s %s: %#v", x.step, x.reply, err)
+		}
+		d.Close()
+	}
+}
+
+// The first line of a reply has said that the message is accepted.
+func TestAcceptanceThatNeverEndsIsAcceptance(t *testing.T) {
+	for _, smtp := range []bool{false, true} {
+		for what, reply := range map[string]string{
+			"many lines": strings.Repeat("250-still here\r\n", 1<<16) + "250 ok",
+			"long line":  "250 " + strings.Repeat("x", 3*maxLine),
+		} {
+			r := newReceiver(t)
+			r.smtp = smtp
+			d := r.relay()
+			r.answers("stored", reply)
+			if err := deliverOne(t, d, "x"); err != nil {
+				t.Errorf("%s, SMTP %v: %v", what, smtp, err)
+			}
+			r.answers("", "")
+			if err := deliverOne(t, d, "next"); err != nil || len(r.delivered()) != 2 {
+				t.Errorf("%s, SMTP %v: next message: %v", what, smtp, err)
+			}
+			d.Close()
+		}
+	}
+}
+
+// A recipient whose reply does not come because that of another one never ends has not
+// accepted the message.
+func TestReplyThatNeverEndsIsAboutOneRecipient(t *testing.T) {
+	r := newReceiver(t)
+	d := r.relay()
+	defer d.Close()
+	d.Recipients = []string{"a", "b"}
+	r.answers("stored a", strings.Repeat("250-still here\r\n", 1<<16)+"250 ok")
+	progress, err := attempt(t, d, "", "Subject: x\r\n\r\n")
+	var e *deliver.Error
+	if !errors.As(err, &e) || !e.Temporary || progress == "" {
+		t.Fatalf("%#v, notes %q", err, progress)
+	}
+	r.answers("", "")
+	if _, err := attempt(t, d, progress, "Subject: x\r\n\r\n"); err != nil {
+		t.Error(err)
+	}
+	if got := r.commands("RCPT"); len(got) != 3 || got[2] != "RCPT TO:<b>" {
+		t.Errorf("the recipients were %q", got)
+	}
+}
+
 func TestServerThatStallsDoesNotHoldThePoll(t *testing.T) {
 	for _, x := range []struct {
 		step  string // the receiver stalls here

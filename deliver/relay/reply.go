@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -50,7 +51,7 @@ func (c *Client) refusal(r *reply, step string) *Refusal {
 }
 
 const (
-	// maxLine is the length in octets of the longest line of a reply, with room to spare.
+	// maxLine is how many octets of a line of a reply are kept, with room to spare.
 	// RFC 5321 section 4.5.3.1.5
 	maxLine = 4 << 10
 	// maxQuote is how many octets of a reply an error shows.
@@ -75,11 +76,12 @@ func (c *Client) send(line string) error {
 
 func (c *Client) flush() error { return c.out.Flush() }
 
-// expect reads the reply to a step, for which the server has the time limit.
+// expect reads the reply to a step, for which the server has the time limit. After an error
+// of the connection the reply is what has come of it, or nil.
 func (c *Client) expect(step string, want int, limit time.Duration) (*reply, error) {
 	r, err := c.reply(limit)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	if r.code/100 != want/100 {
 		return nil, c.refusal(r, step)
@@ -87,17 +89,15 @@ func (c *Client) expect(step string, want int, limit time.Duration) (*reply, err
 	return r, nil
 }
 
-// reply reads one reply. RFC 5321 section 4.2.1
+// reply reads one reply. RFC 5321 section 4.2.1. If the reply breaks off, it is what came
+// before: the first line has the code of all.
 func (c *Client) reply(limit time.Duration) (*reply, error) {
 	c.conn.limitRead(limit)
 	r := new(reply)
 	for {
-		line, err := c.in.ReadSlice('\n')
-		if err == bufio.ErrBufferFull {
-			return nil, fmt.Errorf("the server sent a line of more than %d octets", maxLine)
-		}
+		line, err := c.line()
 		if err != nil {
-			return nil, err
+			return r, err
 		}
 		text := strings.TrimRight(string(line), "\r\n")
 		code, convErr := strconv.Atoi(text[:min(3, len(text))])
@@ -114,4 +114,17 @@ func (c *Client) reply(limit time.Duration) (*reply, error) {
 			return r, nil
 		}
 	}
+}
+
+// line reads a line, of which it returns the first maxLine octets.
+func (c *Client) line() ([]byte, error) {
+	line, err := c.in.ReadSlice('\n')
+	if err != bufio.ErrBufferFull {
+		return line, err
+	}
+	line = bytes.Clone(line)
+	for err == bufio.ErrBufferFull { // maxReplies bounds it
+		_, err = c.in.ReadSlice('\n')
+	}
+	return line, err
 }

@@ -122,7 +122,7 @@ const endOfMessage = "end of the message"
 // (RFC 2033 section 4.2).
 func (s *session) results(recipients []string) (accepted []string, refused []error) {
 	if s.r.SMTP {
-		if _, err := s.client.expect(endOfMessage, 250, s.client.final); err != nil {
+		if err := s.verdict(endOfMessage); err != nil {
 			return nil, []error{err}
 		}
 		return recipients, nil
@@ -132,7 +132,7 @@ func (s *session) results(recipients []string) (accepted []string, refused []err
 		if len(s.r.Recipients) > 1 {
 			step += " for <" + to + ">"
 		}
-		_, err := s.client.expect(step, 250, s.client.final)
+		err := s.verdict(step)
 		switch {
 		case err == nil:
 			accepted = append(accepted, to)
@@ -144,6 +144,22 @@ func (s *session) results(recipients []string) (accepted []string, refused []err
 		}
 	}
 	return accepted, refused
+}
+
+var errBrokenOff = errors.New("the reply of the server broke off")
+
+// verdict reads the reply to a whole message, nil if it was accepted. A reply that breaks off
+// has told that with its first line, and the message must not be sent again.
+func (s *session) verdict(step string) error {
+	if s.broken {
+		return errBrokenOff
+	}
+	r, err := s.client.expect(step, 250, s.client.final)
+	if err != nil && r != nil && r.code/100 == 2 {
+		s.broken = true
+		return nil
+	}
+	return err
 }
 
 // checkASCII returns an error if a recipient is not ASCII and the server does not allow that.
@@ -208,7 +224,9 @@ func (s *session) failed(step string, reasons []error) error {
 			if step != "" {
 				why = fmt.Errorf("%s: %w", step, why)
 			}
-			return s.r.fail(deliver.Message, true, "", why)
+			lost := s.r.fail(deliver.Message, true, "", why)
+			lost.Unclear = s.inData
+			return lost
 		}
 		said = append(said, err.Error())
 		if worst == nil || refused.Passing() {

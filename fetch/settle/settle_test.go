@@ -206,3 +206,36 @@ func TestDoubtfulMessageHoldsBackWhatFollows(t *testing.T) {
 		t.Error("still in doubt")
 	}
 }
+
+// changes keeps what was committed.
+type changes []state.Change
+
+func (c *changes) Commit(change state.Change) error {
+	*c = append(*c, change)
+	return nil
+}
+
+// A receiver that takes each message and never says so would get the message with each
+// poll, again and again.
+func TestMessageThatMayHaveArrivedIsSetAsideAtLast(t *testing.T) {
+	for _, unclear := range []bool{false, true} {
+		why := &deliver.Error{Op: "deliver to", Path: "server", Scope: deliver.Message, Temporary: true, Unclear: unclear, Err: errors.New("cut")}
+		made := new(changes)
+		r := &record{group: 1, publish: why}
+		ledger := settle.NewLedger(made, slog.New(slog.DiscardHandler), time.Now)
+		s := settle.New(ledger, settle.Options{Destination: r, Context: t.Context(), Temporary: func(error) bool { return true }})
+		s.Add(settle.Member{Item: plan.Item{Listed: plan.Listed{Num: 1, ID: "u"}}, Staged: staged{r}, Seq: 1})
+		if err := errors.Join(s.SettleRest(), s.Wait(), ledger.Commit()); err != nil {
+			t.Fatal(err)
+		}
+		failures := -1
+		for _, c := range *made {
+			for _, e := range c.Put {
+				failures = e.Record.Failures
+			}
+		}
+		if want := map[bool]int{true: 1, false: 0}[unclear]; failures != want {
+			t.Errorf("unclear %v: %d failures count against the message, want %d", unclear, failures, want)
+		}
+	}
+}

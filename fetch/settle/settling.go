@@ -167,7 +167,7 @@ func (s *settling) published(m Member) {
 func (s *settling) notPublished(m Member, why error) {
 	s.pending.Done = append(s.pending.Done, m.ID)
 	s.closing = append(s.closing, m.Staged)
-	s.Refuse(m.Item, why, !s.Temporary(why))
+	s.Refuse(m.Item, why, !s.Temporary(why) || unclear(why))
 	if s.Temporary(why) {
 		s.putOff++
 	} else {
@@ -206,6 +206,13 @@ func ScopeOf(err error) deliver.Scope {
 		return e.Scope
 	}
 	return deliver.Place
+}
+
+// unclear reports whether the receiver may have the message although err says that it was
+// not delivered.
+func unclear(err error) bool {
+	var e *deliver.Error
+	return errors.As(err, &e) && e.Unclear
 }
 
 // PanicError is a panic that was caught: a defect of popfetch.
