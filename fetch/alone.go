@@ -70,13 +70,13 @@ func (s *Scheduler) withdraw(ctx context.Context, name string) (*run, *Account, 
 			return r, account, nil
 		}
 		sl := r.polling[i]
-		if r.clock.now().Sub(sl.begun) >= patience {
-			since := r.clock.date(sl.begun)
+		if r.clock.now().Sub(sl.current.begun) >= patience {
+			since := r.clock.date(sl.current.begun)
 			s.mu.Unlock()
 			return nil, nil, &BusyError{since}
 		}
 		ended := make(chan Report, 1)
-		sl.answers = append(sl.answers, ended)
+		sl.wishes.answers = append(sl.wishes.answers, ended)
 		s.mu.Unlock()
 		select {
 		case <-ended:

@@ -10,7 +10,7 @@ type places struct {
 	hosts                    map[string]int // polls that count against perHost, by host
 }
 
-// full reports that no account may be polled beside those under way.
+// full reports whether no account may be polled beside those under way.
 func (p *places) full() bool { return p.running >= p.parallel }
 
 // free reports whether the account may be polled beside those under way.
@@ -18,9 +18,9 @@ func (p *places) free(sl *slot) bool {
 	return !p.full() && p.hosts[sl.server()] < p.perHost
 }
 
-// count adds n to what counts the polls of sl.
+// count adds n to what the poll of sl that is under way counts against.
 func (p *places) count(sl *slot, n int) {
-	if sl.spare {
+	if sl.current.spare {
 		p.spared += n
 		return
 	}
@@ -33,9 +33,9 @@ func (p *places) count(sl *slot, n int) {
 // release makes polls that have run for long count against Spare.
 func (r *run) release(wake *alarm) {
 	for _, sl := range r.polling {
-		if !sl.spare && r.places.spared < r.places.spare && wake.passed(sl.begun.Add(patience)) {
+		if !sl.current.spare && r.places.spared < r.places.spare && wake.passed(sl.current.begun.Add(patience)) {
 			r.places.count(sl, -1)
-			sl.spare = true
+			sl.current.spare = true
 			r.places.count(sl, 1)
 		}
 	}
@@ -48,8 +48,8 @@ func (r *run) dismiss(blocked bool, wake *alarm) {
 		return
 	}
 	for _, sl := range r.polling {
-		if sl.leave != nil && wake.passed(sl.begun.Add(turn)) {
-			sl.dismiss()
+		if !sl.current.dismissed && wake.passed(sl.current.begun.Add(turn)) {
+			sl.current.dismiss()
 		}
 		if r.again {
 			return

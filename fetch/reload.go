@@ -63,7 +63,7 @@ func (r *run) retire(sl *slot) {
 	r.waiting.remove(sl)
 	sl.removed = true
 	if sl.polling() {
-		sl.dismiss()
+		sl.current.dismiss()
 		return
 	}
 	sl.answer(sl.refused(&UnknownAccountError{sl.Name}))

@@ -100,15 +100,15 @@ func (r *run) find(names []string) ([]*slot, error) {
 func (r *run) request(sl *slot, keep bool, answers chan<- Report) {
 	now := r.clock.now()
 	switch {
-	case sl.polling() && (now.Sub(sl.begun) >= patience || keep && !sl.keeps()):
-		answers <- sl.refused(&BusyError{r.clock.date(sl.begun)})
+	case sl.polling() && (now.Sub(sl.current.begun) >= patience || keep && !sl.keeps()):
+		answers <- sl.refused(&BusyError{r.clock.date(sl.current.begun)})
 		return
 	case !sl.polling() && sl.earliest.After(now):
 		answers <- Report{Account: sl.Name, TooSoon: r.clock.date(sl.earliest)}
 		return
 	}
-	sl.answers = append(sl.answers, answers)
-	sl.keep = sl.keep || keep
+	sl.wishes.answers = append(sl.wishes.answers, answers)
+	sl.wishes.keep = sl.wishes.keep || keep
 	if r.waiting.remove(sl) || !sl.polling() && !slices.Contains(r.ready, sl) {
 		sl.due = now
 		r.ready = append(r.ready, sl)
@@ -137,8 +137,8 @@ func (sl *slot) refused(why error) Report {
 
 // answer tells those that wait for the account what has come of it.
 func (sl *slot) answer(report Report) {
-	for _, answer := range sl.answers {
+	for _, answer := range sl.wishes.answers {
 		answer <- report
 	}
-	sl.answers = nil
+	sl.wishes.answers = nil
 }

@@ -17,7 +17,7 @@ type run struct {
 	again bool // accounts are polled again at their intervals
 	clock clock
 	poked chan struct{} // holds one element after a change from outside
-	begun chan struct{} // closed when ctx is set
+	begun chan struct{} // closed when ctx and again are set
 	ended bool          // no further request is taken
 
 	slots    []*slot // of all accounts
@@ -37,6 +37,7 @@ type run struct {
 	failed    error         // the state failed: no poll begins any more
 }
 
+// result is a poll that has ended.
 type result struct {
 	slot   *slot
 	report Report
@@ -45,14 +46,22 @@ type result struct {
 // latest returns the run that is under way, ended, or not begun yet. s.mu is held.
 func (s *Scheduler) latest() *run {
 	if s.run == nil {
-		s.run = &run{Scheduler: s, poked: make(chan struct{}, 1), begun: make(chan struct{}), results: make(chan result), rounded: make(chan struct{}), alone: make(map[string]bool)}
-		s.run.clock = clock{wall: s.Wall}
-		s.run.places = places{parallel: s.Parallel, perHost: s.PerHost, spare: s.Spare, hosts: make(map[string]int)}
+		s.run = &run{
+			Scheduler: s,
+			clock:     clock{wall: s.Wall},
+			places:    places{parallel: s.Parallel, perHost: s.PerHost, spare: s.Spare, hosts: make(map[string]int)},
+			alone:     make(map[string]bool),
+			poked:     make(chan struct{}, 1),
+			begun:     make(chan struct{}),
+			results:   make(chan result),
+			rounded:   make(chan struct{}),
+		}
 		s.run.set(s.Accounts)
 	}
 	return s.run
 }
 
+// begin makes the run the one of a call of Once (again is false) or Loop.
 func (s *Scheduler) begin(ctx context.Context, again bool) *run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +149,7 @@ func (r *run) poke() {
 	}
 }
 
-// idle reports that no poll begins any more.
+// idle reports whether no poll begins any more.
 func (r *run) idle() bool { return r.failed != nil || r.ctx.Err() != nil }
 
 // launch polls the accounts that are due, within the limits, the one that has waited
@@ -173,13 +182,11 @@ func (r *run) launch(wake *alarm) (blocked bool) {
 }
 
 func (r *run) launchOne(sl *slot, now time.Time) {
-	leave := make(chan struct{})
-	sl.begun, sl.leave, sl.spare = now, leave, false
+	current, account := sl.begin(now), sl.toPoll()
 	r.polling = append(r.polling, sl)
 	r.places.count(sl, 1)
-	account := sl.toPoll()
 	go func() {
-		r.results <- result{sl, r.poll(account, leave)}
+		r.results <- result{sl, r.poll(account, current.leave)}
 	}()
 }
 
@@ -232,8 +239,8 @@ func (r *run) finished(res result) {
 		r.errs = append(r.errs, report.Err)
 	}
 	sl.counted = true
-	answers := sl.answers
-	sl.answers = nil
+	answers := sl.wishes.answers
+	sl.wishes.answers = nil
 	r.mu.Unlock()
 	if r.Done != nil {
 		r.Done(report)

@@ -55,9 +55,9 @@ const (
 // ErrStopped: the scheduler polls no more.
 var ErrStopped = errors.New("popfetch is stopping and polls no more")
 
-// Once polls each account once and returns their errors joined. It goes on while calls
-// of Poll and Alone are open, whose errors it does not return. No poll begins after the state has failed or ctx has ended; if ctx
-// left accounts out, its cause is among the errors.
+// Once polls each account once and returns their errors joined. It goes on while calls of
+// Poll and Alone are open, whose errors it does not return. No poll begins after the state
+// has failed or ctx has ended; if ctx left accounts out, its cause is among the errors.
 func (s *Scheduler) Once(ctx context.Context) error {
 	r := s.begin(ctx, false)
 	r.wait()

@@ -10,20 +10,32 @@ import (
 // run.
 type slot struct {
 	*Account
-	due      time.Time       // zero: not again
-	why      Reason          // for due
-	earliest time.Time       // the server refuses a login before this
-	begun    time.Time       // of the poll under way; zero: none
-	spare    bool            // that poll counts against Spare, no longer against Parallel and PerHost
-	removed  bool            // the account is no longer configured; its last poll is under way
-	leave    chan struct{}   // closed to end that poll in order; nil: it has been closed
-	keep     bool            // that poll, or the next if none is under way, deletes nothing
-	counted  bool            // the poll of Once is over
-	answers  []chan<- Report // of those that wait for that poll, or for the next if none is under way
-	failures int             // polls in a row that failed for the account as a whole
-	last     *Report         // of the latest poll; nil: none yet
-	ended    time.Time       // of that poll
-	index    int             // in the heap of those that wait; -1: not in it
+	due      time.Time // zero: not again
+	why      Reason    // for due
+	earliest time.Time // the server refuses a login before this
+	removed  bool      // the account is no longer configured; its last poll is under way
+	counted  bool      // the poll of Once is over
+	failures int       // polls in a row that failed for the account as a whole
+	last     *Report   // of the latest poll that has ended; nil: none yet
+	ended    time.Time // of that poll
+	index    int       // in the heap of those that wait; -1: not in it
+
+	current *underway // the poll under way; nil: none
+	wishes  wishes    // for the poll under way, or for the next if none is
+}
+
+// underway is a poll that has begun and not ended.
+type underway struct {
+	begun     time.Time
+	spare     bool          // it counts against Spare, no longer against Parallel and PerHost
+	leave     chan struct{} // closed to end it in order
+	dismissed bool          // leave is closed
+}
+
+// wishes are what those want that have asked for a poll.
+type wishes struct {
+	keep    bool            // delete nothing
+	answers []chan<- Report // each gets the report; none ever blocks
 }
 
 // Reason is why an account is not polled earlier.
@@ -47,14 +59,14 @@ func (r Reason) String() string {
 }
 
 // polling reports whether a poll of the account is under way.
-func (sl *slot) polling() bool { return !sl.begun.IsZero() }
+func (sl *slot) polling() bool { return sl.current != nil }
 
 // keeps reports whether the poll under way, or the next, deletes nothing.
-func (sl *slot) keeps() bool { return sl.keep || !sl.Policy.Delete }
+func (sl *slot) keeps() bool { return sl.wishes.keep || !sl.Policy.Delete }
 
 // toPoll returns the account as its next poll is to treat it.
 func (sl *slot) toPoll() *Account {
-	if !sl.keep {
+	if !sl.wishes.keep {
 		return sl.Account
 	}
 	kept := *sl.Account
@@ -62,9 +74,16 @@ func (sl *slot) toPoll() *Account {
 	return &kept
 }
 
-// end takes note of how the poll of the account has ended.
+// begin makes the poll of the account the one under way.
+func (sl *slot) begin(now time.Time) *underway {
+	sl.current = &underway{begun: now, leave: make(chan struct{})}
+	return sl.current
+}
+
+// end takes note of how the poll of the account has ended. The wishes for it stay until
+// they are answered.
 func (sl *slot) end(report Report, now time.Time) {
-	sl.begun, sl.leave, sl.due, sl.keep = time.Time{}, nil, time.Time{}, false
+	sl.current, sl.due, sl.wishes.keep = nil, time.Time{}, false
 	sl.last, sl.ended = &report, now
 	sl.earliest = now.Add(report.LoginDelay)
 	sl.failures++
@@ -86,11 +105,11 @@ func (sl *slot) reschedule(now time.Time) {
 	sl.due, sl.why = now.Add(wait), why
 }
 
-// dismiss asks the poll under way to end in order.
-func (sl *slot) dismiss() {
-	if sl.leave != nil {
-		close(sl.leave)
-		sl.leave = nil
+// dismiss asks the poll to end in order.
+func (u *underway) dismiss() {
+	if !u.dismissed {
+		u.dismissed = true
+		close(u.leave)
 	}
 }
 

@@ -23,14 +23,16 @@ func (s *Scheduler) Status() []AccountStatus {
 	r := s.latest()
 	all := make([]AccountStatus, 0, len(r.slots))
 	for _, sl := range r.slots {
-		st := AccountStatus{Name: sl.Name, Begun: r.clock.date(sl.begun), Ended: r.clock.date(sl.ended), Failures: sl.failures}
+		st := AccountStatus{Name: sl.Name, Ended: r.clock.date(sl.ended), Failures: sl.failures}
 		if sl.last != nil {
 			st.Last = *sl.last
 		}
 		switch {
 		case sl.index >= 0:
 			st.Next, st.Why = r.clock.date(sl.due), sl.why
-		case !sl.polling():
+		case sl.polling():
+			st.Begun = r.clock.date(sl.current.begun)
+		default:
 			st.Waiting = !sl.due.IsZero()
 		}
 		all = append(all, st)
