@@ -23,24 +23,22 @@ var (
 	errNoFamily = errors.New("no address of the family of source_address")
 )
 
-// AddressesError is a host of which no address could be connected to.
-type AddressesError struct{ Attempts []Attempt }
+// addressesError is a host of which no address could be connected to.
+type addressesError struct{ attempts []Attempt }
 
-func (e *AddressesError) Error() string { return e.Tried() }
-
-// Tried lists the addresses with their reasons.
-func (e *AddressesError) Tried() string {
-	texts := make([]string, len(e.Attempts))
-	for i, a := range e.Attempts {
+// Error lists the addresses with their reasons.
+func (e *addressesError) Error() string {
+	texts := make([]string, len(e.attempts))
+	for i, a := range e.attempts {
 		texts[i] = a.String()
 	}
 	return strings.Join(texts, "; ")
 }
 
 // Unwrap returns the reasons.
-func (e *AddressesError) Unwrap() []error {
-	errs := make([]error, len(e.Attempts))
-	for i, a := range e.Attempts {
+func (e *addressesError) Unwrap() []error {
+	errs := make([]error, len(e.attempts))
+	for i, a := range e.attempts {
 		errs[i] = a.Err
 	}
 	return errs
@@ -61,7 +59,7 @@ func (w *Way) dialHost(ctx context.Context, address string) (net.Conn, []Attempt
 	if len(attempts) == 1 && !isTimeout(attempts[0].Err) && attempts[0].Address.String() == address {
 		return nil, nil, attempts[0].Err
 	}
-	return nil, nil, &AddressesError{attempts}
+	return nil, nil, &addressesError{attempts}
 }
 
 // resolve returns the addresses of host:port in the order in which to try them.

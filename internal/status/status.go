@@ -10,11 +10,10 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -64,17 +63,18 @@ func (t Totals) plus(more Totals) Totals {
 }
 
 const (
-	// Every is the time between two writes of a Book that changes all the time.
-	Every = time.Minute
-	// lifetime is how long the last poll of an account is remembered that is polled no
-	// more.
+	// saveEvery is the time between two writes of a Book that changes all the time.
+	saveEvery = time.Minute
+	// lifetime is how long the last poll of an account that is polled no more is
+	// remembered.
 	lifetime = 400 * 24 * time.Hour
-	// mostError is the length of an error that is kept, in octets.
+	// mostError is the greatest length of an error that is kept, in octets.
 	mostError = 1 << 10
 	suffix    = ".status"
 )
 
-// Book holds the last polls. It is safe for concurrent use.
+// Book holds the last polls. It is safe for concurrent use. One process at a time writes
+// the book of a state file: the one that holds the lock of that.
 type Book struct {
 	path string
 
@@ -126,7 +126,7 @@ func (b *Book) Note(p Poll) {
 		}
 	}
 	if len(p.Error) > mostError {
-		p.Error = p.Error[:mostError]
+		p.Error = strings.ToValidUTF8(p.Error[:mostError], "") // the cut may be inside a character
 	}
 	b.put(p)
 }
@@ -164,12 +164,12 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Save writes the book if something has changed and it was not written within Every
+// Save writes the book if something has changed and it was not written within the minute
 // before now.
 func (b *Book) Save(now time.Time) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if age := now.Sub(b.saved); age >= 0 && age < Every {
+	if age := now.Sub(b.saved); age >= 0 && age < saveEvery {
 		return nil
 	}
 	return b.write(now)
@@ -210,18 +210,16 @@ func (b *Book) write(now time.Time) error {
 	return nil
 }
 
-// replace puts a new file, mode 0600, in the place of path.
+// replace puts a new file, mode 0600, in the place of path. Whoever reads path sees the old
+// or the new one as a whole.
 func replace(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+	fresh := path + ".new" // a kill leaves this one file at most
+	err := os.WriteFile(fresh, text, 0o600)
+	if err == nil {
+		err = os.Rename(fresh, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		_ = os.Remove(fresh) // it may not be there
 	}
-	return nil
+	return err
 }

@@ -39,6 +39,38 @@ func TestFailedPollKeepsWhatEarlierOnesFound(t *testing.T) {
 	}
 }
 
+func TestLongErrorIsCutBetweenCharacters(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	b := Open(state)
+	long := "x" + strings.Repeat("é", mostError)
+	b.Note(Poll{Account: "work", Maildrop: "m", Time: at(0), Class: "temporary", Error: long})
+	if err := b.Write(); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := Open(state).Last("work", "m")
+	if !strings.HasPrefix(long, p.Error) || len(p.Error) != mostError-1 {
+		t.Errorf("%d octets are kept: ...%q", len(p.Error), p.Error[max(0, len(p.Error)-4):])
+	}
+}
+
+func TestFileThatAKillHasLeftIsReplaced(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	if err := os.WriteFile(state+".status.new", []byte(strings.Repeat("{", 1<<16)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := Open(state)
+	b.Note(Poll{Account: "work", Maildrop: "m", Time: at(0)})
+	if err := b.Write(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := Open(state).Last("work", "m"); !ok {
+		t.Error("the poll is not kept")
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(state)); len(entries) != 1 {
+		t.Errorf("%v", entries)
+	}
+}
+
 func TestBookIsWrittenOnceAMinute(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state.db")
 	b := Open(state)
