@@ -3,7 +3,6 @@ package fetch_test
 import (
 	"context"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -281,71 +280,6 @@ func TestMaxMessages(t *testing.T) {
 	h.delivered(1, 2, 3, 4, 5)
 }
 
-func TestQuitRefused(t *testing.T) {
-	h := newFixture(t, 2, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.Err, Text: "some are left"}))
-	h.account.Policy.Delete = true
-	r, err := h.poll()
-	class(t, err, fetch.Temporary)
-	if r.Deleted != 0 || r.Delivered != 2 {
-		t.Errorf("%+v", r)
-	}
-	r = h.mustPoll()
-	h.commands(2, effects, "LIST", "TOP 1 0", "TOP 2 0", "DELE 1", "DELE 2", "QUIT")
-	h.onServer()
-	h.delivered(1, 2)
-}
-
-func TestQuitRefusedWhereNothingWasDeleted(t *testing.T) {
-	h := newFixture(t, 1, faults(pop3test.Fault{At: "QUIT", Do: pop3test.Err, Text: "no"}))
-	h.mustPoll()
-	h.delivered(1)
-}
-
-func TestQuitWithoutAnAnswer(t *testing.T) {
-	h := newFixture(t, 2, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.Reset}))
-	h.account.Policy.Delete = true
-	_, err := h.poll()
-	class(t, err, fetch.Temporary)
-	h.mustPoll()
-	h.onServer()
-	h.delivered(1, 2)
-}
-
-func TestServerThatBringsDeletedMessagesBack(t *testing.T) {
-	h := newFixture(t, 3, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.SkipUpdate, N: 1}))
-	h.account.Policy.Delete = true
-	h.mustPoll()
-	h.onServer("u2", "u3")
-	h.mustPoll()
-	h.onServer()
-	h.delivered(1, 2, 3)
-}
-
-func TestDeleteRefused(t *testing.T) {
-	h := newFixture(t, 3, faults(pop3test.Fault{At: "DELE 2", Session: 1, Do: pop3test.Err, Text: "no"}))
-	h.account.Policy.Delete = true
-	r := h.mustPoll()
-	h.onServer("u2")
-	if r.Deleted != 2 {
-		t.Errorf("%+v", r)
-	}
-	h.mustPoll()
-	h.onServer()
-	h.delivered(1, 2, 3)
-}
-
-func TestDeleteCutOff(t *testing.T) {
-	h := newFixture(t, 3, faults(pop3test.Fault{At: "DELE 2", Session: 1, Do: pop3test.Drop}))
-	h.account.Policy.Delete = true
-	_, err := h.poll()
-	class(t, err, fetch.Temporary)
-	h.onServer("u1", "u2", "u3")
-	h.commands(1, []string{"QUIT"})
-	h.mustPoll()
-	h.onServer()
-	h.delivered(1, 2, 3)
-}
-
 func TestReaderTakesMailBetweenThePolls(t *testing.T) {
 	h := newFixture(t, 2, nil)
 	h.mustPoll()
@@ -410,65 +344,7 @@ func TestStampStandsInFront(t *testing.T) {
 	}
 }
 
-func TestLoginDelayIsReported(t *testing.T) {
-	h := newFixture(t, 0, func(s *pop3test.Server) { s.LoginDelay = 300e9 })
-	if r := h.mustPoll(); r.LoginDelay != 300e9 || r.RoundTrips == 0 {
-		t.Errorf("%+v", r)
-	}
-}
-
 // The records outlive the run, so that popfetch from cron keeps the delay too.
-func TestServerThatWantsNoLoginYetIsLeftAlone(t *testing.T) {
-	h := newFixture(t, 2, func(s *pop3test.Server) { s.LoginDelay = 300e9 })
-	h.mustPoll()
-	sessions := h.server.Sessions()
-	r := h.mustPoll()
-	if r.TooSoon.IsZero() || r.LoginDelay <= 0 || r.LoginDelay > 300e9 || r.Delivered != 0 || h.server.Sessions() != sessions {
-		t.Errorf("%+v", r)
-	}
-	h.account.Now = func() time.Time { return time.Now().Add(-48 * time.Hour) } // the clock was set back
-	if r, _ := h.poll(); !r.TooSoon.IsZero() {
-		t.Errorf("left alone for %v", r.LoginDelay)
-	}
-	h.account.Now = func() time.Time { return time.Now().Add(301 * time.Second) }
-	if r, _ := h.poll(); !r.TooSoon.IsZero() || h.server.Sessions() == sessions {
-		t.Errorf("%+v", r)
-	}
-}
-
-func TestServerThatExpiresKeptMailIsWarnedOfOnce(t *testing.T) {
-	for name, x := range map[string]struct {
-		expire string
-		policy plan.Policy
-		warns  bool
-	}{
-		"at once":               {"0", plan.Policy{}, true},
-		"before keep ends":      {"7", plan.Policy{Delete: true, After: 14 * 24 * time.Hour}, true},
-		"after keep ends":       {"30", plan.Policy{Delete: true, After: 14 * 24 * time.Hour}, false},
-		"kept for ever":         {"30", plan.Policy{}, true},
-		"deleted by popfetch":   {"0", plan.Policy{Delete: true}, false},
-		"the user's never ends": {"NEVER", plan.Policy{}, false},
-		"nobody knows what":     {"soon", plan.Policy{}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := newFixture(t, 1, func(s *pop3test.Server) { s.Expire = x.expire })
-			h.account.Policy = x.policy
-			var log strings.Builder
-			h.account.Log = slog.New(slog.NewTextHandler(&log, nil))
-			for range 2 {
-				h.mustPoll()
-			}
-			want := 0
-			if x.warns {
-				want = 1
-			}
-			if got := strings.Count(log.String(), "(EXPIRE"); got != want {
-				t.Errorf("%d warnings: %s", got, log.String())
-			}
-		})
-	}
-}
-
 func TestPanicBecomesAnError(t *testing.T) {
 	for name, p := range map[string]hookedDestination{
 		"Stage":   {stage: func(context.Context, deliver.Meta, io.Reader) error { panic("ouch") }},
@@ -495,12 +371,3 @@ func TestPanicBecomesAnError(t *testing.T) {
 }
 
 // Gmail announces LOGIN-DELAY, does not insist on it, and lists a large maildrop in parts.
-func TestPollThatDeliveredManyMessagesIsFollowedAtOnce(t *testing.T) {
-	h := newFixture(t, 100, func(s *pop3test.Server) { s.LoginDelay = time.Hour })
-	if r := h.mustPoll(); r.Delivered != 100 {
-		t.Fatalf("%+v", r)
-	}
-	if r, _ := h.poll(); !r.TooSoon.IsZero() || h.server.Sessions() != 2 {
-		t.Errorf("%+v, %d sessions", r, h.server.Sessions())
-	}
-}

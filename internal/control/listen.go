@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// MaxConnections is how many clients are served at a time. Others are turned away and
+// maxConnections is how many clients are served at a time. Others are turned away and
 // come again: each takes a file descriptor, which polls need too.
-const MaxConnections = 32
+const maxConnections = 32
 
 // Listener accepts the clients of an owner that may ask it: those of the same user, and
 // of root.
@@ -36,7 +36,7 @@ func Listen(state string) (*Listener, error) {
 		p.close()
 		return nil, err
 	}
-	return &Listener{UnixListener: l, place: p, slots: semaphore.NewWeighted(MaxConnections)}, nil
+	return &Listener{UnixListener: l, place: p, slots: semaphore.NewWeighted(maxConnections)}, nil
 }
 
 func listen(p place) (*net.UnixListener, error) {
