@@ -82,7 +82,7 @@ func (a *Account) poll(ctx context.Context, leave <-chan struct{}) (Report, erro
 	started := time.Now()
 	p.guard(p.run)
 	p.guard(p.end)
-	p.report.Account = a.Name
+	p.report.Account, p.report.Key = a.Name, a.Key
 	p.report.Seconds = time.Since(started).Seconds()
 	p.report.Err = p.outcome()
 	p.addCounts(&p.report)

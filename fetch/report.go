@@ -11,15 +11,16 @@ import (
 // Report is the result of one poll.
 type Report struct {
 	Account    string
-	Listed     int   // messages in the maildrop
-	Delivered  int   // messages that were delivered, including those whose delivery an earlier run had begun
-	Seen       int   // messages that earlier polls delivered
-	Skipped    int   // messages left on the server: too big, set aside, deferred, unreadable in the listing
-	SetAside   int   // of these, set aside after plan.MaxFailures
-	Deleted    int   // messages that the server has confirmed to be deleted
-	Failed     int   // messages that this poll tried and did not deliver
-	Octets     int64 // received in messages
-	RoundTrips int   // of the longest chain of commands that waited for one another, QUIT included
+	Key        string // of the account's maildrop in the state
+	Listed     int    // messages in the maildrop
+	Delivered  int    // messages that were delivered, including those whose delivery an earlier run had begun
+	Seen       int    // messages that earlier polls delivered
+	Skipped    int    // messages left on the server: too big, set aside, deferred, unreadable in the listing
+	SetAside   int    // of these, set aside after plan.MaxFailures
+	Deleted    int    // messages that the server has confirmed to be deleted
+	Failed     int    // messages that this poll tried and did not deliver
+	Octets     int64  // received in messages
+	RoundTrips int    // of the longest chain of commands that waited for one another, QUIT included
 	Seconds    float64
 	LoginDelay time.Duration // the server wants no earlier login than this much later
 	// TooSoon is set if the server was not visited because it wants no login before then.

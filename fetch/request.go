@@ -20,7 +20,7 @@ func (e *UnknownAccountError) Error() string {
 type BusyError struct{ Since time.Time }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("it is being polled since %s; try again when that poll has ended", e.Since.Format(time.DateTime))
+	return fmt.Sprintf("a poll of it has been running since %s; try again when that has ended", e.Since.Format(time.DateTime))
 }
 
 // Poll polls the named accounts now, all if none is named, and returns when they are

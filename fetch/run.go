@@ -194,7 +194,7 @@ func (r *run) launchOne(sl *slot, now time.Time) {
 func (r *run) poll(a *Account, leave <-chan struct{}) Report {
 	if r.again && r.Reopen != nil {
 		if err := r.Reopen(); err != nil {
-			return Report{Account: a.Name, Err: &AccountError{a.Name, []error{&StateError{err}}}}
+			return Report{Account: a.Name, Key: a.Key, Err: &AccountError{a.Name, []error{&StateError{err}}}}
 		}
 	}
 	report, _ := a.poll(r.ctx, leave)

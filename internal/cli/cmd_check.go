@@ -233,16 +233,7 @@ func (f *inspection) visit(ctx context.Context, a *config.Account, source *secre
 	defer cancel()
 	d := &connector{account: a, log: con.log.With("account", a.Name), secret: source, connected: f.connection,
 		routed: func(r network.Route) { f.Address = describe(r) }}
-	f.Secret = d.secret.Kind().String() + " from " + d.secret.String()
-	if !a.NeedsSecret() && slices.Contains(a.Auth, config.GSSAPI) {
-		f.Secret = kerberos.Source()
-	} else if slices.Contains(a.Auth, config.NoLogin) {
-		f.Secret = "none"
-	} else if !a.NeedsSecret() {
-		f.Secret = "certificate " + a.TLSClientCert
-	} else if a.PasswordText.IsSet() {
-		f.Secret = d.secret.Kind().String() + " from the configuration"
-	}
+	f.Secret = provenance(a, source)
 	f.trust(a, trusted)
 	client, err := d.login(ctx, fetch.Opening{Serial: true, Trusted: trusted})
 	if err != nil {
@@ -261,6 +252,21 @@ func (f *inspection) visit(ctx context.Context, a *config.Account, source *secre
 	}
 	f.listed = true
 	return client.Quit()
+}
+
+// provenance says what a logs in with, and where that comes from.
+func provenance(a *config.Account, source *secret.Source) string {
+	switch {
+	case !a.NeedsSecret() && slices.Contains(a.Auth, config.GSSAPI):
+		return kerberos.Source()
+	case slices.Contains(a.Auth, config.NoLogin):
+		return "none"
+	case !a.NeedsSecret():
+		return "certificate " + a.TLSClientCert
+	case a.PasswordText.IsSet():
+		return source.Kind().String() + " from the configuration"
+	}
+	return source.Kind().String() + " from " + source.String()
 }
 
 // identities finds out how the server lets messages be told apart: by unique-ids,

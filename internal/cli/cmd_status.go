@@ -152,10 +152,10 @@ func (l *statusLine) place(st fetch.AccountStatus) {
 func utc(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 // pollOf is what is remembered of a report.
-func pollOf(r fetch.Report, maildrop string, now time.Time) status.Poll {
+func pollOf(r fetch.Report, now time.Time) status.Poll {
 	now = utc(now)
 	p := status.Poll{
-		Account: r.Account, Maildrop: maildrop, Time: now, Delivered: r.Delivered, Octets: r.Octets,
+		Account: r.Account, Maildrop: r.Key, Time: now, Delivered: r.Delivered, Octets: r.Octets,
 		Waiting: r.Skipped + r.Failed, SetAside: r.SetAside, Expires: r.CertificateExpires, Totals: totalsOf(r),
 	}
 	if r.Err != nil {
@@ -191,11 +191,11 @@ func firstReason(err error) string {
 func ownerInWords(owner control.Info, now time.Time) string {
 	switch owner.Command {
 	case "":
-		return "no daemon runs"
+		return "no daemon is running"
 	case commandOnce:
-		return fmt.Sprintf("popfetch --once runs (process %d) since %s", owner.PID, shortAgo(owner.Since, now))
+		return fmt.Sprintf("popfetch --once is running (process %d), started %s", owner.PID, shortAgo(owner.Since, now))
 	}
-	return fmt.Sprintf("the daemon runs (process %d), started %s", owner.PID, shortAgo(owner.Since, now))
+	return fmt.Sprintf("the daemon is running (process %d), started %s", owner.PID, shortAgo(owner.Since, now))
 }
 
 // statusTable writes the lines as a table that fits into width columns.
@@ -242,8 +242,7 @@ func (l statusLine) next(now time.Time) string {
 
 // left is what stays on the server undelivered.
 func (l statusLine) left() string {
-	switch {
-	case l.Waiting == 0:
+	if l.Waiting == 0 {
 		return "-"
 	}
 	return strconv.Itoa(l.Waiting)
@@ -272,7 +271,7 @@ func (l statusLine) note(now time.Time) string {
 	}
 	if left := l.Certificate.Sub(now); !l.Certificate.IsZero() && left < expiryNotice {
 		if left < 0 {
-			add("the certificate has expired %s", shortAgo(l.Certificate, now))
+			add("the certificate expired %s", shortAgo(l.Certificate, now))
 		} else {
 			add("the certificate expires in %s", shortSpan(left))
 		}

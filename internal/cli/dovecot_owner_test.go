@@ -52,7 +52,7 @@ func testBesideDaemon(t *testing.T, bin executable) {
 	says(0, "work: 3 messages", "list", "work")
 	says(0, "state file    ok", "check", "work")
 	says(0, "work: 3 messages", "--dry-run", "work")
-	says(0, "the daemon runs", "status")
+	says(0, "the daemon is running", "status")
 	says(0, "unique-ids", "state", "check")
 	says(0, "0 messages to be tried again", "state", "retry", "work")
 	says(0, "marked 0 messages", "state", "seed", "work")
@@ -78,7 +78,7 @@ func testBesideDaemon(t *testing.T, bin executable) {
 	if _, err := os.Lstat(h.state() + ".sock"); err != nil {
 		t.Errorf("a killed daemon leaves no socket: %v", err)
 	}
-	says(0, "no daemon runs", "status")
+	says(0, "no daemon is running", "status")
 	says(0, "", "--once")
 	says(0, "work: 3 messages", "list", "work")
 	if _, err := os.Lstat(h.state() + ".sock"); err == nil {

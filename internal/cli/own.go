@@ -37,12 +37,20 @@ func own(ctx context.Context, file state.File, open func(state.File) (*state.Bol
 		case ctx.Err() != nil:
 			return nil, nil, context.Cause(ctx)
 		case errors.Is(asked, control.ErrNobody) && time.Now().Before(deadline):
-			time.Sleep(lockRetry)
+			pause(ctx)
 		case errors.Is(asked, control.ErrNobody):
 			return nil, nil, stateError(err)
 		default: // it hangs, or is of another version
 			return nil, nil, stateError(&ownedError{err: fmt.Errorf("%w: %w", err, asked), hint: hintUnserved(asked)})
 		}
+	}
+}
+
+// pause waits before another attempt, or until ctx ends.
+func pause(ctx context.Context) {
+	select {
+	case <-time.After(lockRetry):
+	case <-ctx.Done():
 	}
 }
 
@@ -92,11 +100,18 @@ func (e *ownedError) Unwrap() error { return e.err }
 // stopFirst says what to stop before a command that has to be alone.
 func stopFirst(owner control.Info, command string) string {
 	if owner.Command == commandOnce {
-		return fmt.Sprintf("process %d is a popfetch --once that began at %s; run popfetch %s when it has ended",
-			owner.PID, owner.Since.Local().Format(time.TimeOnly), command)
+		return fmt.Sprintf("%s; run popfetch %s when it has ended", whoOwns(owner), command)
 	}
-	return fmt.Sprintf("process %d is the daemon that runs since %s; stop it (systemctl --user stop popfetch, or kill %[1]d), run popfetch %[3]s, and start it again",
-		owner.PID, owner.Since.Local().Format(time.DateTime), command)
+	return fmt.Sprintf("%s; stop it (systemctl --user stop popfetch, or kill %d), run popfetch %s, and start it again", whoOwns(owner), owner.PID, command)
+}
+
+// whoOwns says what the owner is and since when it has been running.
+func whoOwns(owner control.Info) string {
+	what, layout := "the daemon", time.DateTime
+	if owner.Command == commandOnce {
+		what, layout = "a popfetch --once", time.TimeOnly
+	}
+	return fmt.Sprintf("process %d is %s, running since %s", owner.PID, what, owner.Since.Local().Format(layout))
 }
 
 // view opens the state file as it is now, for reading, whoever holds it.
@@ -140,9 +155,9 @@ func ownerError(file state.File, err error) error {
 func hintUnserved(err error) string {
 	switch {
 	case errors.As(err, new(*control.VersionError)):
-		return "restart the popfetch that runs, so that both are of one version"
+		return "restart the running popfetch, so that both are of one version"
 	case errors.Is(err, control.ErrSilent):
-		return "the popfetch that runs hangs or is suspended; if it does not go on, end it and try again"
+		return "the running popfetch hangs or is suspended; if it does not go on, end it and try again"
 	case errors.Is(err, control.ErrNobody):
 		return "the popfetch that ran has just ended; try again"
 	}

@@ -64,15 +64,14 @@ func (o *owner) note(r fetch.Report, known bool) {
 	o.mu.Unlock()
 	h := o.house.Load()
 	i := slices.IndexFunc(h.config.Accounts, func(a *config.Account) bool { return a.Name == r.Account })
-	if i < 0 || !r.TooSoon.IsZero() {
-		return // a reload has removed it, or the server was not asked
+	if i < 0 || r.Key != state.Key(h.config.Accounts[i].User, h.config.Accounts[i].Host) || !r.TooSoon.IsZero() {
+		return // a reload has removed it or given it another maildrop, or the server was not asked
 	}
-	maildrop := state.Key(h.config.Accounts[i].User, h.config.Accounts[i].Host)
 	if fetch.Classify(r.Err) == fetch.Canceled {
-		o.book.Count(r.Account, maildrop, totalsOf(r))
+		o.book.Count(r.Account, r.Key, totalsOf(r))
 		return // the user has stopped it
 	}
-	o.book.Note(pollOf(r, maildrop, time.Now()))
+	o.book.Note(pollOf(r, time.Now()))
 	o.keep(h, o.book.Save(time.Now()))
 }
 
@@ -118,7 +117,7 @@ func (o *owner) Do(ctx context.Context, r control.Request, answer func(control.A
 		return o.perform(ctx, r, answer)
 	}
 	return &control.Refusal{Reason: control.Reason{
-		Text: fmt.Sprintf("popfetch %s that runs as process %d does not know %q; restart it", o.info.Version, o.info.PID, r.Do),
+		Text: fmt.Sprintf("the running popfetch (version %s, process %d) does not know %q; restart it", o.info.Version, o.info.PID, r.Do),
 	}}
 }
 
@@ -136,7 +135,7 @@ func (o *owner) current(h *house, r control.Request, answer func(control.Answer)
 				names = append(names, asked.Name)
 				continue
 			}
-			what = "has other settings for this account"
+			what = "has different settings for this account"
 		}
 		answer(control.Answer{Account: asked.Name, Reasons: []control.Reason{o.outdated(what)}})
 	}
@@ -146,14 +145,14 @@ func (o *owner) current(h *house, r control.Request, answer func(control.Answer)
 // outdated is why an account is not worked on whose configuration has changed.
 func (o *owner) outdated(what string) control.Reason {
 	r := control.Reason{
-		Text: fmt.Sprintf("the popfetch that runs (process %d) %s", o.info.PID, what),
-		Hint: fmt.Sprintf("it has read its configuration earlier, or another one; kill -HUP %d reloads it", o.info.PID),
+		Text: fmt.Sprintf("the running popfetch (process %d) %s", o.info.PID, what),
+		Hint: fmt.Sprintf("it read its configuration earlier, or reads another file; kill -HUP %d reloads it", o.info.PID),
 	}
 	switch {
 	case o.info.Command == commandOnce:
 		r.Hint = "try again when it has ended"
 	case !o.signals.reload.Load():
-		r.Hint = "it has read its configuration earlier, or another one; end it in its terminal and start it again"
+		r.Hint = "it read its configuration earlier, or reads another file; end it in its terminal and start it again"
 	}
 	return r
 }

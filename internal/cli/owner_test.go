@@ -14,6 +14,7 @@ import (
 	"popfetch/fetch"
 	"popfetch/internal/config"
 	"popfetch/internal/control"
+	"popfetch/internal/status"
 	"popfetch/state"
 )
 
@@ -77,6 +78,21 @@ func TestPollThatEndsWithTheOwnerIsLeftToTheClient(t *testing.T) {
 		stop()
 		all.Wait()
 	})
+}
+
+// The last poll of the old maildrop ends after a reload that has given the account another.
+func TestStatusOfAChangedAccountIsNotThatOfItsOldMaildrop(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	a := &config.Account{Name: "work"}
+	a.User, a.Host = "new", "pop.example.org"
+	var current atomic.Pointer[house]
+	current.Store(&house{selection: &selection{config: &config.Config{Accounts: []*config.Account{a}}}, log: slog.New(slog.DiscardHandler)})
+	o := &owner{house: &current, known: make(map[string]bool), book: status.Open(path)}
+	o.note(fetch.Report{Account: "work", Key: state.Key("new", "pop.example.org"), Delivered: 1}, false)
+	o.note(fetch.Report{Account: "work", Key: state.Key("old", "pop.example.org"), Delivered: 2}, false)
+	if last, ok := o.book.Last("work", state.Key("new", "pop.example.org")); !ok || last.Delivered != 1 {
+		t.Errorf("the last poll is %+v, %v", last, ok)
+	}
 }
 
 func TestErrorKeepsItsClassOnTheWayToTheClient(t *testing.T) {

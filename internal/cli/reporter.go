@@ -116,7 +116,7 @@ func (rp *reporter) show(r fetch.Report, notice incident.Notice, before, after s
 	case notice != incident.Nothing || con.verbose || !rp.daemon && (con.terminal || !remembered(r.Err)):
 		con.complain(r.Err)
 		if notice == incident.Continues {
-			con.tell(slog.LevelError, r.Account, fmt.Sprintf("this lasts since %s, %s failed", after.Since.Local().Format(time.DateTime), polls(after.Polls)))
+			con.tell(slog.LevelError, r.Account, fmt.Sprintf("failing since %s, %s failed", after.Since.Local().Format(time.DateTime), polls(after.Polls)))
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (p *program) take(c *cli.Context, con *console, s *selection) (store *state
 		if len(s.chosen) == 0 {
 			return nil, errs, nil
 		}
-		time.Sleep(lockRetry) // it is ending
+		pause(c.Context) // it is ending
 	}
 	return nil, errs, stateError(fmt.Errorf("state file %s: %w", file.Path, state.ErrLocked))
 }
@@ -53,10 +53,9 @@ func (p *program) take(c *cli.Context, con *console, s *selection) (store *state
 // secondDaemon says what to do beside the owner of the state file.
 func secondDaemon(owner control.Info) string {
 	if owner.Command == commandOnce {
-		return fmt.Sprintf("process %d is a popfetch --once that began at %s; start the daemon when it has ended", owner.PID, owner.Since.Local().Format(time.TimeOnly))
+		return whoOwns(owner) + "; start the daemon when it has ended"
 	}
-	return fmt.Sprintf("process %d is the daemon that runs since %s; popfetch status shows what it does, popfetch --once has it poll now",
-		owner.PID, owner.Since.Local().Format(time.DateTime))
+	return whoOwns(owner) + "; popfetch status shows what it does, popfetch --once has it poll now"
 }
 
 // asked is the request for the chosen accounts.
@@ -74,7 +73,7 @@ func pollThrough(c *cli.Context, con *console, s *selection, owner *control.Clie
 	r := s.asked(doPoll)
 	r.Keep = c.Bool("keep")
 	if con.terminal && !con.quiet && !con.json {
-		con.say("the popfetch that runs (process %d) polls", owner.Owner.PID)
+		con.say("the running popfetch (process %d) polls", owner.Owner.PID)
 	}
 	err = owner.Do(c.Context, r, func(a control.Answer) {
 		s.chosen = slices.DeleteFunc(s.chosen, func(of *config.Account) bool { return of.Name == a.Account })
@@ -105,8 +104,8 @@ func (con *console) relay(r fetch.Report, known bool) {
 	}
 }
 
-// reportBusy says that an account was not polled now, which is no failure: a poll of it
-// takes long, or its server wants no login yet.
+// reportBusy says that an account was not polled now because a poll of it takes long, which
+// is no failure.
 func (con *console) reportBusy(r fetch.Report) {
 	switch {
 	case con.json:

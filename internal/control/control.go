@@ -95,9 +95,9 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	owner := "the popfetch that runs"
+	owner := "the running popfetch"
 	if e.Owner.PID != 0 {
-		owner = fmt.Sprintf("popfetch %s, which runs as process %d,", e.Owner.Version, e.Owner.PID)
+		owner = fmt.Sprintf("the running popfetch (version %s, process %d)", e.Owner.Version, e.Owner.PID)
 	}
 	return fmt.Sprintf("%s is of another version and does not understand this one: %s", owner, e.Said)
 }

@@ -272,7 +272,7 @@ func TestOwnerOfAnotherProtocolIsNotCalledProcessZero(t *testing.T) {
 	go other.Serve(l)
 	defer other.Close()
 	_, err = ask(t, state, "work")
-	const want = "the popfetch that runs is of another version and does not understand this one: it speaks protocol 2"
+	const want = "the running popfetch is of another version and does not understand this one: it speaks protocol 2"
 	if err == nil || err.Error() != want {
 		t.Errorf("the client gets %v, want %s", err, want)
 	}
