@@ -91,7 +91,7 @@ func (p peerProgram) fetch(t *testing.T, d *dovecot, h *home, keep string) {
 		}
 		return cmd.CombinedOutput()
 	}
-	// getmail misses the end of a child that ends fast now and then.
+	// Now and then getmail misses the end of a child that ends fast, and gives up.
 	out, err := attempt()
 	for n := 1; err != nil && keep == p.keep && n < 10; n++ {
 		out, err = attempt()

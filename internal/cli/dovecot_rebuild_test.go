@@ -3,17 +3,11 @@
 package cli_test
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -23,29 +17,35 @@ import (
 func testRebuildAfterPeers(t *testing.T, bin executable) {
 	const ordinary, fresh = 20, 5
 	for _, peer := range []struct {
-		program, pkg string
-		files        map[string]string // below the home directory
-		argv         []string
-		unlike       []string // parts of messages that it delivers as others, or not at all
+		peerProgram
+		unlike []string // parts of messages that it delivers as others, or not at all
 	}{
-		{program: "getmail", pkg: "getmail6", argv: []string{"getmail", "--getmaildir", "HOME/getmail", "--rcfile", "rc"},
-			unlike: []string{lineWithoutColon},
-			files: map[string]string{"getmail/rc": "[retriever]\ntype = SimplePOP3Retriever\nserver = HOST\nport = PORT\nusername = USER\npassword = PASSWORD\ntimeout = 10\n" +
-				"[destination]\ntype = Maildir\npath = TARGET/\n[options]\nread_all = false\n"}},
-		{program: "fetchmail", pkg: "fetchmail", argv: []string{"fetchmail", "-f", "HOME/fetchmailrc", "--nodetach", "--pidfile", "HOME/pid"},
-			unlike: []string{lineWithoutColon, headerless, hostlessAddress},
-			files: map[string]string{
-				"fetchmailrc": "set no syslog\npoll HOST service PORT protocol POP3 uidl auth password\n  user \"USER\" password \"PASSWORD\" mda \"procmail HOME/procmailrc\" sslproto \"\" keep\n",
-				"procmailrc":  "LOGFILE=HOME/procmail.log\nDEFAULT=TARGET/\n",
-			}},
-		{program: "mpop", pkg: "mpop", argv: []string{"mpop", "-C", "HOME/mpoprc", "-a"},
-			files: map[string]string{"mpoprc": "account work\nhost HOST\nport PORT\nuser USER\npassword PASSWORD\nauth user\ntls off\nkeep on\ndelivery maildir TARGET\nuidls_file HOME/uidls\n"}},
+		{
+			peerProgram{
+				program: "getmail", pkg: "getmail6", argv: []string{"getmail", "--getmaildir", "HOME/getmail", "--rcfile", "rc"},
+				files: map[string]string{"getmail/rc": "[retriever]\ntype = SimplePOP3Retriever\nserver = HOST\nport = PORT\nusername = USER\npassword = PASSWORD\ntimeout = 10\n" +
+					"[destination]\ntype = Maildir\npath = TARGET/\n[options]\nread_all = false\n"},
+			},
+			[]string{lineWithoutColon},
+		},
+		{
+			peerProgram{
+				program: "fetchmail", pkg: "fetchmail", argv: []string{"fetchmail", "-f", "HOME/fetchmailrc", "--nodetach", "--pidfile", "HOME/pid"}, others: []string{"procmail", "procmail"},
+				files: map[string]string{
+					"fetchmailrc": "set no syslog\npoll HOST service PORT protocol POP3 uidl auth password\n  user \"USER\" password \"PASSWORD\" mda \"procmail HOME/procmailrc\" sslproto \"\" keep\n",
+					"procmailrc":  "LOGFILE=HOME/procmail.log\nDEFAULT=TARGET/\n",
+				},
+			},
+			[]string{lineWithoutColon, headerless, hostlessAddress},
+		},
+		{
+			peerProgram: peerProgram{
+				program: "mpop", pkg: "mpop", argv: []string{"mpop", "-C", "HOME/mpoprc", "-a"},
+				files: map[string]string{"mpoprc": "account work\nhost HOST\nport PORT\nuser USER\npassword PASSWORD\nauth user\ntls off\nkeep on\ndelivery maildir TARGET\nuidls_file HOME/uidls\n"},
+			},
+		},
 	} {
 		t.Run(peer.program, func(t *testing.T) {
-			needs(t, peer.program, peer.pkg)
-			if peer.program == "fetchmail" {
-				needs(t, "procmail", "procmail")
-			}
 			d := startDovecot(t, false)
 			d.fill(t, alice, ordinary)
 			for i, text := range oddMessages() {
@@ -55,50 +55,13 @@ func testRebuildAfterPeers(t *testing.T, bin executable) {
 			h := newHome(t, bin)
 			h.dir = filepath.Join(d.Dir, "home") // other users can reach it, unlike a t.TempDir
 			dir := h.maildir("work")
-			host, port, err := net.SplitHostPort(d.POP3)
-			must(t, err)
-			fill := strings.NewReplacer("HOME", h.dir, "HOST", host, "PORT", port, "USER", alice, "PASSWORD", password, "TARGET", dir).Replace
-			var argv []string
-			for _, arg := range peer.argv {
-				argv = append(argv, fill(arg))
-			}
-			giveTo := func(uid, gid int) {
-				must(t, filepath.WalkDir(h.dir, func(path string, _ fs.DirEntry, err error) error {
-					return errors.Join(err, os.Lchown(path, uid, gid))
-				}))
-			}
-			attempt := func() ([]byte, error) {
-				must(t, os.RemoveAll(h.dir))
-				h.configure(t, d.account("work", alice, "none"))
-				newMaildir(t, h, "Mail/work")
-				for name, text := range peer.files {
-					path := filepath.Join(h.dir, name)
-					must(t, os.MkdirAll(filepath.Dir(path), 0o700))
-					must(t, os.WriteFile(path, []byte(fill(text)), 0o600))
-				}
-				cmd := exec.Command(argv[0], argv[1:]...)
-				cmd.Dir, cmd.Env = h.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "FETCHMAILHOME=" + h.dir, "LC_ALL=C.UTF-8"}
-				if os.Getuid() == 0 { // getmail does not deliver as root
-					giveTo(d.UID, d.GID)
-					defer giveTo(os.Getuid(), os.Getgid())
-					cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(d.UID), Gid: uint32(d.GID)}}
-				}
-				return cmd.CombinedOutput()
-			}
-			// getmail misses the end of a child that ends fast, and gives up after its
-			// timeout, now and then.
-			out, err := attempt()
-			for n := 1; err != nil && n < 10; n++ {
-				out, err = attempt()
-			}
-			if err != nil {
-				t.Fatalf("%s: %v\n%s", peer.program, err, out)
-			}
+			peer.fetch(t, d, h, "")
+			h.configure(t, d.account("work", alice, "none"))
 			before := inMaildir(t, dir, nil)
 			if n := before.count(); n < old-len(peer.unlike) {
-				t.Fatalf("%s has delivered %d messages of %d\n%s", peer.program, n, old, out)
+				t.Fatalf("%s has delivered %d messages of %d", peer.program, n, old)
 			}
-			out, err = h.command("state", "rebuild").CombinedOutput()
+			out, err := h.command("state", "rebuild").CombinedOutput()
 			must(t, err)
 			said := regexp.MustCompile(`recognised (\d+) message`).FindStringSubmatch(string(out))
 			if said == nil || said[1] != fmt.Sprint(old-len(peer.unlike)) {

@@ -210,14 +210,22 @@ func TestMemoryOfManyMessagesThatAreTooBig(t *testing.T) {
 	newUserHome(t, account("work", s, "max_size = \"1B\"")).bounded(fmt.Sprintf("%d messages too big", n), 3, 0)
 }
 
+// recorded returns a home whose account has n messages on the server that it has delivered.
+// keys are further lines of the account.
+func recorded(t *testing.T, n int, keys string) (*userHome, *pop3test.Server) {
+	t.Helper()
+	all := tinyMessages(n)
+	s := clearServer(t, all...)
+	r := newUserHome(t, account("work", s, keys))
+	r.recordDelivered(all)
+	return r, s
+}
+
 // All known messages are due for deletion, and the server refuses every DELE.
 func TestMemoryOfAServerThatRefusesEveryDELE(t *testing.T) {
 	t.Parallel()
 	n := sized(20_000, 200_000)
-	all := tinyMessages(n)
-	s := clearServer(t, all...)
-	r := newUserHome(t, account("work", s, "keep = false"))
-	r.recordDelivered(all)
+	r, s := recorded(t, n, "keep = false")
 	s.SetFaults(pop3test.Fault{At: "DELE", Do: pop3test.Err, Text: strings.Repeat("x", 1900)})
 	takesAtMost(t, fmt.Sprintf("%d DELE refused", n), r.peak(0, "--once"), mostAgainstAnyServer)
 }
@@ -227,10 +235,7 @@ func TestMemoryOfAServerThatRefusesEveryDELE(t *testing.T) {
 func TestMemoryOfAServerThatChangesEverySize(t *testing.T) {
 	t.Parallel()
 	n := sized(20_000, 200_000)
-	all := tinyMessages(n)
-	s := clearServer(t, all...)
-	r := newUserHome(t, account("work", s, ""))
-	r.recordDelivered(all)
+	r, s := recorded(t, n, "")
 	s.SetFaults(pop3test.Fault{At: "LIST", Do: pop3test.WrongOctets, N: 77})
 	takesAtMost(t, fmt.Sprintf("%d sizes changed", n), r.peak(0, "--once"), mostAgainstAnyServer)
 }
@@ -239,10 +244,7 @@ func TestMemoryOfAServerThatChangesEverySize(t *testing.T) {
 func TestMemoryOfAServerThatChangesEveryID(t *testing.T) {
 	t.Parallel()
 	n := sized(20_000, 100_000)
-	all := tinyMessages(n)
-	s := clearServer(t, all...)
-	r := newUserHome(t, account("work", s, ""))
-	r.recordDelivered(all)
+	r, s := recorded(t, n, "")
 	s.SetFaults(pop3test.Fault{At: "UIDL", Do: pop3test.RenumberUID})
 	takesAtMost(t, fmt.Sprintf("%d ids changed", n), r.peak(0, "--once"), mostAgainstAnyServer)
 }
