@@ -2,7 +2,6 @@ package peer
 
 import (
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -110,7 +109,7 @@ func TestFdmAccountsThatCannotBeCarriedAreNamed(t *testing.T) {
 }
 
 func TestFdmConfigurationWithErrorsIsRefused(t *testing.T) {
-	for rc, want := range map[string]string{
+	refuses(t, Fdm, map[string]string{
 		"pop3 x\n":                         "rc:1: this is not a statement",
 		"\nset lock-file \"se\n":           "rc:2: a quotation mark has no partner",
 		"action \"a\" maildir \"${none}\"": "rc:1: a macro in a string is not defined",
@@ -118,21 +117,11 @@ func TestFdmConfigurationWithErrorsIsRefused(t *testing.T) {
 		"ifdef $x\n":                       "rc:2: an ifdef has no endif",
 		"endif\n":                          "rc:1: an endif without ifdef",
 		"set proxy $(x":                    "rc:1: a command without its )",
-	} {
-		if _, err := read(t, Fdm, rc, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "se\n") {
-			t.Errorf("%q: %v", rc, err)
-		}
-	}
-	if _, err := Fdm(files{}.at(), "/none", nil); err == nil || !strings.HasPrefix(err.Error(), "/none: ") {
-		t.Error(err)
-	}
+	})
 }
 
 func TestFdmIDsThatAreDamagedOrMissingAreNamed(t *testing.T) {
-	for text, want := range map[string]struct {
-		remark string
-		ids    int
-	}{
+	namesDamage(t, Fdm, fdmMinimal, map[string]damage{
 		"1 a\n3 b\n":    {"/ids:2: ", 1},
 		"1 a\n1 b":      {"/ids:2: ", 1},
 		"junk\n":        {"/ids:1: ", 0},
@@ -141,22 +130,7 @@ func TestFdmIDsThatAreDamagedOrMissingAreNamed(t *testing.T) {
 		"3 a\nb\n":      {"/ids:1: ", 0},
 		"":              {"/ids: ", 0},
 		"-":             {"/ids: ", 0}, // no file
-	} {
-		others := files{"/ids": text}
-		if text == "-" {
-			others = nil
-		}
-		m, err := read(t, Fdm, fdmMinimal, others)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(m.Remarks) != 1 || !strings.HasPrefix(m.Remarks[0].String(), want.remark) || !strings.Contains(m.Remarks[0].String(), "popfetch state seed work") {
-			t.Errorf("%q: %v", text, m.Remarks)
-		}
-		if n := len(ids(m, "work")); n != want.ids {
-			t.Errorf("%q: %d ids", text, n)
-		}
-	}
+	})
 }
 
 func FuzzFdm(f *testing.F) {

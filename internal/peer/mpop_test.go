@@ -2,111 +2,12 @@ package peer
 
 import (
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"popfetch/internal/config"
 )
-
-// files are the files that a reader finds, by path.
-type files map[string]string
-
-func (f files) at() Files {
-	return Files{Home: "/home/me", User: "me", Read: func(path string) ([]byte, error) {
-		text, ok := f[path]
-		if !ok {
-			return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-		}
-		return []byte(text), nil
-	}, List: func(dir string) (names []string, err error) {
-		for path := range f {
-			if name, ok := strings.CutPrefix(path, dir+"/"); ok {
-				names = append(names, name)
-			}
-		}
-		if names == nil {
-			err = fs.ErrInvalid
-		}
-		return names, err
-	}}
-}
-
-// destined returns where the only account delivers, and what each remark is about. The file is
-// one that Write takes.
-func destined(t *testing.T, m *Moved) string {
-	t.Helper()
-	written(t, m)
-	a := m.Config.Accounts[0]
-	text := ""
-	for _, way := range []struct{ key, place string }{
-		{"maildir", a.Maildir}, {"mbox", a.MBox}, {"mda", strings.Join(a.MDA, " ")}, {"lmtp", a.LMTP.String()}, {"smtp", a.SMTP.Server},
-	} {
-		if way.place != "" {
-			text += way.key + " " + way.place
-		}
-	}
-	if len(a.Recipients) > 0 {
-		text += " for " + strings.Join(a.Recipients, ", ")
-	}
-	for _, r := range m.Remarks {
-		text += "; " + r.What
-	}
-	return text
-}
-
-type reader func(Files, string, *config.Config) (*Moved, error)
-
-// read reads rc with other files beside it.
-func read(t *testing.T, r reader, rc string, others files) (*Moved, error) {
-	t.Helper()
-	t.Setenv("HOME", "/home/me")
-	c, err := config.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := files{"/home/me/rc": rc}
-	for path, text := range others {
-		all[path] = text
-	}
-	return r(all.at(), "/home/me/rc", c)
-}
-
-// written returns the configuration without comments, and checks that Load takes it.
-func written(t *testing.T, m *Moved) string {
-	t.Helper()
-	var b strings.Builder
-	if err := m.Config.Write(&b, nil, config.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-// remarked checks the remarks, each by parts of its text that stand for it.
-func remarked(t *testing.T, m *Moved, want ...string) {
-	t.Helper()
-	for i, r := range m.Remarks {
-		if i >= len(want) || !strings.Contains(r.String(), want[i]) {
-			t.Errorf("remark %d: %s", i, r)
-		}
-	}
-	if len(m.Remarks) < len(want) {
-		t.Errorf("%d remarks, want %q", len(m.Remarks), want[len(m.Remarks):])
-	}
-}
-
-func ids(m *Moved, account string) (uids []string) {
-	for _, s := range m.Seen {
-		if s.Account == account {
-			for _, id := range s.IDs {
-				uids = append(uids, id.UID)
-			}
-		}
-	}
-	return uids
-}
 
 func TestMpopSettingsAreCarriedOver(t *testing.T) {
 	rc := `# all accounts
@@ -215,30 +116,20 @@ func TestMpopMboxStaysOne(t *testing.T) {
 }
 
 func TestMpopConfigurationWithErrorsIsRefused(t *testing.T) {
-	for rc, want := range map[string]string{
+	refuses(t, Mpop, map[string]string{
 		"host h\n":                          "rc:1: ",
 		"account a\nuser \"x\n":             "rc:2: ",
 		"account a\naccount a\n":            "rc:2: a second account",
 		"account a : b\n":                   "rc:1: there is no account",
 		"account\n":                         "rc:1: an account without a name",
 		"account a\n\n# x\npassword \"se\n": "rc:4: a quotation mark has no partner",
-	} {
-		if _, err := read(t, Mpop, rc, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "se\n") {
-			t.Errorf("%q: %v", rc, err)
-		}
-	}
-	if _, err := Mpop(files{}.at(), "/none", nil); err == nil || !strings.HasPrefix(err.Error(), "/none: ") {
-		t.Error(err)
-	}
+	})
 }
 
 // What can be read of a damaged file is imported, and what is missing is said, with what
 // to do.
 func TestMpopIDsThatAreDamagedOrMissingAreNamed(t *testing.T) {
-	for text, want := range map[string]struct {
-		remark string
-		ids    int
-	}{
+	namesDamage(t, Mpop, mpopMinimal, map[string]damage{
 		" 2 h u\na\n":              {"/ids:2: ", 1},
 		" 2 h u\na\nb":             {"/ids:3: ", 1},
 		" 2 h u\n\nb\n":            {"/ids:2: ", 0},
@@ -249,22 +140,7 @@ func TestMpopIDsThatAreDamagedOrMissingAreNamed(t *testing.T) {
 		"":                         {"/ids: ", 0},
 		" 1 h u\na\n 9 other u\nb": {"/ids:4: ", 1},
 		"-":                        {"/ids: ", 0}, // no file
-	} {
-		others := files{"/ids": text}
-		if text == "-" {
-			others = nil
-		}
-		m, err := read(t, Mpop, mpopMinimal, others)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(m.Remarks) != 1 || !strings.HasPrefix(m.Remarks[0].String(), want.remark) || !strings.Contains(m.Remarks[0].String(), "popfetch state seed work") {
-			t.Errorf("%q: %v", text, m.Remarks)
-		}
-		if n := len(ids(m, "work")); n != want.ids {
-			t.Errorf("%q: %d ids", text, n)
-		}
-	}
+	})
 }
 
 // Only newer versions write times, and unique-ids may have blanks and digits in either.
@@ -280,44 +156,6 @@ func TestMpopIDsWithTimesAreToldFromThoseWithBlanks(t *testing.T) {
 		m, err := read(t, Mpop, mpopMinimal, files{"/ids": text})
 		if err != nil || len(m.Seen) != 1 || m.Seen[0].IDs[0] != want {
 			t.Errorf("%s: %+v, %v", version, m, err)
-		}
-	}
-}
-
-// fuzz reads any configuration and any file beside it: the result can be written, and
-// every problem has a place.
-func fuzz(t *testing.T, r reader, rc, other string) {
-	c, err := config.New()
-	if err != nil {
-		t.Skip("no home directory")
-	}
-	m, err := r(Files{Home: "/home/me", List: func(string) ([]string, error) { return nil, fs.ErrInvalid }, Read: func(path string) ([]byte, error) {
-		if path == "/home/me/rc" {
-			return []byte(rc), nil
-		}
-		return []byte(other), nil
-	}}, "/home/me/rc", c)
-	if err != nil {
-		if !strings.HasPrefix(err.Error(), "/home/me/rc") {
-			t.Error(err)
-		}
-		return
-	}
-	names := make(map[string]bool)
-	for _, a := range m.Config.Accounts {
-		if names[a.Name] || (a.Maildir == "") == (len(a.MDA) == 0) || a.Server == "" || a.User == "" {
-			t.Errorf("%+v", a)
-		}
-		names[a.Name] = true
-	}
-	for _, s := range m.Seen {
-		if !names[s.Account] || len(s.IDs) == 0 || slices.ContainsFunc(s.IDs, func(id ID) bool { return id.UID == "" }) {
-			t.Errorf("%+v", s)
-		}
-	}
-	for _, r := range m.Remarks {
-		if r.File == "" || r.What == "" || r.Why == "" {
-			t.Errorf("%+v", r)
 		}
 	}
 }
