@@ -1,9 +1,9 @@
 package peer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/netip"
 	"net/url"
@@ -157,11 +157,9 @@ func (m *move) mpopAccount(file string, from *mpopAccount) {
 	} else if strings.Contains(host, ":") {
 		a.Server = "[" + host + "]"
 	}
-	proxy := ""
 	for _, name := range sortedKeys(from.settings) {
 		s := from.settings[name]
 		lost := func(why string) { m.remark(file, s.line, "account "+from.name+": "+name, why) }
-		tls := a.TLS != config.TLSNone
 		switch name {
 		case "host", "port", "user", "tls", "tls_starttls", "uidls_file", "proxy_port":
 		case "password":
@@ -195,18 +193,7 @@ func (m *move) mpopAccount(file string, from *mpopAccount) {
 		case "received_header":
 			a.Received = on(name, "")
 		case "keep":
-			switch {
-			case on(name, ""):
-				a.Keep = config.Keep{}
-			case s.value == "off":
-			default:
-				a.Keep = config.Keep{}
-				if d, err := config.ParseDuration(s.value); err == nil && d > 0 {
-					a.Keep = config.Keep{Delete: true, After: d}
-				} else {
-					lost("mail is kept on the server: the time is not understood")
-				}
-			}
+			m.mpopKeep(a, s.value, lost)
 		case "only_new":
 			if !on(name, "") {
 				lost("popfetch fetches each message once")
@@ -234,45 +221,13 @@ func (m *move) mpopAccount(file string, from *mpopAccount) {
 				}
 			}
 		case "proxy_host":
-			if proxy = s.value; proxy != "" {
-				port := get("proxy_port", "")
-				if port == "" {
-					port = "1080"
-				}
-				a.Proxy = config.Proxy{URL: &url.URL{Scheme: "socks5", Host: joinPort(proxy, port)}}
+			if s.value != "" {
+				port := cmp.Or(get("proxy_port", ""), "1080")
+				a.Proxy = config.Proxy{URL: &url.URL{Scheme: "socks5", Host: joinPort(s.value, port)}}
 			}
-		case "tls_trust_file":
-			switch {
-			case !tls || s.value == "system":
-			case s.value == "":
-				lost("popfetch always verifies the certificate; for a self-signed one set tls_fingerprint")
-			default:
-				a.TLSCAFile = m.expand(s.value)
-			}
-		case "tls_certcheck":
-			if tls && !on(name, "") {
-				lost("popfetch always verifies the certificate; for a self-signed one set tls_fingerprint")
-			}
-		case "tls_fingerprint":
-			if !tls || s.value == "" {
-				continue
-			}
-			if p, err := config.ParseFingerprint(s.value); err == nil {
-				a.TLSFingerprints = []config.Fingerprint{p}
-			} else {
-				lost(err.Error())
-			}
-		case "tls_key_file":
-			if tls && s.value != "" {
-				a.TLSClientKey = m.expand(s.value)
-			}
-		case "tls_cert_file":
-			if tls && s.value != "" {
-				a.TLSClientCert = m.expand(s.value)
-			}
-		case "tls_host_override":
-			if tls {
-				a.TLSServerName = s.value
+		case "tls_trust_file", "tls_certcheck", "tls_fingerprint", "tls_key_file", "tls_cert_file", "tls_host_override":
+			if a.TLS != config.TLSNone {
+				m.mpopTLS(a, name, s.value, lost)
 			}
 		case "delivery":
 			m.mpopDelivery(a, s, lost)
@@ -288,6 +243,48 @@ func (m *move) mpopAccount(file string, from *mpopAccount) {
 	// In file names mpop replaces what would make another path.
 	safe := func(s string) string { return strings.ReplaceAll(s, "/", "_") }
 	m.mpopSeen(a.Name, strings.NewReplacer("%U", safe(user), "%H", safe(host)).Replace(ids), host, user)
+}
+
+// mpopKeep carries over what becomes of mail on the server.
+func (m *move) mpopKeep(a *config.Account, value string, lost func(why string)) {
+	switch value {
+	case "on", "":
+		a.Keep = config.Keep{}
+		return
+	case "off":
+		return
+	}
+	a.Keep = config.Keep{}
+	if d, err := config.ParseDuration(value); err == nil && d > 0 {
+		a.Keep = config.Keep{Delete: true, After: d}
+	} else {
+		lost("mail is kept on the server: the time is not understood")
+	}
+}
+
+// mpopTLS carries over a setting for a server with TLS.
+func (m *move) mpopTLS(a *config.Account, name, value string, lost func(why string)) {
+	const alwaysVerified = "popfetch always verifies the certificate; for a self-signed one set tls_fingerprint"
+	switch {
+	case name == "tls_trust_file" && value == "":
+		lost(alwaysVerified)
+	case name == "tls_trust_file" && value != "system":
+		a.TLSCAFile = m.expand(value)
+	case name == "tls_certcheck" && value != "on" && value != "":
+		lost(alwaysVerified)
+	case name == "tls_fingerprint" && value != "":
+		if p, err := config.ParseFingerprint(value); err == nil {
+			a.TLSFingerprints = []config.Fingerprint{p}
+		} else {
+			lost(err.Error())
+		}
+	case name == "tls_key_file" && value != "":
+		a.TLSClientKey = m.expand(value)
+	case name == "tls_cert_file" && value != "":
+		a.TLSClientCert = m.expand(value)
+	case name == "tls_host_override":
+		a.TLSServerName = value
+	}
 }
 
 func (m *move) mpopDelivery(a *config.Account, s setting, lost func(why string)) {
@@ -322,89 +319,4 @@ func mpopSize(s string) (octets int64, ok bool) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n * unit, err == nil && n > 0 && n < 1<<40
-}
-
-// mpopSeen reads the unique-ids of an account from a file of mpop.
-func (m *move) mpopSeen(account, file, host, user string) {
-	data, err := m.Read(file)
-	if err != nil {
-		why := config.WithoutPath(err).Error()
-		if errors.Is(err, fs.ErrNotExist) {
-			why = "there is no such file"
-		}
-		m.remark(file, 0, "unique-ids of account "+account, why+"; "+seedHint(account))
-		return
-	}
-	ids, line, problem := mpopIDs(string(data), host, user)
-	if problem != "" {
-		m.remark(file, line, "unique-ids of account "+account, problem+"; "+seedHint(account))
-	}
-	if len(ids) > 0 {
-		m.moved.Seen = append(m.moved.Seen, Seen{account, ids})
-	}
-}
-
-// mpopIDs reads the list of one account from a file of unique-ids. A problem, with its
-// line, does not keep it from returning what can be read.
-func mpopIDs(text, host, user string) (ids []ID, line int, problem string) {
-	timed := mpopWritesTimes(text)
-	left, ours, listed, n := 0, false, false, 0
-	for l := range strings.Lines(text) {
-		n++
-		l, whole := strings.CutSuffix(l, "\n")
-		switch {
-		case left > 0:
-			left--
-			switch {
-			case !ours:
-			case !whole || l == "":
-				return ids, n, "the file is damaged: a unique-id is cut off"
-			default:
-				ids = append(ids, mpopID(l, timed))
-			}
-		case strings.HasPrefix(l, "#") || strings.TrimSpace(l) == "":
-		default:
-			count, rest, _ := strings.Cut(strings.TrimLeft(l, " "), " ")
-			server, login, ok := strings.Cut(rest, " ")
-			number, err := strconv.Atoi(count)
-			if l[0] != ' ' || !ok || err != nil || number < 1 {
-				return ids, n, "the file is damaged: no list begins here"
-			}
-			left, ours = number, strings.EqualFold(server, host) && login == user
-			listed = listed || ours
-		}
-	}
-	switch {
-	case left > 0 && ours:
-		return ids, n, fmt.Sprintf("the file is damaged: it ends %d unique-ids too early", left)
-	case left > 0:
-		return ids, n, "the file is damaged: it ends in the middle of a list"
-	case !listed:
-		return nil, 0, fmt.Sprintf("the file has no list for %s at %s", user, host)
-	}
-	return ids, 0, ""
-}
-
-// mpopWritesTimes reports whether the version of mpop that has written a file writes times
-// behind unique-ids, as 1.4.23 and later ones do.
-func mpopWritesTimes(text string) bool {
-	_, rest, ok := strings.Cut(text, "generated by mpop version ")
-	if !ok || text[0] != '#' {
-		return false
-	}
-	version, _, _ := strings.Cut(rest, "\n")
-	var number [3]int
-	for i, part := range strings.SplitN(version, ".", 3) {
-		number[i], _ = strconv.Atoi(strings.TrimRightFunc(part, func(r rune) bool { return r < '0' || r > '9' }))
-	}
-	return number[0] > 1 || number[0] == 1 && (number[1] > 4 || number[1] == 4 && number[2] >= 23)
-}
-
-func mpopID(line string, timed bool) ID {
-	if i := strings.LastIndexByte(line, ' '); timed && i > 0 {
-		if seconds, err := strconv.ParseInt(line[i+1:], 10, 64); err == nil {
-			return ID{UID: line[:i], Time: unixTime(seconds)}
-		}
-	}
-	return ID{UID: line}
 }
