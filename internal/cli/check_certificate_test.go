@@ -163,8 +163,8 @@ func TestCheckNamesTheMistake(t *testing.T) {
 		"clear text on a TLS port":          {&pop3test.Server{Security: pop3test.ClearText}, trust, `tls = "starttls"`},
 		"another protocol":                  {&pop3test.Server{Security: pop3test.ClearText, Faults: []pop3test.Fault{{At: "greeting", Do: pop3test.Raw, Text: "* OK IMAP4rev1 ready\r\n"}}}, trust, "an IMAP server"},
 		"TLS on a clear-text port":          {serving(good), inClear(config.TLSStart), `tls = "implicit"`},
-		"STLS not announced":                {&pop3test.Server{Security: pop3test.StartTLS, Without: []string{"STLS"}}, startTLS, "port 995 alone"},
-		"STLS refused":                      {&pop3test.Server{Security: pop3test.StartTLS, Faults: []pop3test.Fault{{At: "STLS", Do: pop3test.Err, Text: "TLS is not available"}}}, startTLS, "its operator must mend that"},
+		"STLS not announced":                {&pop3test.Server{Security: pop3test.StartTLS, Without: []string{"STLS"}}, startTLS, "port 995 only"},
+		"STLS refused":                      {&pop3test.Server{Security: pop3test.StartTLS, Faults: []pop3test.Fault{{At: "STLS", Do: pop3test.Err, Text: "TLS is not available"}}}, startTLS, "its operator must fix that"},
 	} {
 		t.Run(problem, func(t *testing.T) {
 			found, fault, err := visitServer(t, x.server, x.change, "pin-sha256:another")

@@ -50,7 +50,7 @@ func tlsFaultOf(err error, checking bool) tlsFault {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return dateFault(invalid.Cert, time.Now())
 	case errors.As(err, &record) && errors.As(err, &connect) && connect.tls == config.TLSStart:
-		return tlsFault{"STLS fails", `TLS does not work at the server, perhaps for want of a certificate; its operator must mend that`}
+		return tlsFault{"STLS fails", `TLS does not work at the server, perhaps for want of a certificate; its operator must fix that`}
 	case errors.As(err, &record):
 		return clearTextFault(string(record.RecordHeader[:]))
 	}
@@ -59,9 +59,9 @@ func tlsFaultOf(err error, checking bool) tlsFault {
 
 func stlsFault(e *pop3.STLSError) tlsFault {
 	if e.Announced {
-		return tlsFault{"STLS refused", `the server knows STLS and cannot do it now, perhaps for want of a certificate; its operator must mend that`}
+		return tlsFault{"STLS refused", `the server knows STLS and cannot do it now, perhaps for want of a certificate; its operator must fix that`}
 	}
-	return tlsFault{"STLS not announced", `many servers have TLS on port 995 alone: try tls = "implicit"; otherwise its operator must switch TLS on`}
+	return tlsFault{"STLS not announced", `many servers have TLS on port 995 only: try tls = "implicit"; otherwise its operator must switch TLS on`}
 }
 
 // dateFault is about a certificate that is not valid now.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -47,7 +46,7 @@ func (p *program) take(c *cli.Context, con *console, s *selection) (store *state
 		}
 		pause(c.Context) // it is ending
 	}
-	return nil, errs, stateError(fmt.Errorf("state file %s: %w", file.Path, state.ErrLocked))
+	return nil, errs, ownerError(file, control.ErrNobody)
 }
 
 // secondDaemon says what to do beside the owner of the state file.

@@ -105,10 +105,10 @@ func (w *Way) connect(conn net.Conn, address string) (net.Conn, error) {
 			refused.Hint = "the proxy refuses user and password in its URL"
 		}
 		if offered := reply.Header.Get("Proxy-Authenticate"); offered != "" && !strings.HasPrefix(strings.ToLower(offered), "basic") {
-			refused.Hint = fmt.Sprintf("the proxy wants a login by %.40q; popfetch knows Basic alone", offered)
+			refused.Hint = fmt.Sprintf("the proxy wants a login by %.40q; popfetch supports Basic only", offered)
 		}
 	case http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusBadRequest:
-		refused.Hint = "many HTTP proxies let CONNECT through to port 443 alone; ask the proxy's operator for the port of the server"
+		refused.Hint = "many HTTP proxies let CONNECT through to port 443 only; ask the proxy's operator for the port of the server"
 	default:
 		refused.Hint = "the proxy does not reach the server; is its name right?"
 	}

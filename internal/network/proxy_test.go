@@ -151,7 +151,7 @@ func TestRefusalOfAnHTTPProxyIsPutIntoWords(t *testing.T) {
 		lasting    bool
 	}{
 		"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=x\r\n\r\n": {"407 Proxy", "refuses user and password", true},
-		"HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\n\r\n":                                     {"407 No", "Basic alone", true},
+		"HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\n\r\n":                                     {"407 No", "Basic only", true},
 		"HTTP/1.1 403 Forbidden\r\n\r\n":                                                          {"403 Forbidden", "port 443", false},
 		"HTTP/1.1 502 s3cr3t\x1b[2J\r\n\r\n":                                                      {`502 ***\x1b[2J`, "does not reach", false},
 		"SSH-2.0-x\r\n":                                                                           {"CONNECT mail.test:110: ", "is it an HTTP proxy?", false},
