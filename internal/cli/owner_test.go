@@ -80,6 +80,19 @@ func TestPollThatEndsWithTheOwnerIsLeftToTheClient(t *testing.T) {
 	})
 }
 
+func TestOwnerThatDoesNotDoItsPartIsTemporaryAndTheHintSaysWhatHelps(t *testing.T) {
+	for err, want := range map[error]string{
+		control.ErrSilent:       "hangs or is suspended",
+		control.ErrNobody:       "try again",
+		&control.VersionError{}: "restart the running popfetch",
+	} {
+		got := ownerError(state.File{Path: "state.db"}, err)
+		if code, text := exitCodeOf(got), hint(got, false); code != exitTemporary || !strings.Contains(text, want) {
+			t.Errorf("%v: exit code %d, hint %q, want %q", err, code, text, want)
+		}
+	}
+}
+
 // The last poll of the old maildrop ends after a reload that has given the account another.
 func TestStatusOfAChangedAccountIsNotThatOfItsOldMaildrop(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")

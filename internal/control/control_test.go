@@ -196,6 +196,21 @@ func TestOwnerThatEndsTellsItsClients(t *testing.T) {
 	}
 }
 
+func TestPanicOfOneRequestEndsNoOther(t *testing.T) {
+	state := serve(t, ownerFunc(func(ctx context.Context, r Request, answer func(Answer)) error {
+		if len(r.Accounts) == 0 {
+			panic("no account")
+		}
+		return echo(ctx, r, answer)
+	}), nil)
+	_, err := ask(t, state)
+	var refused *Refusal
+	if !errors.As(err, &refused) || !strings.Contains(refused.Text, `defect in "poll", please report it: no account`) {
+		t.Errorf("the client gets %v", err)
+	}
+	serves(t, state)
+}
+
 func TestRefusalKeepsItsWords(t *testing.T) {
 	want := Reason{Class: "configuration", Text: "not so", Hint: "do it otherwise"}
 	state := serve(t, ownerFunc(func(context.Context, Request, func(Answer)) error { return &Refusal{want} }), nil)

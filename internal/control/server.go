@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 )
@@ -126,7 +127,7 @@ func (s *Server) do(w http.ResponseWriter, r *http.Request) {
 	answers := make(chan Answer)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.owner.Do(ctx, request, func(a Answer) {
+		ended <- s.ask(ctx, request, func(a Answer) {
 			select {
 			case answers <- a:
 			case <-ctx.Done():
@@ -157,6 +158,16 @@ func (s *Server) do(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// ask asks the owner. A panic is an error, so that the owner goes on.
+func (s *Server) ask(ctx context.Context, r Request, answer func(Answer)) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("popfetch has a defect in %q, please report it: %v\n%s", r.Do, p, debug.Stack())
+		}
+	}()
+	return s.owner.Do(ctx, r, answer)
 }
 
 // endOf returns the last line of a response. An error that is no *Refusal is temporary.
