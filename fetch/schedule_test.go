@@ -199,7 +199,7 @@ func TestDaemonEndsWhereTheStateCannotRecover(t *testing.T) {
 	}
 }
 
-func TestPanicOfOneAccount(t *testing.T) {
+func TestPanicOfOneAccountHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := &fakeAccount{name: "bad", visit: func(context.Context) error { panic("ouch") }}
 		good := &fakeAccount{name: "good"}
@@ -250,7 +250,7 @@ func TestIntervalIsJittered(t *testing.T) {
 	})
 }
 
-func TestBackOff(t *testing.T) {
+func TestFailingAccountIsPolledAtGrowingDistances(t *testing.T) {
 	const m = time.Minute
 	for _, tt := range []struct {
 		name string

@@ -79,13 +79,7 @@ func (p *program) check(c *cli.Context) error {
 }
 
 func withoutNil(errs []error) []error {
-	var all []error
-	for _, err := range errs {
-		if err != nil {
-			all = append(all, err)
-		}
-	}
-	return all
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 }
 
 func joinMessages(errs []error) string {

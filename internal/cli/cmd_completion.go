@@ -69,7 +69,7 @@ type commandLine struct {
 	args     []string       // behind these
 	file     string         // of --config
 	value    string         // the flag whose value is next, without dashes; "" = none
-	only     bool           // "--" was there: no flag follows
+	noFlags  bool           // "--" was there
 }
 
 // read takes the next word.
@@ -82,8 +82,8 @@ func (l *commandLine) read(word string) {
 		}
 		l.value = ""
 	case word == "--":
-		l.only = true
-	case len(word) > 1 && word[0] == '-' && !l.only:
+		l.noFlags = true
+	case len(word) > 1 && word[0] == '-' && !l.noFlags:
 		name, value, assigned := strings.Cut(strings.TrimLeft(word, "-"), "=")
 		switch {
 		case !valueFlags(l.commands)[name]:
@@ -138,11 +138,11 @@ func (l *commandLine) write(w io.Writer, typed string) (err error) {
 	command := l.command()
 	switch {
 	case l.value != "" && strings.Contains(flagUsage(command, l.value), "`"+fileValue+"`"):
-		fmt.Fprintln(w, ":files")
-		return nil
+		_, err = fmt.Fprintln(w, ":files")
+		return err
 	case l.value != "":
 		return nil
-	case strings.HasPrefix(typed, "-") && !l.only:
+	case strings.HasPrefix(typed, "-") && !l.noFlags:
 		for _, f := range command.Flags {
 			for _, name := range f.Names() {
 				offer(dashed(name), strings.ReplaceAll(usageOf(f), "`", ""))
@@ -164,7 +164,7 @@ func (l *commandLine) write(w io.Writer, typed string) (err error) {
 			offer(f.name, "mail fetcher")
 		}
 	case command.Name == "import":
-		fmt.Fprintln(w, ":files")
+		_, err = fmt.Fprintln(w, ":files")
 	case command.Name == pollCommand, strings.Contains(command.ArgsUsage, "ACCOUNT"):
 		for _, a := range l.accounts() {
 			if !slices.Contains(l.args, a.Name) {

@@ -51,7 +51,7 @@ func (p *program) newExporter(con *console, o *owner) *exporter {
 // on disk first: a counter must not fall back when popfetch is killed.
 func (o *owner) now() metrics.Now {
 	h := o.house.Load()
-	o.keep(h, o.book.Write())
+	o.logUnsaved(h, o.book.Write())
 	var now metrics.Now
 	chosen := h.isChosen()
 	for _, a := range h.config.Accounts {

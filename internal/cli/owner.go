@@ -72,14 +72,14 @@ func (o *owner) note(r fetch.Report, known bool) {
 		return // the user has stopped it
 	}
 	o.book.Note(pollOf(r, time.Now()))
-	o.keep(h, o.book.Save(time.Now()))
+	o.logUnsaved(h, o.book.Save(time.Now()))
 }
 
 // close writes what is remembered of the last polls.
-func (o *owner) close() { o.keep(o.house.Load(), o.book.Write()) }
+func (o *owner) close() { o.logUnsaved(o.house.Load(), o.book.Write()) }
 
-// keep says that the last polls cannot be kept for popfetch status.
-func (o *owner) keep(h *house, err error) {
+// logUnsaved logs that the last polls cannot be kept for popfetch status; nil is ignored.
+func (o *owner) logUnsaved(h *house, err error) {
 	if err != nil {
 		h.log.Debug("how the last polls went is not kept", "reason", err)
 	}
