@@ -38,16 +38,16 @@ func (p *poll) tooSoon() time.Time {
 	return facts.NotBefore
 }
 
-// partOfMaildrop is how many messages may be all that a server lists of a maildrop at a
-// time. Gmail lists some 250 at most, shows others once these were fetched, and does not
-// insist on the LOGIN-DELAY that it announces.
-const partOfMaildrop = 100
+// insistsFor is how long a server that has refused a login for coming too soon is taken to
+// insist on its LOGIN-DELAY. Gmail and Courier announce one and do not insist, and a person
+// who asks for mail now wants an answer.
+const insistsFor = 182 * 24 * time.Hour
 
-// notBefore returns when the server of the latest visit admits the next login. A poll that
-// has delivered part of a large maildrop may be followed by the next one at once.
+// notBefore returns when the server of the latest visit admits the next login, zero if it
+// does not insist on a delay.
 func (p *poll) notBefore() time.Time {
 	delay := loginDelay(p.visit.session.Capabilities())
-	if delay == 0 || p.ledger.Delivered() >= partOfMaildrop {
+	if delay == 0 || !p.within(insistsFor, p.facts.Insists) {
 		return time.Time{}
 	}
 	return p.now().Add(delay).Round(0).UTC()

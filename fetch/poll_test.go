@@ -344,7 +344,6 @@ func TestStampStandsInFront(t *testing.T) {
 	}
 }
 
-// The records outlive the run, so that popfetch from cron keeps the delay too.
 func TestPanicBecomesAnError(t *testing.T) {
 	for name, p := range map[string]hookedDestination{
 		"Stage":   {stage: func(context.Context, deliver.Meta, io.Reader) error { panic("ouch") }},
@@ -369,5 +368,3 @@ func TestPanicBecomesAnError(t *testing.T) {
 		})
 	}
 }
-
-// Gmail announces LOGIN-DELAY, does not insist on it, and lists a large maildrop in parts.

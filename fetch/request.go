@@ -99,12 +99,8 @@ func (r *run) find(names []string) ([]*slot, error) {
 // request has sl polled now, and answers with the report.
 func (r *run) request(sl *slot, keep bool, answers chan<- Report) {
 	now := r.clock.now()
-	switch {
-	case sl.polling() && (now.Sub(sl.current.begun) >= patience || keep && !sl.keeps()):
+	if sl.polling() && (now.Sub(sl.current.begun) >= patience || keep && !sl.keeps()) {
 		answers <- sl.refused(&BusyError{r.clock.date(sl.current.begun)})
-		return
-	case !sl.polling() && sl.earliest.After(now):
-		answers <- Report{Account: sl.Name, TooSoon: r.clock.date(sl.earliest)}
 		return
 	}
 	sl.wishes.answers = append(sl.wishes.answers, answers)

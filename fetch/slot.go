@@ -12,7 +12,6 @@ type slot struct {
 	*Account
 	due      time.Time // zero: not again
 	why      Reason    // for due
-	earliest time.Time // the server refuses a login before this
 	removed  bool      // the account is no longer configured; its last poll is under way
 	counted  bool      // the poll of Once is over
 	failures int       // polls in a row that failed for the account as a whole
@@ -85,7 +84,6 @@ func (sl *slot) begin(now time.Time) *underway {
 func (sl *slot) end(report Report, now time.Time) {
 	sl.current, sl.due, sl.wishes.keep = nil, time.Time{}, false
 	sl.last, sl.ended = &report, now
-	sl.earliest = now.Add(report.LoginDelay)
 	sl.failures++
 	if report.Err == nil || OfMessages(report.Err) {
 		sl.failures = 0

@@ -63,7 +63,10 @@ func (p *poll) login(how Opening) (*visit, error) {
 		return &visit{poll: p, session: session, expires: p.report.CertificateExpires, serial: how.Serial, settler: settler, shown: make(plan.Shown)}, nil
 	}
 	var reply *pop3.ResponseError
-	if errors.As(err, new(*pop3.AuthError)) && !errors.Is(err, pop3.ErrWeaker) && !(errors.As(err, &reply) && (temporaryCode(reply.Code) || busy(reply))) {
+	if errors.As(err, &reply) && reply.Code == pop3.LoginDelay {
+		p.facts.Insists = p.when.Now
+	}
+	if errors.As(err, new(*pop3.AuthError)) && !errors.Is(err, pop3.ErrWeaker) && !(reply != nil && (temporaryCode(reply.Code) || busy(reply))) {
 		p.facts.Before, p.facts.After = nil, nil
 	}
 	return nil, p.because(err)

@@ -199,8 +199,10 @@ type Facts struct {
 	// CertificateExpires is when the certificate that the server showed last expires; zero
 	// without TLS.
 	CertificateExpires time.Time `json:"certificate_expires,omitzero"`
-	// NotBefore is when the server admits the next login (RFC 2449 section 6.5); zero if it
-	// admits one at any time.
+	// Insists is when the server last refused a login for coming too soon after another
+	// one (RFC 2449 section 8.1.1, LOGIN-DELAY); zero for never.
+	Insists time.Time `json:"insists,omitzero"`
+	// NotBefore is when such a server admits the next login; zero if at any time.
 	NotBefore time.Time `json:"not_before,omitzero"`
 	// Expiry is when the user was last told that the server expires messages.
 	Expiry time.Time `json:"expiry,omitzero"`
