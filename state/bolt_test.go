@@ -76,7 +76,7 @@ func TestOpenRefusesWhatIsNotAFileOfOurs(t *testing.T) {
 			if err := make(path + suffix); err != nil {
 				t.Fatal(err)
 			}
-			if suffix == ".lock" { // OpenReadOnly takes the lock only if there is a file
+			if suffix == ".lock" { // OpenView takes the lock only if there is a file
 				data, err := os.ReadFile(valid)
 				if err == nil {
 					err = os.WriteFile(path, data, 0o600)
@@ -85,7 +85,7 @@ func TestOpenRefusesWhatIsNotAFileOfOurs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenReadOnly} {
+			for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenView} {
 				_, err := open(fileAt(path))
 				if err == nil || !strings.Contains(err.Error(), words) || !strings.Contains(err.Error(), path+suffix) {
 					t.Errorf("%s at state.db%s: %v", words, suffix, err)
@@ -158,7 +158,7 @@ func TestNewStoreNeverReplacesAFile(t *testing.T) {
 func TestReadOnlyStoreChangesNothing(t *testing.T) {
 	path := newPath(t)
 	for _, missing := range []string{path, filepath.Join(path, "no", "such", "dir")} {
-		s, err := fileAt(missing).OpenReadOnly()
+		s, err := fileAt(missing).OpenView()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +182,7 @@ func TestReadOnlyStoreChangesNothing(t *testing.T) {
 	w := mustOpen(t, path)
 	mustCommit(t, w.Maildrop("me@host"), Change{Put: entries(0, 10)})
 	want := mustRead(t, w)
-	if _, err := fileAt(path).OpenReadOnly(); !errors.Is(err, ErrLocked) {
+	if _, err := fileAt(path).OpenView(); !errors.Is(err, ErrLocked) {
 		t.Errorf("beside a writer: %v", err)
 	}
 	mustClose(t, w)
@@ -190,7 +190,7 @@ func TestReadOnlyStoreChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := fileAt(path).OpenReadOnly()
+	s, err := fileAt(path).OpenView()
 	if err != nil {
 		t.Fatal(err)
 	}

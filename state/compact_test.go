@@ -120,9 +120,9 @@ func TestOpenCompactsAFileThatIsMostlyFree(t *testing.T) {
 	if err != nil || before.Free < 0.5 || before.Octets < compactFrom {
 		t.Fatalf("%+v, %v", before, err)
 	}
-	s, err := fileAt(path).OpenReadOnly()
+	s, err := fileAt(path).OpenView()
 	if err != nil || s.Compaction() != (Compaction{}) {
-		t.Fatalf("OpenReadOnly: %+v, %v", s.Compaction(), err)
+		t.Fatalf("OpenView: %+v, %v", s.Compaction(), err)
 	}
 	mustClose(t, s)
 	s = mustOpen(t, path)

@@ -40,20 +40,6 @@ func (f File) Open() (*Bolt, error) {
 	return f.open(false)
 }
 
-// OpenReadOnly opens the store for reading: Commit and Snapshot return ErrReadOnly.
-// If there is no file it returns an empty store and makes nothing. It takes the
-// same lock as Open, because a commit would overwrite pages under the reader.
-func (f File) OpenReadOnly() (*Bolt, error) {
-	missing, err := f.missing()
-	if err != nil {
-		return nil, err
-	}
-	if missing {
-		return &Bolt{path: f.Path, readOnly: true}, nil
-	}
-	return f.open(true)
-}
-
 // missing reports whether there is no file. It returns ErrLost if only a snapshot is
 // there.
 func (f File) missing() (bool, error) {

@@ -64,7 +64,7 @@ func olderFile(t *testing.T) (path string, holds contents) {
 func TestOlderFileIsReadAndNotChanged(t *testing.T) {
 	path, want := olderFile(t)
 	before := mustReadFile(t, path)
-	s, err := fileAt(path).OpenReadOnly()
+	s, err := fileAt(path).OpenView()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,10 +38,10 @@ func TestMissingPermissionIsNotDamage(t *testing.T) {
 				"below it":            filepath.Join(readOnly, "a", "state.db"),
 				"file of mode 0":      shut,
 			} {
-				for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenReadOnly} {
+				for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenView} {
 					s, err := open(fileAt(path))
 					if err == nil && s.ID() == "" {
-						continue // a missing file is an empty store for OpenReadOnly
+						continue // a missing file is an empty store for OpenView
 					}
 					if !errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrDamaged) {
 						t.Errorf("%s: %v", what, err)

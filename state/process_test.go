@@ -160,7 +160,7 @@ func TestTwoProcessesCompeteForTheLock(t *testing.T) {
 	path := newPath(t)
 	p := start(t, "hold", path)
 	p.line(t)
-	for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenReadOnly} {
+	for _, open := range []func(File) (*Bolt, error){File.Open, File.OpenView} {
 		_, err := open(File{Path: path, Wait: 30 * time.Millisecond})
 		if !errors.Is(err, ErrLocked) {
 			t.Fatalf("opened beside another process: %v", err)

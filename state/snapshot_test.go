@@ -264,7 +264,7 @@ func TestSnapshotReplacesNothingThatIsNotAFile(t *testing.T) {
 		if _, err := s.Snapshot(time.Now()); !errors.Is(err, ErrClosed) {
 			t.Errorf("closed: %v", err)
 		}
-		s, err := fileAt(path).OpenReadOnly()
+		s, err := fileAt(path).OpenView()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,7 +273,7 @@ func TestSnapshotReplacesNothingThatIsNotAFile(t *testing.T) {
 		}
 		mustClose(t, s)
 	}
-	missing, err := fileAt(newPath(t)).OpenReadOnly()
+	missing, err := fileAt(newPath(t)).OpenView()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,9 @@ import (
 	"popfetch/internal/durable"
 )
 
-// OpenView opens the store for reading as it is now, see OpenReadOnly. It holds the lock
+// OpenView opens the store for reading as it is now: Commit and Snapshot return
+// ErrReadOnly. If there is no file it returns an empty store and makes nothing. It takes
+// the lock of Open, because a commit would overwrite pages under the reader, but holds it
 // only while it copies the file, and the copy is gone when it returns; so nobody has to
 // wait for a reader that takes long. If there is no room for a copy it keeps the lock
 // until Close.

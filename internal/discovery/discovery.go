@@ -28,7 +28,6 @@ type Server struct {
 	// outside of the domain. RFC 6186 section 6: ask the user before a password goes there.
 	Doubtful  bool
 	TokenOnly bool // the source says that it takes access tokens and no password
-	Guessed   bool // nobody names the server, it only has a usual name
 }
 
 // Address is host:port.
@@ -135,7 +134,7 @@ func ofProvider(p *provider.Provider, a Address, source string) Server {
 func usual(a Address) (list []Server) {
 	for _, startTLS := range []bool{false, true} {
 		for _, prefix := range []string{"pop.", "pop3.", "mail.", ""} {
-			s := Server{Host: prefix + a.Domain, Port: 995, User: a.String(), Source: "a usual name", Guessed: true}
+			s := Server{Host: prefix + a.Domain, Port: 995, User: a.String(), Source: "a usual name"}
 			if startTLS {
 				s.Port, s.StartTLS = 110, true
 			}

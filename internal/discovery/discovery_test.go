@@ -139,11 +139,11 @@ func TestServerIsFoundInTheFirstPlaceThatHasOne(t *testing.T) {
 		"MX of the database": {&world{mx: map[string]string{"example.org": "mx.hoster.example.co.uk."}, up: []string{"a.example:995"},
 			pages: page("autoconfig.thunderbird.net/v1.1/example.co.uk", pop3("a.example", 995, "SSL", "", ""))}, "me@example.org", Server{Host: "a.example", Port: 995, User: "me@example.org"}},
 		"a usual name": {&world{up: []string{"mail.example.org:995", "pop.example.org:110"}}, "me@example.org",
-			Server{Host: "mail.example.org", Port: 995, User: "me@example.org", Guessed: true}},
+			Server{Host: "mail.example.org", Port: 995, User: "me@example.org"}},
 		"a usual name with STLS": {&world{dnsDown: true, up: []string{"example.org:110"}}, "me@example.org",
-			Server{Host: "example.org", Port: 110, StartTLS: true, User: "me@example.org", Guessed: true}},
+			Server{Host: "example.org", Port: 110, StartTLS: true, User: "me@example.org"}},
 		"an international domain": {&world{up: []string{"pop.xn--bcher-kva.example:995"}}, "ich@Bücher.example",
-			Server{Host: "pop.xn--bcher-kva.example", Port: 995, User: "ich@xn--bcher-kva.example", Guessed: true}},
+			Server{Host: "pop.xn--bcher-kva.example", Port: 995, User: "ich@xn--bcher-kva.example"}},
 	} {
 		got, err := x.world.find(t, x.address)
 		if got.Source == "" {

@@ -24,7 +24,7 @@ func (c *Client) Name(folder string) string {
 	if c.Has("IMAP4REV2") && !c.Has("IMAP4REV1") {
 		return folder // RFC 9051 section 5.1
 	}
-	return EncodeName(folder)
+	return encodeName(folder)
 }
 
 // SpecialUse returns the folder that has a special use, such as \Junk, "" if there is none.

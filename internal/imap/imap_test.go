@@ -265,7 +265,7 @@ func TestNamesInModifiedUTF7(t *testing.T) {
 		"INBOX": "INBOX", "a&b": "a&-b", "Entwürfe": "Entw&APw-rfe", "台北": "&U,BTFw-", "~peter/mail/台北/日本語": "~peter/mail/&U,BTFw-/&ZeVnLIqe-",
 		"😀": "&2D3eAA-", "&": "&-", "ü&ü": "&APw-&-&APw-",
 	} {
-		if got := EncodeName(name); got != want {
+		if got := encodeName(name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}

@@ -6,9 +6,9 @@ import (
 	"unicode/utf16"
 )
 
-// EncodeName returns the name of a folder as IMAP4rev1 writes it: in modified UTF-7, in
+// encodeName returns the name of a folder as IMAP4rev1 writes it: in modified UTF-7, in
 // which all but printable ASCII is UTF-16 in base 64. RFC 3501 section 5.1.3
-func EncodeName(name string) string {
+func encodeName(name string) string {
 	var b strings.Builder
 	var run []rune // of characters that have to be encoded
 	end := func() {
