@@ -26,8 +26,8 @@ import (
 // Kind is the Kind of this package's intents.
 const Kind = "imap"
 
-// group is how many messages share an intent of one transaction, and a flight of commands.
-const group = 100
+// groupSize is how many messages share a transaction and a flight of commands.
+const groupSize = 100
 
 // Mailbox is a mailbox as the destination of one account. Its exported fields are set
 // before the first call and do not change after. Its methods may run concurrently as
@@ -59,7 +59,7 @@ type Mailbox struct {
 var _ deliver.Destination = (*Mailbox)(nil)
 
 // Group implements deliver.Destination.
-func (m *Mailbox) Group() int { return group }
+func (m *Mailbox) Group() int { return groupSize }
 
 // Recoverable implements deliver.Destination.
 func (m *Mailbox) Recoverable() bool { return true }
