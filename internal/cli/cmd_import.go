@@ -43,13 +43,16 @@ func fetchers() []fetcher {
 	}
 }
 
-func (p *program) importCommand() *cli.Command {
-	var names []string
+func fetcherNames() (names []string) {
 	for _, f := range fetchers() {
 		names = append(names, f.name)
 	}
+	return names
+}
+
+func (p *program) importCommand() *cli.Command {
 	return &cli.Command{
-		Name: "import", Usage: "take over the configuration and the seen mail of another fetcher: " + strings.Join(names, ", "),
+		Name: "import", Usage: "take over the configuration and the seen mail of another fetcher: " + strings.Join(fetcherNames(), ", "),
 		ArgsUsage: "FETCHER [FILE]", Action: p.importPeer,
 		Flags: flags(boolFlag("write the configuration, with its passwords, to standard output and do nothing else", "print")),
 	}
@@ -59,11 +62,7 @@ func (p *program) importCommand() *cli.Command {
 const mostImported = 256 << 20
 
 func (p *program) importPeer(c *cli.Context) error {
-	con := p.console(c)
-	var names []string
-	for _, f := range fetchers() {
-		names = append(names, f.name)
-	}
+	con, names := p.console(c), fetcherNames()
 	args := c.Args().Slice()
 	if len(args) == 0 || len(args) > 2 {
 		return &usage{"import: name the fetcher (" + strings.Join(names, ", ") + "), and its configuration file if it is not the usual one"}

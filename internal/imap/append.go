@@ -132,9 +132,7 @@ func (f *flight) send(i int, m Append) error {
 		if err := c.flush(); err != nil {
 			return err
 		}
-		f.tags[tag] = i
-		wanted, err := f.wanted(tag)
-		delete(f.tags, tag)
+		wanted, err := f.wanted(i, tag)
 		if err != nil || !wanted {
 			return err
 		}
@@ -185,24 +183,24 @@ func (s *sizedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wanted waits until the server asks for the literal of a command, or refuses the command.
-func (f *flight) wanted(tag string) (bool, error) {
+// wanted waits until the server asks for the literal of message i, or refuses its command.
+func (f *flight) wanted(i int, tag string) (bool, error) {
 	for {
 		r, err := f.c.response()
-		if err != nil {
+		switch {
+		case err != nil:
 			return false, err
-		}
-		if r.tag == "+" {
+		case r.tag == "+":
 			return true, nil
-		}
-		if r.tag == tag {
-			if f.results[f.tags[tag]].Err = r.refusal("APPEND"); r.status == "OK" {
-				f.results[f.tags[tag]].Err = f.c.fail(&ProtocolError{"APPEND", "it was accepted before the message was sent"})
+		case r.tag != tag:
+			if err := f.note(r); err != nil {
+				return false, err
 			}
+		case r.status == "OK":
+			return false, f.c.fail(&ProtocolError{"APPEND", "it was accepted before the message was sent"})
+		default:
+			f.results[i].Err = r.refusal("APPEND")
 			return false, nil
-		}
-		if err := f.take(r); err != nil {
-			return false, err
 		}
 	}
 }
@@ -217,15 +215,15 @@ func (f *flight) answer() error {
 		if err != nil {
 			return err
 		}
-		if err := f.take(r); err != nil {
+		if err := f.note(r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// take notes a response.
-func (f *flight) take(r *response) error {
+// note notes what a response says of a message that was sent.
+func (f *flight) note(r *response) error {
 	if r.tag == "*" {
 		return nil
 	}
