@@ -74,7 +74,7 @@ func (f File) lock() (*lock, error) {
 	err := checkPlace(filepath.Dir(f.Path))
 	if err == nil {
 		var l *lock
-		if l, err = acquire(f.Path+".lock", f.Wait); err == nil {
+		if l, err = acquire(f.lockPath(), f.Wait); err == nil {
 			return l, nil
 		}
 	}

@@ -50,6 +50,22 @@ func acquire(path string, wait time.Duration) (*lock, error) {
 	return l, nil
 }
 
+func (f File) lockPath() string { return f.Path + ".lock" }
+
+// Holder reports whether a process holds the lock of the file, and its number, 0 if that
+// is not known. It makes nothing and does not wait.
+func (f File) Holder() (pid int, held bool) {
+	file, err := openPlain(f.lockPath(), os.O_RDONLY)
+	if err != nil {
+		return 0, false
+	}
+	defer file.Close()
+	if !errors.Is(flock(file, syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
+		return 0, false
+	}
+	return holderOf(file), true
+}
+
 // release frees the lock.
 func (l *lock) release() error {
 	l.note("")
@@ -66,15 +82,23 @@ func (l *lock) note(text string) {
 
 // holder returns " (process N)" if the lock file names its holder, else "".
 func holder(f *os.File) string {
+	if pid := holderOf(f); pid > 0 {
+		return fmt.Sprintf(" (process %d)", pid)
+	}
+	return ""
+}
+
+// holderOf returns the number in the lock file, 0 if there is none.
+func holderOf(f *os.File) int {
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, 32))
 	if err != nil {
-		return ""
+		return 0
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || pid <= 0 {
-		return ""
+	if err != nil {
+		return 0
 	}
-	return fmt.Sprintf(" (process %d)", pid)
+	return max(pid, 0)
 }
 
 // flock calls flock(2), and again if a signal has interrupted it.

@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -74,7 +75,7 @@ func (s *Bolt) Copy() (name string, err error) {
 		return err
 	})
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(name))
+		return "", fmt.Errorf("copy state file %s: %w", s.path, errors.Join(err, os.Remove(name)))
 	}
 	return name, nil
 }

@@ -103,6 +103,10 @@ func statusOfOwner(ctx context.Context, s *selection, lines map[string]statusLin
 	case err == nil:
 		return owner.Owner, nil
 	case errors.Is(err, control.ErrNobody):
+		// An owner that could not make its socket, or is about to.
+		if pid, held := stateFile(s.config).Holder(); held {
+			return control.Info{PID: pid, Command: commandUnserved}, nil
+		}
 		return control.Info{}, nil
 	}
 	return control.Info{}, ownerError(stateFile(s.config), err)
@@ -192,6 +196,12 @@ func ownerInWords(owner control.Info, now time.Time) string {
 	switch owner.Command {
 	case "":
 		return "no daemon is running"
+	case commandUnserved:
+		process := ""
+		if owner.PID > 0 { // a full disk may have kept it from being noted
+			process = fmt.Sprintf(" (process %d)", owner.PID)
+		}
+		return "popfetch is running" + process + ", and does not say more: nobody serves the socket beside the state file"
 	case commandOnce:
 		return fmt.Sprintf("popfetch --once is running (process %d), started %s", owner.PID, shortAgo(owner.Since, now))
 	}

@@ -34,6 +34,8 @@ const (
 const (
 	commandDaemon = "daemon"
 	commandOnce   = "once"
+	// commandUnserved: it holds the state file and does not serve the socket. No owner says so.
+	commandUnserved = "unserved"
 )
 
 // owner does what other popfetch processes ask for while this one holds the state file.

@@ -44,7 +44,7 @@ func ParseAddress(text string) (Address, error) {
 	if err == nil && len(domain) > 253 {
 		err = errors.New("too long")
 	}
-	if _, noIP := netip.ParseAddr(domain); err != nil || noIP == nil || strings.Contains(domain, "..") {
+	if _, noIP := netip.ParseAddr(domain); err != nil || noIP == nil || domain == "" || strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") {
 		return Address{}, fmt.Errorf("%s is no mail address: %q is not a domain", quoted, text[at+1:])
 	}
 	return Address{text[:at], domain}, nil

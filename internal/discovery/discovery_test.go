@@ -230,6 +230,7 @@ func TestRedirectionOutOfHTTPSIsNotFollowed(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	for text, want := range map[string]Address{
+		"me@.": {}, "me@..": {}, "me@.example.org": {},
 		"me@example.org":         {"me", "example.org"},
 		"  Me+X@Example.ORG. \n": {"Me+X", "example.org"},
 		"<me@example.org>":       {"me", "example.org"},
