@@ -27,7 +27,8 @@ func (c *Client) Name(folder string) string {
 	return encodeName(folder)
 }
 
-// SpecialUse returns the folder that has a special use, such as \Junk, "" if there is none.
+// SpecialUse returns the folder that has a special use, such as \Junk, "" if there is none
+// that a command can name.
 // RFC 6154
 func (c *Client) SpecialUse(use string) (string, error) {
 	line := `LIST "" "*"`
@@ -42,9 +43,13 @@ func (c *Client) SpecialUse(use string) (string, error) {
 		if n++; n > maxFolders {
 			return &ProtocolError{"LIST", "the server has too many folders"}
 		}
+		name := r.items[3].text
+		if strings.ContainsAny(name, "\r\n\x00") { // of a literal; no command could name it, see quoted
+			return nil
+		}
 		for _, attribute := range r.items[1].list {
 			if strings.EqualFold(attribute.text, use) && found == "" {
-				found = r.items[3].text
+				found = name
 			}
 		}
 		return nil

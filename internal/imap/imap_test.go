@@ -260,6 +260,14 @@ func TestByeIsPartOfTheError(t *testing.T) {
 	}
 }
 
+// Otherwise the server would choose what is sent next.
+func TestFolderWithALineEndInItsNameIsPassedOver(t *testing.T) {
+	c := dial(t, server(t, begun("IMAP4rev1", `C: %s LIST "" "*"`, "S: * LIST (\\Junk) \"/\" {16}\r\nSpam\"\r\np9 LOGOUT", `S: * LIST (\Junk) "/" "Spam"`, "S: %s OK done")...))
+	if name, err := c.SpecialUse(`\Junk`); name != "Spam" || err != nil {
+		t.Errorf("got %q, %v", name, err)
+	}
+}
+
 func TestNamesInModifiedUTF7(t *testing.T) {
 	for name, want := range map[string]string{
 		"INBOX": "INBOX", "a&b": "a&-b", "Entwürfe": "Entw&APw-rfe", "台北": "&U,BTFw-", "~peter/mail/台北/日本語": "~peter/mail/&U,BTFw-/&ZeVnLIqe-",
