@@ -16,7 +16,16 @@ func newName(path string) string { return path + ".new-" + randomHex() }
 
 // copyFile makes a copy of a file whose content is durable and whose name is not yet.
 // After an error there is no copy.
-func copyFile(to, from string) error {
+func copyFile(to, from string) error { return copyThen(to, from, (*os.File).Sync) }
+
+// copyUnsynced is copyFile for a copy that need not survive a power cut.
+func copyUnsynced(to, from string) error {
+	return copyThen(to, from, func(*os.File) error { return nil })
+}
+
+// copyThen copies a file and calls then before the copy is closed. After an error there is
+// no copy.
+func copyThen(to, from string, then func(*os.File) error) error {
 	src, err := openPlain(from, os.O_RDONLY)
 	if err != nil {
 		return err
@@ -28,7 +37,7 @@ func copyFile(to, from string) error {
 	}
 	_, err = io.Copy(dst, src)
 	if err == nil {
-		err = dst.Sync()
+		err = then(dst)
 	}
 	if err = errors.Join(err, dst.Close()); err != nil {
 		return errors.Join(err, os.Remove(to))

@@ -3,7 +3,6 @@ package state
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -78,22 +77,4 @@ func (s *Bolt) Copy() (name string, err error) {
 		return "", fmt.Errorf("copy state file %s: %w", s.path, errors.Join(err, os.Remove(name)))
 	}
 	return name, nil
-}
-
-// copyUnsynced copies a file. After an error there is no copy.
-func copyUnsynced(to, from string) error {
-	src, err := openPlain(from, os.O_RDONLY)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	dst, err := durable.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(dst, src)
-	if err = errors.Join(err, dst.Close()); err != nil {
-		return errors.Join(err, os.Remove(to))
-	}
-	return nil
 }

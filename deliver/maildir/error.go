@@ -2,8 +2,6 @@ package maildir
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 
 	"popfetch/deliver"
 	"popfetch/internal/durable"
@@ -19,7 +17,7 @@ func placeError(op, path string, err error) error {
 	cause := durable.Explain(err)
 	return &deliver.Error{
 		Op: op, Path: path, Scope: deliver.Place,
-		Temporary: cause.Temporary, Hint: cause.Hint, Err: bare(err),
+		Temporary: cause.Temporary, Hint: cause.Hint, Err: durable.Bare(err),
 	}
 }
 
@@ -31,20 +29,6 @@ func fileError(op, path string, err error) error {
 		e.Scope = deliver.Room
 	}
 	return failed
-}
-
-// bare returns err without operation and path, which the text of a deliver.Error has
-// already.
-func bare(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	var linkErr *os.LinkError
-	if errors.As(err, &linkErr) {
-		return linkErr.Err
-	}
-	return err
 }
 
 // notStaged returns the error for a call out of order.

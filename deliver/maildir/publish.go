@@ -79,7 +79,7 @@ func (s *staged) missing(cause error) error {
 	return &deliver.Error{
 		Op: "rename", Path: s.path(), Scope: deliver.Message, Temporary: true,
 		Hint: "does another program clean tmp/ of this Maildir?",
-		Err:  fmt.Errorf("%w: %w", deliver.ErrGone, bare(cause)),
+		Err:  fmt.Errorf("%w: %w", deliver.ErrGone, durable.Bare(cause)),
 	}
 }
 

@@ -2,8 +2,6 @@ package mbox
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 
 	"popfetch/deliver"
 	"popfetch/internal/durable"
@@ -30,22 +28,8 @@ func placeError(op, path string, err error) error {
 		scope = deliver.Room
 	}
 	return &deliver.Error{
-		Op: op, Path: path, Scope: scope, Temporary: cause.Temporary, Hint: cause.Hint, Err: bare(err),
+		Op: op, Path: path, Scope: scope, Temporary: cause.Temporary, Hint: cause.Hint, Err: durable.Bare(err),
 	}
-}
-
-// bare returns err without operation and path, which the text of a deliver.Error has
-// already.
-func bare(err error) error {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	var linkErr *os.LinkError
-	if errors.As(err, &linkErr) {
-		return linkErr.Err
-	}
-	return err
 }
 
 // notStaged returns the error for a message that is not at this step.

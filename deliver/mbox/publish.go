@@ -109,7 +109,7 @@ func (m *Mbox) broken(b *batch, cause error) *deliver.Error {
 	failed := &deliver.Error{Op: "append to", Path: m.Path, Temporary: true, Err: cause}
 	var known *deliver.Error
 	if errors.As(placeError("append to", m.Path, cause), &known) {
-		failed.Hint, failed.Err = known.Hint, bare(known.Err)
+		failed.Hint, failed.Err = known.Hint, known.Err
 	}
 	return failed
 }

@@ -5,6 +5,8 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +21,20 @@ type Cause struct {
 // quota is full, or a file would be too large.
 func NoRoom(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+}
+
+// Bare returns the cause of an error of a file operation without operation and path, for
+// texts that name both themselves, and any other error unchanged.
+func Bare(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	var linkErr *os.LinkError
+	if errors.As(err, &linkErr) {
+		return linkErr.Err
+	}
+	return err
 }
 
 // Explain returns what err means to the user. An error it does not know may pass, so
