@@ -142,7 +142,7 @@ func (m *Mailbox) folder(ctx context.Context, configured string) (*folder, error
 	return nil, m.fail(deliver.Place, true, "", err)
 }
 
-var errNoUIDs = errors.New("the server tells no UIDVALIDITY and UIDNEXT, without which a message cannot be found again after a crash")
+var errNoUIDs = errors.New("the server gives no UIDVALIDITY and UIDNEXT for the folder, without which a message cannot be found again after a crash")
 
 // exists reports whether the folder is there.
 func (f *folder) exists() bool { return f.status.UIDValidity != 0 }

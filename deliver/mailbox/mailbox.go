@@ -128,7 +128,7 @@ func (m *Mailbox) Prepare(ctx context.Context, group []deliver.Staged) []error {
 			}
 		}
 	}
-	// A server may close a connection on which nothing happens: that is no news.
+	// A server may close an idle connection: that is not worth an error.
 	for again := m.isOpen(); ; again = false {
 		err := m.prepare(ctx, members, errs)
 		if err == nil {

@@ -12,7 +12,7 @@ import (
 // chunk is the length in octets of one write.
 const chunk = 256 << 10
 
-var errForeign = errors.New("another program has written to the file without regard to the locks")
+var errForeign = errors.New("another program ignored the locks and wrote to the file")
 
 // Publish implements deliver.Destination. Once the intents are recorded it goes on to its
 // end whatever becomes of ctx: that takes no longer than the disk does. If it fails and the
@@ -66,7 +66,7 @@ func (m *Mbox) append(b *batch) error {
 	if size == b.start+b.octets {
 		return nil
 	}
-	// Somebody else has appended too. His octets may be in the middle of ours.
+	// Another program has appended too. Its octets may be in the middle of ours.
 	marks, err := newMarks(io.NewSectionReader(file, b.start, b.octets))
 	if err != nil || !marks.equal(b.marks) {
 		return m.broken(b, errForeign)

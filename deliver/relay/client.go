@@ -44,7 +44,7 @@ type Options struct {
 }
 
 // Client is a connection to a server that takes mail, after EHLO or LHLO. It belongs to one
-// goroutine at a time. After an error that is no *Refusal only Close may be called.
+// goroutine at a time. After an error that is not a *Refusal only Close may be called.
 //
 // The library go-smtp waits for the reply to each command and cannot send several at once
 // (RFC 2920); it also takes any reply but 250 to a message for a refusal.

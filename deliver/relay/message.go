@@ -37,7 +37,7 @@ func (c *Client) commands(e envelope) []string {
 
 // open sends the envelope, and the command end after it if that is not "". With the extension
 // PIPELINING (RFC 2920) that is one flight. It returns why each recipient is refused, and the
-// last error: that of MAIL or of end. An error that is no *Refusal ends the connection.
+// last error: that of MAIL or of end. An error that is not a *Refusal ends the connection.
 func (c *Client) open(e envelope, end string) (refused []error, err error) {
 	lines := c.commands(e)
 	if end != "" {

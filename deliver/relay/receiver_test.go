@@ -34,7 +34,7 @@ type receiver struct {
 	// answer returns the reply to a step in place of the usual one, "" = that one. A step
 	// is "connect", the verb of a command, "body" for the text of a message, "." for its
 	// end before it is accepted, or "stored" for the moment after that. For one of several
-	// recipients the step is "RCPT" or "stored" and his address.
+	// recipients the step is "RCPT" or "stored" and its address.
 	answer func(step string) string
 	conns  []net.Conn
 }

@@ -103,7 +103,7 @@ func (c *Client) reply(limit time.Duration) (*reply, error) {
 		code, convErr := strconv.Atoi(text[:min(3, len(text))])
 		if len(text) < 3 || convErr != nil || code < 200 || code > 599 || len(text) > 3 && text[3] != ' ' && text[3] != '-' ||
 			r.code != 0 && r.code != code {
-			return nil, fmt.Errorf("the server sent %.*q, which is no reply", maxQuote, c.secrets.Conceal(text))
+			return nil, fmt.Errorf("the server sent %.*q, which is not a reply", maxQuote, c.secrets.Conceal(text))
 		}
 		r.code = code
 		r.lines = append(r.lines, text[min(4, len(text)):])

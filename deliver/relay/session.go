@@ -268,7 +268,7 @@ func badAddress(code string) bool {
 	return slices.Contains([]string{"5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.5", "5.1.6", "5.1.10"}, code)
 }
 
-// reason puts an error of the connection into words.
+// reason words an error of the connection for the user.
 func reason(err error) error {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -85,7 +85,7 @@ func TestServerThatDoesNotProtectTheSecretDoesNotGetIt(t *testing.T) {
 		"secret repeated":       {o: Options{Security: StartTLS}, step: "AUTH", reply: "535 5.7.8 not pa55", auth: true, says: `535 "***"`},
 		"line repeated":         {o: Options{Security: StartTLS}, step: "AUTH", reply: "535 5.7.8 AG1lAHBhNTU=?", auth: true, says: `535 "***"`},
 		"half of it repeated":   {o: Options{Security: StartTLS}, step: "AUTH", reply: "535 5.7.8 not PA5", auth: true, says: `535 "***"`},
-		"no reply, the secret":  {o: Options{Security: StartTLS}, step: "AUTH", reply: "pa55", says: `"***", which is no reply`},
+		"no reply, the secret":  {o: Options{Security: StartTLS}, step: "AUTH", reply: "pa55", says: `"***", which is not a reply`},
 		"login later":           {o: Options{Security: StartTLS}, step: "AUTH", reply: "454 4.7.0 busy", says: "454"},
 		"line end in a secret":  {o: Options{Security: StartTLS}, cred: Credentials{User: "me", Password: "a\r\nDATA"}, auth: true, says: "control character"},
 		"certificate of others": {o: Options{Security: StartTLS, TLS: &tls.Config{ServerName: "mx.example.org"}}, says: "certificate"},

@@ -220,7 +220,7 @@ func TestInitThatFailsWritesNothing(t *testing.T) {
 		args []string
 	}{
 		{64, "init: name one mail address", nil},
-		{64, `"me" is no mail address: it has no @`, []string{"me"}},
+		{64, `"me" is not a mail address: it has no @`, []string{"me"}},
 		{64, `init: --tls "ssl" is not`, []string{"me@example.org", "--server", "x", "--tls", "ssl"}},
 		{64, "--keyring and --password-file exclude each other", []string{"me@example.org", "--keyring", "--password-file", "x"}},
 		{64, "--client-secret-command goes with --client-id", []string{"me@gmail.com", "--client-secret-command", "x"}},

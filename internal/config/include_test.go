@@ -40,7 +40,7 @@ func TestIncludedFilesAddAccountsInOrder(t *testing.T) {
 		"conf.d/.#a.toml":   "not TOML",
 		"conf.d/c.toml":     "# nothing yet\n",
 		"conf.d/notes.txt":  "not TOML",
-		"conf.d/d.toml/x/y": "a directory is no file",
+		"conf.d/d.toml/x/y": "a directory is not a file",
 	})
 	c, err := Load(filepath.Join(dir, "config.toml"), Options{})
 	if err != nil {

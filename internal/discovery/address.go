@@ -32,20 +32,20 @@ func ParseAddress(text string) (Address, error) {
 	case text == "":
 		return Address{}, errors.New("the address is empty")
 	case at < 0:
-		return Address{}, fmt.Errorf("%s is no mail address: it has no @", quoted)
+		return Address{}, fmt.Errorf("%s is not a mail address: it has no @", quoted)
 	case at == 0:
-		return Address{}, fmt.Errorf("%s is no mail address: there is nothing in front of the @", quoted)
+		return Address{}, fmt.Errorf("%s is not a mail address: there is nothing before the @", quoted)
 	case at == len(text)-1:
-		return Address{}, fmt.Errorf("%s is no mail address: there is nothing behind the @", quoted)
+		return Address{}, fmt.Errorf("%s is not a mail address: there is nothing after the @", quoted)
 	case strings.ContainsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }):
-		return Address{}, fmt.Errorf("%s is no mail address: it has a blank or a control character", quoted)
+		return Address{}, fmt.Errorf("%s is not a mail address: it has a blank or a control character", quoted)
 	}
 	domain, err := idna.Lookup.ToASCII(strings.TrimSuffix(text[at+1:], "."))
 	if err == nil && len(domain) > 253 {
 		err = errors.New("too long")
 	}
 	if _, noIP := netip.ParseAddr(domain); err != nil || noIP == nil || domain == "" || strings.HasPrefix(domain, ".") || strings.Contains(domain, "..") {
-		return Address{}, fmt.Errorf("%s is no mail address: %q is not a domain", quoted, text[at+1:])
+		return Address{}, fmt.Errorf("%s is not a mail address: %q is not a domain", quoted, text[at+1:])
 	}
 	return Address{text[:at], domain}, nil
 }

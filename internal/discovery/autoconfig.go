@@ -121,7 +121,7 @@ func parseDocument(data []byte, source string, a Address) (servers []Server, non
 	d := xml.NewDecoder(bytes.NewReader(data))
 	d.Strict = false // a web server's page for an address that it does not know is no XML
 	if err := d.Decode(&c); err != nil {
-		return nil, false, errors.New("a page that is no configuration")
+		return nil, false, errors.New("a page that is not a configuration")
 	}
 	fill := strings.NewReplacer("%EMAILADDRESS%", a.String(), "%EMAILLOCALPART%", a.Local, "%EMAILDOMAIN%", a.Domain).Replace
 	for _, in := range c.Servers {

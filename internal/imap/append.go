@@ -114,7 +114,7 @@ func (f *flight) run(messages []Append) {
 }
 
 // send sends a message. The error is one of the connection, or a *SourceError, after which
-// the connection is of no more use.
+// the connection cannot be used any more.
 func (f *flight) send(i int, m Append) error {
 	c := f.c
 	ahead := c.Has("LITERAL+") && m.Size <= maxAhead || (c.Has("LITERAL-") || c.Has("IMAP4REV2")) && m.Size <= maxMinus

@@ -47,7 +47,7 @@ type Options struct {
 	Log     *slog.Logger // of the dialog, at level debug and without secrets; nil = none
 }
 
-// Client is a connection. It is used by one goroutine at a time. After an error that is no
+// Client is a connection. It is used by one goroutine at a time. After an error that is not a
 // *Refusal only Close may be called.
 type Client struct {
 	opts    Options
@@ -180,7 +180,7 @@ func (c *Client) Greeting() string { return c.greet }
 // TLS returns the state of TLS, nil in clear text.
 func (c *Client) TLS() *tls.ConnectionState { return c.tls }
 
-// Failed reports whether the connection is of no more use.
+// Failed reports whether the connection cannot be used any more.
 func (c *Client) Failed() bool { return c.failed != nil }
 
 // Close drops the connection.
@@ -265,7 +265,7 @@ func (c *Client) flush() error {
 	return nil
 }
 
-// fail makes every later call fail, and puts an error of the connection into words.
+// fail makes every later call fail with the error, which reason words for the user.
 func (c *Client) fail(err error) error {
 	if c.failed == nil {
 		c.failed = c.reason(err)
