@@ -20,6 +20,8 @@ const (
 	// maxHookOutput is how many octets of the output of such a program are kept, and
 	// printed if it fails.
 	maxHookOutput = 4 << 10
+	// maxHookLines is how many lines of it are printed at most.
+	maxHookLines = 20
 )
 
 var (
@@ -46,7 +48,11 @@ func (con *console) runHook(ctx context.Context, key string, argv []string, env 
 			err = context.Cause(ctx)
 		}
 		con.tell(slog.LevelError, "", key+": "+argv[0]+": "+err.Error())
+		lines := 0
 		for line := range bytes.Lines(out.text) {
+			if lines++; lines > maxHookLines {
+				break
+			}
 			con.tell(slog.LevelError, "", key+": "+printable(string(bytes.TrimRight(line, "\r\n"))))
 		}
 	}

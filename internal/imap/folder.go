@@ -200,9 +200,17 @@ func (c *Client) WithMessageID(id string, each func(Message)) error {
 // maxFound is how many messages with one Message-ID are looked at.
 const maxFound = 500
 
+// mostResponses is how many responses one UID FETCH may have: more than a folder has new
+// messages after a crash, and an end for a server that never stops.
+const mostResponses = 250_000
+
 func (c *Client) fetch(set string, from uint32, each func(Message)) error {
+	responses := 0
 	_, err := c.command(fmt.Sprintf("UID FETCH %s (UID RFC822.SIZE BODY.PEEK[HEADER]<0.%d>)", set, maxHeader), func(r *response) error {
-		c.read = 0 // as many as there are, none of which is kept
+		if responses++; responses > mostResponses {
+			return fmt.Errorf("the server sends more than %d responses to one UID FETCH", mostResponses)
+		}
+		c.read = 0 // none of them is kept
 		if !r.is(1, "FETCH") || len(r.items) < 3 {
 			return nil
 		}

@@ -243,6 +243,31 @@ func TestEndlessResponsesEndTheConnection(t *testing.T) {
 	}
 }
 
+func TestFetchWithoutEndEndsTheConnection(t *testing.T) {
+	near, far := net.Pipe()
+	go func() {
+		in := bufio.NewReader(far)
+		io.WriteString(far, "* OK ready\r\n")
+		line, _ := in.ReadString('\n')
+		tag, _, _ := strings.Cut(line, " ")
+		io.WriteString(far, "* CAPABILITY IMAP4rev1\r\n"+tag+" OK done\r\n")
+		in.ReadString('\n')
+		for {
+			if _, err := io.WriteString(far, strings.Repeat("* 1 FETCH (FLAGS ())\r\n", 1000)); err != nil {
+				return
+			}
+		}
+	}()
+	c, err := Dial(t.Context(), "pipe:1", Options{Security: ClearText, Dial: func(context.Context, string, string) (net.Conn, error) { return near, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.fetch("1:*", 1, func(Message) {}); err == nil || !c.Failed() {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestServerThatStallsIsGivenUp(t *testing.T) {
 	c := dial(t, server(t, begun("IMAP4rev1", "C: %s NOOP")...))
 	c.waiting = time.Millisecond
