@@ -190,6 +190,7 @@ MAN5  = popfetch.toml.5
 MAN7  = popfetch.7 popfetch-oauth.7
 DOCS  = config.example.toml README.md CHANGELOG.md LICENSE
 PAGES = recipes.md session.svg
+ALERTS = alerts.yml dashboard.json scrape.yml
 UNITS = popfetch.service popfetch-once.service popfetch.timer
 
 install: popfetch
@@ -201,6 +202,7 @@ install: popfetch
 	install -m 644 $(MAN7:%=man/%) '$(DESTDIR)$(MANDIR)/man7'
 	install -m 644 $(DOCS) '$(DESTDIR)$(DOCDIR)'
 	install -d '$(DESTDIR)$(DOCDIR)/docs' && install -m 644 $(PAGES:%=docs/%) '$(DESTDIR)$(DOCDIR)/docs'
+	install -d '$(DESTDIR)$(DOCDIR)/prometheus' && install -m 644 $(ALERTS:%=contrib/prometheus/%) '$(DESTDIR)$(DOCDIR)/prometheus'
 	@set -e; unit() { \
 		echo "install contrib/systemd/$$1"; \
 		sed 's|/usr/local/bin/|$(BINDIR)/|' "contrib/systemd/$$1" >"$$2/$$(basename $$1)"; \
@@ -218,8 +220,8 @@ uninstall:
 	rm -f '$(DESTDIR)$(BINDIR)/popfetch' '$(DESTDIR)$(SYSTEMUNITDIR)/popfetch.service' '$(DESTDIR)$(SYSUSERSDIR)/popfetch.conf'
 	rm -f '$(DESTDIR)$(BASHDIR)/popfetch' '$(DESTDIR)$(ZSHDIR)/_popfetch' '$(DESTDIR)$(FISHDIR)/popfetch.fish'
 	rm -f $(MAN1:%='$(DESTDIR)$(MANDIR)/man1/%') $(MAN5:%='$(DESTDIR)$(MANDIR)/man5/%') $(MAN7:%='$(DESTDIR)$(MANDIR)/man7/%')
-	rm -f $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') $(DOCS:%='$(DESTDIR)$(DOCDIR)/%') $(PAGES:%='$(DESTDIR)$(DOCDIR)/docs/%')
-	rmdir '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)'
+	rm -f $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') $(DOCS:%='$(DESTDIR)$(DOCDIR)/%') $(PAGES:%='$(DESTDIR)$(DOCDIR)/docs/%') $(ALERTS:%='$(DESTDIR)$(DOCDIR)/prometheus/%')
+	rmdir '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)/prometheus' '$(DESTDIR)$(DOCDIR)'
 
 # Where packages and archives are written.
 DIST ?= dist
