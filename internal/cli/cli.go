@@ -77,7 +77,7 @@ func (p *program) app(args []string) *cli.App {
 	}
 	return &cli.App{
 		Name:                  "popfetch",
-		Usage:                 "fetch mail from POP3 accounts into Maildirs or a program",
+		Usage:                 "fetch mail from POP3 accounts into Maildirs, mboxes, a program or a mail server",
 		CustomAppHelpTemplate: help,
 		HideVersion:           true,
 		HideHelpCommand:       true,
@@ -131,9 +131,11 @@ func jsonFlag() cli.Flag {
 	return boolFlag("write JSON to standard output, one object a line", "json")
 }
 
-const help = `popfetch: fetch mail from POP3 accounts into Maildirs or a program
+const help = `popfetch: fetch mail from POP3 accounts into Maildirs, mboxes, a program or a mail server
 
 usage:
+  popfetch init ADDRESS           find the server, test the login, write the configuration
+  popfetch import mpop|fetchmail|getmail|fdm|thunderbird [FILE]  take over configuration and seen mail
   popfetch [ACCOUNT...]           poll forever, each account at its interval
   popfetch --once [ACCOUNT...]    poll each account once and exit, for cron
   popfetch check [ACCOUNT...]     test the accounts: connection, login, destination
@@ -142,8 +144,6 @@ usage:
   popfetch authorize ACCOUNT      sign in at an OAuth 2.0 provider
   popfetch token ACCOUNT          print an access token, for other programs
   popfetch password set|remove ACCOUNT  keep a password in the keyring
-  popfetch init ADDRESS           find the server, test the login, write the configuration
-  popfetch import mpop|fetchmail|getmail|fdm|thunderbird [FILE]  take over configuration and seen mail
   popfetch config check           check the configuration
   popfetch config show            show the configuration in effect, passwords masked
   popfetch state check            check the state file
