@@ -183,8 +183,8 @@ func (o *oracle) allows(m *mail) string {
 	}{
 		{"version 1, no TOP", m.version1 && noTOP, 2 * copies},
 		{"version 1, away and stamped", m.version1 && o.stamps() && (o.feature.partial || o.restored > 0), 2 * copies},
-		{"version 1, another id and stamped", m.version1 && o.stamps() && shifting, 2 * copies},
-		{"version 1, weak", m.version1 && m.weak && (o.stamps() || topField || shifting), 2 * copies},
+		{"version 1, another id and stamped", m.version1 && (o.stamps() || topField) && shifting, 2 * copies},
+		{"version 1, weak", m.version1 && m.weak && (o.stamps() || topField || shifting || o.feature.twins), 2 * copies},
 		{"weak, deleted and back", m.weak && o.restored > 0, (1 + o.restored) * copies},
 		{"weak, deletion not carried out", m.weak && (shifting || topField), (1 + o.restored + m.undone) * copies},
 		{"weak, another one is alike", m.weak && shifting && o.alike(m), 2 * copies},
