@@ -44,7 +44,9 @@ type lock struct {
 // lockMbox opens and locks the mbox at path. With create it makes the file if it is missing,
 // otherwise that is fs.ErrNotExist. It waits for other programs until the timeout has passed.
 // The two locks are taken without waiting for one while the other is held, so that
-// programs that take them in another order do not wait for each other.
+// programs that take them in another order do not wait for each other. The lock file comes
+// first: a program that holds it may put another file in place of the mbox and lock that
+// one too, which must not fail because of a lock that is only tried here.
 func lockMbox(ctx context.Context, files durable.FS, path, owner string, timeout time.Duration, create bool) (*lock, error) {
 	parent, name := filepath.Split(path)
 	dir, err := files.OpenDir(filepath.Clean(parent))
@@ -80,15 +82,15 @@ func (l *lock) try(create bool) error {
 	if err != nil {
 		return err
 	}
+	if err := l.lockFile(); err != nil {
+		return err
+	}
 	free, err := l.file.TryLock()
 	switch {
 	case err != nil:
 		return err
 	case !free:
 		return errLocked
-	}
-	if err := l.lockFile(); err != nil {
-		return err
 	}
 	// A program that rewrites the mbox may have put another file in its place.
 	return l.checkSame()
@@ -145,6 +147,9 @@ func (l *lock) checkSame() error {
 func (l *lock) lockFile() error {
 	name, own := l.name+lockSuffix, l.name+lockSuffix+"."+l.owner
 	text := fmt.Sprintf("%d\n%s", os.Getpid(), l.mark()) // liblockfile reads the number
+	if _, err := l.dir.Stat(name); err == nil && !l.isOurs() {
+		return errLocked // nothing is written for a look at it
+	}
 	if err := l.dir.Remove(own); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

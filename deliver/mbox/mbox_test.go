@@ -307,7 +307,25 @@ func TestLocksAreHeldFromPrepareToPublish(t *testing.T) {
 	}
 }
 
-// Where nobody may make files, as in the mail spool of a system, only fcntl is left.
+// Python's mailbox module locks the file that it has put in the place of the mbox, and fails
+// if anybody else holds a lock of fcntl there.
+func TestNoLockIsTriedBesideTheLockFileOfAnotherProgram(t *testing.T) {
+	m := newMbox(t)
+	group := stageAll(t, m, "Subject: 1\r\n\r\n")
+	if err := os.WriteFile(m.Path+lockSuffix, []byte("1234"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	m.fs = &faultfs.FS{Fail: func(_ int, op string) error {
+		if verb, _, _ := strings.Cut(op, " "); verb == "lock" || verb == "link" || verb == "write" {
+			t.Errorf("%q was done", op)
+		}
+		return nil
+	}}
+	if err := errors.Join(m.Prepare(t.Context(), group)...); !errors.Is(err, errLocked) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // On FAT and over SMB there may be no hard links, over NFS no locks. Nothing is written then.
 func TestFileSystemThatCannotLockIsRefused(t *testing.T) {
 	for errno, op := range map[syscall.Errno]string{syscall.EPERM: "link ", syscall.EOPNOTSUPP: "link ", syscall.ENOLCK: "lock"} {
@@ -332,6 +350,7 @@ func TestFileSystemThatCannotLockIsRefused(t *testing.T) {
 	}
 }
 
+// Where nobody may make files, as in the mail spool of a system, only fcntl is left.
 func TestDirectoryWithoutPermissionIsLockedByFcntlAlone(t *testing.T) {
 	m := newMbox(t)
 	if err := os.WriteFile(m.Path, nil, 0o600); err != nil {
