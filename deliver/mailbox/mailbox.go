@@ -6,6 +6,11 @@
 // is recognised by. After a crash, or a lost reply, Recover looks at the messages from
 // this UID on: one that is there has arrived, and any other one is fetched again. So a
 // message comes exactly once, as long as nobody takes it out of the folder in between.
+//
+// Where the server has MULTIAPPEND (RFC 3502), messages share commands: Dovecot stores 1,000
+// messages in 0.8 s instead of 4 s at a round trip of 20 ms. A NO to such a command stores
+// none of its messages. Then each of them goes by a command of its own, so that the refusal is
+// about one message. So does a message that was tried before.
 package mailbox
 
 import (
@@ -91,6 +96,7 @@ type staged struct {
 	spool  *spool.Spool // nil after Publish or Abort
 	folder string       // in the configuration
 	date   time.Time
+	alone  bool // an attempt before this one did not succeed
 	note   note // of the intent; complete after Prepare
 }
 
@@ -107,7 +113,7 @@ func (m *Mailbox) Stage(ctx context.Context, meta deliver.Meta, src io.Reader) (
 		return nil, err
 	}
 	head := s.Head()
-	own := &staged{m: m, spool: s, folder: m.Folder, date: internalDate(head, meta.Time, time.Now()), note: m.noteOf(head, s.Size(), meta.ID)}
+	own := &staged{m: m, spool: s, folder: m.Folder, date: internalDate(head, meta.Time, time.Now()), alone: meta.Attempt > 1, note: m.noteOf(head, s.Size(), meta.ID)}
 	if m.SpamFolder != "" && isSpam(head) {
 		own.folder = m.SpamFolder
 	}
@@ -169,8 +175,8 @@ func (m *Mailbox) prepare(ctx context.Context, members []*staged, errs []error) 
 }
 
 // Publish implements deliver.Destination: the messages are stored, many of them under way
-// at once. Those of which the server has certainly nothing, because the connection was lost
-// or the folder was gone, are sent once more.
+// at once. Those of which the server has nothing, because the connection was lost, the folder
+// was gone or it refused several at once, are sent once more, each by a command of its own.
 func (m *Mailbox) Publish(ctx context.Context, group []deliver.Staged) []error {
 	members, errs := m.members(group)
 	for last := false; ; last = true {
@@ -198,7 +204,9 @@ func (m *Mailbox) publish(ctx context.Context, members []*staged, errs []error, 
 			return false, m.notSent(err)
 		}
 		left = append(left, i)
-		messages = append(messages, imap.Append{Folder: f.name, Flags: m.Flags, Date: s.date, Size: s.spool.Size(), Text: s.spool.Reader()})
+		messages = append(messages, imap.Append{
+			Folder: f.name, Flags: m.Flags, Date: s.date, Size: s.spool.Size(), Text: s.spool.Reader(), Alone: s.alone || last,
+		})
 	}
 	if len(left) == 0 {
 		return false, nil
@@ -207,26 +215,24 @@ func (m *Mailbox) publish(ctx context.Context, members []*staged, errs []error, 
 	if err != nil {
 		return false, m.notSent(err)
 	}
-	var unknown []int
+	d := doubts{answered: true}
 	for n, r := range results {
 		i := left[n]
 		switch {
 		case r.Err == nil:
 			members[i].Abort() // frees the spool
 			members[i] = nil
-		case r.Sent:
-			unknown = append(unknown, i)
-		case !last && ctx.Err() == nil && sendAgain(r.Err):
+		case !r.Sent && !last && ctx.Err() == nil && sendAgain(r.Err):
 			again = true
+		case r.Sent, r.Shared:
+			d.of = append(d.of, doubt{i, r.Err})
+			d.answered = d.answered && !r.Sent
 		default:
 			errs[i] = m.refused(ctx, r.Err)
 			members[i] = nil
 		}
 	}
-	if len(unknown) > 0 {
-		again = m.resolve(ctx, members, unknown, errs, results, last) || again
-	}
-	return again, nil
+	return m.resolve(ctx, members, d, errs, last) || again, nil
 }
 
 // sendAgain reports whether a message that was not stored is worth another attempt at once.
@@ -238,18 +244,25 @@ func sendAgain(err error) bool {
 	return !errors.As(err, new(*imap.SourceError))
 }
 
-// resolve looks for messages whose replies were lost, and reports whether some are worth
-// another attempt at once.
-func (m *Mailbox) resolve(ctx context.Context, members []*staged, unknown []int, errs []error, results []imap.Appended, last bool) (again bool) {
-	var why error
-	for _, r := range results {
-		if r.Sent {
-			why = r.Err
-		}
-	}
-	for _, i := range unknown {
+// doubts are the members of a group that may be in their folders although no reply says so.
+type doubts struct {
+	of       []doubt
+	answered bool // the server has answered all commands: nothing arrives any more
+}
+
+type doubt struct {
+	member int
+	why    error // it has not been stored, if it has not
+}
+
+// resolve looks for messages whose replies were lost. It looks, too, for those that were
+// refused together: the server has stored none (RFC 3502), or a part of them if it is not to
+// be trusted with that. It reports whether some are worth another attempt at once.
+func (m *Mailbox) resolve(ctx context.Context, members []*staged, d doubts, errs []error, last bool) (again bool) {
+	for _, doubt := range d.of {
+		i, why := doubt.member, doubt.why
 		s := members[i]
-		outcome, err := m.recover(ctx, s.note)
+		outcome, err := m.recover(ctx, s.note, d.answered)
 		if err == nil && outcome != deliver.Published && !last {
 			again = true
 			continue

@@ -20,11 +20,15 @@ func sent(wire string) string {
 }
 
 func TestConformance(t *testing.T) {
-	for _, caps := range []string{"IMAP4rev1", "IMAP4rev1 LITERAL- UIDPLUS", "IMAP4rev1 LITERAL+", "IMAP4rev1 LITERAL+ UIDPLUS"} {
+	const piecemeal = "IMAP4rev1 LITERAL+ MULTIAPPEND" // against RFC 3502 section 6.3.11
+	for _, caps := range []string{
+		"IMAP4rev1", "IMAP4rev1 LITERAL- UIDPLUS", "IMAP4rev1 LITERAL+", "IMAP4rev1 LITERAL+ UIDPLUS",
+		"IMAP4rev1 LITERAL+ UIDPLUS MULTIAPPEND", "IMAP4rev1 LITERAL- MULTIAPPEND", piecemeal,
+	} {
 		t.Run(caps, func(t *testing.T) {
 			delivertest.Run(t, func(t *testing.T) delivertest.Fixture {
 				r := newReceiver(t)
-				r.caps = caps
+				r.caps, r.piecemeal = caps, caps == piecemeal
 				spoolDir := t.TempDir()
 				open := func() *Mailbox {
 					d := r.mailbox()

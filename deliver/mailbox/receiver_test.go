@@ -25,17 +25,19 @@ type receiver struct {
 	caps string
 	over chan struct{} // closed at the end of the test
 
-	mu      sync.Mutex
-	boxes   map[string]*box
-	lines   []string // commands that came, of all connections
-	conns   []net.Conn
-	logins  int
-	stores  func(text string) string // how a message is changed when it is stored; nil = not at all
-	terse   bool                     // STATUS tells nothing, EXAMINE does
-	dedupes bool                     // a message whose Message-ID is there already is not stored again, as at Gmail
+	mu        sync.Mutex
+	boxes     map[string]*box
+	lines     []string // commands that came, of all connections
+	conns     []net.Conn
+	logins    int
+	stores    func(text string) string // how a message is changed when it is stored; nil = not at all
+	terse     bool                     // STATUS tells nothing, EXAMINE does
+	dedupes   bool                     // a message whose Message-ID is there already is not stored again, as at Gmail
+	piecemeal bool                     // MULTIAPPEND stores each message when it comes, not all at the end
+	virus     string                   // a message that contains this is refused, "" = none; the reply is "NO virus"
 	// answer returns the reply to a step in place of the usual one, "" = that one. A step is
-	// "connect", the name of a command, "literal" for the text of a message, "stored" for
-	// the reply to a message that was stored.
+	// "connect", the name of a command, "literal" for the text of a message, "text" after it,
+	// "stored" for the reply to an APPEND whose messages were stored.
 	answer func(step string) string
 }
 
@@ -252,10 +254,8 @@ func (r *receiver) create(name string) {
 	r.boxes[name] = &box{validity: 1000 + uint32(len(r.boxes)), next: 1}
 }
 
-// append reads and stores a message.
+// append reads and stores the messages of one command.
 func (r *receiver) append(c net.Conn, in *bufio.Reader, tag, rest string) bool {
-	m := literalEnd.FindStringSubmatch(rest)
-	size, _ := strconv.Atoi(m[1])
 	folder := unquote(rest)
 	r.mu.Lock()
 	b := r.boxes[folder]
@@ -264,40 +264,68 @@ func (r *receiver) append(c net.Conn, in *bufio.Reader, tag, rest string) bool {
 	if b == nil {
 		refusal = "NO [TRYCREATE] no such folder"
 	}
-	switch {
-	case refusal == cut:
+	switch refusal {
+	case cut:
 		return false
-	case refusal == stall:
+	case stall:
 		<-r.over
 		return false
-	case m[2] == "" && refusal != "":
-		_, err := io.WriteString(c, tag+" "+refusal+"\r\n")
-		return err == nil
-	case m[2] == "":
-		if _, err := io.WriteString(c, "+ go on\r\n"); err != nil {
+	}
+	type message struct{ arguments, text string }
+	var unstored []message
+	var uids []string
+	store := func() {
+		for _, m := range unstored {
+			uids = append(uids, fmt.Sprint(r.store(b, m.arguments, m.text)))
+		}
+		unstored = nil
+	}
+	for rest != "" {
+		literal := literalEnd.FindStringSubmatch(rest)
+		size, _ := strconv.Atoi(literal[1])
+		if waits := literal[2] == ""; waits && refusal != "" {
+			_, err := io.WriteString(c, tag+" "+refusal+"\r\n")
+			return err == nil
+		} else if waits {
+			if _, err := io.WriteString(c, "+ go on\r\n"); err != nil {
+				return false
+			}
+		}
+		if r.answerTo("literal") == stall {
+			<-r.over
 			return false
 		}
-	}
-	if r.answerTo("literal") == stall {
-		<-r.over
-		return false
-	}
-	text := make([]byte, size+2)
-	if _, err := io.ReadFull(in, text); err != nil {
-		return false
-	}
-	if string(text[size:]) != "\r\n" {
-		r.t.Errorf("a literal of %d octets is followed by %q", size, text[size:])
+		text := make([]byte, size)
+		if _, err := io.ReadFull(in, text); err != nil {
+			return false
+		}
+		unstored = append(unstored, message{rest, string(text)})
+		if answer := r.answerTo("text"); answer == cut {
+			return false
+		} else if answer != "" {
+			refusal = answer
+		} else if r.virus != "" && strings.Contains(string(text), r.virus) {
+			refusal = "NO virus"
+		}
+		if r.piecemeal && refusal == "" {
+			store()
+		}
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		rest = strings.TrimSuffix(line, "\r\n")
+		if rest != "" && !strings.Contains(r.caps, "MULTIAPPEND") {
+			r.t.Errorf("a literal of %d octets is followed by %q", size, rest)
+			return false
+		}
 	}
 	if refusal != "" {
 		_, err := io.WriteString(c, tag+" "+refusal+"\r\n")
 		return err == nil
 	}
-	if answer := r.answerTo("literal"); answer == cut {
-		return false
-	}
-	uid := r.store(b, rest, string(text[:size]))
-	return r.say(c, "stored", tag+" ", fmt.Sprintf("OK [APPENDUID %d %d] stored", b.validity, uid))
+	store()
+	return r.say(c, "stored", tag+" ", fmt.Sprintf("OK [APPENDUID %d %s] stored", b.validity, strings.Join(uids, ",")))
 }
 
 func (r *receiver) store(b *box, command, text string) uint32 {

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -54,11 +55,12 @@ func (m *Mailbox) Recover(ctx context.Context, i deliver.Intent) (deliver.Outcom
 		return deliver.Again, nil
 	}
 	defer m.Close()
-	return m.recover(ctx, n)
+	return m.recover(ctx, n, false)
 }
 
-// recover is Recover for a note of this mailbox.
-func (m *Mailbox) recover(ctx context.Context, n note) (deliver.Outcome, error) {
+// recover is Recover for a note of this mailbox. If the server has answered all commands of
+// the group, one look is enough.
+func (m *Mailbox) recover(ctx context.Context, n note, answered bool) (deliver.Outcome, error) {
 	if m.looks == nil {
 		m.looks = make(map[string]*look)
 	}
@@ -70,7 +72,7 @@ func (m *Mailbox) recover(ctx context.Context, n note) (deliver.Outcome, error) 
 	if l.has(n) {
 		return deliver.Published, nil
 	}
-	if err := m.settle(ctx, n, l); err != nil {
+	if err := m.settle(ctx, n, l, answered); err != nil {
 		return 0, err
 	}
 	if l.has(n) {
@@ -88,10 +90,10 @@ func (m *Mailbox) recover(ctx context.Context, n note) (deliver.Outcome, error) 
 func (m *Mailbox) forgetLook() { m.looks = nil }
 
 // settle looks until the message is there, or nothing more arrives.
-func (m *Mailbox) settle(ctx context.Context, n note, l *look) error {
-	quiet := m.quiet
-	if quiet == 0 {
-		quiet = defaultQuiet
+func (m *Mailbox) settle(ctx context.Context, n note, l *look, answered bool) error {
+	quiet := cmp.Or(m.quiet, defaultQuiet)
+	if answered {
+		quiet = 0
 	}
 	begun := time.Now()
 	for last, count := begun, -1; !l.over && !l.has(n); {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -84,8 +85,8 @@ func TestOneRefusalInAFlightIsAboutOneMessage(t *testing.T) {
 // Messages of which the server has nothing are sent again at once; the one whose reply was
 // lost is looked for.
 func TestConnectionLostInAFlight(t *testing.T) {
-	for _, caps := range []string{"IMAP4rev1", "IMAP4rev1 LITERAL+ UIDPLUS"} {
-		for _, step := range []string{"APPEND", "literal", "stored"} {
+	for _, caps := range []string{"IMAP4rev1", "IMAP4rev1 LITERAL+ UIDPLUS", "IMAP4rev1 LITERAL+ UIDPLUS MULTIAPPEND"} {
+		for _, step := range []string{"APPEND", "text", "stored"} {
 			t.Run(caps+" "+step, func(t *testing.T) {
 				r := newReceiver(t)
 				r.caps = caps
@@ -242,7 +243,7 @@ func TestServerThatStallsDoesNotHoldThePoll(t *testing.T) {
 // connectWithin is Mailbox.Connect with another time limit once the connection stands.
 func connectWithin(r *receiver, limit time.Duration) func(context.Context) (*imap.Client, error) {
 	return func(ctx context.Context) (*imap.Client, error) {
-		c, err := imap.Dial(ctx, r.l.Addr().String(), imap.Options{Security: imap.ClearText, Timeout: limit})
+		c, err := imap.Dial(ctx, r.l.Addr().String(), imap.Options{Security: imap.ClearText, Timeout: limit, Dial: new(net.Dialer).DialContext})
 		if err != nil {
 			return nil, err
 		}

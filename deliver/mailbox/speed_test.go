@@ -58,8 +58,9 @@ func pipeline(t *testing.T, addr, user string, texts []string) {
 	}
 }
 
-// Messages into Dovecot at a round trip of 20 ms take at most 1.5 times as long as
-// the fastest client needs for the same commands.
+// Messages into Dovecot at a round trip of 20 ms take at most 1.5 times as long as the fastest
+// client needs that sends a command for each. With MULTIAPPEND, which Dovecot has, it is much
+// less: a ratio of 0.2 is common.
 func TestSpeedIsThatOfOneFlight(t *testing.T) {
 	if reason := dovecottest.MissingIMAP(); reason != "" {
 		t.Skip(reason)
