@@ -116,7 +116,6 @@ func (w *lineIO) tracing() bool {
 // sent a secret; what gives a known secret away all the same is not shown.
 func (w *lineIO) trace(side, line string) {
 	if w.tracing() {
-		w.secrets.Keep = true
 		w.log.Log(context.Background(), LevelTrace, side+": "+escape(w.secrets.conceal(line)))
 	}
 }

@@ -91,7 +91,6 @@ func (c *Client) response() (*response, error) {
 	}
 	r.secrets = &c.secrets
 	if len(literals) == 0 && c.opts.Log.Enabled(context.Background(), slog.LevelDebug) {
-		c.secrets.Keep = true
 		c.opts.Log.Debug("imap", "server", c.secrets.Conceal(string(line)))
 	}
 	c.note(r)
