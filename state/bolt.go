@@ -59,7 +59,7 @@ var (
 func (s *Bolt) open(wait time.Duration) error {
 	if !s.readOnly {
 		if err := createIfMissing(s.path); err != nil {
-			return fmt.Errorf("state file %s: create: %w", s.path, err)
+			return fileError(s.path, "made", err)
 		}
 	}
 	f, err := s.openChecked()
@@ -103,7 +103,7 @@ func (s *Bolt) use(f *os.File, wait time.Duration) error {
 	case errors.Is(err, berrors.ErrTimeout):
 		err = ErrLocked // by another program that uses bbolt
 	}
-	return fmt.Errorf("state file %s: open: %w", s.path, err)
+	return fileError(s.path, "opened", err)
 }
 
 // openChecked opens the file and checks its structure.

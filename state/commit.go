@@ -102,7 +102,7 @@ func (s *Bolt) write(group []*pending) error {
 	if errors.Is(err, ErrDamaged) { // guard has called fail already
 		return err
 	}
-	err = fmt.Errorf("state file %s: commit: %w", s.path, err)
+	err = fileError(s.path, "written", err)
 	s.fail(err, false)
 	return err
 }
@@ -112,14 +112,14 @@ func (s *Bolt) write(group []*pending) error {
 func (s *Bolt) inPlace() error {
 	ours, err := s.file.Stat()
 	if err != nil {
-		return fmt.Errorf("state file %s: commit: %w", s.path, err)
+		return fileError(s.path, "written", err)
 	}
 	named, err := os.Lstat(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), err == nil && !os.SameFile(ours, named):
 		return fmt.Errorf("state file %s: %w", s.path, ErrGone)
 	case err != nil:
-		return fmt.Errorf("state file %s: commit: %w", s.path, err)
+		return fileError(s.path, "written", err)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (s *Bolt) settle() error {
 		return nil
 	}
 	if err := s.guard(s.db.Sync); err != nil {
-		err = fmt.Errorf("state file %s: sync: %w", s.path, err)
+		err = fileError(s.path, "written", err)
 		s.fail(err, false)
 		return err
 	}

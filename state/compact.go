@@ -2,7 +2,6 @@ package state
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -36,7 +35,7 @@ func (u usage) wasteful() bool {
 // error or a crash loses nothing.
 func (f File) Compact() (before, after int64, err error) {
 	if _, err := os.Lstat(f.Path); err != nil {
-		return 0, 0, fmt.Errorf("state file %s: compact: %w", f.Path, err)
+		return 0, 0, fileError(f.Path, "compacted", err)
 	}
 	l, err := f.lock()
 	if err != nil {
@@ -44,7 +43,7 @@ func (f File) Compact() (before, after int64, err error) {
 	}
 	defer func() { err = errors.Join(err, l.release()) }()
 	if err := removeLeftovers(f.Path); err != nil {
-		return 0, 0, fmt.Errorf("state file %s: compact: %w", f.Path, err)
+		return 0, 0, fileError(f.Path, "compacted", err)
 	}
 	c, _ := compact(f.Path)
 	return c.Before, c.After, c.Err
@@ -55,7 +54,7 @@ func (f File) Compact() (before, after int64, err error) {
 func compact(path string) (c Compaction, replaced bool) {
 	fail := func(err error) (Compaction, bool) {
 		if _, ok := errors.AsType[*damage](err); !ok { // which names the file already
-			err = fmt.Errorf("state file %s: compact: %w", path, err)
+			err = fileError(path, "compacted", err)
 		}
 		return Compaction{Err: err}, replaced
 	}

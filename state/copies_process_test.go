@@ -53,9 +53,7 @@ func playNoSpace(path string) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
-	report := func(what string, err error) { // bbolt does not wrap every error
-		fmt.Println(what, err != nil && strings.Contains(err.Error(), syscall.EFBIG.Error()))
-	}
+	report := func(what string, err error) { fmt.Println(what, errors.Is(err, syscall.EFBIG)) }
 	_, _, err := fileAt(path).Compact()
 	report("compact", err)
 	_, err = fileAt(path).Restore(true)
@@ -67,6 +65,8 @@ func playNoSpace(path string) error {
 	report("compact at open", s.Compaction().Err)
 	_, err = s.Snapshot(time.Now().Add(2 * day))
 	report("snapshot", err)
+	_, err = s.Copy()
+	report("copy", err)
 	limit.Cur = limit.Max
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
@@ -177,7 +177,7 @@ func TestCopyWithoutSpaceLeavesTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, "no space", path)
-	for _, what := range []string{"compact", "restore", "compact at open", "snapshot"} {
+	for _, what := range []string{"compact", "restore", "compact at open", "snapshot", "copy"} {
 		if got := p.line(t); got != what+" true" {
 			t.Errorf("%s without space printed %q", what, got)
 		}

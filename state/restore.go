@@ -41,7 +41,7 @@ func (e *HealthyError) Error() string {
 func (f File) Restore(force bool) (r Restored, err error) {
 	bak := f.Path + snapshotSuffix
 	if _, err := os.Lstat(bak); errors.Is(err, fs.ErrNotExist) {
-		return r, fmt.Errorf("state file %s: restore: there is no snapshot %s: %w", f.Path, bak, fs.ErrNotExist)
+		return r, fmt.Errorf("state file %s cannot be restored: there is no snapshot %s: %w", f.Path, bak, fs.ErrNotExist)
 	}
 	l, err := f.lock()
 	if err != nil {
@@ -54,7 +54,7 @@ func (f File) Restore(force bool) (r Restored, err error) {
 		}
 	}
 	if r, err = restore(f.Path, bak); err != nil {
-		return r, fmt.Errorf("state file %s: restore: %w", f.Path, err)
+		return r, fmt.Errorf("state file %s cannot be restored: %w", f.Path, err)
 	}
 	return r, nil
 }
@@ -70,7 +70,7 @@ func needsRestore(path string) error {
 		return err
 	}
 	if err := c.closeFile(); err != nil {
-		return fmt.Errorf("state file %s: restore: %w", path, err)
+		return fmt.Errorf("state file %s cannot be restored: %w", path, err)
 	}
 	return &HealthyError{Path: path, IDs: r.IDs}
 }

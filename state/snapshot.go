@@ -45,7 +45,7 @@ func (s *Bolt) Snapshot(now time.Time) (made bool, err error) {
 		err = s.makeSnapshot(bak)
 	}
 	if err != nil {
-		return false, fmt.Errorf("state file %s: snapshot: %w", s.path, err)
+		return false, fileError(s.path, "copied", err)
 	}
 	return made, nil
 }

@@ -2,7 +2,6 @@ package state
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -67,14 +66,14 @@ func (s *Bolt) Copy() (name string, err error) {
 	name = newName(s.path)
 	f, err := durable.Create(name)
 	if err != nil {
-		return "", err
+		return "", fileError(s.path, "copied", err)
 	}
 	err = s.view(func(tx *bbolt.Tx) error {
 		_, err := tx.WriteTo(f)
 		return err
 	})
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", fmt.Errorf("copy state file %s: %w", s.path, errors.Join(err, os.Remove(name)))
+		return "", errors.Join(fileError(s.path, "copied", err), os.Remove(name))
 	}
 	return name, nil
 }

@@ -234,7 +234,7 @@ func networkHint(err error) string {
 // fileHint explains errors of files and directories, such as a full disk. An
 // error about a missing file needs no explanation.
 func fileHint(err error) string {
-	if errors.Is(err, fs.ErrNotExist) || !errors.As(err, new(*fs.PathError)) && !errors.As(err, new(*os.LinkError)) {
+	if errors.Is(err, fs.ErrNotExist) || !errors.As(err, new(*fs.PathError)) && !errors.As(err, new(*os.LinkError)) && !errors.As(err, new(*state.FileError)) {
 		return ""
 	}
 	return durable.Explain(err).Hint
