@@ -8,7 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Incident is a failure of an account that lasts: from the first poll that failed to the
+// Incident is a failure of a maildrop that lasts: from the first poll that failed to the
 // next that goes well. It is what a run has to know to tell its user of a failure once,
 // and of its end. A store from before incidents has none. Times other than Said and Changed
 // are whole seconds.
@@ -31,7 +31,7 @@ type Incident struct {
 	Next     time.Time `json:"next,omitzero"`
 }
 
-// incidentsName is the bucket of the incidents: a sealed JSON object for each account. It
+// incidentsName is the bucket of the incidents: a sealed JSON object for each maildrop. It
 // is made with the first incident. A value that cannot be read counts as none: it
 // decides only what the user is told.
 const incidentsName = "incidents"
@@ -44,11 +44,11 @@ func (s *Bolt) Incidents() (map[string]Incident, error) {
 		if b == nil {
 			return nil
 		}
-		return b.ForEach(func(account, value []byte) error {
+		return b.ForEach(func(key, value []byte) error {
 			var i Incident
-			text, err := unseal(account, value)
+			text, err := unseal(key, value)
 			if err == nil && json.Unmarshal(text, &i) == nil {
-				all[string(account)] = i
+				all[string(key)] = i
 			}
 			return nil
 		})
@@ -60,27 +60,27 @@ func (s *Bolt) Incidents() (map[string]Incident, error) {
 }
 
 // PutIncident implements Store.
-func (s *Bolt) PutIncident(account string, i *Incident) error {
-	invalid := checkLength("name of an account", account, MaxKey)
-	key := []byte(account)
+func (s *Bolt) PutIncident(key string, i *Incident) error {
+	invalid := checkLength("key of a maildrop", key, MaxKey)
+	name := []byte(key)
 	if i == nil {
 		return s.change(invalid, func(tx *bbolt.Tx) error {
 			if b := tx.Bucket([]byte(incidentsName)); b != nil {
-				return b.Delete(key)
+				return b.Delete(name)
 			}
 			return nil
 		})
 	}
 	text, err := json.Marshal(i.rounded())
 	if err != nil {
-		return fmt.Errorf("state file %s: incident of %q: %w", s.path, account, err)
+		return fmt.Errorf("state file %s: incident of %q: %w", s.path, key, err)
 	}
 	return s.change(invalid, func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists([]byte(incidentsName))
 		if err != nil {
 			return err
 		}
-		return b.Put(key, seal(key, text))
+		return b.Put(name, seal(name, text))
 	})
 }
 

@@ -45,11 +45,12 @@ type Store interface {
 	Maildrop(key string) Maildrop
 	// Keys returns the keys of all maildrops in byte order.
 	Keys() ([]string, error)
-	// Incidents returns the incidents by the names of their accounts.
+	// Incidents returns the incidents by the keys of their maildrops. An account that gets
+	// another name keeps its incident, and another account that gets the name has none.
 	Incidents() (map[string]Incident, error)
-	// PutIncident records the incident of an account, and with nil that it is over. It
+	// PutIncident records the incident of a maildrop, and with nil that it is over. It
 	// is durable then, as after Commit, and fails for the same reasons.
-	PutIncident(account string, i *Incident) error
+	PutIncident(key string, i *Incident) error
 	// Close waits for the calls that are running, then frees the store and its
 	// lock. A second Close does nothing. Every later call returns ErrClosed.
 	Close() error

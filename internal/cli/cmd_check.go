@@ -125,7 +125,7 @@ func (p *program) checkState(ctx context.Context, s *selection, con *console) (s
 	}
 	for _, a := range s.chosen {
 		found.lost[a] = h.checkLost(a)
-		drop := store.Maildrop(state.Key(a.User, a.Host))
+		drop := store.Maildrop(maildropKey(a))
 		facts, err := drop.Facts()
 		if err != nil {
 			return unusable, &fetch.StateError{Err: err}

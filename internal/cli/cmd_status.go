@@ -16,7 +16,6 @@ import (
 	"popfetch/internal/config"
 	"popfetch/internal/control"
 	"popfetch/internal/status"
-	"popfetch/state"
 )
 
 func (p *program) statusCommand() *cli.Command {
@@ -122,7 +121,7 @@ func statusLines(cfg *config.Config, book *status.Book, schedule []fetch.Account
 	lines := make([]statusLine, len(cfg.Accounts))
 	for i, a := range cfg.Accounts {
 		lines[i].Account = a.Name
-		if last, ok := book.Last(a.Name, state.Key(a.User, a.Host)); ok {
+		if last, ok := book.Last(a.Name, maildropKey(a)); ok {
 			lines[i].add(last)
 		}
 		if st, ok := places[a.Name]; ok {

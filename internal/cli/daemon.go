@@ -50,7 +50,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return err
 	}
 	d.reporter = tells
-	if err := d.reporter.forget(accountNames(d.house.Load().config.Accounts)); err != nil {
+	if err := d.reporter.forget(d.house.Load().config.Accounts); err != nil {
 		d.con.log.Warn("incidents of accounts that are gone stay in the state", "reason", err)
 	}
 	d.reporter.failing = d.onFailure
@@ -197,7 +197,7 @@ func (d *daemon) assemble(old, fresh *house) (accounts map[*config.Account]*fetc
 // resume makes an account that backed off when the last daemon ended go on with that,
 // unless its configuration was changed since.
 func (d *daemon) resume(a *fetch.Account) {
-	i, ok := d.reporter.incidents[a.Name]
+	i, ok := d.reporter.incidents[a.Key]
 	if !ok || !d.house.Load().config.Modified.Equal(i.Changed) {
 		return
 	}

@@ -16,7 +16,6 @@ import (
 	"popfetch/internal/config"
 	"popfetch/internal/metrics"
 	"popfetch/internal/status"
-	"popfetch/state"
 )
 
 const (
@@ -58,7 +57,7 @@ func (o *owner) now() metrics.Now {
 		if !a.Enabled && !chosen[a] {
 			continue
 		}
-		p, ok := o.book.Last(a.Name, state.Key(a.User, a.Host))
+		p, ok := o.book.Last(a.Name, maildropKey(a))
 		if !ok {
 			p = status.Poll{Account: a.Name}
 		}

@@ -108,7 +108,7 @@ func (h *house) eachKnown(con *console, fn func(a *config.Account, w io.Writer) 
 
 // account assembles what a poll of a needs. progress may be nil.
 func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Account {
-	key := state.Key(a.User, a.Host)
+	key := maildropKey(a)
 	log := h.log.With("account", a.Name)
 	d := &connector{account: a, log: log, secret: h.secret(a)}
 	idle := h.idleGrant(a, log)
@@ -210,7 +210,7 @@ func (h *house) mda(a *config.Account, log *slog.Logger) *mda.MDA {
 
 // maildir is the Maildir of an account, not opened yet.
 func (h *house) maildir(a *config.Account, log *slog.Logger) *maildir.Maildir {
-	key := state.Key(a.User, a.Host)
+	key := maildropKey(a)
 	return &maildir.Maildir{
 		Path: a.Maildir, Owner: ownerTag(h.store.ID(), key), Host: h.stamp.Host, Log: log,
 		MaxOpen: int(h.maxOpen.Load()), Syncs: h.syncs,
@@ -221,10 +221,13 @@ func (h *house) maildir(a *config.Account, log *slog.Logger) *maildir.Maildir {
 // mbox is the mbox file of an account, not opened yet.
 func (h *house) mbox(a *config.Account) *mbox.Mbox {
 	return &mbox.Mbox{
-		Path: a.MBox, Owner: ownerTag(h.store.ID(), state.Key(a.User, a.Host)),
+		Path: a.MBox, Owner: ownerTag(h.store.ID(), maildropKey(a)),
 		Timeout: time.Duration(a.Timeout), Spool: filepath.Dir(h.config.State),
 	}
 }
+
+// maildropKey is the key in the state of the maildrop of an account.
+func maildropKey(a *config.Account) string { return state.Key(a.User, a.Host) }
 
 // ownerTag marks the files of one account of one state file.
 func ownerTag(storeID, key string) string { return tag(storeID + "\x00" + key) }

@@ -47,7 +47,7 @@ func (e *lostError) hint() string {
 
 // checkLost returns a *fetch.LostError if the state file should know a and does not.
 func (h *house) checkLost(a *config.Account) error {
-	key := state.Key(a.User, a.Host)
+	key := maildropKey(a)
 	if a.Maildir == "" && a.MBox == "" || slices.Contains(h.known, key) {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"popfetch/fetch"
+	"popfetch/internal/config"
 	"popfetch/internal/incident"
 	"popfetch/state"
 )
@@ -18,10 +19,10 @@ import (
 type reporter struct {
 	con       *console
 	daemon    bool
-	incidents map[string]state.Incident
-	changed   func() time.Time // when the configuration was last changed
+	incidents map[string]state.Incident // by the keys of their maildrops
+	changed   func() time.Time          // when the configuration was last changed
 	// put records an incident, nil that it is over.
-	put     func(account string, i *state.Incident) error
+	put     func(key string, i *state.Incident) error
 	failing func(env []string) // runs on_failure; nil = nothing
 	// mine are the accounts whose next poll this process tells of. Another process asked
 	// for the other polls, and tells of them. nil = this process tells of all polls.
@@ -41,12 +42,16 @@ func newReporter(con *console, store state.Store, changed func() time.Time, daem
 	return &reporter{con: con, daemon: daemon, incidents: incidents, changed: changed, put: store.PutIncident}, nil
 }
 
-// forget ends the incidents of accounts that have not been configured for long.
-func (rp *reporter) forget(configured map[string]bool) error {
-	for name, i := range rp.incidents {
-		if !configured[name] && incident.Stale(i, time.Now()) {
-			delete(rp.incidents, name)
-			if err := rp.put(name, nil); err != nil {
+// forget ends the incidents of maildrops that have not been configured for long.
+func (rp *reporter) forget(configured []*config.Account) error {
+	keys := make(map[string]bool, len(configured))
+	for _, a := range configured {
+		keys[maildropKey(a)] = true
+	}
+	for key, i := range rp.incidents {
+		if !keys[key] && incident.Stale(i, time.Now()) {
+			delete(rp.incidents, key)
+			if err := rp.put(key, nil); err != nil {
 				return err
 			}
 		}
@@ -58,7 +63,7 @@ func (rp *reporter) forget(configured map[string]bool) error {
 // not know yet. It reports whether they know of a failure already.
 func (rp *reporter) report(r fetch.Report) (known bool) {
 	before, notice := rp.note(r, time.Now())
-	after := rp.incidents[r.Account]
+	after := rp.incidents[r.Key]
 	if rp.mine == nil || rp.mine[r.Account] {
 		rp.add(r)
 		rp.show(r, notice, before, after)
@@ -121,22 +126,22 @@ func (rp *reporter) show(r fetch.Report, notice incident.Notice, before, after s
 	}
 }
 
-// note records what has become of the incident of the account. It returns the one that
+// note records what has become of the incident of the maildrop. It returns the one that
 // was open before.
 func (rp *reporter) note(r fetch.Report, now time.Time) (before state.Incident, notice incident.Notice) {
 	var open *state.Incident
-	if known, ok := rp.incidents[r.Account]; ok {
+	if known, ok := rp.incidents[r.Key]; ok {
 		before, open = known, &known
 	}
 	next, notice := incident.After(open, r, rp.changed(), now)
 	switch {
 	case next != nil:
-		rp.incidents[r.Account] = *next
+		rp.incidents[r.Key] = *next
 	case open != nil:
-		delete(rp.incidents, r.Account)
+		delete(rp.incidents, r.Key)
 	}
 	if next != open && remembered(r.Err) {
-		if err := rp.put(r.Account, next); err != nil {
+		if err := rp.put(r.Key, next); err != nil {
 			rp.con.log.Debug("the state does not keep which failures were told of", "account", r.Account, "reason", err)
 		}
 	}
@@ -181,13 +186,13 @@ func failureEnv(r fetch.Report, notice incident.Notice, before, after state.Inci
 // short run.
 func (rp *reporter) later() (write func()) {
 	put, changed := rp.put, make(map[string]*state.Incident)
-	rp.put = func(account string, i *state.Incident) error {
-		changed[account] = i
+	rp.put = func(key string, i *state.Incident) error {
+		changed[key] = i
 		return nil
 	}
 	return func() {
-		for _, account := range slices.Sorted(maps.Keys(changed)) {
-			if err := put(account, changed[account]); err != nil {
+		for _, key := range slices.Sorted(maps.Keys(changed)) {
+			if err := put(key, changed[key]); err != nil {
 				rp.con.log.Warn("the state does not keep which failures were told of", "reason", err)
 				return
 			}

@@ -51,7 +51,7 @@ const (
 	maxError    = 1000
 )
 
-// After returns the incident of an account after a poll, and what the user is to be told.
+// After returns the incident of a maildrop after a poll, and what the user is to be told.
 // open is the incident before the poll; nil is none. changed is when the user last
 // changed the configuration, after which each failure is news.
 func After(open *state.Incident, r fetch.Report, changed, now time.Time) (*state.Incident, Notice) {
@@ -66,11 +66,16 @@ func After(open *state.Incident, r fetch.Report, changed, now time.Time) (*state
 	case class == fetch.OK:
 		return nil, Recovered
 	}
-	next := state.Incident{Since: now}
+	next := state.Incident{Since: now, Changed: changed}
 	if open != nil {
 		next = *open
 	}
-	next.Last, next.Next, next.Changed = now, r.Next, changed
+	// Two configurations may share a state file and have the maildrop in common.
+	edited := changed.After(next.Changed)
+	if edited {
+		next.Changed = changed
+	}
+	next.Last, next.Next = now, r.Next
 	next.Polls++
 	next.Failures++
 	if fetch.OfMessages(r.Err) {
@@ -78,7 +83,7 @@ func After(open *state.Incident, r fetch.Report, changed, now time.Time) (*state
 	}
 	text := short(r.Err.Error())
 	notice := Nothing
-	news := open == nil || !changed.Equal(open.Changed) ||
+	news := open == nil || edited ||
 		class > fetch.Temporary && !fetch.OfMessages(r.Err) && (class != fetch.ClassNamed(open.Class) || !alike(text, open.Error))
 	others := newMessages(r.Err, next.Messages)
 	since := now.Sub(next.Said)
@@ -130,6 +135,6 @@ func short(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxError)], "\ufffd")
 }
 
-// Stale reports whether the incident of an account that is no longer configured may be
+// Stale reports whether the incident of a maildrop that is no longer configured may be
 // forgotten.
 func Stale(i state.Incident, now time.Time) bool { return now.Sub(i.Last) > 30*24*time.Hour }

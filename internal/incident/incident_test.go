@@ -138,3 +138,19 @@ func TestIncidentIsBounded(t *testing.T) {
 		t.Errorf("%d octets, %d messages", size, len(open.Messages))
 	}
 }
+
+// Two configurations that share a state file may both have the maildrop.
+func TestOlderConfigurationWithTheSameMaildropIsNoChange(t *testing.T) {
+	now := time.Date(2026, 11, 26, 22, 0, 0, 0, time.UTC)
+	older, newer := now.Add(-time.Hour), now.Add(-time.Minute)
+	var open *state.Incident
+	var notices []incident.Notice
+	for n, changed := range []time.Time{older, newer, older, newer, older} {
+		var notice incident.Notice
+		open, notice = incident.After(open, fetch.Report{Err: network}, changed, now.Add(time.Duration(n)*time.Minute))
+		notices = append(notices, notice)
+	}
+	if want := []incident.Notice{incident.Failed, incident.Failed, incident.Nothing, incident.Nothing, incident.Nothing}; !slices.Equal(notices, want) {
+		t.Errorf("the user is told %v, want %v", notices, want)
+	}
+}

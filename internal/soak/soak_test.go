@@ -87,7 +87,7 @@ func (w *world) live(t *testing.T, path string, each int) measure {
 	for k := range kinds {
 		for i := range each {
 			a := w.account(fmt.Sprintf("%v%d", k, i), k, store)
-			if open, ok := l.incidents[a.Name]; ok {
+			if open, ok := l.incidents[a.Key]; ok {
 				a.Failures, a.Next = open.Failures, open.Next
 			}
 			accounts, names = append(accounts, a), append(names, a.Name)

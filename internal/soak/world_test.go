@@ -208,16 +208,16 @@ type life struct {
 // report is what the daemon does after each poll.
 func (l *life) report(r fetch.Report) {
 	var open *state.Incident
-	if i, ok := l.incidents[r.Account]; ok {
+	if i, ok := l.incidents[r.Key]; ok {
 		open = &i
 	}
 	next, notice := incident.After(open, r, time.Time{}, l.w.wall())
 	if next != open {
-		_ = l.store.PutIncident(r.Account, next)
+		_ = l.store.PutIncident(r.Key, next)
 	}
-	delete(l.incidents, r.Account)
+	delete(l.incidents, r.Key)
 	if next != nil {
-		l.incidents[r.Account] = *next
+		l.incidents[r.Key] = *next
 	}
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()

@@ -79,15 +79,21 @@ type Book struct {
 	path string
 
 	mu      sync.Mutex
-	polls   map[string]Poll // by account
-	changes int             // since it was opened
-	changed bool            // since it was written
+	polls   map[subject]Poll
+	changes int  // since it was opened
+	changed bool // since it was written
 	saved   time.Time
 }
 
+// subject is what a Book knows polls of. Two configurations that share a state file may give
+// the same name to accounts of different maildrops.
+type subject struct{ account, maildrop string }
+
+func (p Poll) subject() subject { return subject{p.Account, p.Maildrop} }
+
 // Open reads the book beside a state file. A book that cannot be read is empty.
 func Open(state string) *Book {
-	b := &Book{path: state + suffix, polls: make(map[string]Poll)}
+	b := &Book{path: state + suffix, polls: make(map[subject]Poll)}
 	text, err := os.ReadFile(b.path)
 	if err != nil {
 		return b
@@ -95,26 +101,25 @@ func Open(state string) *Book {
 	for line := range bytes.Lines(text) {
 		var p Poll
 		if json.Unmarshal(line, &p) == nil && p.Account != "" {
-			b.polls[p.Account] = p
+			b.polls[p.subject()] = p
 		}
 	}
 	return b
 }
 
-// Last returns the last poll of an account; false if none is known, or if it was one of
-// another maildrop.
+// Last returns the last poll of an account; false if none of this maildrop is known.
 func (b *Book) Last(account, maildrop string) (Poll, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p, ok := b.polls[account]
-	return p, ok && p.Maildrop == maildrop
+	p, ok := b.polls[subject{account, maildrop}]
+	return p, ok
 }
 
 // Note remembers a poll. What the poll did not find out stays as it was.
 func (b *Book) Note(p Poll) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if old, ok := b.polls[p.Account]; ok && old.Maildrop == p.Maildrop {
+	if old, ok := b.polls[p.subject()]; ok {
 		p.Totals = old.Totals.plus(p.Totals)
 		p.Success = later(p.Success, old.Success)
 		p.NewMail = later(p.NewMail, old.NewMail)
@@ -136,16 +141,14 @@ func (b *Book) Note(p Poll) {
 func (b *Book) Count(account, maildrop string, t Totals) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := b.polls[account]
-	if p.Maildrop != maildrop {
-		p = Poll{Account: account, Maildrop: maildrop}
-	}
+	p := b.polls[subject{account, maildrop}]
+	p.Account, p.Maildrop = account, maildrop
 	p.Totals = p.Totals.plus(t)
 	b.put(p)
 }
 
 func (b *Book) put(p Poll) {
-	b.polls[p.Account] = p
+	b.polls[p.subject()] = p
 	b.changes++
 	b.changed = true
 }
@@ -190,14 +193,16 @@ func (b *Book) write(now time.Time) error {
 	var text bytes.Buffer
 	out := json.NewEncoder(&text)
 	polls := make([]Poll, 0, len(b.polls))
-	for name, p := range b.polls {
+	for of, p := range b.polls {
 		if !p.Time.IsZero() && now.Sub(p.Time) > lifetime {
-			delete(b.polls, name)
+			delete(b.polls, of)
 			continue
 		}
 		polls = append(polls, p)
 	}
-	slices.SortFunc(polls, func(a, b Poll) int { return cmp.Compare(a.Account, b.Account) })
+	slices.SortFunc(polls, func(a, b Poll) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Maildrop, b.Maildrop))
+	})
 	for _, p := range polls {
 		if err := out.Encode(p); err != nil {
 			return err

@@ -149,3 +149,22 @@ func TestCountersGrowOn(t *testing.T) {
 		t.Errorf("%+v after %d changes", p, b.Changes()-before)
 	}
 }
+
+// Two configurations may share a state file and a name.
+func TestAccountsOfOneNameAndTwoMaildropsAreBothRemembered(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	for n := range 3 {
+		for _, maildrop := range []string{"me@host", "you@host"} {
+			b := Open(state)
+			b.Note(Poll{Account: "work", Maildrop: maildrop, Time: at(n), Totals: Totals{Polls: 1}})
+			if err := b.Write(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, maildrop := range []string{"me@host", "you@host"} {
+		if p, ok := Open(state).Last("work", maildrop); !ok || p.Totals.Polls != 3 {
+			t.Errorf("of %s is remembered %+v, %v", maildrop, p, ok)
+		}
+	}
+}

@@ -21,9 +21,9 @@ func testIncident(f *fixture) {
 			f.Errorf("%s (-want +got):\n%s", when, diff)
 		}
 	}
-	put := func(account string, i *state.Incident) {
+	put := func(key string, i *state.Incident) {
 		f.Helper()
-		if err := f.store.PutIncident(account, i); err != nil {
+		if err := f.store.PutIncident(key, i); err != nil {
 			f.Fatal(err)
 		}
 	}
@@ -54,9 +54,9 @@ func testIncident(f *fixture) {
 	put("work", &kept)
 	put("home", nil)
 	want("after the end of one", map[string]state.Incident{"work": kept})
-	for _, account := range []string{"", strings.Repeat("a", state.MaxKey+1)} {
-		if err := f.store.PutIncident(account, &kept); !errors.Is(err, state.ErrInvalid) {
-			f.Errorf("an account of %d octets: %v", len(account), err)
+	for _, key := range []string{"", strings.Repeat("a", state.MaxKey+1)} {
+		if err := f.store.PutIncident(key, &kept); !errors.Is(err, state.ErrInvalid) {
+			f.Errorf("a key of %d octets: %v", len(key), err)
 		}
 	}
 	f.store.Close()

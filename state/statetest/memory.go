@@ -64,16 +64,16 @@ func (s *memory) Incidents() (map[string]state.Incident, error) {
 	return maps.Clone(s.disk.incidents), nil
 }
 
-func (s *memory) PutIncident(account string, i *state.Incident) error {
+func (s *memory) PutIncident(key string, i *state.Incident) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
 		return state.ErrClosed
-	case account == "" || len(account) > state.MaxKey:
+	case key == "" || len(key) > state.MaxKey:
 		return state.ErrInvalid
 	case i == nil:
-		delete(s.disk.incidents, account)
+		delete(s.disk.incidents, key)
 		return nil
 	}
 	kept := *i
@@ -81,7 +81,7 @@ func (s *memory) PutIncident(account string, i *state.Incident) error {
 	kept.Changed = i.Changed.UTC().Round(0)
 	kept.Error = strings.ToValidUTF8(i.Error, "\ufffd") // as JSON does
 	kept.Messages = slices.Clone(i.Messages)
-	s.disk.incidents[account] = kept
+	s.disk.incidents[key] = kept
 	return nil
 }
 
