@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/internal/imap"
+	"popfetch/internal/stalltest"
 )
 
 // A refusal delivers nothing, and the next message goes on.
@@ -225,9 +225,16 @@ func TestServerThatStallsDoesNotHoldThePoll(t *testing.T) {
 			r := newReceiver(t)
 			r.caps = "IMAP4rev1"
 			d := r.mailbox()
-			d.Connect = connectWithin(r, 20*time.Millisecond)
+			silence := new(stalltest.Stall)
+			d.Connect = connectWithin(r, 20*time.Millisecond, silence)
 			defer d.Close()
-			r.answers(step, stall)
+			r.answersBy(func(s string) string {
+				if s == step {
+					silence.Begin()
+					return stall
+				}
+				return ""
+			})
 			errs := deliverAll(t, d, strings.Repeat("0123456789abcd\r\n", 1<<19)) // 8 MiB: more than sockets hold
 			var e *deliver.Error
 			if len(errs) != 1 || !errors.As(errs[0], &e) || !e.Temporary || e.Scope == deliver.Room {
@@ -240,10 +247,11 @@ func TestServerThatStallsDoesNotHoldThePoll(t *testing.T) {
 	}
 }
 
-// connectWithin is Mailbox.Connect with another time limit once the connection stands.
-func connectWithin(r *receiver, limit time.Duration) func(context.Context) (*imap.Client, error) {
+// connectWithin is Mailbox.Connect with another time limit, which counts from the silence of
+// the receiver on.
+func connectWithin(r *receiver, limit time.Duration, silence *stalltest.Stall) func(context.Context) (*imap.Client, error) {
 	return func(ctx context.Context) (*imap.Client, error) {
-		c, err := imap.Dial(ctx, r.l.Addr().String(), imap.Options{Security: imap.ClearText, Timeout: limit, Dial: new(net.Dialer).DialContext})
+		c, err := imap.Dial(ctx, r.l.Addr().String(), imap.Options{Security: imap.ClearText, Timeout: limit, Dial: silence.Dial})
 		if err != nil {
 			return nil, err
 		}

@@ -36,6 +36,7 @@ var (
 		"popfetch/internal/dovecottest":     {"internal/certtest"},
 		"popfetch/internal/ptytest":         {},
 		"popfetch/internal/distancetest":    {},
+		"popfetch/internal/stalltest":       {},
 		"popfetch/internal/packagetest":     {},
 		"popfetch/internal/servertest":      {"internal/certtest", "internal/dovecottest"},
 		"popfetch/fetch/pop3/pop3test/demo": {"fetch/pop3/pop3test"},
@@ -85,7 +86,7 @@ var (
 	// fixtures are the packages for tests that every test may import.
 	fixtures = []string{
 		"deliver/delivertest", "fetch/pop3/pop3test", "internal/certtest", "internal/distancetest", "internal/dovecottest", "internal/durable/faultfs", "internal/durable/model",
-		"internal/oauth/oauthtest", "internal/ptytest", "internal/servertest", "state/statetest",
+		"internal/oauth/oauthtest", "internal/ptytest", "internal/servertest", "internal/stalltest", "state/statetest",
 	}
 	// endToEnd lists what tests import beyond that because they put several rooms
 	// together.

@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// hangUp as the last line of a dialog closes the connection.
+const hangUp = "hang up"
+
 // server plays one side of a dialog: lines that begin with "S: " are sent, with "C: "
 // expected. The tag of the client's last line is %s.
 func server(t *testing.T, dialog ...string) string {
@@ -34,6 +37,9 @@ func server(t *testing.T, dialog ...string) string {
 		in := bufio.NewReader(c)
 		tag := ""
 		for _, line := range dialog {
+			if line == hangUp {
+				return
+			}
 			if text, ok := strings.CutPrefix(line, "S: "); ok {
 				io.WriteString(c, strings.ReplaceAll(text, "%s", tag)+"\r\n")
 				continue
@@ -277,9 +283,7 @@ func TestServerThatStallsIsGivenUp(t *testing.T) {
 }
 
 func TestByeIsPartOfTheError(t *testing.T) {
-	l := server(t, begun("IMAP4rev1", "C: %s NOOP", "S: * BYE [UNAVAILABLE] going down")...)
-	c := dial(t, l)
-	c.waiting = 100 * time.Millisecond // the server of the test does not close
+	c := dial(t, server(t, begun("IMAP4rev1", "C: %s NOOP", "S: * BYE [UNAVAILABLE] going down", hangUp)...))
 	if err := c.Noop(); err == nil || !strings.Contains(err.Error(), `"* BYE [UNAVAILABLE] going down"`) {
 		t.Errorf("got %v", err)
 	}
