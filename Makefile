@@ -37,7 +37,8 @@ PACKAGES ?= ./...
 # Debian packages of the programs that the tests run against. PEERS= installs none.
 PEERS ?= \
 	dovecot-pop3d dovecot-lmtpd dovecot-imapd dovecot-sieve python3-aiosmtpd \
-	mutt neomutt notmuch mailutils procmail maildrop \
+	mutt neomutt aerc notmuch maildir-utils mailutils procmail maildrop \
+	spamc spamd rspamd \
 	getmail6 fetchmail mpop fdm \
 	krb5-kdc krb5-user dovecot-gssapi \
 	dbus gnome-keyring openssl socat netcat-openbsd \
@@ -105,9 +106,11 @@ soak:
 
 # Real POP3 servers: a fetch from each, and a table of the results. It needs root, and
 # keeps the unpacked Debian packages below ~/.cache. make test runs the servers that
-# start fast.
+# start fast. Then the recipe for containers with podman.
 interop:
 	cd internal/servertest && POPFETCH_INTEROP=1 $(GO) test -count=1 -timeout 15m -run Interop
+	@$(MAKE) --no-print-directory peers PEERS='podman runc'
+	cd internal/packagetest && POPFETCH_INTEROP=1 $(GO) test -count=1 -timeout 10m -run Interop
 
 # Every fuzz target of every package, FUZZTIME each. go test keeps an input that fails
 # in testdata/fuzz of its package.
@@ -288,6 +291,7 @@ peers:
 			dovecot-pop3d) test -x /usr/lib/dovecot/pop3 || test -x /usr/libexec/dovecot/pop3 ;; \
 			dovecot-imapd) test -x /usr/lib/dovecot/imap || test -x /usr/libexec/dovecot/imap ;; \
 			dovecot-lmtpd) test -x /usr/lib/dovecot/lmtp || test -x /usr/libexec/dovecot/lmtp ;; \
+			maildir-utils) command -v mu >/dev/null ;; \
 			mailutils) command -v mail.mailutils >/dev/null ;; \
 			dovecot-sieve) test -e /usr/lib/dovecot/modules/lib90_sieve_plugin.so ;; \
 			python3-aiosmtpd) /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null ;; \

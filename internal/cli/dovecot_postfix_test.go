@@ -79,8 +79,9 @@ type postfix struct {
 	d    *dovecot
 }
 
-// startPostfix starts one with the certificate of d, and ends it with the test.
-func startPostfix(t *testing.T, d *dovecot) *postfix {
+// startPostfix starts one with the certificate of d and more settings of main.cf, and ends it with
+// the test.
+func startPostfix(t *testing.T, d *dovecot, settings ...string) *postfix {
 	t.Helper()
 	if _, err := os.Stat("/usr/lib/postfix/sbin/master"); err != nil {
 		t.Skip("postfix is not installed (Debian: apt-get install postfix, which replaces another mail server)")
@@ -101,6 +102,9 @@ func startPostfix(t *testing.T, d *dovecot) *postfix {
 	must(t, postfixMain.Execute(&text, map[string]any{
 		"Dir": dir, "User": bob, "UID": d.UID, "GID": d.GID, "Cert": d.CertFile, "Key": filepath.Join(d.Dir, "key.pem"),
 	}))
+	for _, more := range settings {
+		text.WriteString(more)
+	}
 	config := filepath.Join(dir, "config")
 	must(t, os.WriteFile(filepath.Join(config, "main.cf"), text.Bytes(), 0o644))
 	must(t, os.WriteFile(filepath.Join(config, "master.cf"), fmt.Appendf(nil, postfixServices, ports[0]), 0o644))

@@ -96,8 +96,11 @@ func (k *kitchen) local(text string) string {
 }
 
 // add puts a message into the mailbox on the server.
-func (k *kitchen) add(n int, field string) {
-	text := fmt.Sprintf("From: bob@example.org\nTo: me@example.org\nSubject: message %d\nDate: Mon, 01 Jun 2026 09:00:0%d +0000\nMessage-ID: <%d@example.org>\n%s\n\nbody %d\n", n, n, n, field, n)
+func (k *kitchen) add(n int, field string) { k.addText(n, field, fmt.Sprint("body ", n)) }
+
+// addText puts a message with a body into the mailbox on the server.
+func (k *kitchen) addText(n int, field, body string) {
+	text := fmt.Sprintf("From: bob@example.org\nTo: me@example.org\nSubject: message %d\nDate: Mon, 01 Jun 2026 09:00:0%d +0000\nMessage-ID: <%d@example.org>\n%s\n\n%s\n", n, n, n, field, body)
 	k.maildrop.Add(pop3test.Message{UID: fmt.Sprint("uid", n), Raw: pop3test.Text(text)})
 }
 
@@ -184,6 +187,9 @@ func readmeConfigurations(t *testing.T) (configs []string) {
 	return configs
 }
 
+// readerPatience is how long a test may use a mail reader on a busy machine.
+const readerPatience = 2 * time.Minute
+
 // reader is a mail reader on a terminal.
 type reader struct {
 	t     *testing.T
@@ -191,17 +197,16 @@ type reader struct {
 	shown string // that await has not passed yet
 }
 
-// read starts mutt or NeoMutt with its file in the home directory. It ends with the test, or
-// after a minute.
-func (k *kitchen) read(program string) *reader {
+// read starts a mail reader by a shell command. It ends with the test, or after readerPatience.
+func (k *kitchen) read(shell string) *reader {
 	k.t.Helper()
 	user, terminal := ptytest.Open(k.t, 100)
-	cmd := k.command("exec "+program+" -F ."+program+"rc", "TERM=xterm", "LC_ALL=C.UTF-8", "PATH="+filepath.Join(k.dir, "bin")+":"+os.Getenv("PATH"))
+	cmd := k.command("exec "+shell, "TERM=xterm", "LC_ALL=C.UTF-8", "PATH="+filepath.Join(k.dir, "bin")+":"+os.Getenv("PATH"))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	must(k.t, cmd.Start())
 	terminal.Close() // what reads the screen ends with the program
-	late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	late := time.AfterFunc(readerPatience, func() { cmd.Process.Kill() })
 	k.t.Cleanup(func() {
 		late.Stop()
 		cmd.Process.Kill()
