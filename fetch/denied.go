@@ -45,15 +45,11 @@ func (v *visit) stillOpen(refused *pop3.ResponseError) error {
 	if refused == nil {
 		return nil
 	}
-	var also *pop3.ResponseError
-	if err := v.session.Noop(); err != nil && !errors.As(err, &also) {
-		return denied(refused, err)
-	}
-	return nil
+	return denied(refused, v.probe())
 }
 
 // denied returns a *deniedError if err, which followed a refusal, is the end of the
-// connection, and otherwise err. refused may be nil.
+// connection, and otherwise err. Both may be nil.
 func denied(refused *pop3.ResponseError, err error) error {
 	if refused == nil || !connectionEnded(err) {
 		return err

@@ -140,8 +140,6 @@ func (c *fakeSession) Offer() pop3.Offer { return pop3.Offer{} }
 
 func (c *fakeSession) Bye() error { return nil }
 
-func (c *fakeSession) Noop() error { return nil }
-
 func (c *fakeSession) Broken() error { return nil }
 
 func (c *fakeSession) SurplusReply(int, []byte) error { return nil }

@@ -23,6 +23,18 @@ func stray(at string, session int) pop3test.Fault {
 	}}
 }
 
+// garbageAtSecond is a fault that answers the second command of a kind in the first session
+// with what makes no sense.
+func garbageAtSecond(at string) pop3test.Fault {
+	n := 0
+	return pop3test.Fault{At: at, Session: 1, Do: pop3test.Edit, Edit: func(reply []byte) []byte {
+		if n++; n == 2 {
+			return []byte("garbage\r\n")
+		}
+		return reply
+	}}
+}
+
 // ahead sends commands ahead, and deletes what it delivers.
 func (h *fixture) ahead() {
 	h.options.Pipelining = pop3.PipelineAuto
@@ -53,8 +65,8 @@ func TestSurplusReplyWithALateTailDeliversNothing(t *testing.T) {
 func TestMissingReplyBeforeTheConnectionEndsIsNoticed(t *testing.T) {
 	h := newFixture(t, 5, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Raw, Text: ""},
-		pop3test.Fault{At: "NOOP", Session: 1, Do: pop3test.Extra, Text: "x"},
-		pop3test.Fault{At: "NOOP", Session: 1, Do: pop3test.Drop, After: int64(len("+OK done\r\n"))},
+		pop3test.Fault{At: "STAT", Session: 1, Do: pop3test.Extra, Text: "x"},
+		pop3test.Fault{At: "STAT", Session: 1, Do: pop3test.Drop, After: pop3test.AfterStatus},
 	))
 	h.ahead()
 	h.allowFallback()
@@ -90,7 +102,7 @@ func TestRefusalInPlaceOfTheReplyToTheLastMarkConfirmsNothing(t *testing.T) {
 	h := newFixture(t, 6, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
 		pop3test.Fault{At: "RETR 6", Session: 1, Do: pop3test.Err, Text: "[SYS/TEMP] later"},
-		pop3test.Fault{At: "NOOP", Session: 1, Do: pop3test.Slow, Delay: 20 * time.Millisecond},
+		pop3test.Fault{At: "STAT", Session: 1, Do: pop3test.Slow, Delay: 20 * time.Millisecond},
 	))
 	h.ahead()
 	_, err := h.poll()
@@ -99,13 +111,13 @@ func TestRefusalInPlaceOfTheReplyToTheLastMarkConfirmsNothing(t *testing.T) {
 	h.converge(1, 2, 3, 4, 5, 6)
 }
 
-// Any reply to NOOP shows that the server is in step, even a refusal.
-func TestRefusedNOOPConfirmsThatTheSessionIsInStep(t *testing.T) {
+// Any reply to STAT shows that the server is in step, even a refusal.
+func TestRefusedSTATConfirmsThatTheSessionIsInStep(t *testing.T) {
 	for name, p := range modes {
 		t.Run(name, func(t *testing.T) {
 			h := newFixture(t, 3, faults(
 				pop3test.Fault{At: "RETR", Do: pop3test.WrongOctets, N: 7},
-				pop3test.Fault{At: "NOOP", Do: pop3test.Err, Text: "unknown command"},
+				pop3test.Fault{At: "STAT", Do: pop3test.Err, Text: "unknown command"},
 			))
 			h.ahead()
 			h.options.Pipelining = p
@@ -114,10 +126,34 @@ func TestRefusedNOOPConfirmsThatTheSessionIsInStep(t *testing.T) {
 			}
 			h.delivered(1, 2, 3)
 			h.onServer()
-			if got := h.sent(1, "NOOP"); len(got) == 0 {
-				t.Error("there was no NOOP")
+			if got := h.sent(1, "STAT"); len(got) == 0 {
+				t.Error("there was no STAT")
 			}
 		})
+	}
+}
+
+// Small servers do not know NOOP, and some close the connection at a command that they do
+// not know.
+func TestServerThatClosesAtNOOPIsInStep(t *testing.T) {
+	for name, p := range modes {
+		for _, announced := range []int64{-1, 7} {
+			t.Run(fmt.Sprint(name, ", announced: ", announced), func(t *testing.T) {
+				h := newFixture(t, 20, faults(pop3test.Fault{At: "NOOP", Do: pop3test.Drop}))
+				if announced >= 0 {
+					h.server.SetFaults(pop3test.Fault{At: "NOOP", Do: pop3test.Drop}, pop3test.Fault{At: "RETR", Do: pop3test.WrongOctets, N: announced})
+				}
+				h.ahead()
+				h.options.Pipelining = p
+				h.allowFallback()
+				if r := h.mustPoll(); r.Delivered != 20 || r.Deleted != 20 {
+					t.Errorf("%+v", r)
+				}
+				if got := h.server.Sessions(); got != 1 {
+					t.Errorf("%d sessions", got)
+				}
+			})
+		}
 	}
 }
 
@@ -149,11 +185,11 @@ func TestDoubtfulMessageIsTakenLastNextTime(t *testing.T) {
 }
 
 // A message has another size than announced and the user stops popfetch; the reply
-// to the NOOP that is to show whether the session is in step makes no sense.
+// to the STAT that is to show whether the session is in step makes no sense.
 func TestGarbageAfterAMessageOfTheWrongSizeDeliversNothing(t *testing.T) {
 	h := newFixture(t, 3, faults(
 		pop3test.Fault{At: "", Session: 1, Do: pop3test.WrongOctets, N: 10},
-		pop3test.Fault{At: "NOOP", Session: 1, Do: pop3test.Raw, Text: "garbage\r\n"},
+		garbageAtSecond("STAT"),
 	))
 	h.account.Policy.Delete = true
 	ctx, stop := context.WithCancel(t.Context())
@@ -163,7 +199,7 @@ func TestGarbageAfterAMessageOfTheWrongSizeDeliversNothing(t *testing.T) {
 	}
 	h.server.Wait()
 	h.delivered()
-	h.commands(1, []string{"RETR", "NOOP", "DELE", "QUIT"}, "RETR 1", "NOOP")
+	h.commands(1, []string{"RETR", "STAT", "DELE", "QUIT"}, "STAT", "RETR 1", "STAT")
 	h.server.SetFaults()
 	h.mustPoll()
 	h.delivered(1, 2, 3)

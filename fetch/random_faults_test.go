@@ -195,7 +195,7 @@ func (c *chance) faults(messages int) (f []pop3test.Fault) {
 		f = append(f, pop3test.Fault{At: fmt.Sprint("RETR ", 1+c.n(messages)), Do: kinds[c.n(len(kinds))], After: int64(c.n(80))})
 	}
 	if c.hit(.1) {
-		at := []string{"AUTH", "UIDL", "LIST", "NOOP", "DELE", "QUIT"}
+		at := []string{"AUTH", "UIDL", "LIST", "STAT", "DELE", "QUIT"}
 		f = append(f, pop3test.Fault{At: at[c.n(len(at))], Do: kinds[c.n(len(kinds))], After: int64(c.n(20))})
 	}
 	return f

@@ -173,13 +173,26 @@ func (v *visit) confirm() error {
 	if n := len(v.again); open && v.settler.AllSure(sure) && (n == 0 || v.again[n-1].seq <= sure) {
 		return nil
 	}
-	var refused *pop3.ResponseError // a refusal shows as well that replies fit commands
-	if err := v.session.Noop(); err != nil && !errors.As(err, &refused) {
+	if err := v.probe(); err != nil {
 		return v.stepLost(err)
 	}
 	v.settler.Trust()
 	v.sure, v.denied = v.answered, false
 	return v.settler.SettleFull(v.sure)
+}
+
+// probe makes sure that the server is there and answers what it is asked. Every server has
+// STAT; some close the connection at a NOOP. A refusal, or a reply without numbers, shows as
+// well that replies belong to their commands.
+func (v *visit) probe() error {
+	var (
+		refused *pop3.ResponseError
+		odd     *pop3.LineError
+	)
+	if _, _, err := v.session.Stat(); err != nil && !errors.As(err, &refused) && !errors.As(err, &odd) {
+		return err
+	}
+	return nil
 }
 
 // confirmed returns how many messages of this session are known to be what was

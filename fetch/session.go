@@ -45,7 +45,6 @@ type Session interface {
 	Confirmed() int
 	Broken() error
 	SurplusReply(num int, head []byte) error
-	Noop() error
 	Quit() error
 	Bye() error
 	Close() error

@@ -164,7 +164,6 @@ func (s *session) Drain()          {}
 func (s *session) Confirmed() int  { return 0 }
 func (s *session) Owed() int       { return 0 }
 func (s *session) Pipelined() bool { return false }
-func (s *session) Noop() error     { return nil }
 func (s *session) RoundTrips() int { return 0 }
 
 func (s *session) TLS() (tls.ConnectionState, bool) { return tls.ConnectionState{}, false }

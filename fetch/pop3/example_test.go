@@ -102,10 +102,10 @@ func ExampleClient_Retr() {
 		S: .
 		C: RETR 2
 		S: -ERR no such message
-		C: NOOP
-		S: +OK
-		C: NOOP
-		S: +OK
+		C: STAT
+		S: +OK 1 19
+		C: STAT
+		S: +OK 1 19
 		C: DELE 1
 		S: +OK
 		C: QUIT

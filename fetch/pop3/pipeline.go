@@ -261,12 +261,14 @@ func (c *Client) Owed() int {
 // Confirmed returns how many replies of the Retr that runs, or ran last, are known to
 // belong to their commands. Under pipelining a server that leaves out a reply, or
 // sends one too many, shifts all replies behind it, and messages of the same size do
-// not show that. So a NOOP is sent between the commands now and then: its reply has
+// not show that. So a STAT is sent between the commands now and then: its reply has
 // no message, and a reply that was shifted into its place would be followed by one.
 func (c *Client) Confirmed() int { return c.confirmed }
 
-// probe is the command whose reply shows whether the server is in step.
-const probe = "NOOP"
+// probe is the command whose reply shows whether the server is in step. Every server has
+// STAT, for every client sends it. Hardly one sends NOOP: small servers do not know it, and
+// some close the connection at it.
+const probe = "STAT"
 
 // A probe follows the first firstProbe commands, then at most maxProbeGap, and the
 // last one; it follows fewer if the replies to them are longer than probeOctets, so

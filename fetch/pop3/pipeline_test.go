@@ -48,7 +48,7 @@ func TestWindow(t *testing.T) {
 					if err != nil {
 						return
 					}
-					if line == "NOOP\r\n" {
+					if line == "STAT\r\n" {
 						fmt.Fprintf(w, "+OK\r\n")
 						w.Flush()
 						i--
