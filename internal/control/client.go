@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -31,11 +32,20 @@ type Client struct {
 func Dial(ctx context.Context, state string) (*Client, error) { return dial(ctx, state, Patience) }
 
 func dial(ctx context.Context, state string, patience time.Duration) (*Client, error) {
+	return dialThrough(ctx, func(ctx context.Context) (net.Conn, error) {
+		c, err := connect(ctx, state, patience)
+		if err != nil {
+			return nil, err
+		}
+		return &impatient{c, patience}, nil
+	})
+}
+
+// dialThrough is Dial with another way to connect.
+func dialThrough(ctx context.Context, connect func(context.Context) (net.Conn, error)) (*Client, error) {
 	c := &Client{http: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return connect(ctx, state, patience)
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return connect(ctx) },
 	}}}
 	response, err := c.send(ctx, http.MethodGet, "/owner", nil)
 	if err != nil {
@@ -66,7 +76,7 @@ func connect(ctx context.Context, state string, patience time.Duration) (net.Con
 		c.Close()
 		return nil, fmt.Errorf("%w: a process of another user does", ErrNobody)
 	}
-	return &impatient{c, patience}, nil
+	return c, nil
 }
 
 // impatient is a connection on which no call may take longer than limit.
@@ -124,8 +134,12 @@ func answerError(ctx context.Context, err error) error {
 // Do asks the owner and calls answer with each answer, in the goroutine of the caller.
 // It returns a *Refusal if the owner
 // does not do what r asks for, a *VersionError if it does not know it, ErrSilent if it
-// hangs, and ErrNobody if it ends before it has done everything.
+// hangs, and ErrNobody if it ends before it has done everything. An owner that cannot be
+// watched is not.
 func (c *Client) Do(ctx context.Context, r Request, answer func(Answer)) error {
+	if !slices.Contains(c.Owner.Features, featureWatch) {
+		r.Watch = nil
+	}
 	body, err := json.Marshal(r)
 	if err != nil {
 		return err

@@ -12,7 +12,8 @@
 // not know is refused, because it may be one that must not be ignored; a field of an
 // answer that the client does not know is ignored. So fields can be added without a new
 // Protocol. An owner that does not know what is asked for says so, and the client tells
-// the user to restart it.
+// the user to restart it. Info.Features says what an owner can do that the first of its
+// Protocol could not; Client.Do leaves out what is only a help and not among these.
 package control
 
 import (
@@ -31,8 +32,9 @@ const protocolHeader = "Popfetch-Protocol"
 
 // Owner does what others ask for.
 type Owner interface {
-	// Do does what r says and calls answer for each account when that is done, one call
-	// at a time. It returns when all is done or when ctx ends: the client has gone, or
+	// Do does what r says and calls answer for each account when that is done, and with
+	// what goes on meanwhile if r asks for that, one call at a time. A call takes as long
+	// as the client needs to read. It returns when all is done or when ctx ends: the client has gone, or
 	// the server is closing. A *Refusal is an answer to the whole request.
 	Do(ctx context.Context, r Request, answer func(Answer)) error
 }
@@ -43,6 +45,8 @@ type Info struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"` // "daemon" or "once"
 	Since   time.Time `json:"since"`
+	// Features is filled in by Start.
+	Features []string `json:"features,omitempty"`
 }
 
 // Request is what a client asks for.
@@ -51,6 +55,7 @@ type Request struct {
 	Accounts []Account `json:"accounts,omitempty"`
 	Keep     bool      `json:"keep,omitempty"`  // delete nothing on the servers
 	Before   time.Time `json:"before,omitzero"` // for messages that came earlier
+	Watch    *Watch    `json:"watch,omitempty"` // nil = show nothing; an older owner shows nothing
 }
 
 // Account names an account of the client's configuration.
@@ -60,8 +65,10 @@ type Account struct {
 	Settings string `json:"settings"`
 }
 
-// Answer is the result for one account.
+// Answer is the result for one account, or, if Watched is set, what goes on before there is
+// one.
 type Answer struct {
+	Watched *Watched        `json:"watched,omitempty"`
 	Account string          `json:"account,omitempty"`
 	Result  json.RawMessage `json:"result,omitempty"`
 	Reasons []Reason        `json:"reasons,omitempty"` // why it did not go well

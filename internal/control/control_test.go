@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -156,26 +159,59 @@ func TestOwnerThatHangsIsNotWaitedFor(t *testing.T) {
 
 // A long poll is no silence.
 func TestOwnerThatWorksForLongIsWaitedFor(t *testing.T) {
-	release := make(chan struct{})
-	state := serve(t, ownerFunc(func(ctx context.Context, r Request, answer func(Answer)) error {
-		select {
-		case <-release:
-		case <-ctx.Done():
+	synctest.Test(t, func(t *testing.T) {
+		l := newPipes()
+		s := Start(l, Info{Command: "daemon"}, ownerFunc(func(ctx context.Context, r Request, answer func(Answer)) error {
+			time.Sleep(time.Hour)
+			return echo(ctx, r, answer)
+		}))
+		defer s.Close()
+		c, err := dialThrough(t.Context(), func(context.Context) (net.Conn, error) { return &impatient{l.connect(), Patience}, nil })
+		if err != nil {
+			t.Fatal(err)
 		}
-		return echo(ctx, r, answer)
-	}), func(l *times) { l.heartbeat = 10 * time.Millisecond })
-	c, err := dial(t.Context(), state, time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	timer := time.AfterFunc(3*time.Second, func() { close(release) })
-	defer timer.Stop()
-	answers := 0
-	if err := c.Do(t.Context(), Request{Do: "poll", Accounts: []Account{{Name: "work"}}}, func(Answer) { answers++ }); err != nil || answers != 1 {
-		t.Errorf("%d answers, %v", answers, err)
+		defer c.Close()
+		answers := 0
+		if err := c.Do(t.Context(), Request{Do: "poll", Accounts: []Account{{Name: "work"}}}, func(Answer) { answers++ }); err != nil || answers != 1 {
+			t.Errorf("%d answers, %v", answers, err)
+		}
+	})
+}
+
+// pipes is a net.Listener in memory, for the clock of a test.
+type pipes struct {
+	waiting chan net.Conn
+	closed  chan struct{}
+	close   func()
+}
+
+func newPipes() *pipes {
+	closed := make(chan struct{})
+	return &pipes{make(chan net.Conn), closed, sync.OnceFunc(func() { close(closed) })}
+}
+
+// connect returns the end of a client.
+func (l *pipes) connect() net.Conn {
+	ours, theirs := net.Pipe()
+	l.waiting <- theirs
+	return ours
+}
+
+func (l *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.waiting:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
 	}
 }
+
+func (l *pipes) Close() error {
+	l.close()
+	return nil
+}
+
+func (l *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "unix"} }
 
 func TestOwnerThatEndsTellsItsClients(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state.db")
@@ -316,4 +352,63 @@ func TestCancelledClientEndsItsRequest(t *testing.T) {
 		t.Errorf("Do returns %v", err)
 	}
 	<-gone
+}
+
+// The owner of an older version would refuse a request with what it does not know.
+func TestOwnerThatCannotBeWatchedIsNotAskedToBe(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state.db")
+	l, err := Listen(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	older := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/owner" {
+			io.WriteString(w, `{"version":"0.1","pid":7,"command":"daemon"}`)
+			return
+		}
+		got, _ = io.ReadAll(r.Body)
+		io.WriteString(w, `{"end":{}}`)
+	})}
+	go older.Serve(l)
+	defer older.Close()
+	c, err := Dial(t.Context(), state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Do(t.Context(), Request{Do: "poll", Watch: &Watch{Progress: true}}, func(Answer) {}); err != nil || string(got) != `{"do":"poll"}` {
+		t.Errorf("it is asked %s, %v", got, err)
+	}
+}
+
+func TestWhatGoesOnArrivesAsItWasSent(t *testing.T) {
+	sent := Watched{
+		Progress: []Progress{{Account: "work", Stage: "receiving", Messages: 1, Octets: 1 << 53, AllMessages: 2, AllOctets: 1<<53 + 1}},
+		Log:      []LogLine{{Account: "work", Time: time.Now().UTC(), Level: -4, Text: "planned", Attrs: []Attr{{"plan", "1 to fetch"}, {"num", int64(1<<53 + 1)}, {"last", true}}}},
+		Lost:     3,
+	}
+	asked := Watch{Progress: true, Level: -4}
+	state := serve(t, ownerFunc(func(_ context.Context, r Request, answer func(Answer)) error {
+		if r.Watch == nil || *r.Watch != asked {
+			return fmt.Errorf("the owner gets %+v", r.Watch)
+		}
+		answer(Answer{Watched: &sent})
+		return nil
+	}), nil)
+	c, err := Dial(t.Context(), state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want := sent
+	want.Log = []LogLine{sent.Log[0]}
+	want.Log[0].Attrs = []Attr{{"plan", "1 to fetch"}, {"num", json.Number("9007199254740993")}, {"last", true}}
+	if err := c.Do(t.Context(), Request{Do: "poll", Watch: &asked}, func(a Answer) {
+		if a.Watched == nil || !reflect.DeepEqual(*a.Watched, want) {
+			t.Errorf("the client gets %+v, want %+v", a.Watched, want)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
 }

@@ -40,6 +40,7 @@ func Start(l net.Listener, info Info, owner Owner) *Server {
 }
 
 func start(l net.Listener, info Info, owner Owner, times times) *Server {
+	info.Features = features()
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{info: info, owner: owner, times: times, stop: stop, ended: make(chan struct{})}
 	mux := http.NewServeMux()
