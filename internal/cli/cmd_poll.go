@@ -56,8 +56,10 @@ func (p *program) poll(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	file, failed, err := p.take(c, con, s)
+	sum := new(tally)
+	file, failed, err := p.take(c, con, s, sum)
 	if file == nil {
+		sum.conclude(con)
 		return errors.Join(err, reported(errors.Join(failed...)))
 	}
 	defer file.Close()
@@ -71,7 +73,7 @@ func (p *program) poll(c *cli.Context) error {
 	if err := h.checkAllLost(); err != nil {
 		return err
 	}
-	r := &pollRun{program: p, command: c, con: con, file: file}
+	r := &pollRun{program: p, command: c, con: con, file: file, sum: sum}
 	defer r.snapshot()
 	defer con.acknowledge(c.Context)()
 	late, free := outlast(c.Context)
@@ -89,6 +91,7 @@ type pollRun struct {
 	command *cli.Context
 	con     *console
 	file    *state.Bolt
+	sum     *tally          // of the polls so far that another process has made
 	late    context.Context // of the programs that run beside the polls, see outlast
 }
 
@@ -105,14 +108,14 @@ func (r *pollRun) once(h *house, failed []error) error {
 	ctx, con := r.command.Context, r.con
 	var current atomic.Pointer[house]
 	current.Store(h)
-	o := r.program.newOwner(&current, r.file, commandOnce)
+	o := r.program.newOwner(con, &current, r.file, commandOnce)
 	defer o.close()
 	tells, err := newReporter(con, r.file, func() time.Time { return h.config.Modified }, false)
 	if err != nil {
 		return err
 	}
 	con.progress.expect(len(h.chosen))
-	tells.mine = accountNames(h.chosen)
+	tells.mine, tells.sum = accountNames(h.chosen), r.sum
 	defer tells.later()()
 	var hooks queue
 	defer hooks.wait()
@@ -127,9 +130,9 @@ func (r *pollRun) once(h *house, failed []error) error {
 		}
 	}
 	defer r.program.newExporter(con, o).write(h.config)
-	defer o.serve(con)()
+	defer o.serve()()
 	err = o.scheduler.Once(ctx)
-	tells.conclude()
+	r.sum.conclude(con)
 	return reported(errors.Join(append(failed, err)...))
 }
 

@@ -22,13 +22,15 @@ type console struct {
 	out      io.Writer // data
 	err      io.Writer // messages
 	log      *slog.Logger
-	json     bool // data is JSON, and so is the log
-	quiet    bool // errors only
-	verbose  bool // each decision, and each error
-	journal  bool // err is the journal of systemd
-	terminal bool // somebody watches
-	width    int  // columns of the terminal that out is; 0 = out is not a terminal
-	checking bool // the command is check, whose output a hint may refer to
+	level    slog.Level // of the least important lines of log
+	watches  *watches   // clients that see lines of log too
+	json     bool       // data is JSON, and so is the log
+	quiet    bool       // errors only
+	verbose  bool       // each decision, and each error
+	journal  bool       // err is the journal of systemd
+	terminal bool       // somebody watches
+	width    int        // columns of the terminal that out is; 0 = out is not a terminal
+	checking bool       // the command is check, whose output a hint may refer to
 	progress *progress
 }
 
@@ -55,9 +57,11 @@ func (p *program) pollConsole(c *cli.Context) *console {
 
 func (p *program) consoleOn(c *cli.Context, w io.Writer, shown *progress) *console {
 	style := logStyle{json: c.Bool("json"), journal: p.journal}
+	level, clients := level(c.Count("verbose"), c.Bool("quiet")), new(watches)
 	p.last = &console{
 		out: p.out, err: w,
-		log:  newLog(w, style, level(c.Count("verbose"), c.Bool("quiet"))),
+		log:   slog.New(&watchedLog{Handler: newLog(w, style, level).Handler(), watches: clients}),
+		level: level, watches: clients,
 		json: style.json, journal: style.journal, quiet: c.Bool("quiet"), verbose: c.Count("verbose") > 0 && !c.Bool("quiet"),
 		terminal: p.terminal, width: p.width, progress: shown,
 	}

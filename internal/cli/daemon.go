@@ -37,7 +37,7 @@ type daemon struct {
 func newDaemon(r *pollRun, h *house) *daemon {
 	d := &daemon{pollRun: r, manager: newManager(os.Getenv("NOTIFY_SOCKET"))}
 	d.house.Store(h)
-	d.owner = r.program.newOwner(&d.house, r.file, commandDaemon)
+	d.owner = r.program.newOwner(r.con, &d.house, r.file, commandDaemon)
 	return d
 }
 
@@ -79,7 +79,7 @@ func (d *daemon) run(ctx context.Context) error {
 		d.obey(ctx)
 	}()
 	defer context.AfterFunc(ctx, d.manager.stopping)()
-	stop := d.owner.serve(d.con)
+	stop := d.owner.serve()
 	d.manager.ready()
 	err = s.Loop(ctx)
 	stop()

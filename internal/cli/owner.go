@@ -46,15 +46,16 @@ type owner struct {
 	book      *status.Book
 	info      control.Info
 	signals   *signals
+	con       *console
 
 	mu    sync.Mutex
 	known map[string]bool // accounts whose failure the user was told of before the last poll
 }
 
 // newOwner returns the owner of an open state file. Its scheduler is set before serve.
-func (p *program) newOwner(house *atomic.Pointer[house], file *state.Bolt, command string) *owner {
+func (p *program) newOwner(con *console, house *atomic.Pointer[house], file *state.Bolt, command string) *owner {
 	return &owner{
-		house: house, file: file, signals: &p.signals, book: status.Open(house.Load().config.State), known: make(map[string]bool),
+		con: con, house: house, file: file, signals: &p.signals, book: status.Open(house.Load().config.State), known: make(map[string]bool),
 		info: control.Info{Version: p.version, PID: os.Getpid(), Command: command, Since: time.Now().UTC().Truncate(time.Second)},
 	}
 }
@@ -95,11 +96,11 @@ func (o *owner) isKnown(account string) bool {
 
 // serve serves the socket beside the state file until stop is called. Without the socket
 // popfetch works all the same, alone.
-func (o *owner) serve(con *console) (stop func()) {
+func (o *owner) serve() (stop func()) {
 	path := o.house.Load().config.State
 	l, err := control.Listen(path)
 	if err != nil {
-		con.log.Warn("other popfetch commands cannot work beside this one: the socket beside the state file cannot be made", "reason", err)
+		o.con.log.Warn("other popfetch commands cannot work beside this one: the socket beside the state file cannot be made", "reason", err)
 		return func() {}
 	}
 	server := control.Start(l, o.info, o)
@@ -168,6 +169,8 @@ func (o *owner) poll(ctx context.Context, r control.Request, answer func(control
 	if r.Keep {
 		poll = o.scheduler.PollKeeping
 	}
+	answer, done := o.con.show(r.Watch, names, answer)
+	defer done()
 	return poll(ctx, names, func(report fetch.Report) {
 		// The client itself polls what the end of this process leaves undone.
 		if !errors.Is(report.Err, fetch.ErrStopped) && fetch.Classify(report.Err) != fetch.Canceled {

@@ -98,18 +98,21 @@ func (p *progress) yield(other bool) {
 	}
 }
 
+// visible reports whether the polls are shown at all.
+func (p *progress) visible() bool { return p.screen != nil || p.plain != nil }
+
 // receiving reports whether any account is receiving messages.
 func (p *progress) receiving() bool { return p.active.Load() > 0 }
 
-// expect says how many polls the run will make.
+// expect says how many more polls the run will make.
 func (p *progress) expect(polls int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.total = polls
+	p.total = p.done + polls
 }
 
 // of returns the line of one account.
-func (p *progress) of(account string) fetch.Progress {
+func (p *progress) of(account string) *progressLine {
 	return &progressLine{all: p, account: account}
 }
 
@@ -216,8 +219,13 @@ func (l *progressLine) Message() { l.messages.Add(1) }
 func (l *progressLine) End() {
 	l.all.mu.Lock()
 	defer l.all.mu.Unlock()
+	l.leave()
+	l.all.done++
+}
+
+// leave takes the line away.
+func (l *progressLine) leave() {
 	l.enter(fetch.Connecting)
 	l.polled = false
 	l.all.lines = slices.DeleteFunc(l.all.lines, func(other *progressLine) bool { return other == l })
-	l.all.done++
 }

@@ -27,10 +27,7 @@ type reporter struct {
 	// mine are the accounts whose next poll this process tells of. Another process asked
 	// for the other polls, and tells of them. nil = this process tells of all polls.
 	mine map[string]bool
-	sum  struct { // of the polls that were told of
-		accounts, failed int
-		fetch.Report
-	}
+	sum  *tally // of the polls that were told of
 }
 
 // newReporter returns the reporter of a run that owns the state.
@@ -39,7 +36,7 @@ func newReporter(con *console, store state.Store, changed func() time.Time, daem
 	if err != nil {
 		return nil, &fetch.StateError{Err: err}
 	}
-	return &reporter{con: con, daemon: daemon, incidents: incidents, changed: changed, put: store.PutIncident}, nil
+	return &reporter{con: con, daemon: daemon, incidents: incidents, changed: changed, put: store.PutIncident, sum: new(tally)}, nil
 }
 
 // forget ends the incidents of maildrops that have not been configured for long.
@@ -65,7 +62,7 @@ func (rp *reporter) report(r fetch.Report) (known bool) {
 	before, notice := rp.note(r, time.Now())
 	after := rp.incidents[r.Key]
 	if rp.mine == nil || rp.mine[r.Account] {
-		rp.add(r)
+		rp.sum.add(r)
 		rp.show(r, notice, before, after)
 	}
 	delete(rp.mine, r.Account)
@@ -73,32 +70,6 @@ func (rp *reporter) report(r fetch.Report) (known bool) {
 		rp.failing(failureEnv(r, notice, before, after))
 	}
 	return r.Err != nil && notice == incident.Nothing
-}
-
-// add counts a poll for the last line.
-func (rp *reporter) add(r fetch.Report) {
-	rp.sum.accounts++
-	rp.sum.Delivered += r.Delivered
-	rp.sum.Octets += r.Octets
-	if r.Err != nil {
-		rp.sum.Err = r.Err // not all is well
-	}
-	if class := fetch.Classify(r.Err); class != fetch.OK && class != fetch.Canceled {
-		rp.sum.failed++
-	}
-}
-
-// conclude tells those who watch what all polls together have brought, if there were
-// several.
-func (rp *reporter) conclude() {
-	if !rp.worthALine(rp.sum.Report) || rp.con.json || rp.sum.accounts < 2 {
-		return
-	}
-	text := accountsInWords(rp.sum.accounts) + ": " + summary(rp.sum.Report)
-	if rp.sum.failed > 0 {
-		text += fmt.Sprintf("; %s failed", accountsInWords(rp.sum.failed))
-	}
-	rp.con.say("%s", text)
 }
 
 // show tells of a poll as report does.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -23,8 +24,8 @@ const mostOwners = 5
 // take opens the state file for the polls of a command. popfetch --once has another
 // popfetch that holds it poll the accounts, and reports as if it had done that itself;
 // errs are their errors. If that one ends too early, s is left with the other accounts.
-// A nil store means that nothing is left to do.
-func (p *program) take(c *cli.Context, con *console, s *selection) (store *state.Bolt, errs []error, err error) {
+// sum counts the polls. A nil store means that nothing is left to do.
+func (p *program) take(c *cli.Context, con *console, s *selection, sum *tally) (store *state.Bolt, errs []error, err error) {
 	file := stateFile(s.config)
 	for range mostOwners {
 		store, owner, err := own(c.Context, file, state.File.Open)
@@ -35,10 +36,13 @@ func (p *program) take(c *cli.Context, con *console, s *selection) (store *state
 			defer owner.Close()
 			return nil, nil, ownedBy(file, owner.Owner, secondDaemon(owner.Owner))
 		}
-		failed, err := pollThrough(c, con, s, owner)
+		failed, err := pollThrough(c, con, s, owner, sum)
 		errs = append(errs, failed...)
 		owner.Close()
-		if err != nil && !errors.Is(err, control.ErrNobody) {
+		switch {
+		case err != nil && con.terminal && c.Context.Err() != nil:
+			return nil, errs, reported(err)
+		case err != nil && !errors.Is(err, control.ErrNobody):
 			return nil, errs, ownerError(file, err)
 		}
 		if len(s.chosen) == 0 {
@@ -68,25 +72,49 @@ func (s *selection) asked(do string) control.Request {
 
 // pollThrough has the owner poll the chosen accounts and reports each. It leaves those
 // in s that the owner has not polled, because it ends.
-func pollThrough(c *cli.Context, con *console, s *selection, owner *control.Client) (errs []error, err error) {
+func pollThrough(c *cli.Context, con *console, s *selection, owner *control.Client, sum *tally) (errs []error, err error) {
 	r := s.asked(doPoll)
-	r.Keep = c.Bool("keep")
+	r.Keep, r.Watch = c.Bool("keep"), con.wants()
+	shown := newSpectator(con)
+	defer shown.close()
+	con.progress.expect(len(s.chosen))
 	if con.terminal && !con.quiet && !con.json {
 		con.say("the running popfetch (process %d) polls", owner.Owner.PID)
 	}
 	err = owner.Do(c.Context, r, func(a control.Answer) {
+		if a.Watched != nil {
+			shown.show(a.Watched)
+			return
+		}
+		shown.end(a.Account)
 		s.chosen = slices.DeleteFunc(s.chosen, func(of *config.Account) bool { return of.Name == a.Account })
 		report := reportOf(a)
 		if report.Err != nil && fetch.Classify(report.Err) == fetch.OK {
 			con.reportBusy(report)
 			return
 		}
+		sum.add(report)
 		con.relay(report, a.Known)
 		if report.Err != nil {
 			errs = append(errs, report.Err)
 		}
 	})
+	if c.Context.Err() != nil {
+		con.goesOn(owner.Owner)
+	}
 	return errs, err
+}
+
+// goesOn tells a user who has stopped this process that the owner has not stopped.
+func (con *console) goesOn(owner control.Info) {
+	text := fmt.Sprintf("the running popfetch (process %d) goes on polling; popfetch status shows how it goes", owner.PID)
+	switch {
+	case con.quiet:
+	case con.terminal && !con.json: // it has echoed ^C, so the line does not begin at its left edge
+		fmt.Fprintf(con.err, "\rpopfetch: %s\n", text)
+	default:
+		con.say("%s", text)
+	}
 }
 
 // relay tells how a poll of the owner went as one of this process. A failure that the user
