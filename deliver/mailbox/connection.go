@@ -9,6 +9,7 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/internal/imap"
+	"popfetch/internal/login"
 )
 
 // connection is one session with the server, and what is known of its folders. Calls of
@@ -47,12 +48,11 @@ func (m *Mailbox) connected(ctx context.Context) (*connection, error) {
 
 // unreachable returns the error for a server that cannot be used.
 func (m *Mailbox) unreachable(err error) error {
-	var auth *imap.AuthError
-	var refused *imap.Refusal
+	var denied *login.Error
 	switch {
 	case errors.Is(err, deliver.ErrLogin):
 		return m.fail(deliver.Place, false, "", err)
-	case errors.As(err, &auth) && !(errors.As(err, &refused) && refused.Passing()):
+	case errors.As(err, &denied) && !denied.Passing():
 		return m.fail(deliver.Place, false, "", fmt.Errorf("%w: %w", deliver.ErrLogin, err))
 	}
 	return m.fail(deliver.Place, true, "", err)

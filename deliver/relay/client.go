@@ -50,6 +50,7 @@ type Options struct {
 // (RFC 2920); it also takes any reply but 250 to a message for a refusal.
 type Client struct {
 	opts       Options
+	host, port string // that were dialled, for the login
 	conn       *conn
 	in         *bufio.Reader
 	out        *bufio.Writer
@@ -74,8 +75,9 @@ func Dial(ctx context.Context, network, addr string, o Options) (*Client, error)
 	if err != nil {
 		return nil, err
 	}
+	host, port, _ := net.SplitHostPort(addr) // of a socket there are none
 	c := &Client{
-		opts: o, conn: &conn{Conn: raw, timeout: o.Timeout, grace: cmp.Or(o.grace, defaultGrace)},
+		opts: o, host: host, port: port, conn: &conn{Conn: raw, timeout: o.Timeout, grace: cmp.Or(o.grace, defaultGrace)},
 		command: o.Timeout, final: max(o.Timeout, cmp.Or(o.final, defaultFinal)),
 	}
 	c.use(c.conn)

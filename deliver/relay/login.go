@@ -6,106 +6,96 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/emersion/go-sasl"
-
 	"popfetch/internal/login"
 )
 
 // Credentials are what a login needs.
 type Credentials = login.Credentials
 
-// AuthError is a login that did not succeed. It wraps the *Refusal of the server, if there is
-// one.
-type AuthError struct {
-	Method string // "" = none was chosen
-	User   string
-	Token  bool // an access token was sent
-	Err    error
-}
-
-func (e *AuthError) Error() string { return fmt.Sprintf("log in as %q: %v", e.User, e.Err) }
-
-// Unwrap returns the cause.
-func (e *AuthError) Unwrap() error { return e.Err }
-
-// ErrClear is in the chain of an *AuthError: nothing is sent in clear text unless a method is
-// named.
-var ErrClear = errors.New("a secret is not sent in clear text unless auth names the method")
-
-// Login logs in (RFC 4954) and returns the method. A login that fails is an *AuthError.
+// Login logs in (RFC 4954) and returns the method. A *login.Error leaves the connection as it
+// was. Nothing is sent in clear text unless a method is named for that, or shows no secret.
 func (c *Client) Login(cred Credentials) (method string, err error) {
 	fail := func(err error) (string, error) {
-		return "", &AuthError{Method: method, User: cred.User, Token: login.Bearer(method), Err: err}
+		return "", &login.Error{Method: method, User: cred.User, Err: err}
 	}
 	if err := cred.Check(); err != nil {
 		return fail(err)
 	}
-	if method, err = c.choose(cred); err != nil {
+	server := login.Server{Host: c.host, Port: c.port, TLS: c.secured, Offers: c.offers, Discreet: true}
+	if method, err = c.choose(cred, server); err != nil {
 		return fail(err)
 	}
 	cred.Hide(&c.secrets)
-	err = c.authenticate(cred.Mechanism(method, c.conn, c.serverName()))
-	if errors.As(err, new(*Refusal)) {
+	e, err := login.Begin(cred.Mechanism(method, server))
+	if err != nil {
 		return fail(err)
 	}
-	if err == nil {
-		c.secrets.Accepted()
+	refused, err := c.authenticate(e, login.Bearer(method))
+	switch {
+	case refused != nil:
+		return fail(refused)
+	case err != nil:
+		return method, err
 	}
-	return method, err
+	c.secrets.Accepted()
+	return method, nil
 }
 
 // choose returns the method.
-func (c *Client) choose(cred Credentials) (string, error) {
-	if cred.Methods == nil && c.secured == nil {
-		return "", ErrClear
+func (c *Client) choose(cred Credentials, server login.Server) (string, error) {
+	if _, ok := c.Extension("AUTH"); ok {
+		return cred.Choose(server)
 	}
-	text, ok := c.Extension("AUTH")
-	if !ok {
-		return "", errors.New("the server offers no login here")
+	if cred.Methods == nil && c.secured == nil { // it may offer it inside TLS
+		return "", login.ErrClearPassword
 	}
-	offered := strings.Fields(strings.ToLower(text))
-	return cred.Choose(func(m string) bool { return slices.Contains(offered, m) })
+	return "", errors.New("the server offers no login here")
 }
 
-// serverName is the name that TLS has verified, "" in clear text.
-func (c *Client) serverName() string {
-	if c.secured == nil {
-		return ""
-	}
-	return c.secured.ServerName
+// offers reports whether the server offers a method.
+func (c *Client) offers(method string) bool {
+	list, _ := c.Extension("AUTH")
+	return slices.Contains(strings.Fields(strings.ToLower(list)), method)
 }
 
-// authenticate runs a SASL exchange. The log shows nothing of what is sent.
-func (c *Client) authenticate(m sasl.Client) error {
-	mech, initial, err := m.Start()
-	if err != nil {
-		return err
+const (
+	// maxCommand is the length in octets of the longest AUTH command that every server takes.
+	// RFC 5321 section 4.5.3.1.4
+	maxCommand = 510
+	// maxBearer is the same with an access token: Google and Microsoft want it on the line.
+	maxBearer = 12288
+)
+
+// authenticate runs a SASL exchange. refused is why the login did not succeed, err an error of
+// the connection. The log shows nothing of what is sent.
+func (c *Client) authenticate(e *login.Exchange, bearer bool) (refused, err error) {
+	step := "AUTH " + e.Name
+	line, most := step, maxCommand
+	if bearer {
+		most = maxBearer
 	}
-	step := "AUTH " + mech
-	line := step
-	if initial != nil {
-		line += " " + login.Initial(initial)
+	if initial, ok := e.Initial(most - len(step) - 1); ok {
+		line += " " + initial
 	}
-	for range login.MaxChallenges {
+	for {
 		c.opts.Log.Debug("client", "line", step+" ***")
 		c.out.WriteString(line + "\r\n")
 		if err := c.flush(); err != nil {
-			return err
+			return nil, err
 		}
 		r, err := c.reply(c.command)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		switch {
-		case r.code == 235:
-			return nil
-		case r.code != 334:
-			return c.refusal(r, step)
-		}
-		line = "*" // RFC 4954 section 4: gives up
-		if answer, err := login.Answer(m, r.lines[0]); err == nil {
-			line = answer
+		switch r.code {
+		case 235:
+			return e.Accepted(), nil
+		case 334:
+			if line, err = e.Answer(r.lines[0]); err != nil {
+				return nil, fmt.Errorf("%s: %w", step, err)
+			}
+		default:
+			return e.Refused(c.refusal(r, step)), nil
 		}
 	}
-	return fmt.Errorf("%s: too many challenges", step)
 }

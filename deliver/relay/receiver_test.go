@@ -23,6 +23,7 @@ type receiver struct {
 	smtp   bool
 	secret *tls.Config // for STARTTLS, nil = none
 	login  string      // the response to AUTH PLAIN that is accepted, "" = any
+	dialog []string    // of one login: a line of the client ("any" = any), the answer to it, and so on; nil = see login
 	l      net.Listener
 	greets []string      // what it announces after LHLO
 	over   chan struct{} // closed at the end of the test
@@ -176,6 +177,12 @@ func (r *receiver) serve(c net.Conn) {
 			secured := tls.Server(c, r.secret)
 			c, in = secured, bufio.NewReader(secured)
 		case "AUTH":
+			if r.dialog != nil {
+				if !r.authenticate(c, in, line) {
+					return
+				}
+				continue
+			}
 			usual := "235 2.7.0 welcome"
 			if _, ok := c.(*tls.Conn); !ok || !strings.HasSuffix(line, " "+r.login+"\r\n") {
 				usual = "535 5.7.8 no"
@@ -189,6 +196,27 @@ func (r *receiver) serve(c net.Conn) {
 			}
 		}
 	}
+}
+
+// authenticate is a login by the dialog.
+func (r *receiver) authenticate(c net.Conn, in *bufio.Reader, line string) bool {
+	for step := range slices.Chunk(r.dialog, 2) {
+		if got := strings.TrimSuffix(line, "\r\n"); got != step[0] && step[0] != "any" {
+			r.t.Errorf("the client sent %q, want %q", got, step[0])
+		}
+		if !r.say(c, step[1]) {
+			return false
+		}
+		if !strings.HasPrefix(step[1], "334") {
+			return true
+		}
+		var err error
+		if line, err = in.ReadString('\n'); err != nil {
+			return false
+		}
+	}
+	r.t.Errorf("the client sent %q behind the end of the dialog", line)
+	return false
 }
 
 // data reads a message.

@@ -13,6 +13,7 @@ import (
 
 	"popfetch/deliver"
 	"popfetch/internal/durable"
+	"popfetch/internal/login"
 	"popfetch/internal/spool"
 )
 
@@ -37,7 +38,7 @@ func (r *Relay) dial(ctx context.Context) (*session, error) {
 	if err == nil {
 		return &session{r: r, client: c}, nil
 	}
-	var auth *AuthError
+	var denied *login.Error
 	var refused *Refusal
 	answered := errors.As(err, &refused)
 	switch {
@@ -45,7 +46,7 @@ func (r *Relay) dial(ctx context.Context) (*session, error) {
 		return nil, r.interrupted(ctx)
 	case errors.Is(err, deliver.ErrLogin):
 		return nil, r.fail(deliver.Place, false, "", err)
-	case errors.As(err, &auth) && !(answered && refused.Passing()):
+	case errors.As(err, &denied) && !denied.Passing():
 		return nil, r.fail(deliver.Place, false, "", fmt.Errorf("%w: %w", deliver.ErrLogin, err))
 	case errors.Is(err, errNoLHLO):
 		return nil, r.fail(deliver.Place, false, "the port of LMTP is often 24; port 25 is that of SMTP", errNoLHLO)

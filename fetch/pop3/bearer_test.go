@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"popfetch/internal/mechanism"
 )
 
 const (
@@ -88,10 +90,10 @@ func TestNoTokenByPasswordMethodsAndNoPasswordAsToken(t *testing.T) {
 		cred       Credentials
 		methods    []string
 	}{
-		{"token, automatic", "PLAIN LOGIN CRAM-MD5", token, bearerMethods()},
+		{"token, automatic", "PLAIN LOGIN CRAM-MD5", token, mechanism.Bearers()},
 		{"token, every other method named", "PLAIN LOGIN CRAM-MD5", token, []string{"plain", "user", "login", "cram-md5", "apop"}},
 		{"password, automatic", "XOAUTH2 OAUTHBEARER", password, []string{"plain", "login", "cram-md5"}},
-		{"password, methods named", "XOAUTH2 OAUTHBEARER", password, bearerMethods()},
+		{"password, methods named", "XOAUTH2 OAUTHBEARER", password, mechanism.Bearers()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := connect(t, fmt.Sprintf(offer, tt.sasl))

@@ -2,6 +2,7 @@ package pop3
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/emersion/go-sasl"
+
+	"popfetch/internal/mechanism"
 )
 
 // Credentials are what a login needs.
@@ -45,13 +48,13 @@ type Credentials struct {
 
 // Methods returns the names of all login methods.
 func Methods() []string {
-	return slices.Concat([]string{"plain", "user", "login", "cram-md5", "apop", "external", "gssapi"}, bearerMethods(), scramMethods())
+	return slices.Concat([]string{"plain", "user", "login", "cram-md5", "apop", "external", "gssapi"}, mechanism.Bearers(), mechanism.Scrams())
 }
 
 // possible reports whether there is what a method sends or proves.
 func (c *Client) possible(method string, cred Credentials) bool {
 	switch {
-	case slices.Contains(bearerMethods(), method):
+	case slices.Contains(mechanism.Bearers(), method):
 		return cred.Token != ""
 	case method == "gssapi":
 		return cred.Ticket != nil
@@ -80,13 +83,13 @@ func (cred Credentials) hidden(caps Capabilities) bool {
 func (cred Credentials) automatic(private bool) []string {
 	switch {
 	case cred.Token != "" && private:
-		return bearerMethods()
+		return mechanism.Bearers()
 	case cred.Token != "":
 		return nil
 	case private:
-		return append(unboundMethods(), "plain", "user", "login", "cram-md5")
+		return append(mechanism.UnboundScrams(), "plain", "user", "login", "cram-md5")
 	}
-	return append(unboundMethods(), "cram-md5", "plain", "user", "login")
+	return append(mechanism.UnboundScrams(), "cram-md5", "plain", "user", "login")
 }
 
 // Login enters TRANSACTION and returns the method used. It asks for the
@@ -228,7 +231,7 @@ func (c *Client) converse(d dialog, ahead bool, next []string, between func() er
 
 // showsSecret reports whether a method sends the password or the token itself.
 func showsSecret(method string) bool {
-	return !slices.Contains(append(scramMethods(), "cram-md5", "apop", "external", "gssapi"), method)
+	return !slices.Contains(append(mechanism.Scrams(), "cram-md5", "apop", "external", "gssapi"), method)
 }
 
 // dialogOf returns the dialog of a method that choose has returned.
@@ -239,9 +242,9 @@ func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) di
 	case "apop":
 		return &apop{user: cred.User, secret: cred.Password}
 	case "login":
-		return &exchange{m: &loginMechanism{user: cred.User, password: cred.Password}, user: cred.User}
+		return &exchange{m: mechanism.NewLogin(cred.User, cred.Password), user: cred.User}
 	case "cram-md5":
-		return &exchange{m: &cramMD5{user: cred.User, secret: cred.Password}, user: cred.User}
+		return &exchange{m: mechanism.NewCramMD5(cred.User, cred.Password), user: cred.User}
 	case "xoauth2", "oauthbearer":
 		return c.newBearer(method, cred)
 	case "gssapi":
@@ -249,8 +252,8 @@ func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) di
 	case "external":
 		return &exchange{m: sasl.NewExternalClient(cred.User), single: true, user: cred.User}
 	}
-	if slices.Contains(scramMethods(), method) {
-		return &exchange{m: c.newScram(method, cred, caps), user: cred.User}
+	if slices.Contains(mechanism.Scrams(), method) {
+		return &exchange{m: mechanism.NewScram(method, cred.User, cred.Password, c.tlsState(), caps.Known && !caps.sasl(mechanism.Bound(method))), user: cred.User}
 	}
 	return &exchange{m: sasl.NewPlainClient("", cred.User, cred.Password), single: true, user: cred.User}
 }
@@ -300,6 +303,14 @@ func (c *Client) complete(caps Capabilities) bool {
 	return !caps.forUser() && caps.Has("UIDL") && caps.Has("TOP") && (caps.Has("PIPELINING") || c.opts.Pipelining == PipelineOff)
 }
 
+// tlsState returns the state of TLS, nil in clear text.
+func (c *Client) tlsState() *tls.ConnectionState {
+	if state, ok := c.TLS(); ok {
+		return &state
+	}
+	return nil
+}
+
 // choose returns the first method that may be used, that the credentials allow, and that
 // the server offers.
 func (c *Client) choose(cred Credentials, caps Capabilities) (string, error) {
@@ -325,7 +336,7 @@ func (c *Client) choose(cred Credentials, caps Capabilities) (string, error) {
 		if !strings.HasSuffix(m, "-plus") {
 			return m, nil
 		}
-		if _, ok := c.binding(); ok { // there is none for every certificate
+		if mechanism.CanBind(c.tlsState()) {
 			return m, nil
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"popfetch/internal/mechanism"
 )
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
@@ -31,7 +33,7 @@ const loginSecret = "tanstaaf"
 // loginAs returns the credentials of bob for a method, loginSecret as its secret.
 func loginAs(method string) Credentials {
 	cred := Credentials{User: "bob", Password: loginSecret, Methods: []string{method}}
-	if slices.Contains(bearerMethods(), strings.ToLower(method)) {
+	if slices.Contains(mechanism.Bearers(), strings.ToLower(method)) {
 		cred.Password, cred.Token = "", loginSecret
 	}
 	return cred
@@ -47,7 +49,7 @@ func TestDigestsOfTheStandards(t *testing.T) {
 	if err := c.Apop("mrose", loginSecret); err != nil || c.State() != Transaction {
 		t.Errorf("APOP: %v", err)
 	}
-	m := &cramMD5{user: "tim", secret: "tanstaaftanstaaf"}
+	m := mechanism.NewCramMD5("tim", "tanstaaftanstaaf")
 	got, err := m.Next([]byte("<1896.697170952@postoffice.reston.mci.net>"))
 	if err != nil || string(got) != "tim b913a602c7eda7a495b4e6e7334d3890" {
 		t.Errorf("CRAM-MD5: %q, %v", got, err)
@@ -310,13 +312,13 @@ func TestExchange(t *testing.T) {
 	}
 	t.Run("CRAM-MD5 without a challenge", func(t *testing.T) {
 		c := connect(t, "S: +OK\nC: AUTH CRAM-MD5\nS: +OK")
-		if err := c.Auth(&cramMD5{user: "u", secret: "s"}); !isProtocolError(err) || c.State() != Authorization {
+		if err := c.Auth(mechanism.NewCramMD5("u", "s")); !isProtocolError(err) || c.State() != Authorization {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("CRAM-MD5 with two", func(t *testing.T) {
 		c := connect(t, "S: +OK\nC: AUTH CRAM-MD5\nS: + YQ==\nC: "+b64("u "+cramDigest("s", "a"))+"\nS: + YQ==\nC: *\nS: -ERR")
-		if err := c.Auth(&cramMD5{user: "u", secret: "s"}); !isAuthError(err) {
+		if err := c.Auth(mechanism.NewCramMD5("u", "s")); !isAuthError(err) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -3,15 +3,14 @@ package pop3
 import (
 	"bytes"
 	"cmp"
-	"crypto/hmac"
-	"crypto/md5"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/emersion/go-sasl"
+
+	"popfetch/internal/mechanism"
 )
 
 const (
@@ -83,7 +82,7 @@ func (x *exchange) end(c *Client, last func()) error {
 		}
 		c.lines.trace("S", "+ ***")
 		if len(c.unanswered) > 0 {
-			if b, ok := x.m.(*bearer); ok && x.pending == nil {
+			if b, ok := x.m.(*mechanism.Bearer); ok && x.pending == nil {
 				return x.refusedAhead(c, b, challenge)
 			}
 			return c.protocol(x.command, line, "a challenge where everything had been said")
@@ -95,8 +94,8 @@ func (x *exchange) end(c *Client, last func()) error {
 		encoded := base64.StdEncoding.EncodeToString(answer)
 		c.queue(x.command, encoded, "***")
 		c.lines.secrets.Add(encoded)
-		if digest, ok := x.m.(*cramMD5); ok {
-			c.lines.secrets.Add(digest.sent)
+		if digest, ok := x.m.(*mechanism.CramMD5); ok {
+			c.lines.secrets.Add(digest.Response())
 		}
 		if x.done() {
 			last()
@@ -115,11 +114,11 @@ func (x *exchange) together(c *Client) {
 
 // refusedAhead ends the session over the refusal of a token behind which commands were
 // sent: the server takes the first of them for the answer to its challenge.
-func (x *exchange) refusedAhead(c *Client, b *bearer, challenge []byte) error {
+func (x *exchange) refusedAhead(c *Client, b *mechanism.Bearer, challenge []byte) error {
 	if decoded, err := base64.StdEncoding.AppendDecode(nil, challenge); err == nil {
 		b.Next(decoded)
 	}
-	err := &AuthError{Method: x.method, User: x.user, Err: b.tokenError(c, fmt.Errorf("%s: the server sent an error challenge", x.command))}
+	err := &AuthError{Method: x.method, User: x.user, Err: c.tokenError(b, fmt.Errorf("%s: the server sent an error challenge", x.command))}
 	c.fail(err)
 	return err
 }
@@ -163,8 +162,8 @@ func (x *exchange) answer(encoded []byte) ([]byte, error) {
 // decided takes the server's decision.
 func (x *exchange) decided(c *Client, line []byte) error {
 	if _, err := c.verdict(x.command, line); err != nil {
-		if b, ok := x.m.(*bearer); ok && x.pending == nil {
-			err = b.refused(c, err)
+		if b, ok := x.m.(*mechanism.Bearer); ok && x.pending == nil {
+			err = c.tokenRefused(b, err)
 		}
 		return refusedLogin(x.method, x.user, err)
 	}
@@ -189,51 +188,3 @@ func (x *exchange) cancel(c *Client, cause error) error {
 	}
 	return err
 }
-
-// loginMechanism is the mechanism LOGIN (draft-murchison-sasl-login): the name, then the
-// password, whatever the prompts say, because servers word them differently. The name does
-// not come with the command: a server that overlooks it there asks for it, and would take
-// the password for the name.
-type loginMechanism struct {
-	user, password string
-	answers        int
-}
-
-func (m *loginMechanism) Start() (string, []byte, error) { return "LOGIN", nil, nil }
-
-func (m *loginMechanism) Next([]byte) ([]byte, error) {
-	m.answers++
-	switch m.answers {
-	case 1:
-		return []byte(m.user), nil
-	case 2:
-		return []byte(m.password), nil
-	}
-	return nil, sasl.ErrUnexpectedServerChallenge
-}
-
-// Done reports whether the password was sent.
-func (m *loginMechanism) Done() bool { return m.answers == 2 }
-
-// cramMD5 is the mechanism CRAM-MD5. RFC 2195 section 2
-type cramMD5 struct {
-	user, secret string
-	done         bool
-	sent         string // the digest
-}
-
-func (a *cramMD5) Start() (string, []byte, error) { return "CRAM-MD5", nil, nil }
-
-func (a *cramMD5) Next(challenge []byte) ([]byte, error) {
-	if a.done {
-		return nil, sasl.ErrUnexpectedServerChallenge
-	}
-	a.done = true
-	mac := hmac.New(md5.New, []byte(a.secret))
-	mac.Write(challenge)
-	a.sent = hex.EncodeToString(mac.Sum(nil))
-	return []byte(a.user + " " + a.sent), nil
-}
-
-// Done reports whether the challenge was answered.
-func (a *cramMD5) Done() bool { return a.done }

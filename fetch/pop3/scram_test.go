@@ -13,6 +13,7 @@ import (
 
 	"popfetch/fetch/pop3/pop3test"
 	"popfetch/internal/certtest"
+	"popfetch/internal/mechanism"
 )
 
 // scramServer starts a server that offers these mechanisms over TLS of a version.
@@ -50,7 +51,7 @@ func loginAt(t *testing.T, s *pop3test.Server, cred Credentials, more func(*tls.
 
 func TestScramAndItsChannelBindings(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		for _, method := range scramMethods() {
+		for _, method := range mechanism.Scrams() {
 			t.Run(tls.VersionName(version)+" "+method, func(t *testing.T) {
 				s := scramServer(t, version, strings.ToUpper(method))
 				c, got, err := loginAt(t, s, Credentials{User: "b,o=b", Password: loginSecret, Methods: []string{method}}, nil)
@@ -190,9 +191,8 @@ func TestServerThatDoesNotKnowThePassword(t *testing.T) {
 }
 
 func TestPasswordsThatSASLprepRefusesAreSentAsTheyAre(t *testing.T) {
-	c := &Client{}
 	for _, password := range []string{"pass\U0001F600word", "\u05d0a", "tab\tinside"} {
-		m := c.newScram("scram-sha-256", Credentials{User: "bob", Password: password}, Capabilities{})
+		m := mechanism.NewScram("scram-sha-256", "bob", password, nil, false)
 		if _, first, err := m.Start(); err != nil || !strings.HasPrefix(string(first), "n,,n=bob,r=") {
 			t.Errorf("%q: %q, %v", password, first, err)
 		}

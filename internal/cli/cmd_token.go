@@ -146,13 +146,12 @@ func (s *selection) grant(account string, g *config.Login, tokens string) *oauth
 // its tokens and the source of its secret: with the flag destination that of its
 // destination, which is a server then.
 func (s *selection) loginOf(c *cli.Context, a *config.Account) (*config.Login, string, *secret.Source, error) {
-	switch {
-	case !c.Bool("destination"):
+	if !c.Bool("destination") {
 		return &a.Login, a.Name, s.secret(a), nil
-	case a.SMTP.IsSet() && a.SMTP.User != "":
-		return &a.SMTP.Login, smtpTokens(&a.SMTP.Login), s.smtpSecret(a), nil
-	case a.IMAP.IsSet():
-		return &a.IMAP.Login, imapTokens(&a.IMAP.Login), s.imapSecret(a), nil
+	}
+	if protocol, g := serverLogin(a); g != nil {
+		tokens := serverTokens(protocol, g)
+		return g, tokens, s.secretOf(a.Name, g, tokens), nil
 	}
 	return nil, "", nil, &fetch.AccountError{Account: a.Name, Errs: []error{&fetch.ConfigError{Err: errors.New("the account has no destination that it logs in to")}}}
 }

@@ -5,6 +5,7 @@ package cli_test
 import (
 	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,7 +47,8 @@ func startRealm(t *testing.T) *realm {
 	must(t, os.WriteFile(kdc, fmt.Appendf(nil, "[realms]\n %[1]s = {\n  database_name = %[2]s/principal\n  key_stash_file = %[2]s/stash\n  kdc_listen = 127.0.0.1:%[3]s\n  kdc_tcp_listen = 127.0.0.1:%[3]s\n }\n[logging]\n kdc = STDERR\n", realmName, dir, ports[0]), 0o644))
 	r.env = append(os.Environ(), "KRB5_CONFIG="+conf, "KRB5_KDC_PROFILE="+kdc)
 	r.run("", "kdb5_util", "create", "-s", "-P", "master", "-r", realmName)
-	for _, q := range []string{"addprinc -pw secret alice", "addprinc -pw secret mallory", "addprinc -randkey pop/localhost", "ktadd -k " + r.keytab + " pop/localhost"} {
+	for _, q := range []string{"addprinc -pw secret alice", "addprinc -pw secret mallory", "addprinc -randkey pop/localhost", "ktadd -k " + r.keytab + " pop/localhost",
+		"addprinc -randkey imap/localhost", "ktadd -k " + r.keytab + " imap/localhost"} {
 		r.run("", "kadmin.local", "-q", q)
 	}
 	must(t, os.Chmod(r.keytab, 0o644))
@@ -105,7 +107,7 @@ func testKerberos(t *testing.T, bin executable) {
 		t.Skip("dovecot has no GSSAPI (Debian: apt-get install dovecot-gssapi)")
 	}
 	start := func(keytab string) *dovecot {
-		return runDovecot(t, dovecottest.Options{Certificate: serverCertificate(t), Settings: "auth_mechanisms = plain gssapi\n" +
+		return runDovecot(t, dovecottest.Options{IMAP: dovecottest.MissingIMAP() == "", Certificate: serverCertificate(t), Settings: "auth_mechanisms = plain gssapi\n" +
 			"auth_krb5_keytab = " + keytab + "\nauth_gssapi_hostname = \"$ALL\"\n" +
 			"import_environment = TZ KRB5_CONFIG=" + filepath.Join(r.dir, "krb5.conf") + "\n"})
 	}
@@ -128,6 +130,17 @@ func testKerberos(t *testing.T, bin executable) {
 	}
 	sameMail(t, "alice", inMaildir(t, h.dir+"/implicit", nil), asStored("alice", n))
 
+	// The ticket opens the mailbox at the IMAP server too.
+	if d.IMAP != "" {
+		d.fill(t, "carol", n)
+		_, port, err := net.SplitHostPort(d.IMAPS)
+		must(t, err)
+		h.configureIMAP(t, d.account("imap", "carol", "implicit", "received = false"),
+			fmt.Sprintf("[account.imap.imap]\nserver = \"localhost:%s\"\nuser = \"alice\"\nauth = \"gssapi\"\nfolder = \"by Kerberos\"\ntls_ca_file = %q\ntls_server_name = %q\n", port, d.CertFile, serverName))
+		h.silently(t)
+		h.configure(t, account(d, "implicit"))
+	}
+
 	h.env = r.ticket("mallory")
 	h.once(t, 77).says(t, `log in as "alice" with method gssapi`)
 	h.env = r.at(filepath.Join(r.dir, "nothing"))
@@ -149,7 +162,10 @@ func testKerberos(t *testing.T, bin executable) {
 	h.configure(t, account(impostor, "implicit"))
 	h.once(t, 77).says(t, "with method gssapi")
 
-	if log := d.logged("Login: user=<alice>", "method=GSSAPI"); len(log) != 4 {
+	if log := d.logged("pop3-login:", "Login: user=<alice>", "method=GSSAPI"); len(log) != 4 {
 		t.Errorf("the server has logged %q", d.logged("alice"))
+	}
+	if log := d.logged("imap-login:", "Login: user=<alice>", "method=GSSAPI"); d.IMAP != "" && len(log) != 1 {
+		t.Errorf("the IMAP server has logged %q", d.logged("imap-login"))
 	}
 }

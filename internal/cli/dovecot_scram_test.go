@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"popfetch/internal/certtest"
@@ -57,6 +58,40 @@ func testScram(t *testing.T, bin executable) {
 			if log := d.logged("Login: user=<"+user+">", "method="+mechanism+","); len(log) != 2 {
 				t.Errorf("%s: the server has logged %q", user, d.logged(user))
 			}
+		}
+	}
+}
+
+// testIMAPLogins has the mailbox that takes the mail opened by each method that needs a
+// password.
+func testIMAPLogins(t *testing.T, bin executable) {
+	const n = 3
+	d := startIMAP(t, asReceived+"auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256\n")
+	d.fill(t, alice, n)
+	h := newHome(t, bin)
+	logged := map[string]string{
+		"plain": "PLAIN", "login": "LOGIN", "cram-md5": "CRAM-MD5", "scram-sha-1": "SCRAM-SHA-1", "scram-sha-256": "SCRAM-SHA-256", "auto": "SCRAM-SHA-256",
+	}
+	held := d.holds(t, alice)
+	times := 0
+	for auth := range logged {
+		times++
+		h.configureIMAP(t, "state = \"~/"+auth+".db\"\n", d.fetchAccount(auth, "received = false"), d.toBobByIMAP(auth, `auth = "`+auth+`"`))
+		h.silently(t)
+	}
+	for text := range held {
+		held[text] *= times
+	}
+	sameMail(t, "all logins", d.holds(t, bob), held)
+	h.configureIMAP(t, "state = \"~/wrong.db\"\n", d.fetchAccount("wrong"), strings.Replace(d.toBobByIMAP("wrong"), password, "not this one", 1))
+	h.once(t, 77).says(t, "with scram-sha-256", "hint: check user and password in the table of the destination")
+	for auth, mechanism := range logged {
+		want := 1
+		if mechanism == "SCRAM-SHA-256" {
+			want = 2 // by name, and by auto
+		}
+		if log := d.logged("imap-login:", "Login: user=<"+bob+">", "method="+mechanism+","); len(log) != want {
+			t.Errorf("%s: the server has logged %q", auth, d.logged("imap-login"))
 		}
 	}
 }

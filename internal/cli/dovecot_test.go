@@ -54,6 +54,7 @@ func TestDovecot(t *testing.T) {
 		{"scram", testScram},
 		{"external", testExternal},
 		{"kerberos", testKerberos},
+		{"methods of a login by IMAP", testIMAPLogins},
 		{"access tokens", testAccessTokens},
 		{"sign in as the manual says", testSignIn},
 		{"app password as the manual says", testAppPassword},

@@ -13,12 +13,11 @@ import (
 	"syscall"
 
 	"popfetch/deliver"
-	"popfetch/deliver/relay"
 	"popfetch/fetch"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/internal/durable"
-	"popfetch/internal/imap"
+	"popfetch/internal/login"
 	"popfetch/internal/network"
 	"popfetch/internal/secret"
 	"popfetch/state"
@@ -41,7 +40,7 @@ func hint(err error, checking bool) string {
 		return told.Hint
 	case errors.As(err, &owned) && owned.hint != "":
 		return owned.hint
-	case errors.As(err, &place) && (place.Hint != "" || !errors.As(err, new(*connectError)) && !errors.As(err, new(*imap.AuthError)) && !errors.As(err, new(*relay.AuthError))):
+	case errors.As(err, &place) && (place.Hint != "" || !errors.As(err, new(*connectError)) && !errors.As(err, new(*login.Error))):
 		return place.Hint
 	case errors.As(err, &way) && way.Hint != "":
 		return way.Hint
@@ -60,7 +59,7 @@ func hint(err error, checking bool) string {
 	if text := tlsFaultOf(err, checking).hint; text != "" {
 		return text
 	}
-	for _, h := range []func(error) string{discoveryHint, greetingHint, imapLoginHint, smtpLoginHint, loginHint, networkHint, fileHint} {
+	for _, h := range []func(error) string{discoveryHint, greetingHint, serverLoginHint, loginHint, networkHint, fileHint} {
 		if text := h(err); text != "" {
 			return text
 		}

@@ -173,7 +173,7 @@ func (d *connector) explain(ctx context.Context, err error) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	addr, host, _ := address(&a.Login)
+	addr, host, _ := addressOf(&a.Login)
 	dial, broken := dialer(&a.Login, d.log, nil)
 	if broken != nil {
 		return err

@@ -28,13 +28,11 @@ type idleGrant struct {
 
 // idleGrant returns the sign-in at the destination of a, nil if it has none.
 func (s *selection) idleGrant(a *config.Account, log *slog.Logger) *idleGrant {
-	switch {
-	case a.IMAP.OAuth.IsSet():
-		return &idleGrant{Grant: s.grant(a.Name, &a.IMAP.Login, imapTokens(&a.IMAP.Login)), log: log}
-	case a.SMTP.OAuth.IsSet():
-		return &idleGrant{Grant: s.grant(a.Name, &a.SMTP.Login, smtpTokens(&a.SMTP.Login)), log: log}
+	protocol, g := serverLogin(a)
+	if g == nil || !g.OAuth.IsSet() {
+		return nil
 	}
-	return nil
+	return &idleGrant{Grant: s.grant(a.Name, g, serverTokens(protocol, g)), log: log}
 }
 
 // keep renews the tokens if they are old. An error is only told: no mail needs them now.

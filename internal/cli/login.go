@@ -95,16 +95,10 @@ func (d *connector) credentials(text string, how fetch.Opening) pop3.Credentials
 func (d *connector) loginWith(ctx context.Context, how *fetch.Opening, text string) (*pop3.Client, error) {
 	a := d.account
 	cred := d.credentials(text, *how)
-	if slices.Contains(a.Auth, config.GSSAPI) {
-		ticket, err := kerberos.Open(ctx, a.Host, a.User)
-		switch {
-		case err == nil:
-			cred.Ticket = ticket
-		case !a.NeedsSecret():
-			return nil, secretError(err)
-		default: // auth names other methods too
-			d.log.Info("no Kerberos ticket", "reason", err)
-		}
+	if ticket, err := d.ticket(ctx, "pop"); err != nil {
+		return nil, err
+	} else if ticket != nil {
+		cred.Ticket = ticket
 	}
 	client, err := d.connect(ctx, text, how)
 	if err != nil {
@@ -136,6 +130,21 @@ func (d *connector) loginWith(ctx context.Context, how *fetch.Opening, text stri
 		return nil, &loginError{host: a.Host, err: err}
 	}
 	return client, nil
+}
+
+// ticket returns the Kerberos ticket for a service of the server, nil if auth does not name it
+// or can do without.
+func (d *connector) ticket(ctx context.Context, service string) (*kerberos.Mechanism, error) {
+	a := d.account
+	if !slices.Contains(a.Auth, config.GSSAPI) {
+		return nil, nil
+	}
+	ticket, err := kerberos.Open(ctx, service, a.Host, a.User)
+	if err != nil && a.NeedsSecret() { // auth names other methods too
+		d.log.Info("no Kerberos ticket", "reason", err)
+		return nil, nil
+	}
+	return ticket, secretError(err)
 }
 
 // connect dials and secures the connection, to a server that may have the secret.
@@ -223,19 +232,12 @@ func (d *connector) dial(ctx context.Context, text string, how fetch.Opening) (*
 	if how.Serial || a.Pipelining == config.PipeliningOff {
 		o.Pipelining = pop3.PipelineOff
 	}
-	addr, host, err := address(&a.Login)
+	to, err := d.address(how.Trusted)
 	if err != nil {
 		return nil, err
 	}
-	if a.TLS != config.TLSNone {
-		if o.TLS, err = d.tls(host, how.Trusted); err != nil {
-			return nil, &fetch.ConfigError{Err: err}
-		}
-	}
-	if o.Dial, err = dialer(&a.Login, d.log, d.routed); err != nil {
-		return nil, err
-	}
-	return pop3.Dial(ctx, "tcp", addr, o)
+	o.TLS, o.Dial = to.tls, to.dial
+	return pop3.Dial(ctx, "tcp", to.addr, o)
 }
 
 // asciiHost is the name that DNS and TLS use for a host (RFC 5891).

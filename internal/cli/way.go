@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -64,8 +65,8 @@ func describe(r network.Route) string {
 	return text
 }
 
-// address returns what to dial for the server of g, and its name for TLS.
-func address(g *config.Login) (addr, host string, err error) {
+// addressOf returns what to dial for the server of g, and its name for TLS.
+func addressOf(g *config.Login) (addr, host string, err error) {
 	if g.Socket != "" {
 		return g.Address(), g.Host, nil
 	}
@@ -73,6 +74,30 @@ func address(g *config.Login) (addr, host string, err error) {
 		return "", "", err
 	}
 	return net.JoinHostPort(host, strconv.Itoa(g.Port)), host, nil
+}
+
+// address is where a server is and how to get there.
+type address struct {
+	addr string      // what to dial
+	tls  *tls.Config // nil = clear text
+	dial func(ctx context.Context, kind, address string) (net.Conn, error)
+}
+
+// address returns the address of the server. trusted is as for connector.tls.
+func (d *connector) address(trusted string) (to address, err error) {
+	g := &d.account.Login
+	addr, host, err := addressOf(g)
+	if err != nil {
+		return to, err
+	}
+	to.addr = addr
+	if g.TLS != config.TLSNone {
+		if to.tls, err = d.tls(host, trusted); err != nil {
+			return to, &fetch.ConfigError{Err: err}
+		}
+	}
+	to.dial, err = dialer(g, d.log, d.routed)
+	return to, err
 }
 
 // wayTo returns how the server of g is reached. An error is lasting: somebody has to change

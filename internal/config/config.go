@@ -85,8 +85,7 @@ func (o Options) methods() []string {
 	if o.Methods != nil {
 		return o.Methods
 	}
-	return append([]string{"plain", "login", "user", "cram-md5", "apop"}, append(bearerMethods(),
-		External, GSSAPI, "scram-sha-1", "scram-sha-256", "scram-sha-1-plus", "scram-sha-256-plus")...)
+	return append(saslMethods(), "user", "apop")
 }
 
 // builtin returns the built-in defaults, without those that depend on the

@@ -28,7 +28,7 @@ func (i *IMAP) protocol() protocol {
 		example: "imap.example.org",
 		ports:   map[TLSMode]int{TLSImplicit: 993, TLSStart: 143, TLSNone: 143}, // RFC 9051 section 2.1
 		scope:   "https://outlook.office.com/IMAP.AccessAsUser.All",
-		methods: append([]string{"plain", "login", External}, bearerMethods()...),
+		methods: saslMethods(),
 	}
 }
 

@@ -65,6 +65,11 @@ func (g *Login) Address() string {
 // bearerMethods are the methods that send an access token and no password.
 func bearerMethods() []string { return []string{"xoauth2", "oauthbearer"} }
 
+// saslMethods are the methods that POP3, IMAP and SMTP have in common.
+func saslMethods() []string {
+	return append([]string{"plain", "login", "cram-md5", External, GSSAPI, "scram-sha-1", "scram-sha-256", "scram-sha-1-plus", "scram-sha-256-plus"}, bearerMethods()...)
+}
+
 // YieldsToken reports whether the source of the secret can only yield an access token.
 func (g *Login) YieldsToken() bool { return len(g.TokenCommand) > 0 || g.OAuth.IsSet() }
 

@@ -85,7 +85,7 @@ func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 		{"credential with slash", account(`credential = "../x"`), []string{`config.toml:5: account "work": key "credential": "../x" is not a file name`}},
 		{"auto among methods", account(`auth = ["auto", "plain"]`), []string{`config.toml:5: account "work": key "auth": "auto" cannot be combined with methods`}},
 		{"method twice", account(`auth = ["plain", "PLAIN"]`), []string{`config.toml:5: account "work": key "auth": the list contains "plain" twice`}},
-		{"unknown method", account(`auth = "PLAINN"`), []string{`config.toml:5: account "work": key "auth": "plainn" is an unknown method; the methods are "plain", "login", "user", "cram-md5", "apop", "xoauth2", "oauthbearer", "external", "gssapi", "scram-sha-1", "scram-sha-256", "scram-sha-1-plus" or "scram-sha-256-plus"; did you mean "plain"?`}},
+		{"unknown method", account(`auth = "PLAINN"`), []string{`config.toml:5: account "work": key "auth": "plainn" is an unknown method; the methods are "plain", "login", "cram-md5", "external", "gssapi", "scram-sha-1", "scram-sha-256", "scram-sha-1-plus", "scram-sha-256-plus", "xoauth2", "oauthbearer", "user" or "apop"; did you mean "plain"?`}},
 		{"tls", account(`tls = "start_tls"`), []string{`config.toml:5: account "work": key "tls": "start_tls" is not one of "implicit", "starttls" or "none"; did you mean "starttls"?`}},
 		{"tls as boolean", account(`tls = true`), []string{`config.toml:5: account "work": key "tls": expected one of "implicit", "starttls" or "none", found true`}},
 		{"version as number", account(`tls_min_version = 1.2`), []string{`config.toml:5: account "work": key "tls_min_version": expected a string, found the number 1.2; write it in quotes: "1.2"`}},

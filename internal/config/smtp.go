@@ -17,7 +17,7 @@ func (s *SMTP) protocol() protocol {
 		ports:     map[TLSMode]int{TLSImplicit: 465, TLSStart: 587, TLSNone: 25}, // RFC 8314 section 7.3, RFC 6409, RFC 5321
 		scope:     "https://outlook.office.com/SMTP.Send",
 		anonymous: true,
-		methods:   append([]string{"plain", "login", External}, bearerMethods()...),
+		methods:   saslMethods(),
 	}
 }
 

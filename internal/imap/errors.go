@@ -39,24 +39,6 @@ type ProtocolError struct {
 
 func (e *ProtocolError) Error() string { return e.Command + ": " + e.Msg }
 
-// AuthError is a login that did not succeed.
-type AuthError struct {
-	Method string // "" = none was possible
-	User   string
-	Token  bool // an access token was refused
-	Err    error
-}
-
-func (e *AuthError) Error() string {
-	if e.Method == "" {
-		return fmt.Sprintf("log in as %q: %v", e.User, e.Err)
-	}
-	return fmt.Sprintf("log in as %q with %s: %v", e.User, e.Method, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *AuthError) Unwrap() error { return e.Err }
-
 // maxQuote is how many octets of a text of the server an error shows.
 const maxQuote = 300
 

@@ -51,6 +51,8 @@ type Options struct {
 // *Refusal only Close may be called.
 type Client struct {
 	opts    Options
+	host    string // that was dialled
+	port    string
 	conn    net.Conn
 	in      *bufio.Reader
 	out     *bufio.Writer
@@ -81,11 +83,11 @@ func Dial(ctx context.Context, addr string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, _, _ := net.SplitHostPort(addr)
-	c := &Client{opts: o, waiting: o.Timeout}
+	host, port, _ := net.SplitHostPort(addr)
+	c := &Client{opts: o, host: host, port: port, waiting: o.Timeout}
 	c.use(conn)
 	stop := context.AfterFunc(ctx, c.Interrupt)
-	err = c.begin(host)
+	err = c.begin()
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -109,9 +111,9 @@ func (c *Client) use(conn net.Conn) {
 }
 
 // begin reads the greeting and secures the connection.
-func (c *Client) begin(host string) error {
+func (c *Client) begin() error {
 	if c.opts.Security == ImplicitTLS {
-		if err := c.handshake(host); err != nil {
+		if err := c.handshake(); err != nil {
 			return err
 		}
 	}
@@ -137,17 +139,17 @@ func (c *Client) begin(host string) error {
 	if c.in.Buffered() > 0 { // it came in clear text and would count as protected
 		return &ProtocolError{"STARTTLS", "the server said more before TLS began"}
 	}
-	if err := c.handshake(host); err != nil {
+	if err := c.handshake(); err != nil {
 		return err
 	}
 	return c.capability()
 }
 
 // handshake begins TLS.
-func (c *Client) handshake(host string) error {
+func (c *Client) handshake() error {
 	cfg := c.opts.TLS.Clone()
 	if cfg == nil {
-		cfg = &tls.Config{ServerName: host}
+		cfg = &tls.Config{ServerName: c.host}
 	}
 	cfg.NextProtos = []string{"imap"} // RFC 9051 section 11.1 leaves it open; RFC 7301 has it registered
 	secured := tls.Client(c.conn, cfg)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"popfetch/internal/login"
 )
 
 // hangUp as the last line of a dialog closes the connection.
@@ -98,6 +100,12 @@ func TestLoginDialogs(t *testing.T) {
 		"AUTH=LOGIN":                     {"IMAP4rev1 AUTH=LOGIN LOGINDISABLED", password, []string{"C: %s AUTHENTICATE LOGIN", "S: + VXNlcm5hbWU6", "C: " + b64("me"), "S: + UGFzc3dvcmQ6", "C: " + b64(`se"cret\`), "S: %s OK [CAPABILITY IMAP4rev1] in"}, "login"},
 		"XOAUTH2":                        {"IMAP4rev1 AUTH=XOAUTH2 SASL-IR", token, []string{"C: %s AUTHENTICATE XOAUTH2 " + b64("user=me\x01auth=Bearer tok\x01\x01"), "S: %s OK [CAPABILITY IMAP4rev1] in"}, "xoauth2"},
 		"XOAUTH2 refused":                {"IMAP4rev1 AUTH=XOAUTH2 SASL-IR", token, []string{"C: %s AUTHENTICATE XOAUTH2 " + b64("user=me\x01auth=Bearer tok\x01\x01"), "S: + " + b64(`{"status":"400"}`), "C: ", "S: %s NO expired"}, ""},
+		"CRAM-MD5 by name":               {"IMAP4rev1 AUTH=PLAIN AUTH=CRAM-MD5", Credentials{User: "tim", Password: "tanstaaftanstaaf", Methods: []string{"cram-md5"}}, []string{"C: %s AUTHENTICATE CRAM-MD5", "S: + PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+", "C: dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw", "S: %s OK [CAPABILITY IMAP4rev1] in"}, "cram-md5"},
+		"CRAM-MD5 in clear text":         {"IMAP4rev1 AUTH=PLAIN AUTH=CRAM-MD5", Credentials{User: "tim", Password: "tanstaaftanstaaf"}, []string{"C: %s AUTHENTICATE CRAM-MD5", "S: + PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+", "C: dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw", "S: %s OK [CAPABILITY IMAP4rev1] in"}, "cram-md5"},
+		"CRAM-MD5 without a challenge":   {"IMAP4rev1 AUTH=CRAM-MD5", password, []string{"C: %s AUTHENTICATE CRAM-MD5", "S: %s OK in"}, ""},
+		"CRAM-MD5 with a bad challenge":  {"IMAP4rev1 AUTH=CRAM-MD5", password, []string{"C: %s AUTHENTICATE CRAM-MD5", "S: + !", "C: *", "S: %s BAD given up"}, ""},
+		"none of those named":            {"IMAP4rev1 AUTH=SCRAM-SHA-1 SASL-IR", Credentials{User: "me", Password: "x", Methods: []string{"scram-sha-256-plus", "gssapi", "scram-sha-256"}}, nil, ""},
+		"EXTERNAL":                       {"IMAP4rev1 AUTH=EXTERNAL", Credentials{User: "me", Methods: []string{"external"}}, []string{"C: %s AUTHENTICATE EXTERNAL", "S: + ", "C: " + b64("me"), "S: %s OK [CAPABILITY IMAP4rev1] in"}, "external"},
 		"refused":                        {"IMAP4rev1", password, []string{`C: %s LOGIN "me" "se\"cret\\"`, "S: %s NO [AUTHENTICATIONFAILED] wrong"}, ""},
 		"nothing offered":                {"IMAP4rev1 LOGINDISABLED AUTH=GSSAPI", password, nil, ""},
 		"no token in clear text":         {"IMAP4rev1 AUTH=XOAUTH2", Credentials{User: "me", Token: "tok"}, nil, ""},
@@ -106,7 +114,7 @@ func TestLoginDialogs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := dial(t, server(t, begun(x.caps, x.dialog...)...))
 			method, err := c.Login(t.Context(), x.cred)
-			var refused *AuthError
+			var refused *login.Error
 			if method != x.method || (err == nil) != (x.method != "") || err != nil && !errors.As(err, &refused) {
 				t.Errorf("got %q, %v, want %q", method, err, x.method)
 			}

@@ -2,7 +2,6 @@ package imap
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -15,11 +14,7 @@ import (
 // Credentials are what a login needs.
 type Credentials = login.Credentials
 
-// ErrClearToken is in the chain of an *AuthError: a token is not sent in clear text unless a
-// method is named. RFC 6750 section 5.3
-var ErrClearToken = errors.New("an access token is not sent in clear text")
-
-// Login logs in and returns the method. An *AuthError leaves the connection as it was. The
+// Login logs in and returns the method. A *login.Error leaves the connection as it was. The
 // end of ctx interrupts it.
 func (c *Client) Login(ctx context.Context, cred Credentials) (method string, err error) {
 	stop := context.AfterFunc(ctx, c.Interrupt)
@@ -29,22 +24,22 @@ func (c *Client) Login(ctx context.Context, cred Credentials) (method string, er
 		}
 	}()
 	if err := cred.Check(); err != nil {
-		return "", &AuthError{User: cred.User, Err: err}
+		return "", &login.Error{User: cred.User, Err: err}
 	}
-	method, err = c.choose(cred)
+	server := login.Server{Host: c.host, Port: c.port, TLS: c.tls, Offers: c.offers}
+	method, err = cred.Choose(server)
 	if err != nil {
-		return "", &AuthError{User: cred.User, Err: err}
+		return "", &login.Error{User: cred.User, Err: err}
 	}
 	cred.Hide(&c.secrets)
 	var reply *response
 	if method == "login" && !c.Has("AUTH=LOGIN") || method == "plain" && !c.Has("AUTH=PLAIN") {
 		reply, err = c.loginCommand(cred)
 	} else {
-		reply, err = c.authenticate(cred.Mechanism(method, c.conn, c.serverName()))
+		reply, err = c.authenticate(cred.Mechanism(method, server))
 	}
-	var refused *Refusal
-	if errors.As(err, &refused) {
-		return "", &AuthError{Method: method, User: cred.User, Token: login.Bearer(method), Err: err}
+	if err != nil && (c.failed == nil || errors.Is(err, login.ErrSkipped)) {
+		return "", &login.Error{Method: method, User: cred.User, Err: err}
 	}
 	if err != nil {
 		return "", err
@@ -58,14 +53,6 @@ func (c *Client) Login(ctx context.Context, cred Credentials) (method string, er
 	return method, nil
 }
 
-// choose returns the method.
-func (c *Client) choose(cred Credentials) (string, error) {
-	if cred.Methods == nil && cred.Token != "" && c.tls == nil {
-		return "", ErrClearToken
-	}
-	return cred.Choose(c.offers)
-}
-
 // offers reports whether the server offers a method. The command LOGIN sends what PLAIN and
 // LOGIN send.
 func (c *Client) offers(method string) bool {
@@ -73,14 +60,6 @@ func (c *Client) offers(method string) bool {
 		return true
 	}
 	return (method == "plain" || method == "login") && !c.Has("LOGINDISABLED")
-}
-
-// serverName is the name that TLS has verified, "" in clear text.
-func (c *Client) serverName() string {
-	if c.tls == nil {
-		return ""
-	}
-	return c.tls.ServerName
 }
 
 // loginCommand logs in with the command LOGIN. RFC 9051 section 6.2.3
@@ -92,22 +71,25 @@ func (c *Client) loginCommand(cred Credentials) (*response, error) {
 	return c.wait(tag, "LOGIN", nil)
 }
 
+// maxCommand is how many octets of a line servers take. RFC 7162 section 4
+const maxCommand = 8192
+
 // authenticate runs a SASL exchange. RFC 9051 section 6.2.2
 func (c *Client) authenticate(m sasl.Client) (*response, error) {
-	mech, initial, err := m.Start()
+	e, err := login.Begin(m)
 	if err != nil {
-		return nil, c.fail(err)
+		return nil, err
 	}
-	line := "AUTHENTICATE " + mech
-	shown := line
-	if initial != nil && c.Has("SASL-IR") { // RFC 4959
-		line += " " + login.Initial(initial)
-		shown += " ***"
-		initial = nil
+	command := "AUTHENTICATE " + e.Name
+	line, shown := command, command
+	if c.Has("SASL-IR") { // RFC 4959
+		if initial, ok := e.Initial(maxCommand - len("p1 ") - len(line) - len(" \r\n")); ok {
+			line += " " + initial
+			shown += " ***"
+		}
 	}
 	tag := c.send(line, shown, "\r\n")
-	pending := initial != nil
-	for range login.MaxChallenges {
+	for {
 		if err := c.flush(); err != nil {
 			return nil, err
 		}
@@ -115,19 +97,24 @@ func (c *Client) authenticate(m sasl.Client) (*response, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.tag == tag {
-			return r, r.refusal("AUTHENTICATE " + mech)
+		if r.tag != tag {
+			answer, err := e.Answer(r.text)
+			if err != nil {
+				return nil, c.fail(&ProtocolError{command, err.Error()})
+			}
+			c.out.WriteString(answer + "\r\n")
+			continue
 		}
-		answer := "*" // RFC 9051 section 6.2.2: gives up
-		if pending {
-			answer = base64.StdEncoding.EncodeToString(initial)
-		} else if text, err := login.Answer(m, r.text); err == nil {
-			answer = text
+		if err := r.refusal(command); errors.As(err, new(*Refusal)) {
+			return nil, e.Refused(err)
+		} else if err != nil {
+			return nil, c.fail(err)
 		}
-		pending = false
-		c.out.WriteString(answer + "\r\n")
+		if err := e.Accepted(); err != nil {
+			return nil, c.fail(err)
+		}
+		return r, nil
 	}
-	return nil, c.fail(&ProtocolError{"AUTHENTICATE", "too many challenges"})
 }
 
 // untilContinuation reads up to a continuation, or the response of tag.

@@ -58,17 +58,17 @@ type Mechanism struct {
 	done   bool
 }
 
-// Open gets a ticket for the POP3 service of a host, from the cache or with its
+// Open gets a ticket for a service of a host, such as "pop", "imap" or "smtp", from the cache or with its
 // ticket-granting ticket from the KDC. An error is a *secret.Error or that of ctx. A
 // request to the KDC that is under way when ctx ends goes on for some seconds.
-func Open(ctx context.Context, host, user string) (*Mechanism, error) {
+func Open(ctx context.Context, service, host, user string) (*Mechanism, error) {
 	type result struct {
 		m   *Mechanism
 		err error
 	}
 	done := make(chan result, 1)
 	go func() {
-		m, err := open(host, user)
+		m, err := open(service+"/"+host, user)
 		done <- result{m, err}
 	}()
 	select {
@@ -79,7 +79,7 @@ func Open(ctx context.Context, host, user string) (*Mechanism, error) {
 	}
 }
 
-func open(host, user string) (m *Mechanism, err error) {
+func open(service, user string) (m *Mechanism, err error) {
 	fail := func(msg, hint string, retry bool, err error) error {
 		return &secret.Error{Kind: secret.Ticket, Source: Source(), Msg: msg, Hint: hint, Retry: retry, Err: err}
 	}
@@ -109,12 +109,12 @@ func open(host, user string) (m *Mechanism, err error) {
 	}
 	defer c.Destroy()
 	m = &Mechanism{user: user}
-	if m.ticket, m.key, err = c.GetServiceTicket("pop/" + host); err != nil {
+	if m.ticket, m.key, err = c.GetServiceTicket(service); err != nil {
 		var refused messages.KRBError
 		if errors.As(err, &refused) {
-			return nil, fail(fmt.Sprintf("no ticket for pop/%s: %v", host, err), "run kinit; the server's name has to be the one that its realm knows", false, err)
+			return nil, fail(fmt.Sprintf("no ticket for %s: %v", service, err), "run kinit; the server's name has to be the one that its realm knows", false, err)
 		}
-		return nil, fail(fmt.Sprintf("no ticket for pop/%s: %v", host, err), "the ticket may have expired: run kinit; or the KDC does not answer", true, err)
+		return nil, fail(fmt.Sprintf("no ticket for %s: %v", service, err), "the ticket may have expired: run kinit; or the KDC does not answer", true, err)
 	}
 	m.proof, err = types.NewAuthenticator(c.Credentials.Domain(), c.Credentials.CName())
 	return m, err

@@ -130,7 +130,7 @@ func TestNoTicket(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "cache"), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(t.Context(), "pop.example.org", "alice")
+		_, err := Open(t.Context(), "pop", "pop.example.org", "alice")
 		var e *secret.Error
 		if !errors.As(err, &e) || e.Temporary() || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", content, err)
@@ -138,7 +138,7 @@ func TestNoTicket(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Open(ctx, "pop.example.org", "alice"); err == nil {
+	if _, err := Open(ctx, "pop", "pop.example.org", "alice"); err == nil {
 		t.Error("a ticket after the end")
 	}
 }

@@ -1,25 +1,26 @@
 // Package login is what the logins at the servers of destinations have in common: the
-// credentials, the choice of a method, and its SASL mechanism.
+// credentials, the choice of a method, its SASL mechanism, and the error.
 package login
 
 import (
-	"encoding/base64"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-sasl"
 
 	"popfetch/internal/mask"
+	"popfetch/internal/mechanism"
 )
 
 // Credentials are what a login needs.
 type Credentials struct {
 	User, Password string
-	Token          string   // OAuth 2.0 access token, "" = none
-	Methods        []string // in order of preference; nil = the best that the server offers
+	Token          string      // OAuth 2.0 access token, "" = none
+	Ticket         sasl.Client // mechanism GSSAPI for one login, nil = gssapi is not possible
+	Methods        []string    // in order of preference, in lower case; nil = the best that the server offers
 }
 
 // Hide adds the secrets to those that nothing may show.
@@ -27,15 +28,6 @@ func (cred Credentials) Hide(in *mask.Secrets) {
 	in.Add(cred.Password)
 	in.Add(cred.Token)
 }
-
-// MaxChallenges is how many challenges of one login are answered.
-const MaxChallenges = 16
-
-// Methods returns the names of the methods.
-func Methods() []string { return []string{"plain", "login", "external", "xoauth2", "oauthbearer"} }
-
-// Bearer reports whether a method sends an access token.
-func Bearer(method string) bool { return method == "xoauth2" || method == "oauthbearer" }
 
 // Check refuses what a command or a mechanism would take for something else.
 func (cred Credentials) Check() error {
@@ -47,73 +39,127 @@ func (cred Credentials) Check() error {
 	return nil
 }
 
-// Choose returns the first method that the server offers and the credentials are fit for.
-func (cred Credentials) Choose(offers func(method string) bool) (string, error) {
+// Server is what a login has to know of a server.
+type Server struct {
+	Host, Port string
+	TLS        *tls.ConnectionState     // nil = clear text
+	Offers     func(method string) bool // method is in lower case
+	// Discreet sends no password in clear text unless a method is named.
+	Discreet bool
+}
+
+// In the chain of an *Error: a method has to be named for a secret to cross in clear text.
+var (
+	ErrClearToken    = errors.New("an access token is not sent in clear text") // RFC 6750 section 5.3
+	ErrClearPassword = errors.New("a secret is not sent in clear text unless auth names the method")
+)
+
+// Choose returns the first method that the server offers and the credentials are fit for. It
+// is named by the user, or one of automatic.
+func (cred Credentials) Choose(s Server) (string, error) {
 	methods := cred.Methods
-	switch {
-	case methods != nil:
-	case cred.Token != "":
-		methods = []string{"oauthbearer", "xoauth2"}
-	default:
-		methods = []string{"plain", "login"}
+	if methods == nil {
+		if cred.Token != "" && s.TLS == nil {
+			return "", ErrClearToken
+		}
+		methods = cred.automatic(s.TLS != nil)
 	}
 	for _, m := range methods {
-		if offers(m) && (cred.Token != "" || !Bearer(m)) {
+		switch {
+		case !cred.possible(m, s.TLS) || !s.Offers(m):
+		case cred.Methods == nil && s.TLS == nil && s.Discreet && ShowsSecret(m):
+			return "", ErrClearPassword
+		default:
 			return m, nil
 		}
 	}
 	return "", fmt.Errorf("the server offers none of %s", strings.Join(methods, ", "))
 }
 
-// Mechanism returns the mechanism of a method. server is the name of the server that TLS has
-// verified, "" for the address of the connection.
-func (cred Credentials) Mechanism(method string, conn net.Conn, server string) sasl.Client {
-	switch method {
-	case "login":
-		return sasl.NewLoginClient(cred.User, cred.Password)
-	case "external":
-		return sasl.NewExternalClient("")
-	case "xoauth2":
-		return &xoauth2{cred.User, cred.Token}
-	case "oauthbearer":
-		host, port, _ := net.SplitHostPort(conn.RemoteAddr().String())
-		if server != "" {
-			host = server
-		}
-		number, _ := strconv.Atoi(port)
-		return sasl.NewOAuthBearerClient(&sasl.OAuthBearerOptions{Username: cred.User, Token: cred.Token, Host: host, Port: number})
+// automatic returns the methods to try if the user has named none. SCRAM comes first: a server
+// that poses as the right one does not get the password. It is without a channel binding, see
+// mechanism.UnboundScrams.
+func (cred Credentials) automatic(private bool) []string {
+	switch {
+	case cred.Token != "":
+		return mechanism.Bearers()
+	case private:
+		return append(mechanism.UnboundScrams(), "plain", "login", "cram-md5")
+	}
+	return append(mechanism.UnboundScrams(), "cram-md5", "plain", "login")
+}
+
+// possible reports whether there is what a method sends or proves.
+func (cred Credentials) possible(method string, state *tls.ConnectionState) bool {
+	switch {
+	case Bearer(method):
+		return cred.Token != ""
+	case method == "gssapi":
+		return cred.Ticket != nil
+	case method == mechanism.Bound(method):
+		return mechanism.CanBind(state)
+	}
+	return true
+}
+
+// Bearer reports whether a method sends an access token.
+func Bearer(method string) bool { return slices.Contains(mechanism.Bearers(), method) }
+
+// ShowsSecret reports whether a method sends the password or the token itself.
+func ShowsSecret(method string) bool {
+	return Bearer(method) || method == "plain" || method == "login"
+}
+
+// Mechanism returns the mechanism of a method that Choose has returned.
+func (cred Credentials) Mechanism(method string, s Server) sasl.Client {
+	switch {
+	case method == "login":
+		return mechanism.NewLogin(cred.User, cred.Password)
+	case method == "cram-md5":
+		return mechanism.NewCramMD5(cred.User, cred.Password)
+	case method == "external":
+		return sasl.NewExternalClient(cred.User)
+	case method == "gssapi":
+		return cred.Ticket
+	case Bearer(method):
+		return mechanism.NewBearer(method, cred.User, cred.Token, s.Host, s.Port)
+	case slices.Contains(mechanism.Scrams(), method):
+		return mechanism.NewScram(method, cred.User, cred.Password, s.TLS, !s.Offers(mechanism.Bound(method)))
 	}
 	return sasl.NewPlainClient("", cred.User, cred.Password)
 }
 
-// Initial encodes an initial response. An empty one is not none. RFC 4954 section 4, RFC
-// 4959 section 3
-func Initial(response []byte) string {
-	if len(response) == 0 {
-		return "="
-	}
-	return base64.StdEncoding.EncodeToString(response)
+// Error is a login that did not succeed. It wraps the refusal of the server, if there is one.
+type Error struct {
+	Method string // "" = none was possible
+	User   string
+	Err    error
 }
 
-// Answer returns the response of m to a challenge, both in base 64.
-func Answer(m sasl.Client, challenge string) (string, error) {
-	decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(challenge))
-	if err != nil {
-		return "", err
+func (e *Error) Error() string {
+	if e.Method == "" {
+		return fmt.Sprintf("log in as %q: %v", e.User, e.Err)
 	}
-	answer, err := m.Next(decoded)
-	if err != nil {
-		return "", err
-	}
-	return base64.StdEncoding.EncodeToString(answer), nil
+	return fmt.Sprintf("log in as %q with %s: %v", e.User, e.Method, e.Err)
 }
 
-// xoauth2 is the mechanism XOAUTH2 of Google and Microsoft.
-type xoauth2 struct{ user, token string }
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
 
-func (x *xoauth2) Start() (string, []byte, error) {
-	return "XOAUTH2", []byte("user=" + x.user + "\x01auth=Bearer " + x.token + "\x01\x01"), nil
+// refusal is an answer of a server.
+type refusal interface {
+	error
+	Passing() bool
 }
 
-// Next answers the challenge with the reasons of a refusal, which the server then sends.
-func (x *xoauth2) Next([]byte) ([]byte, error) { return nil, nil }
+// Passing reports whether the server has said that the same login may succeed later.
+func (e *Error) Passing() bool {
+	var r refusal
+	return errors.As(e.Err, &r) && r.Passing()
+}
+
+// Lasting reports whether the server has refused the login, and not for now alone.
+func (e *Error) Lasting() bool {
+	var r refusal
+	return errors.As(e.Err, &r) && !r.Passing()
+}

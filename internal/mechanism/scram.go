@@ -1,4 +1,4 @@
-package pop3
+package mechanism
 
 import (
 	"crypto/tls"
@@ -16,46 +16,50 @@ import (
 // second. Servers demand 4,096 to some 100,000. RFC 5802 section 5.1
 const maxIterations = 1_000_000
 
-// scramMethods are the methods of RFC 5802 and 7677, the strongest first. Those that end
-// in "-plus" bind the login to the TLS connection: nobody who sits between the client and
-// the server can pass it on.
-func scramMethods() []string {
+// Scrams are the methods of RFC 5802 and 7677, the strongest first. Those that end in
+// "-plus" bind the login to the TLS connection: nobody who sits between the client and the
+// server can pass it on.
+func Scrams() []string {
 	return []string{"scram-sha-256-plus", "scram-sha-1-plus", "scram-sha-256", "scram-sha-1"}
 }
 
-// unboundMethods are those of them that bind to nothing. Client and server cannot agree on
-// a kind of binding: Cyrus SASL 2.1 knows tls-unique alone, which TLS 1.3 does not have, and
+// UnboundScrams are those of them that bind to nothing. Client and server cannot agree on a
+// kind of binding: Cyrus SASL 2.1 knows tls-unique alone, which TLS 1.3 does not have, and
 // refuses the login. So only a user who names a bound method gets it.
-func unboundMethods() []string { return []string{"scram-sha-256", "scram-sha-1"} }
+func UnboundScrams() []string { return []string{"scram-sha-256", "scram-sha-1"} }
 
-// scramClient is a SCRAM mechanism over the conversation of a library.
-type scramClient struct {
+// Bound returns the method that binds what another one does to the TLS connection, which may
+// be that one.
+func Bound(method string) string { return strings.TrimSuffix(method, "-plus") + "-plus" }
+
+// Scram is one exchange by a SCRAM mechanism, over the conversation of a library.
+type Scram struct {
 	mechanism string // upper case
 	talk      *scram.ClientConversation
 	turns     int
 }
 
-// newScram returns the mechanism of a method. caps is what the server offers: if it offers
-// no binding and the client could have one, the server is told (flag "y"), so that it
-// notices when somebody has taken the offer away. RFC 5802 section 6
-func (c *Client) newScram(method string, cred Credentials, caps Capabilities) *scramClient {
+// NewScram returns the mechanism of one of Scrams. state is that of TLS, nil in clear text.
+// unbound says that the server is known not to offer Bound. If the client could have used it,
+// the server is told (flag "y"), so that it notices when somebody has taken the offer away.
+// RFC 5802 section 6
+func NewScram(method, user, password string, state *tls.ConnectionState, unbound bool) *Scram {
 	hash := scram.SHA256
 	if strings.HasPrefix(method, "scram-sha-1") {
 		hash = scram.SHA1
 	}
 	// RFC 5802 section 2.2 has SASLprep. A password that it does not allow was set on a
 	// server without it.
-	client, err := hash.NewClient(cred.User, cred.Password, "")
+	client, err := hash.NewClient(user, password, "")
 	if err != nil {
-		client, _ = hash.NewClientUnprepped(cred.User, cred.Password, "") // returns no error
+		client, _ = hash.NewClientUnprepped(user, password, "") // returns no error
 	}
-	s := &scramClient{mechanism: strings.ToUpper(method)}
-	binding, bound := c.binding()
-	plain := strings.TrimSuffix(method, "-plus")
+	s := &Scram{mechanism: strings.ToUpper(method)}
+	b, ok := binding(state)
 	switch {
-	case plain != method:
-		s.talk = client.NewConversationWithChannelBinding(binding)
-	case bound && caps.Known && !caps.sasl(plain+"-plus"):
+	case method == Bound(method):
+		s.talk = client.NewConversationWithChannelBinding(b)
+	case ok && unbound:
 		s.talk = client.NewConversationAdvertisingChannelBinding()
 	default:
 		s.talk = client.NewConversation()
@@ -63,28 +67,35 @@ func (c *Client) newScram(method string, cred Credentials, caps Capabilities) *s
 	return s
 }
 
+// CanBind reports whether a login can be bound to a TLS connection; nil is clear text.
+func CanBind(state *tls.ConnectionState) bool {
+	_, ok := binding(state)
+	return ok
+}
+
 // binding returns what binds a login to the TLS connection: tls-exporter for TLS 1.3
 // (RFC 9266), and tls-server-end-point before that (RFC 5929 section 4), which there is
 // not for every certificate.
-func (c *Client) binding() (scram.ChannelBinding, bool) {
-	if c.tls == nil {
+func binding(state *tls.ConnectionState) (scram.ChannelBinding, bool) {
+	if state == nil {
 		return scram.ChannelBinding{}, false
 	}
-	state := c.tls.ConnectionState()
 	make := scram.NewTLSServerEndpointBinding
 	if state.Version >= tls.VersionTLS13 {
 		make = scram.NewTLSExporterBinding
 	}
-	b, err := make(&state)
+	b, err := make(state)
 	return b, err == nil
 }
 
-func (s *scramClient) Start() (string, []byte, error) {
+// Start implements sasl.Client.
+func (s *Scram) Start() (string, []byte, error) {
 	first, err := s.talk.Step("")
 	return s.mechanism, []byte(first), err
 }
 
-func (s *scramClient) Next(challenge []byte) ([]byte, error) {
+// Next implements sasl.Client.
+func (s *Scram) Next(challenge []byte) ([]byte, error) {
 	text := string(challenge)
 	switch s.turns++; s.turns {
 	case 1:
@@ -109,7 +120,7 @@ func (s *scramClient) Next(challenge []byte) ([]byte, error) {
 }
 
 // Done reports whether the server has proved that it knows the password.
-func (s *scramClient) Done() bool { return s.talk.Valid() }
+func (s *Scram) Done() bool { return s.talk.Valid() }
 
 // checkIterations refuses a server-first-message that demands too much work.
 // RFC 5802 section 5.1
