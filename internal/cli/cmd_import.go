@@ -209,7 +209,7 @@ func (p *program) takeOver(ctx context.Context, con *console, target string, tex
 	if err != nil {
 		return err
 	}
-	counts, err := recordSeen(ctx, cfg, moved.Seen)
+	counts, err := p.recordSeen(ctx, con, cfg, moved.Seen)
 	if err != nil {
 		return &fetch.StateError{Err: err}
 	}
@@ -232,12 +232,13 @@ const importAtOnce = 10_000
 // recordSeen records the unique-ids of each account as delivered, without touching
 // records that exist, and returns how many there were. The messages are not deleted on
 // the word of these ids, see state.Record.Unproven.
-func recordSeen(ctx context.Context, cfg *config.Config, seen []peer.Seen) (counts map[string]int, err error) {
+func (p *program) recordSeen(ctx context.Context, con *console, cfg *config.Config, seen []peer.Seen) (counts map[string]int, err error) {
 	store, err := ownAlone(ctx, stateFile(cfg), "import")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	defer p.serveAlone(con, &house{selection: &selection{config: cfg}, log: con.log}, store, "import")()
 	counts = make(map[string]int)
 	now := time.Now()
 	for _, s := range seen {

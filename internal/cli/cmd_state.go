@@ -195,6 +195,7 @@ func (p *program) stateRebuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer p.serveAlone(con, h, store, "state rebuild")()
 	var errs []error
 	for _, a := range h.chosen {
 		if err := p.rebuild(c, h, a); err != nil {

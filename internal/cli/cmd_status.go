@@ -203,6 +203,9 @@ func ownerInWords(owner control.Info, now time.Time) string {
 		return "popfetch is running" + process + ", and does not say more: nobody serves the socket beside the state file"
 	case commandOnce:
 		return fmt.Sprintf("popfetch --once is running (process %d), started %s", owner.PID, shortAgo(owner.Since, now))
+	case commandDaemon:
+	default:
+		return fmt.Sprintf("popfetch %s is running (process %d), started %s", owner.Command, owner.PID, shortAgo(owner.Since, now))
 	}
 	return fmt.Sprintf("the daemon is running (process %d), started %s", owner.PID, shortAgo(owner.Since, now))
 }

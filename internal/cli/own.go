@@ -14,15 +14,22 @@ import (
 )
 
 // lockWait is how long to wait for another popfetch that holds the state file and does
-// not serve its socket: it is about to, or it is a command that soon ends.
+// nothing for others: it is about to serve its socket, or it is a command that works alone.
 const lockWait = 4 * time.Second
 
 // lockRetry is the time between two attempts.
 const lockRetry = 20 * time.Millisecond
 
-// own opens the state file with open or, if another popfetch holds it, connects to that
-// one; exactly one of store and owner is not nil then.
-func own(ctx context.Context, file state.File, open func(state.File) (*state.Bolt, error)) (store *state.Bolt, owner *control.Client, err error) {
+// own opens the state file for changes or, if another popfetch holds it, connects to that
+// one; exactly one of store and owner is not nil then. It waits a while for an owner that
+// works alone.
+func own(ctx context.Context, file state.File) (store *state.Bolt, owner *control.Client, err error) {
+	return openOrAsk(ctx, file, state.File.Open, worksForOthers)
+}
+
+// openOrAsk opens the state file with open or, if another popfetch holds it, connects to
+// that one. It waits a while for one that is not suitable, and then returns it.
+func openOrAsk(ctx context.Context, file state.File, open func(state.File) (*state.Bolt, error), suitable func(control.Info) bool) (store *state.Bolt, owner *control.Client, err error) {
 	file.Wait = 0
 	deadline := time.Now().Add(lockWait)
 	for {
@@ -32,6 +39,9 @@ func own(ctx context.Context, file state.File, open func(state.File) (*state.Bol
 		}
 		owner, asked := control.Dial(ctx, file.Path)
 		switch {
+		case asked == nil && !suitable(owner.Owner) && ctx.Err() == nil && time.Now().Before(deadline):
+			owner.Close()
+			pause(ctx)
 		case asked == nil:
 			return nil, owner, nil
 		case ctx.Err() != nil:
@@ -64,7 +74,7 @@ func stateError(err error) error {
 
 // ownAlone is own for a command that cannot work through the owner.
 func ownAlone(ctx context.Context, file state.File, command string) (*state.Bolt, error) {
-	store, owner, err := own(ctx, file, state.File.Open)
+	store, owner, err := own(ctx, file)
 	if owner != nil {
 		defer owner.Close()
 		return nil, ownedBy(file, owner.Owner, stopFirst(owner.Owner, command))
@@ -72,9 +82,15 @@ func ownAlone(ctx context.Context, file state.File, command string) (*state.Bolt
 	return store, err
 }
 
-// refuseBeside returns an error if another popfetch serves the socket of the state file.
+// refuseBeside returns an error if another popfetch serves the socket of the state file, if
+// it works alone after a while.
 func refuseBeside(ctx context.Context, file state.File, command string) error {
 	owner, err := control.Dial(ctx, file.Path)
+	for deadline := time.Now().Add(lockWait); err == nil && !worksForOthers(owner.Owner) && time.Now().Before(deadline) && ctx.Err() == nil; {
+		owner.Close()
+		pause(ctx)
+		owner, err = control.Dial(ctx, file.Path)
+	}
 	if err != nil {
 		return nil // the command finds out whether the file is locked
 	}
@@ -99,7 +115,7 @@ func (e *ownedError) Unwrap() error { return e.err }
 
 // stopFirst says what to stop before a command that has to be alone.
 func stopFirst(owner control.Info, command string) string {
-	if owner.Command == commandOnce {
+	if owner.Command != commandDaemon {
 		return fmt.Sprintf("%s; run popfetch %s when it has ended", whoOwns(owner), command)
 	}
 	return fmt.Sprintf("%s; stop it (systemctl --user stop popfetch, or kill %d), run popfetch %s, and start it again", whoOwns(owner), owner.PID, command)
@@ -108,8 +124,12 @@ func stopFirst(owner control.Info, command string) string {
 // whoOwns says what the owner is and since when it has been running.
 func whoOwns(owner control.Info) string {
 	what, layout := "the daemon", time.DateTime
-	if owner.Command == commandOnce {
+	switch owner.Command {
+	case commandDaemon:
+	case commandOnce:
 		what, layout = "a popfetch --once", time.TimeOnly
+	default:
+		what, layout = "popfetch "+owner.Command, time.TimeOnly
 	}
 	return fmt.Sprintf("process %d is %s, running since %s", owner.PID, what, owner.Since.Local().Format(layout))
 }
@@ -117,7 +137,7 @@ func whoOwns(owner control.Info) string {
 // view opens the state file as it is now, for reading, whoever holds it.
 func view(ctx context.Context, cfg *config.Config) (*state.Bolt, error) {
 	file := stateFile(cfg)
-	store, owner, err := own(ctx, file, state.File.OpenView)
+	store, owner, err := openOrAsk(ctx, file, state.File.OpenView, func(control.Info) bool { return true })
 	if owner == nil {
 		return store, err
 	}

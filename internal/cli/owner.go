@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +31,8 @@ const (
 	doTrust  = "trust" // forget the key that the server is known by
 )
 
-// What an owner is, see control.Info.
+// What an owner is, see control.Info. Any other is the name of a command that works alone,
+// such as "state seed": it lets others read, and does nothing for them.
 const (
 	commandDaemon = "daemon"
 	commandOnce   = "once"
@@ -38,10 +40,15 @@ const (
 	commandUnserved = "unserved"
 )
 
+// worksForOthers reports whether an owner polls and changes records for others.
+func worksForOthers(owner control.Info) bool {
+	return owner.Command == commandDaemon || owner.Command == commandOnce
+}
+
 // owner does what other popfetch processes ask for while this one holds the state file.
 type owner struct {
 	house     *atomic.Pointer[house] // a reload replaces it
-	scheduler *fetch.Scheduler
+	scheduler *fetch.Scheduler       // nil of a command that works alone
 	file      *state.Bolt
 	book      *status.Book
 	info      control.Info
@@ -94,13 +101,25 @@ func (o *owner) isKnown(account string) bool {
 	return o.known[account]
 }
 
+// serveAlone serves the socket while a command that works alone holds the state file, so
+// that others can read meanwhile and learn who keeps them waiting.
+func (p *program) serveAlone(con *console, h *house, file *state.Bolt, command string) (stop func()) {
+	var current atomic.Pointer[house]
+	current.Store(h)
+	return p.newOwner(con, &current, file, command).serve()
+}
+
 // serve serves the socket beside the state file until stop is called. Without the socket
 // popfetch works all the same, alone.
 func (o *owner) serve() (stop func()) {
 	path := o.house.Load().config.State
 	l, err := control.Listen(path)
 	if err != nil {
-		o.con.log.Warn("other popfetch commands cannot work beside this one: the socket beside the state file cannot be made", "reason", err)
+		level := slog.LevelWarn
+		if !worksForOthers(o.info) { // it soon ends
+			level = slog.LevelDebug
+		}
+		o.con.log.Log(context.Background(), level, "other popfetch commands cannot work beside this one: the socket beside the state file cannot be made", "reason", err)
 		return func() {}
 	}
 	server := control.Start(l, o.info, o)
@@ -109,6 +128,12 @@ func (o *owner) serve() (stop func()) {
 
 // Do implements control.Owner.
 func (o *owner) Do(ctx context.Context, r control.Request, answer func(control.Answer)) error {
+	switch r.Do {
+	case doPoll, doRetry, doForget, doSeed, doTrust:
+		if !worksForOthers(o.info) { // the client knows that, unless it is of an older version
+			return &control.Refusal{Reason: control.Reason{Text: "the state file is in use: " + whoOwns(o.info), Hint: "try again when it has ended"}}
+		}
+	}
 	switch r.Do {
 	case doPoll:
 		return o.poll(ctx, r, answer)
@@ -183,7 +208,11 @@ func (o *owner) poll(ctx context.Context, r control.Request, answer func(control
 
 func (o *owner) status(r control.Request, answer func(control.Answer)) error {
 	h := o.house.Load()
-	lines := statusLines(h.config, o.book, o.scheduler.Status())
+	var schedule []fetch.AccountStatus
+	if o.scheduler != nil {
+		schedule = o.scheduler.Status()
+	}
+	lines := statusLines(h.config, o.book, schedule)
 	for _, asked := range r.Accounts {
 		i := slices.IndexFunc(h.config.Accounts, func(a *config.Account) bool { return a.Name == asked.Name })
 		if i < 0 {

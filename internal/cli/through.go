@@ -28,13 +28,13 @@ const mostOwners = 5
 func (p *program) take(c *cli.Context, con *console, s *selection, sum *tally) (store *state.Bolt, errs []error, err error) {
 	file := stateFile(s.config)
 	for range mostOwners {
-		store, owner, err := own(c.Context, file, state.File.Open)
+		store, owner, err := own(c.Context, file)
 		if owner == nil {
 			return store, errs, err
 		}
-		if !c.Bool("once") {
+		if !c.Bool("once") || !worksForOthers(owner.Owner) {
 			defer owner.Close()
-			return nil, nil, ownedBy(file, owner.Owner, secondDaemon(owner.Owner))
+			return nil, nil, ownedBy(file, owner.Owner, besideOwner(owner.Owner))
 		}
 		failed, err := pollThrough(c, con, s, owner, sum)
 		errs = append(errs, failed...)
@@ -53,9 +53,13 @@ func (p *program) take(c *cli.Context, con *console, s *selection, sum *tally) (
 	return nil, errs, ownerError(file, control.ErrNobody)
 }
 
-// secondDaemon says what to do beside the owner of the state file.
-func secondDaemon(owner control.Info) string {
-	if owner.Command == commandOnce {
+// besideOwner says what to do beside an owner of the state file that the command cannot work
+// through.
+func besideOwner(owner control.Info) string {
+	switch {
+	case !worksForOthers(owner):
+		return whoOwns(owner) + "; try again when it has ended"
+	case owner.Command == commandOnce:
 		return whoOwns(owner) + "; start the daemon when it has ended"
 	}
 	return whoOwns(owner) + "; popfetch status shows what it does, popfetch --once has it poll now"
@@ -169,7 +173,7 @@ func (p *program) performIf(c *cli.Context, check func(*config.Account) error, r
 		return reported(errors.Join(errs...))
 	}
 	file := stateFile(s.config)
-	store, owner, err := own(c.Context, file, state.File.Open)
+	store, owner, err := own(c.Context, file)
 	if err != nil {
 		return err
 	}
@@ -183,6 +187,9 @@ func (p *program) performIf(c *cli.Context, check func(*config.Account) error, r
 	}
 	if owner != nil {
 		defer owner.Close()
+		if !worksForOthers(owner.Owner) {
+			return ownedBy(file, owner.Owner, besideOwner(owner.Owner))
+		}
 		r.Accounts = s.asked(r.Do).Accounts
 		err = performThrough(c.Context, r, owner, note)
 		return errors.Join(ownerError(file, err), reported(errors.Join(errs...)))
@@ -192,6 +199,7 @@ func (p *program) performIf(c *cli.Context, check func(*config.Account) error, r
 	if err != nil {
 		return err
 	}
+	defer p.serveAlone(con, h, store, "state "+r.Do)()
 	for _, a := range h.chosen {
 		what, err := perform(c.Context, h.account(a, nil), r)
 		note(a.Name, what, err)

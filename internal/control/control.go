@@ -43,7 +43,7 @@ type Owner interface {
 type Info struct {
 	Version string    `json:"version"` // of popfetch
 	PID     int       `json:"pid"`
-	Command string    `json:"command"` // "daemon" or "once"
+	Command string    `json:"command"` // "daemon", "once", or the name of a command that works alone
 	Since   time.Time `json:"since"`
 	// Features is filled in by Start.
 	Features []string `json:"features,omitempty"`
