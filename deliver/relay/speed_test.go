@@ -20,9 +20,9 @@ import (
 func TestFlightsTakeNoLongerThanThoseOfABarePipeliningClient(t *testing.T) {
 	t.Run("scripted", func(t *testing.T) {
 		r := newReceiver(t)
-		n := compareFlights(t, "a scripted server", "unix", r.l.Addr().String())
-		if got := len(r.delivered()); got != 2*n {
-			t.Errorf("%d messages arrived, want %d", got, 2*n)
+		sent := compareFlights(t, "a scripted server", "unix", r.l.Addr().String())
+		if got := len(r.delivered()); got != sent {
+			t.Errorf("%d messages arrived, want %d", got, sent)
 		}
 	})
 	t.Run("Dovecot", func(t *testing.T) {
@@ -34,44 +34,59 @@ func TestFlightsTakeNoLongerThanThoseOfABarePipeliningClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { s.Close() })
-		n := compareFlights(t, "Dovecot", "unix", s.LMTP)
+		sent := compareFlights(t, "Dovecot", "unix", s.LMTP)
 		names, err := os.ReadDir(filepath.Join(s.Mail, "me@example.org", "new"))
-		if err != nil || len(names) != 2*n {
-			t.Errorf("%d messages arrived, want %d; %v", len(names), 2*n, err)
+		if err != nil || len(names) != sent {
+			t.Errorf("%d messages arrived, want %d; %v", len(names), sent, err)
 		}
 	})
 }
 
-// compareFlights sends n messages to an LMTP server 20 ms away, bare and as package fetch does.
-func compareFlights(t *testing.T, name, network, address string) (n int) {
+// compareFlights sends messages to an LMTP server 20 ms away, bare and as package fetch does,
+// and returns how many it has sent. What the machine takes for each message, its disk or other
+// tests beside this one, is no flight: the farther the server is, the less of the ratio it is,
+// so a comparison that fails is made again with a server twice as far away.
+func compareFlights(t *testing.T, name, network, address string) (sent int) {
 	t.Helper()
-	const rtt = 20 * time.Millisecond
-	n = 40
+	const most, farthest = 1.5, time.Second
+	n := 40
 	if os.Getenv("POPFETCH_TORTURE") == "1" {
 		n = 1000
 	}
 	text := "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcde\r\n", 200)
-	addr := distancetest.To(t, network, address, rtt)
-
-	start := time.Now()
-	if err := dovecottest.SendLMTP(addr, "me@example.org", slices.Repeat([]string{text}, n)); err != nil {
-		t.Fatal(err)
-	}
-	fastest := time.Since(start)
-
-	d := &Relay{Network: "tcp", Address: addr, Recipients: []string{"me@example.org"}, Name: "client.example.org", Timeout: time.Minute, Spool: t.TempDir()}
-	defer d.Close()
-	start = time.Now()
-	for range n {
-		if err := deliverOne(t, d, text); err != nil {
-			t.Fatal(err)
+	for rtt := 20 * time.Millisecond; ; rtt *= 2 {
+		addr := distancetest.To(t, network, address, rtt)
+		bare := duration(func() {
+			if err := dovecottest.SendLMTP(addr, "me@example.org", slices.Repeat([]string{text}, n)); err != nil {
+				t.Fatal(err)
+			}
+		})
+		d := &Relay{Network: "tcp", Address: addr, Recipients: []string{"me@example.org"}, Name: "client.example.org", Timeout: time.Minute, Spool: t.TempDir()}
+		own := duration(func() {
+			defer d.Close()
+			for range n {
+				if err := deliverOne(t, d, text); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		sent += 2 * n
+		ratio := own.Seconds() / bare.Seconds()
+		if ratio > most && rtt < farthest {
+			continue
 		}
+		fmt.Printf("BOUND %d messages to %s by LMTP at RTT %v: %.2f s, a bare pipelining client %.2f s, ratio %.2f, at most %.1f\n",
+			n, name, rtt, own.Seconds(), bare.Seconds(), ratio, most)
+		if ratio > most {
+			t.Errorf("%v, more than %.1f times %v", own, most, bare)
+		}
+		return sent
 	}
-	took := time.Since(start)
-	fmt.Printf("BOUND %d messages to %s by LMTP at RTT %v: %.2f s, a bare pipelining client %.2f s, ratio %.2f, at most 1.5\n",
-		n, name, rtt, took.Seconds(), fastest.Seconds(), took.Seconds()/fastest.Seconds())
-	if took > fastest*3/2 {
-		t.Errorf("%v, more than 1.5 times %v", took, fastest)
-	}
-	return n
+}
+
+// duration returns how long f takes.
+func duration(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
 }

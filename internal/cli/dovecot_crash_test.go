@@ -31,7 +31,7 @@ func testKill(t *testing.T, bin executable) {
 				)
 				// On a busy machine a kill may come when everything is delivered.
 				for attempt, got := 1, n; got == n; attempt++ {
-					if attempt > 5 {
+					if attempt > 20 {
 						t.Fatal("every kill came too late")
 					}
 					user = fmt.Sprintf("%s-%d-%d@example.org", keep, k, attempt)
@@ -61,7 +61,8 @@ func testKill(t *testing.T, bin executable) {
 	}
 }
 
-// killAt runs popfetch and kills it as soon as k files have come into dir.
+// killAt runs popfetch and kills it as soon as k files have come into dir, or lets it end
+// well if it is faster than this process.
 func killAt(t *testing.T, h *home, dir string, k int) {
 	t.Helper()
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
@@ -83,7 +84,7 @@ func killAt(t *testing.T, h *home, dir string, k int) {
 	for buf := make([]byte, 64<<10); k > 0; {
 		got, err := arrivals.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatalf("popfetch has ended before it could be killed: %v\n%s", <-ended, &out)
+			break // it has ended
 		}
 		must(t, err)
 		// inotify(7): the length of the name is the last of four words.
@@ -94,7 +95,8 @@ func killAt(t *testing.T, h *home, dir string, k int) {
 	}
 	cmd.Process.Kill()
 	var exit *exec.ExitError
-	if err := <-ended; !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+	err = <-ended
+	if killed := errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL; err != nil && !killed || out.Len() > 0 {
 		t.Fatalf("popfetch has ended before it could be killed: %v\n%s", err, &out)
 	}
 }

@@ -30,8 +30,8 @@ func TestSignalAtAnyStageEndsTheRunAndLosesNothing(t *testing.T) {
 	runs = append(runs, halt(t, "login", pop3test.Fault{At: "AUTH"}, syscall.SIGINT, 130),
 		halt(t, "RETR", pop3test.Fault{At: "RETR 1"}, syscall.SIGHUP, 129))
 	for _, h := range runs {
-		<-h.ended                   // all of them go on side by side
-		if h.took > 7*time.Second { // 5 s, on a machine that has other things to do
+		<-h.ended                    // all of them go on side by side
+		if h.took > 30*time.Second { // 5 s, on a machine that has other things to do; the timeout is a minute
 			t.Errorf("%s: it ended after %v", h.stage, h.took)
 		}
 		if got := h.cmd.ProcessState.ExitCode(); got != h.code {

@@ -27,17 +27,25 @@ func TestOneRoundTripHoweverMuchIsSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	before := time.Now()
-	text := make([]byte, 1<<20)
-	if _, err := c.Write(text); err != nil {
-		t.Fatal(err)
+	// With a wait for each packet it would be 32 round trips. The machine may have other things to
+	// do: the best of a few attempts counts.
+	best := time.Hour
+	for i := 0; i < 20 && best > 20*roundTrip; i++ {
+		before := time.Now()
+		text := make([]byte, 1<<20)
+		if _, err := c.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, text); err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(before)
+		if took < roundTrip {
+			t.Errorf("%v, want at least %v", took, roundTrip)
+		}
+		best = min(best, took)
 	}
-	if _, err := io.ReadFull(c, text); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(before); took < roundTrip {
-		t.Errorf("%v, want at least %v", took, roundTrip)
-	} else if took > 20*roundTrip { // with a wait for each packet it would be 32
-		t.Errorf("%v for one round trip of %v", took, roundTrip)
+	if best > 20*roundTrip {
+		t.Errorf("%v for one round trip of %v", best, roundTrip)
 	}
 }
