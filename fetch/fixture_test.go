@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,15 +76,31 @@ func scratch(t *testing.T) string {
 	return dir
 }
 
+// clocked runs a test with a fixture in a synctest bubble, and its server in memory: time
+// passes only while client and server both wait, and a time limit never on a slow machine.
+func clocked(t *testing.T, n int, change func(*pop3test.Server), test func(t *testing.T, h *fixture)) {
+	t.Helper()
+	begun := time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(begun)) // certificates and files are of today
+		test(t, newFixture(t, n, func(s *pop3test.Server) {
+			s.Listen = pop3test.InMemory
+			if change != nil {
+				change(s)
+			}
+		}))
+	})
+}
+
 // newFixture returns a fixture with n messages on the server.
 func newFixture(t *testing.T, n int, change func(*pop3test.Server)) *fixture {
 	t.Helper()
 	h := &fixture{t: t, drop: pop3test.NewMaildrop(messages(n)...), dir: scratch(t)}
-	h.options = pop3.Options{Security: pop3.ClearText, Timeout: 20 * time.Second, Pipelining: pop3.PipelineOff}
+	h.options = pop3.Options{Security: pop3.ClearText, Timeout: 2 * time.Minute, Pipelining: pop3.PipelineOff}
 	h.server = &pop3test.Server{
 		Security: pop3test.ClearText,
 		Users:    map[string]*pop3test.User{"me": {Password: "secret", Maildrop: h.drop}},
-		LockWait: 10 * time.Second,
+		LockWait: time.Minute,
 	}
 	if change != nil {
 		change(h.server)
@@ -134,6 +152,9 @@ func (h *fixture) dial(ctx context.Context, how fetch.Opening) (fetch.Session, e
 func (h *fixture) dialWith(o *pop3.Options) func(context.Context, fetch.Opening) (fetch.Session, error) {
 	return func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
 		o := *o
+		if h.server.Listen == pop3test.InMemory {
+			o.Dial = func(context.Context, string, string) (net.Conn, error) { return h.server.Dial() }
+		}
 		if how.Serial {
 			o.Pipelining = pop3.PipelineOff
 		}

@@ -45,90 +45,95 @@ func (h *fixture) ahead() {
 // After a surplus reply the last message is read where the replies to the marks
 // are due. Its first line looks like one, while the rest has not arrived yet.
 func TestSurplusReplyWithALateTailDeliversNothing(t *testing.T) {
-	h := newFixture(t, 6, faults(
+	clocked(t, 6, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
 		pop3test.Fault{At: "RETR 6", Session: 1, Do: pop3test.Slow, N: int64(len("+OK 73 octets\r\n")), Delay: 20 * time.Millisecond},
-	))
-	h.ahead()
-	r, err := h.poll()
-	class(t, err, fetch.Protocol)
-	if r.Delivered != 0 || r.Deleted != 0 {
-		t.Errorf("%+v", r)
-	}
-	h.delivered()
-	h.converge(1, 2, 3, 4, 5, 6)
+	), func(t *testing.T, h *fixture) {
+		h.ahead()
+		r, err := h.poll()
+		class(t, err, fetch.Protocol)
+		if r.Delivered != 0 || r.Deleted != 0 {
+			t.Errorf("%+v", r)
+		}
+		h.delivered()
+		h.converge(1, 2, 3, 4, 5, 6)
+	})
 }
 
 // The reply to RETR 2 is missing, so the reply to the mark is taken for that to
 // the last RETR, and the connection ends where its body is due. This end of a
 // connection says that messages before it are doubtful.
 func TestMissingReplyBeforeTheConnectionEndsIsNoticed(t *testing.T) {
-	h := newFixture(t, 5, faults(
+	clocked(t, 5, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Raw, Text: ""},
 		pop3test.Fault{At: "STAT", Session: 1, Do: pop3test.Extra, Text: "x"},
 		pop3test.Fault{At: "STAT", Session: 1, Do: pop3test.Drop, After: pop3test.AfterStatus},
-	))
-	h.ahead()
-	h.allowFallback()
-	if r := h.mustPoll(); r.Delivered != 5 || r.Deleted != 5 {
-		t.Errorf("%+v", r)
-	}
-	if got := h.server.Sessions(); got != 2 {
-		t.Errorf("%d sessions, want 2", got)
-	}
-	h.delivered(1, 2, 3, 4, 5)
-	h.onServer()
+	), func(t *testing.T, h *fixture) {
+		h.ahead()
+		h.allowFallback()
+		if r := h.mustPoll(); r.Delivered != 5 || r.Deleted != 5 {
+			t.Errorf("%+v", r)
+		}
+		if got := h.server.Sessions(); got != 2 {
+			t.Errorf("%d sessions, want 2", got)
+		}
+		h.delivered(1, 2, 3, 4, 5)
+		h.onServer()
+	})
 }
 
 // There is a surplus reply before a mark, and the message there is refused: the
 // refusal is read as the reply to the mark, which confirms nothing.
 func TestRefusalInPlaceOfTheReplyToAMarkConfirmsNothing(t *testing.T) {
-	h := newFixture(t, 9, faults(
+	clocked(t, 9, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
 		pop3test.Fault{At: "RETR 8", Session: 1, Do: pop3test.Err, Text: "[SYS/TEMP] later"},
-	))
-	h.ahead()
-	r, err := h.poll()
-	class(t, err, fetch.Protocol)
-	if r.Delivered != 0 || r.Deleted != 0 {
-		t.Errorf("%+v", r)
-	}
-	h.delivered()
-	h.converge(1, 2, 3, 4, 5, 6, 7, 8, 9)
+	), func(t *testing.T, h *fixture) {
+		h.ahead()
+		r, err := h.poll()
+		class(t, err, fetch.Protocol)
+		if r.Delivered != 0 || r.Deleted != 0 {
+			t.Errorf("%+v", r)
+		}
+		h.delivered()
+		h.converge(1, 2, 3, 4, 5, 6, 7, 8, 9)
+	})
 }
 
 // The same at the last message: the reply to the last mark is left over then.
 func TestRefusalInPlaceOfTheReplyToTheLastMarkConfirmsNothing(t *testing.T) {
-	h := newFixture(t, 6, faults(
+	clocked(t, 6, faults(
 		pop3test.Fault{At: "RETR 2", Session: 1, Do: pop3test.Twice},
 		pop3test.Fault{At: "RETR 6", Session: 1, Do: pop3test.Err, Text: "[SYS/TEMP] later"},
 		pop3test.Fault{At: "STAT", Session: 1, Do: pop3test.Slow, Delay: 20 * time.Millisecond},
-	))
-	h.ahead()
-	_, err := h.poll()
-	class(t, err, fetch.Protocol)
-	h.delivered()
-	h.converge(1, 2, 3, 4, 5, 6)
+	), func(t *testing.T, h *fixture) {
+		h.ahead()
+		_, err := h.poll()
+		class(t, err, fetch.Protocol)
+		h.delivered()
+		h.converge(1, 2, 3, 4, 5, 6)
+	})
 }
 
 // Any reply to STAT shows that the server is in step, even a refusal.
 func TestRefusedSTATConfirmsThatTheSessionIsInStep(t *testing.T) {
 	for name, p := range modes {
 		t.Run(name, func(t *testing.T) {
-			h := newFixture(t, 3, faults(
+			clocked(t, 3, faults(
 				pop3test.Fault{At: "RETR", Do: pop3test.WrongOctets, N: 7},
 				pop3test.Fault{At: "STAT", Do: pop3test.Err, Text: "unknown command"},
-			))
-			h.ahead()
-			h.options.Pipelining = p
-			if r := h.mustPoll(); r.Delivered != 3 || r.Deleted != 3 {
-				t.Errorf("%+v", r)
-			}
-			h.delivered(1, 2, 3)
-			h.onServer()
-			if got := h.sent(1, "STAT"); len(got) == 0 {
-				t.Error("there was no STAT")
-			}
+			), func(t *testing.T, h *fixture) {
+				h.ahead()
+				h.options.Pipelining = p
+				if r := h.mustPoll(); r.Delivered != 3 || r.Deleted != 3 {
+					t.Errorf("%+v", r)
+				}
+				h.delivered(1, 2, 3)
+				h.onServer()
+				if got := h.sent(1, "STAT"); len(got) == 0 {
+					t.Error("there was no STAT")
+				}
+			})
 		})
 	}
 }
@@ -139,19 +144,20 @@ func TestServerThatClosesAtNOOPIsInStep(t *testing.T) {
 	for name, p := range modes {
 		for _, announced := range []int64{-1, 7} {
 			t.Run(fmt.Sprint(name, ", announced: ", announced), func(t *testing.T) {
-				h := newFixture(t, 20, faults(pop3test.Fault{At: "NOOP", Do: pop3test.Drop}))
-				if announced >= 0 {
-					h.server.SetFaults(pop3test.Fault{At: "NOOP", Do: pop3test.Drop}, pop3test.Fault{At: "RETR", Do: pop3test.WrongOctets, N: announced})
-				}
-				h.ahead()
-				h.options.Pipelining = p
-				h.allowFallback()
-				if r := h.mustPoll(); r.Delivered != 20 || r.Deleted != 20 {
-					t.Errorf("%+v", r)
-				}
-				if got := h.server.Sessions(); got != 1 {
-					t.Errorf("%d sessions", got)
-				}
+				clocked(t, 20, faults(pop3test.Fault{At: "NOOP", Do: pop3test.Drop}), func(t *testing.T, h *fixture) {
+					if announced >= 0 {
+						h.server.SetFaults(pop3test.Fault{At: "NOOP", Do: pop3test.Drop}, pop3test.Fault{At: "RETR", Do: pop3test.WrongOctets, N: announced})
+					}
+					h.ahead()
+					h.options.Pipelining = p
+					h.allowFallback()
+					if r := h.mustPoll(); r.Delivered != 20 || r.Deleted != 20 {
+						t.Errorf("%+v", r)
+					}
+					if got := h.server.Sessions(); got != 1 {
+						t.Errorf("%d sessions", got)
+					}
+				})
 			})
 		}
 	}
@@ -160,28 +166,29 @@ func TestServerThatClosesAtNOOPIsInStep(t *testing.T) {
 // If the server gets out of step after a message of the wrong size, the next poll
 // takes that message last, not the first one that was given up with it.
 func TestDoubtfulMessageIsTakenLastNextTime(t *testing.T) {
-	h := newFixture(t, 6, faults(
+	clocked(t, 6, faults(
 		pop3test.Fault{At: "RETR 3", Do: pop3test.WrongOctets, N: 7},
 		stray("RETR 5", 0),
-	))
-	h.ahead()
-	_, err := h.poll()
-	class(t, err, fetch.Protocol)
-	h.delivered()
-	var blamed []string
-	for id, r := range h.known() {
-		if r.Seen() || r.Reason == "" {
-			t.Errorf("%s: %+v", id, r)
+	), func(t *testing.T, h *fixture) {
+		h.ahead()
+		_, err := h.poll()
+		class(t, err, fetch.Protocol)
+		h.delivered()
+		var blamed []string
+		for id, r := range h.known() {
+			if r.Seen() || r.Reason == "" {
+				t.Errorf("%s: %+v", id, r)
+			}
+			blamed = append(blamed, id)
 		}
-		blamed = append(blamed, id)
-	}
-	if slices.Sort(blamed); !slices.Equal(blamed, []string{"u3", "u5"}) {
-		t.Errorf("blamed are %q", blamed)
-	}
-	if got := h.known()["u3"].Reason; !strings.Contains(got, "102 octets came") {
-		t.Errorf("reason %q", got)
-	}
-	h.converge(1, 2, 3, 4, 5, 6)
+		if slices.Sort(blamed); !slices.Equal(blamed, []string{"u3", "u5"}) {
+			t.Errorf("blamed are %q", blamed)
+		}
+		if got := h.known()["u3"].Reason; !strings.Contains(got, "102 octets came") {
+			t.Errorf("reason %q", got)
+		}
+		h.converge(1, 2, 3, 4, 5, 6)
+	})
 }
 
 // A message has another size than announced and the user stops popfetch; the reply

@@ -167,34 +167,36 @@ func TestMessageThatCutsEveryConnectionHoldsUpNoOther(t *testing.T) {
 }
 
 func TestMessageThatOutlivesTheDeadlineHoldsUpNoOther(t *testing.T) {
-	h := newFixture(t, 3, faults(pop3test.Fault{At: "RETR 1", Do: pop3test.Stall, After: 30}))
-	h.account.Deadline = time.Second
-	_, err := h.poll()
-	class(t, err, fetch.Temporary)
-	h.delivered()
-	h.commands(1, []string{"DELE", "QUIT"})
-	h.poll()
-	h.delivered(2, 3)
+	clocked(t, 3, faults(pop3test.Fault{At: "RETR 1", Do: pop3test.Stall, After: 30}), func(t *testing.T, h *fixture) {
+		h.account.Deadline = time.Second
+		_, err := h.poll()
+		class(t, err, fetch.Temporary)
+		h.delivered()
+		h.commands(1, []string{"DELE", "QUIT"})
+		h.poll()
+		h.delivered(2, 3)
+	})
 }
 
 func TestDeadlineBetweenTwoMessagesIsAnError(t *testing.T) {
-	h := newFixture(t, 3, nil)
-	h.account.Deadline = 500 * time.Millisecond
-	life := make(chan context.Context, 3)
-	h.through(hookedDestination{group: 1, stage: func(ctx context.Context, _ deliver.Meta, _ io.Reader) error {
-		life <- ctx
-		return nil
-	}, publish: func([]deliver.Staged) []error {
-		<-(<-life).Done()
-		return nil
-	}})
-	_, err := h.poll()
-	if err == nil {
-		t.Fatal("no error though a message was not fetched")
-	}
-	class(t, err, fetch.Temporary)
-	h.delivered(1, 2) // the second was received while the first was published
-	h.commands(1, []string{"DELE", "QUIT"})
+	clocked(t, 3, nil, func(t *testing.T, h *fixture) {
+		h.account.Deadline = 500 * time.Millisecond
+		life := make(chan context.Context, 3)
+		h.through(hookedDestination{group: 1, stage: func(ctx context.Context, _ deliver.Meta, _ io.Reader) error {
+			life <- ctx
+			return nil
+		}, publish: func([]deliver.Staged) []error {
+			<-(<-life).Done()
+			return nil
+		}})
+		_, err := h.poll()
+		if err == nil {
+			t.Fatal("no error though a message was not fetched")
+		}
+		class(t, err, fetch.Temporary)
+		h.delivered(1, 2) // the second was received while the first was published
+		h.commands(1, []string{"DELE", "QUIT"})
+	})
 }
 
 func TestServerRefusesOneMessage(t *testing.T) {

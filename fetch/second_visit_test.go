@@ -28,27 +28,28 @@ func (p closeWatcher) Close() error {
 // A session locks the maildrop (RFC 1939 section 4), and this server refuses a
 // second session at once.
 func TestSecondVisitWaitsForTheEndOfTheFirst(t *testing.T) {
-	h := newFixture(t, 6, faults(stray("RETR 3", 1)))
-	h.server.LockWait = -1
-	h.ahead()
-	h.allowFallback()
-	closed := false
-	open := h.account.Open
-	h.account.Open = func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
-		switch {
-		case !how.Serial:
-			s, err := open(ctx, how)
-			return closeWatcher{s, &closed}, err
-		case closed:
-			h.server.Wait() // until the server has noticed
-		default:
-			t.Error("the first connection is open")
+	clocked(t, 6, faults(stray("RETR 3", 1)), func(t *testing.T, h *fixture) {
+		h.server.LockWait = -1
+		h.ahead()
+		h.allowFallback()
+		closed := false
+		open := h.account.Open
+		h.account.Open = func(ctx context.Context, how fetch.Opening) (fetch.Session, error) {
+			switch {
+			case !how.Serial:
+				s, err := open(ctx, how)
+				return closeWatcher{s, &closed}, err
+			case closed:
+				h.server.Wait() // until the server has noticed
+			default:
+				t.Error("the first connection is open")
+			}
+			return open(ctx, how)
 		}
-		return open(ctx, how)
-	}
-	h.mustPoll()
-	h.delivered(1, 2, 3, 4, 5, 6)
-	h.onServer()
+		h.mustPoll()
+		h.delivered(1, 2, 3, 4, 5, 6)
+		h.onServer()
+	})
 }
 
 // A message that the first visit could not fetch and the second one did is
@@ -174,36 +175,37 @@ func (h *fixture) allowFallback() {
 // popfetch notices a server that cannot take commands ahead, finishes the poll
 // without, and remembers the server.
 func TestServerThatBreaksOnPipelining(t *testing.T) {
-	h := newFixture(t, 6, faults(
+	clocked(t, 6, faults(
 		pop3test.Fault{At: "RETR 3", Session: 1, Do: pop3test.NoFinalCRLF},
 		pop3test.Fault{At: "RETR 4", Session: 1, Do: pop3test.Drop},
-	))
-	h.account.Policy.Delete = true
-	h.options.Timeout = time.Second
-	h.allowFallback()
-	h.mustPoll()
-	h.delivered(1, 2, 3, 4, 5, 6)
-	h.onServer()
-	h.server.Wait()
-	if facts, err := h.account.Maildrop.Facts(); err != nil || time.Since(facts.Serial) > time.Hour {
-		t.Errorf("noted %v, %v", facts, err)
-	}
-	before := h.server.Pipelined()
-	h.drop.Add(message(7), message(8))
-	h.mustPoll()
-	h.delivered(1, 2, 3, 4, 5, 6, 7, 8)
-	if got := h.server.Pipelined(); got != before {
-		t.Errorf("%d commands came ahead, %d before: it was not remembered", got, before)
-	}
-	// After a month it is tried again.
-	if err := h.account.Maildrop.Commit(state.Change{Facts: &state.Facts{Serial: time.Now().AddDate(0, -2, 0)}}); err != nil {
-		t.Fatal(err)
-	}
-	h.drop.Add(message(9), message(10))
-	h.mustPoll()
-	if got := h.server.Pipelined(); got == before {
-		t.Error("commands are still sent one by one")
-	}
+	), func(t *testing.T, h *fixture) {
+		h.account.Policy.Delete = true
+		h.options.Timeout = time.Second
+		h.allowFallback()
+		h.mustPoll()
+		h.delivered(1, 2, 3, 4, 5, 6)
+		h.onServer()
+		h.server.Wait()
+		if facts, err := h.account.Maildrop.Facts(); err != nil || time.Since(facts.Serial) > time.Hour {
+			t.Errorf("noted %v, %v", facts, err)
+		}
+		before := h.server.Pipelined()
+		h.drop.Add(message(7), message(8))
+		h.mustPoll()
+		h.delivered(1, 2, 3, 4, 5, 6, 7, 8)
+		if got := h.server.Pipelined(); got != before {
+			t.Errorf("%d commands came ahead, %d before: it was not remembered", got, before)
+		}
+		// After a month it is tried again.
+		if err := h.account.Maildrop.Commit(state.Change{Facts: &state.Facts{Serial: time.Now().AddDate(0, -2, 0)}}); err != nil {
+			t.Fatal(err)
+		}
+		h.drop.Add(message(9), message(10))
+		h.mustPoll()
+		if got := h.server.Pipelined(); got == before {
+			t.Error("commands are still sent one by one")
+		}
+	})
 }
 
 // If the second visit fails too, it was the network, and nothing is recorded.
@@ -227,21 +229,22 @@ func TestCutConnectionSaysNothingAboutPipelining(t *testing.T) {
 // server that refuses every message there has a problem itself, which counts
 // against none of them.
 func TestSecondVisitThatGivesNothingCountsAgainstNoMessage(t *testing.T) {
-	h := newFixture(t, 6, faults(
+	clocked(t, 6, faults(
 		pop3test.Fault{At: "RETR 3", Session: 1, Do: pop3test.NoFinalCRLF},
 		pop3test.Fault{At: "RETR 4", Session: 1, Do: pop3test.Drop},
 		pop3test.Fault{At: "RETR", Session: 2, Do: pop3test.Err, Text: "no"},
-	))
-	h.options.Timeout = time.Second
-	h.allowFallback()
-	r, err := h.poll()
-	class(t, err, fetch.Temporary)
-	if h.server.Sessions() != 2 || r.Delivered != 2 || r.Failed != 4 {
-		t.Errorf("%d sessions, %+v", h.server.Sessions(), r)
-	}
-	for id, known := range h.known() {
-		if known.Failures > 0 {
-			t.Errorf("%s: %+v", id, known)
+	), func(t *testing.T, h *fixture) {
+		h.options.Timeout = time.Second
+		h.allowFallback()
+		r, err := h.poll()
+		class(t, err, fetch.Temporary)
+		if h.server.Sessions() != 2 || r.Delivered != 2 || r.Failed != 4 {
+			t.Errorf("%d sessions, %+v", h.server.Sessions(), r)
 		}
-	}
+		for id, known := range h.known() {
+			if known.Failures > 0 {
+				t.Errorf("%s: %+v", id, known)
+			}
+		}
+	})
 }

@@ -42,8 +42,7 @@ func TestQuitThatDeletesLessThanAskedBringsNoDownload(t *testing.T) {
 		"no answer":         {pop3test.Fault{At: "QUIT", Do: pop3test.Stall}, fetch.Temporary},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachMode(t, 4, func(t *testing.T, h *fixture) {
-				h.options.Timeout = brief
+			eachModeUnder(t, tt.fault, 4, func(t *testing.T, h *fixture) {
 				h.visitWith(tt.class, soon, tt.fault)
 				h.delivered(1, 2, 3, 4)
 				h.options.Timeout = soon
@@ -118,29 +117,31 @@ func TestBrokenDeleteWithQuitOnItsWay(t *testing.T) {
 		"QUIT is refused": {pop3test.Fault{At: "QUIT", Do: pop3test.Err, Text: "no"}, fetch.Temporary, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newFixture(t, 4, nil)
-			h.ahead()
-			h.options.Timeout = soon
-			if tt.class == fetch.Temporary {
-				h.options.Timeout = brief
-			}
-			h.visitWith(tt.class, soon, tt.fault)
-			h.delivered(1, 2, 3, 4)
-			gone := 0
-			for id, r := range h.known() {
-				if r.Deleted {
-					gone++
+			test := func(t *testing.T, h *fixture) {
+				h.ahead()
+				h.visitWith(tt.class, soon, tt.fault)
+				h.delivered(1, 2, 3, 4)
+				gone := 0
+				for id, r := range h.known() {
+					if r.Deleted {
+						gone++
+					}
+					if left := h.drop.Messages(); r.Deleted && slices.ContainsFunc(left, func(m pop3test.Message) bool { return m.UID == id }) {
+						t.Errorf("%s counts as deleted and is on the server", id)
+					}
 				}
-				if left := h.drop.Messages(); r.Deleted && slices.ContainsFunc(left, func(m pop3test.Message) bool { return m.UID == id }) {
-					t.Errorf("%s counts as deleted and is on the server", id)
+				if gone != tt.gone {
+					t.Errorf("%d count as deleted, want %d", gone, tt.gone)
 				}
+				h.options.Timeout = soon
+				h.converge(1, 2, 3, 4)
+				h.commands(2, []string{"RETR"})
 			}
-			if gone != tt.gone {
-				t.Errorf("%d count as deleted, want %d", gone, tt.gone)
+			if tt.fault.Do == pop3test.Reset { // which TCP alone has
+				test(t, newFixture(t, 4, nil))
+			} else {
+				clocked(t, 4, nil, test)
 			}
-			h.options.Timeout = soon
-			h.converge(1, 2, 3, 4)
-			h.commands(2, []string{"RETR"})
 		})
 	}
 }

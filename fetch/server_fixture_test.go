@@ -18,9 +18,9 @@ import (
 
 // soon is a generous limit for a poll that has nothing to wait for, on a busy
 // machine.
-const soon = 15 * time.Second
+const soon = time.Minute
 
-// brief is the timeout of one reply in tests with a silent server.
+// brief is the timeout of one reply in tests with a silent server, which clocked runs.
 const brief = 200 * time.Millisecond
 
 // visit polls once within a time and wants no file descriptor left open.
@@ -107,6 +107,30 @@ func (h *fixture) converge(nums ...int) fetch.Report {
 
 // modes are one by one and pipelined.
 var modes = map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto}
+
+// eachModeClocked is eachMode by clocked, for a server that falls silent: it is given up soon.
+func eachModeClocked(t *testing.T, n int, test func(t *testing.T, h *fixture)) {
+	for name, p := range modes {
+		t.Run(name, func(t *testing.T) {
+			clocked(t, n, nil, func(t *testing.T, h *fixture) {
+				h.options.Timeout = brief
+				h.options.Pipelining = p
+				h.account.Policy.Delete = true
+				test(t, h)
+			})
+		})
+	}
+}
+
+// eachModeUnder is eachMode for a test of a fault. Only TCP has an RST, and only clocked
+// a silence that is short on a slow machine too.
+func eachModeUnder(t *testing.T, f pop3test.Fault, n int, test func(t *testing.T, h *fixture)) {
+	if f.Do == pop3test.Reset {
+		eachMode(t, n, test)
+	} else {
+		eachModeClocked(t, n, test)
+	}
+}
 
 // eachMode runs a test in each mode with a fixture of n messages that deletes
 // what it delivers.

@@ -114,9 +114,8 @@ func TestRepliesOutOfStepDeleteNothing(t *testing.T) {
 			"later ones dropped":  {At: at, Do: pop3test.Forget},
 		} {
 			t.Run(at+" "+name, func(t *testing.T) {
-				eachMode(t, 0, func(t *testing.T, h *fixture) {
+				eachModeClocked(t, 0, func(t *testing.T, h *fixture) {
 					want := h.addSizes(4)
-					h.options.Timeout = brief / 2
 					h.server.SetFaults(f)
 					_, err := h.visit(soon)
 					if c := fetch.Classify(err); c > fetch.Protocol {
@@ -203,22 +202,29 @@ func TestRetrCutInsideTheBodyDeliversNoHalfMessage(t *testing.T) {
 		for _, cut := range []pop3test.Kind{pop3test.Drop, pop3test.CutTLS, pop3test.Reset, pop3test.Stall} {
 			for _, after := range []int64{pop3test.AfterStatus, 50, 80} {
 				t.Run(fmt.Sprintf("TLS %v, kind %d, %d", s, cut, after), func(t *testing.T) {
-					h := newFixture(t, 4, serving(s))
-					if s == pop3test.ImplicitTLS {
-						h.secured(pop3.ImplicitTLS)
+					test := func(t *testing.T, h *fixture) {
+						if s == pop3test.ImplicitTLS {
+							h.secured(pop3.ImplicitTLS)
+						}
+						h.options.Pipelining = pop3.PipelineAuto
+						h.account.Policy.Delete = true
+						h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR 3", Do: cut, After: after})
+						if cut == pop3test.Stall && after == pop3test.AfterStatus {
+							h.delivered() // a reply without a message: perhaps a reply was left out before
+						} else {
+							h.delivered(1, 2)
+						}
+						h.commands(1, []string{"DELE", "QUIT"})
+						h.converge(1, 2, 3, 4)
 					}
-					h.options.Timeout = brief
-					h.options.Pipelining = pop3.PipelineAuto
-					h.account.Policy.Delete = true
-					h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR 3", Do: cut, After: after})
-					if cut == pop3test.Stall && after == pop3test.AfterStatus {
-						h.delivered() // a reply without a message: perhaps a reply was left out before
+					if cut == pop3test.Stall {
+						clocked(t, 4, serving(s), func(t *testing.T, h *fixture) {
+							h.options.Timeout = brief
+							test(t, h)
+						})
 					} else {
-						h.delivered(1, 2)
+						test(t, newFixture(t, 4, serving(s)))
 					}
-					h.commands(1, []string{"DELE", "QUIT"})
-					h.options.Timeout = soon
-					h.converge(1, 2, 3, 4)
 				})
 			}
 		}
@@ -235,8 +241,7 @@ func TestShiftedRepliesAmongMessagesOfOneSize(t *testing.T) {
 		"-ERR for no RETR": {At: "RETR 4", Do: pop3test.Extra, Text: "-ERR\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachMode(t, 4, func(t *testing.T, h *fixture) {
-				h.options.Timeout = brief
+			eachModeClocked(t, 4, func(t *testing.T, h *fixture) {
 				h.server.SetFaults(f)
 				h.visit(soon)
 				h.onlyWholeMessages()

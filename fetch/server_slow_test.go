@@ -181,17 +181,18 @@ func TestBodyThatIsJustFastEnoughEndsAtTheDeadline(t *testing.T) {
 			t.Errorf("%+v after %v", r, took)
 		}
 	})
-	h := newFixture(t, 2, nil)
-	h.account.Deadline = time.Second
-	line := strings.Repeat("x", 78) + "\r\n"
-	start := time.Now()
-	h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR 1", Do: pop3test.Endless, After: pop3test.AfterStatus, Text: line},
-		pop3test.Fault{At: "RETR 1", Do: pop3test.Slow, N: 80, Delay: 20 * time.Millisecond})
-	if took := time.Since(start); took < time.Second {
-		t.Errorf("given up after %v", took)
-	}
-	h.account.Deadline = 0
-	h.converge(1, 2)
+	clocked(t, 2, nil, func(t *testing.T, h *fixture) {
+		h.account.Deadline = time.Second
+		line := strings.Repeat("x", 78) + "\r\n"
+		start := time.Now()
+		h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "RETR 1", Do: pop3test.Endless, After: pop3test.AfterStatus, Text: line},
+			pop3test.Fault{At: "RETR 1", Do: pop3test.Slow, N: 80, Delay: 20 * time.Millisecond})
+		if took := time.Since(start); took < time.Second {
+			t.Errorf("given up after %v", took)
+		}
+		h.account.Deadline = 0
+		h.converge(1, 2)
+	})
 }
 
 // The server is silent during the TLS handshake, or sends an octet now and then.
@@ -204,12 +205,20 @@ func TestEndlessTLSHandshakeEndsAtTheTimeout(t *testing.T) {
 	} {
 		for _, s := range []pop3test.Security{pop3test.ImplicitTLS, pop3test.StartTLS} {
 			t.Run(fmt.Sprint(name, " ", s), func(t *testing.T) {
-				h := newFixture(t, 2, serving(s))
-				h.secured(map[pop3test.Security]pop3.Security{pop3test.ImplicitTLS: pop3.ImplicitTLS, pop3test.StartTLS: pop3.StartTLS}[s])
-				h.options.Timeout = brief
-				h.visitWith(fetch.Temporary, soon, f)
-				h.options.Timeout = soon
-				h.converge(1, 2)
+				test := func(t *testing.T, h *fixture) {
+					h.secured(map[pop3test.Security]pop3.Security{pop3test.ImplicitTLS: pop3.ImplicitTLS, pop3test.StartTLS: pop3.StartTLS}[s])
+					h.visitWith(fetch.Temporary, soon, f)
+					h.options.Timeout = soon
+					h.converge(1, 2)
+				}
+				if f.Do == pop3test.Reset {
+					test(t, newFixture(t, 2, serving(s)))
+					return
+				}
+				clocked(t, 2, serving(s), func(t *testing.T, h *fixture) {
+					h.options.Timeout = brief
+					test(t, h)
+				})
 			})
 		}
 	}

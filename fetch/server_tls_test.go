@@ -83,13 +83,14 @@ func TestOnlyCapabilitiesInsideTLSCount(t *testing.T) {
 			h.converge(1, 2, 3)
 		})
 	}
-	h := newFixture(t, 3, serving(pop3test.StartTLS))
-	h.secured(pop3.StartTLS)
-	h.options.Timeout = brief
-	h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "CAPA", Do: pop3test.Stall, After: pop3test.AfterStatus})
-	h.noCredentialsSent()
-	h.options.Timeout = soon
-	h.converge(1, 2, 3)
+	clocked(t, 3, serving(pop3test.StartTLS), func(t *testing.T, h *fixture) {
+		h.secured(pop3.StartTLS)
+		h.options.Timeout = brief
+		h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: "CAPA", Do: pop3test.Stall, After: pop3test.AfterStatus})
+		h.noCredentialsSent()
+		h.options.Timeout = soon
+		h.converge(1, 2, 3)
+	})
 }
 
 // An untrusted certificate ends the session before any credentials, with implicit
@@ -231,19 +232,20 @@ func TestSenselessChallengesEndTheLogin(t *testing.T) {
 	} {
 		for _, mechanism := range []string{"CRAM-MD5", "LOGIN"} {
 			t.Run(mechanism+" "+name, func(t *testing.T) {
-				h := newFixture(t, 2, func(s *pop3test.Server) { s.SASL, s.Without = []string{mechanism}, []string{"USER"} })
-				h.options.Timeout = brief
-				h.server.SetFaults(pop3test.Fault{At: "challenge", Do: pop3test.Raw, Text: text})
-				_, err := h.visit(soon)
-				if err == nil {
-					t.Error("no error")
-				}
-				if err != nil && strings.Contains(err.Error(), "secret") {
-					t.Errorf("%v", err)
-				}
-				h.delivered()
-				h.options.Timeout = soon
-				h.converge(1, 2)
+				clocked(t, 2, func(s *pop3test.Server) { s.SASL, s.Without = []string{mechanism}, []string{"USER"} }, func(t *testing.T, h *fixture) {
+					h.options.Timeout = brief
+					h.server.SetFaults(pop3test.Fault{At: "challenge", Do: pop3test.Raw, Text: text})
+					_, err := h.visit(soon)
+					if err == nil {
+						t.Error("no error")
+					}
+					if err != nil && strings.Contains(err.Error(), "secret") {
+						t.Errorf("%v", err)
+					}
+					h.delivered()
+					h.options.Timeout = soon
+					h.converge(1, 2)
+				})
 			})
 		}
 	}

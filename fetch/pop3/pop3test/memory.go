@@ -26,13 +26,20 @@ func (s *Server) Dial() (net.Conn, error) {
 	return &memoryConn{in: down, out: up}, nil
 }
 
+// nowhere is the listener of a server InMemory, at which nobody arrives.
+type nowhere struct{}
+
+func (nowhere) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (nowhere) Close() error              { return nil }
+func (nowhere) Addr() net.Addr            { return memoryAddr{} }
+
 // memoryConn is one end of a connection in memory. A Write never waits.
 type memoryConn struct{ in, out *stream }
 
 type memoryAddr struct{}
 
 func (memoryAddr) Network() string { return "memory" }
-func (memoryAddr) String() string  { return "memory" }
+func (memoryAddr) String() string  { return "localhost:110" } // the certificate is for localhost
 
 func (c *memoryConn) Read(p []byte) (int, error)        { return c.in.read(p) }
 func (c *memoryConn) Write(p []byte) (int, error)       { return c.out.write(p) }

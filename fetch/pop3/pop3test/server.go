@@ -29,7 +29,8 @@ const (
 // goroutine once Start has returned. The zero value serves nobody over implicit
 // TLS.
 type Server struct {
-	// Listen is the TCP address to listen on, "127.0.0.1:0" when empty.
+	// Listen is the TCP address to listen on, "127.0.0.1:0" when empty. With InMemory
+	// only Dial reaches the server.
 	Listen string
 	// Users maps user names, which are compared octet by octet.
 	Users map[string]*User
@@ -88,6 +89,10 @@ type Server struct {
 	record    []record
 }
 
+// InMemory as Server.Listen stands for no address. All goroutines of such a server may run in
+// a bubble of testing/synctest.
+const InMemory = "memory"
+
 // User is somebody who may log in.
 type User struct {
 	Password string
@@ -118,11 +123,7 @@ func (s *Server) Start() error {
 		}
 		s.config = config
 	}
-	addr := s.Listen
-	if addr == "" {
-		addr = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", addr)
+	l, err := listen(s.Listen)
 	if err != nil {
 		return fmt.Errorf("start pop3test server: %w", err)
 	}
@@ -131,8 +132,20 @@ func (s *Server) Start() error {
 	s.open = make(map[net.Conn]bool)
 	s.ended.L = &s.mu
 	s.SetFaults(s.Faults...)
-	s.running.Go(s.accept)
+	if s.Listen != InMemory {
+		s.running.Go(s.accept)
+	}
 	return nil
+}
+
+func listen(address string) (net.Listener, error) {
+	switch address {
+	case InMemory:
+		return nowhere{}, nil
+	case "":
+		address = "127.0.0.1:0"
+	}
+	return net.Listen("tcp", address)
 }
 
 // Addr returns host:port.
