@@ -124,7 +124,7 @@ func (v *visit) apply() error {
 	if v.plan.Moved > 0 {
 		v.log.Warn("recognised messages under new unique-ids; they are not fetched again", "messages", v.plan.Moved)
 	}
-	if err := v.ledger.CommitOnly(v.plan.Change); err != nil {
+	if err := v.ledger.CommitOnly(v.withAbsences(v.plan.Change)); err != nil {
 		return err
 	}
 	if !v.plan.Compare {
@@ -133,6 +133,17 @@ func (v *visit) apply() error {
 	return v.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
 		v.unclaimed = plan.NewUnclaimed(v.listing, known)
 	})
+}
+
+// withAbsences returns what the plan has learned together with the absences that it counts. If
+// records have changed their ids, a crash must not leave others under ids that were not listed:
+// the next poll could take a new message for theirs.
+func (v *visit) withAbsences(c state.Change) state.Change {
+	if !c.Empty() && v.lostLines == 0 {
+		c.Put = slices.Concat(c.Put, v.plan.Aged)
+		v.plan.Aged = nil
+	}
+	return c
 }
 
 // recognised is a received message that was delivered before. That counts once the

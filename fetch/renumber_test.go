@@ -1,11 +1,14 @@
 package fetch_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
+	"popfetch/deliver"
 	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
 )
@@ -213,4 +216,24 @@ func TestMaxMessagesDoesNotCountComparedMessages(t *testing.T) {
 	if r := h.mustPoll(); r.Delivered != 2 || r.Seen != 5 || r.Skipped != 1 {
 		t.Errorf("%+v", r)
 	}
+}
+
+// The ids belong to the places of the maildrop, and another client deletes the first message. A
+// crash comes after popfetch has found that out, and before it has compared a memo that only its
+// body tells from others. The next memo takes the id that the memo had before.
+func TestMemoUnderAnIDThatWasNotListedBeforeACrashIsDelivered(t *testing.T) {
+	const first, second = "Subject: memo\n\none\n", "Subject: memo\n\ntwo\n"
+	h := newFixture(t, 2, habits(pop3test.Habits{IDs: pop3test.PlaceIDs, NoOctets: true}))
+	c := h.clock()
+	h.drop.Add(pop3test.Message{UID: "m1", Raw: pop3test.Text(first)})
+	h.mustPoll()
+	h.drop.Remove("u1")
+	c.nextDay()
+	h.through(hookedDestination{stage: func(context.Context, deliver.Meta, io.Reader) error { panic("the process ends here") }})
+	h.poll()
+	h.restart()
+	h.account.Now = func() time.Time { return c.now }
+	h.drop.Add(pop3test.Message{UID: "m2", Raw: pop3test.Text(second)})
+	h.mustPoll()
+	h.deliveredTexts(text(1), text(2), first, second)
 }
