@@ -133,16 +133,26 @@ func (d *decision) disownStamped() {
 	}
 }
 
-// stampedHaveShifted reports whether one of these messages has shown the header block of another
-// record.
+// stampedHaveShifted reports whether another message shows the header block of the record of
+// one of these messages.
 func (d *decision) stampedHaveShifted() bool {
-	blocks := make(map[[16]byte]bool)
+	if len(d.stamped) == 0 {
+		return false
+	}
+	blocks, strong := make(map[[16]byte]bool), make(map[[16]byte]Fingerprint)
 	for _, m := range d.stamped {
 		blocks[m.record.Digest] = true
 	}
+	for _, shown := range d.shown {
+		if shown != nil && !shown.Weak {
+			strong[shown.Block] = shown.Fingerprint
+		}
+	}
 	return slices.ContainsFunc(d.stamped, func(m believed) bool {
 		shown, _ := d.identity(m.i)
-		return blocks[shown.Block] || len(d.loose.old[shown.Block]) > 0
+		// A copy of the message is no other one, even if only this one was stamped.
+		print, ok := strong[m.record.Digest]
+		return blocks[shown.Block] || len(d.loose.old[shown.Block]) > 0 || ok && print != shown.Fingerprint
 	})
 }
 

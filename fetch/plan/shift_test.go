@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"popfetch/fetch/plan"
+	"popfetch/state"
 )
 
 // receive retrieves the first most messages of a plan as a poll does, and returns the numbers
@@ -112,5 +113,42 @@ func TestTwinThatTakesAnIDMakesNoOtherMessageNew(t *testing.T) {
 	todo, _ := b.decide(t, known, plan.Policy{}, at(noon))
 	if got := b.receive(todo, known, 2); todo.Reused != 1 || len(got) > 0 {
 		t.Errorf("%d ids reused, delivers %v", todo.Reused, got)
+	}
+}
+
+// The ids belong to the places of the maildrop, the server lists no sizes, and version 1 has
+// recorded every second message. Another client deletes the first, so that each message behind
+// it takes the id of the one before. No recorded message shows the header block of another one,
+// but a message under an id without a record does.
+func TestMessageOfVersion1UnderAnIDWithoutRecordIsRecognised(t *testing.T) {
+	old := func(n int) state.Record {
+		return state.Record{Delivered: noon, Octets: -1, Digest: letter(n).Block}
+	}
+	known := records{"1st": old(1), "3rd": old(3), "5th": old(5)}
+	b := box{{"1st", -1, letter(2), false}, {"2nd", -1, letter(3), false}, {"3rd", -1, letter(4), false}, {"4th", -1, letter(5), false}}
+	when := at(noon)
+	when.Daily = true
+	todo, _ := b.decide(t, known, plan.Policy{}, when)
+	got := b.receive(todo, known, 4)
+	if slices.Sort(got); !slices.Equal(got, []int{1, 3}) {
+		t.Errorf("delivers %v, want 2 and 4, which have the numbers 1 and 3", got)
+	}
+}
+
+// A message of version 1 was stamped since, and a copy of it comes without the stamp. That says
+// nothing about ids.
+func TestCopyOfAStampedMessageOfVersion1MakesNoOtherMessageNew(t *testing.T) {
+	stamped := func(n int) plan.Identity {
+		m := letter(n)
+		m.Block = [16]byte{byte(n)}
+		return m
+	}
+	known := records{"a": {Delivered: noon, Octets: 100, Digest: letter(1).Block}, "b": {Delivered: noon, Octets: 100, Digest: letter(2).Block}}
+	b := box{{"a", 110, stamped(1), false}, {"b", 110, stamped(2), false}, {"c", 100, letter(1), false}}
+	when := at(noon)
+	when.Daily = true
+	todo, _ := b.decide(t, known, plan.Policy{}, when)
+	if got := b.receive(todo, known, 3); !slices.Equal(got, []int{3}) {
+		t.Errorf("delivers %v, want the copy", got)
 	}
 }

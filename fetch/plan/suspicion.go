@@ -190,6 +190,10 @@ func (d *decision) lookAtOthers() {
 		// One id is that of another message now, so all others may be.
 		d.lookAt(func(i int32) bool { return d.Verdicts[i] == Seen })
 	}
+	if len(d.stamped) > 0 {
+		// They may be other messages, and those of their records be listed under new ids.
+		d.lookAt(func(i int32) bool { return d.Verdicts[i] == Fresh })
+	}
 	if d.known == 0 && d.missing > 0 {
 		// All ids are new. That may be true of the messages too.
 		d.lookAt(func(i int32) bool { return d.Verdicts[i] != Seen })
