@@ -106,11 +106,11 @@ soak:
 
 # Real POP3 servers: a fetch from each, and a table of the results. It needs root, and
 # keeps the unpacked Debian packages below ~/.cache. make test runs the servers that
-# start fast. Then the recipe for containers with podman.
+# start fast. Then moving from a real Thunderbird, and the recipe for containers.
 interop:
-	cd internal/servertest && POPFETCH_INTEROP=1 $(GO) test -count=1 -timeout 15m -run Interop
 	@$(MAKE) --no-print-directory peers PEERS='podman runc'
-	cd internal/packagetest && POPFETCH_INTEROP=1 $(GO) test -count=1 -timeout 10m -run Interop
+	cd internal/servertest && POPFETCH_INTEROP=1 $(GO) test -tags interop -count=1 -timeout 15m -run Interop
+	cd internal/packagetest && $(GO) test -tags interop -count=1 -timeout 10m -run Interop
 
 # Every fuzz target of every package, FUZZTIME each. go test keeps an input that fails
 # in testdata/fuzz of its package.
@@ -130,6 +130,7 @@ fmt:
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags interop ./internal/packagetest ./internal/servertest
 
 man:
 	@if command -v mandoc >/dev/null; then \
