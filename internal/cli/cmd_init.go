@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"popfetch/deliver/mda"
 	"popfetch/fetch"
 	"popfetch/internal/config"
 	"popfetch/internal/discovery"
@@ -30,7 +31,11 @@ func (p *program) initCommand() *cli.Command {
 			text("tls", "TLS with --server: implicit, starttls or none (`MODE`); the default is what the server has"),
 			text("user", "log in as `USER`"),
 			text("name", "the account is called `NAME`"),
+			text("tls-ca-file", "the certificate is signed by an authority in `FILE`"),
+			text("tls-fingerprint", "trust the server whose certificate or key has this fingerprint (`PIN`), or first-use: the key of the first poll"),
 			text("maildir", "deliver into the Maildir `DIR`; the default is ~/Mail/NAME"),
+			text("mbox", "deliver into the mbox `FILE`"),
+			text("mda", "deliver to the program `COMMAND`, such as \"procmail -t\""),
 			text("keep-for", "keep mail on the server for this `TIME`, such as 14d, forever (the default), or 0"),
 			text("password-command", "`COMMAND` prints the password"),
 			text("password-file", "the first line of `FILE` is the password"),
@@ -48,10 +53,12 @@ func (p *program) initCommand() *cli.Command {
 
 // initFlags are the flags of init, as typed.
 type initFlags struct {
-	server, tls, user, name, maildir, keepFor string
-	passwordCommand, passwordFile             string
-	tokenCommand, clientID, clientSecret      string
-	keyring, add, print, noDatabase           bool
+	server, tls, user, name, keepFor     string
+	tlsCAFile, tlsFingerprint            string
+	maildir, mbox, mda                   string
+	passwordCommand, passwordFile        string
+	tokenCommand, clientID, clientSecret string
+	keyring, add, print, noDatabase      bool
 }
 
 // setup is one run of init.
@@ -65,6 +72,9 @@ type setup struct {
 	existing *config.Config // what it holds, nil = it does not exist
 	text     string         // of existing
 
+	authorities string               // the file that vouches for the server, "" = the system's
+	pins        []config.Fingerprint // of the server; nil = an authority vouches for it
+
 	account  *config.Account // in the making
 	provider *provider.Provider
 	typed    string // the password, if it is known and has no place yet
@@ -73,7 +83,9 @@ type setup struct {
 
 func (p *program) initAccount(c *cli.Context) error {
 	s := &setup{program: p, con: p.console(c), flags: initFlags{
-		server: c.String("server"), tls: c.String("tls"), user: c.String("user"), name: c.String("name"), maildir: c.String("maildir"), keepFor: c.String("keep-for"),
+		server: c.String("server"), tls: c.String("tls"), user: c.String("user"), name: c.String("name"), keepFor: c.String("keep-for"),
+		tlsCAFile: c.String("tls-ca-file"), tlsFingerprint: c.String("tls-fingerprint"),
+		maildir: c.String("maildir"), mbox: c.String("mbox"), mda: c.String("mda"),
 		passwordCommand: c.String("password-command"), passwordFile: c.String("password-file"), tokenCommand: c.String("token-command"), clientID: c.String("client-id"), clientSecret: c.String("client-secret-command"),
 		keyring: c.Bool("keyring"), add: c.Bool("add"), print: c.Bool("print"), noDatabase: c.Bool("no-database"),
 	}}
@@ -112,16 +124,16 @@ func (s *setup) arguments(args []string) error {
 	if f.tls != "" && !slices.Contains([]string{"implicit", "starttls", "none"}, f.tls) {
 		return &usage{fmt.Sprintf("init: --tls %q is not implicit, starttls or none", f.tls)}
 	}
-	var sources []string
-	for flag, set := range map[string]bool{
-		"--password-command": f.passwordCommand != "", "--password-file": f.passwordFile != "", "--keyring": f.keyring, "--token-command": f.tokenCommand != "", "--client-id": f.clientID != "",
-	} {
-		if set {
-			sources = append(sources, flag)
-		}
+	if err := s.trustFlags(); err != nil {
+		return err
 	}
-	slices.Sort(sources)
+	sources := setOf(map[string]bool{
+		"--password-command": f.passwordCommand != "", "--password-file": f.passwordFile != "", "--keyring": f.keyring, "--token-command": f.tokenCommand != "", "--client-id": f.clientID != "",
+	})
+	destinations := setOf(map[string]bool{"--maildir": f.maildir != "", "--mbox": f.mbox != "", "--mda": f.mda != ""})
 	switch {
+	case len(destinations) > 1:
+		return &usage{fmt.Sprintf("init: %s exclude each other", strings.Join(destinations, " and "))}
 	case f.clientSecret != "" && f.clientID == "":
 		return &usage{"init: --client-secret-command goes with --client-id"}
 	case len(sources) > 1:
@@ -131,12 +143,28 @@ func (s *setup) arguments(args []string) error {
 	case s.ask.silent && f.keyring:
 		return &usage{"init: --keyring needs the password, which --no-input does not ask for; popfetch password set puts one there later"}
 	}
+	if f.mda != "" {
+		if err := mda.Check(command(f.mda)); err != nil {
+			return &usage{"init: --mda: " + err.Error()}
+		}
+	}
 	if f.keepFor != "" {
 		if _, err := parseKeep(f.keepFor); err != nil {
 			return &usage{"init: --keep-for: " + err.Error()}
 		}
 	}
 	return nil
+}
+
+// setOf returns the flags that are set, in their order.
+func setOf(flags map[string]bool) (list []string) {
+	for flag, set := range flags {
+		if set {
+			list = append(list, flag)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // parseKeep reads how long mail stays on the server.
@@ -212,18 +240,15 @@ func (s *setup) findServer(ctx context.Context) error {
 	if s.provider == nil {
 		s.provider = provider.ByHost(found.Host)
 	}
-	c, err := config.New()
-	if err != nil {
-		return &fetch.ConfigError{Err: err}
-	}
 	name := s.flags.name
 	if name == "" {
 		name = s.accountName()
 	}
-	a := c.NewAccount(name)
-	s.account = a
-	a.Host, a.Port, a.TLS = found.Host, found.Port, tlsMode(found, s.flags.tls)
-	a.Server = found.Host
+	a, err := s.newAccount(name, found)
+	if err != nil {
+		return err
+	}
+	s.account, a.Server = a, found.Host
 	if usual := a.TLS == config.TLSImplicit && a.Port == 995 || a.TLS != config.TLSImplicit && a.Port == 110; !usual || strings.Contains(found.Host, ":") {
 		a.Server = a.Address()
 	}
@@ -286,21 +311,11 @@ func (s *setup) checkTwin() error {
 
 // askTheRest asks for what init cannot know, unless a flag has it.
 func (s *setup) askTheRest(ctx context.Context) error {
-	a := s.account
-	dir, keep := s.flags.maildir, s.flags.keepFor
-	usual := "~/Mail/" + a.Name
+	if err := s.destination(ctx); err != nil {
+		return err
+	}
+	a, keep := s.account, s.flags.keepFor
 	var err error
-	if dir == "" {
-		dir = usual
-		if s.ask.attended() {
-			if dir, err = s.ask.ask(ctx, "Maildir", usual); err != nil {
-				return err
-			}
-		}
-	}
-	if a.Maildir, err = absolute(dir); err != nil {
-		return &fetch.ConfigError{Err: err}
-	}
 	for {
 		if keep == "" && s.ask.attended() {
 			if keep, err = s.ask.ask(ctx, "Keep mail on the server for how long: forever, 0, or a time such as 14d", "forever"); err != nil {
@@ -316,6 +331,33 @@ func (s *setup) askTheRest(ctx context.Context) error {
 		s.con.say("%v", err)
 		keep = ""
 	}
+}
+
+// destination notes where mail goes: the one of a flag, else a Maildir.
+func (s *setup) destination(ctx context.Context) (err error) {
+	a, f := s.account, s.flags
+	switch {
+	case f.mda != "":
+		a.MDA = command(f.mda)
+		return nil
+	case f.mbox != "":
+		a.MBox, err = absolute(f.mbox)
+	default:
+		dir := f.maildir
+		if dir == "" {
+			dir = "~/Mail/" + a.Name
+			if s.ask.attended() {
+				if dir, err = s.ask.ask(ctx, "Maildir", dir); err != nil {
+					return err
+				}
+			}
+		}
+		a.Maildir, err = absolute(dir)
+	}
+	if err != nil {
+		return &fetch.ConfigError{Err: err}
+	}
+	return nil
 }
 
 // absolute returns a path that a leading ~ or the current directory completes.

@@ -56,6 +56,9 @@ func hint(err error, checking bool) string {
 	if text := tunnelHint(err); text != "" {
 		return text
 	}
+	if text := untrustedHint(err); text != "" {
+		return text
+	}
 	if text := tlsFaultOf(err, checking).hint; text != "" {
 		return text
 	}

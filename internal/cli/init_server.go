@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"popfetch/fetch"
-	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
 	"popfetch/internal/discovery"
 )
@@ -37,14 +37,12 @@ func (s *setup) server(ctx context.Context) (discovery.Server, error) {
 		return s.named(ctx)
 	}
 	found, err := finder.Find(ctx, s.address)
+	var unreachable *discovery.UnreachableError
+	var none *discovery.NotFoundError
 	switch {
-	case errors.As(err, new(*discovery.NoPOP3Error)):
-		return found, &fetch.ConfigError{Err: err}
-	case errors.As(err, new(*discovery.NotFoundError)):
-		var none *discovery.NotFoundError
-		if errors.As(err, &none); none.NoDNS {
-			return found, err
-		}
+	case errors.As(err, &unreachable) && !unreachable.Server.Doubtful:
+		return unreachable.Server, s.trust(ctx, unreachable.Server, err)
+	case errors.As(err, new(*discovery.NoPOP3Error)), errors.As(err, &none) && !none.NoDNS:
 		return found, &fetch.ConfigError{Err: err}
 	case err != nil || !found.Doubtful:
 		return found, err
@@ -87,12 +85,17 @@ func (s *setup) named(ctx context.Context) (discovery.Server, error) {
 	}
 	var first error
 	for _, server := range tries {
-		ctx, cancel := context.WithTimeout(ctx, probeWait)
-		greeting, err := s.probe(ctx, server)
+		probing, cancel := context.WithTimeout(ctx, probeWait)
+		err := s.probe(probing, server)
 		cancel()
+		if errors.As(err, new(*tls.CertificateVerificationError)) { // it would be the same with STLS
+			if err = s.trust(ctx, server, err); err != nil {
+				return discovery.Server{}, err
+			}
+		}
 		if err == nil {
 			if !s.con.quiet {
-				s.con.say("%s: answers: %s", server, printable(greeting))
+				s.con.say("%s: answers", server)
 			}
 			return server, nil
 		}
@@ -101,33 +104,6 @@ func (s *setup) named(ctx context.Context) (discovery.Server, error) {
 		}
 	}
 	return discovery.Server{}, first
-}
-
-// mostOfGreeting is how much of a greeting is shown, in octets.
-const mostOfGreeting = 60
-
-// probe connects to a server, with TLS unless --tls none says otherwise, and says goodbye.
-func (s *setup) probe(ctx context.Context, server discovery.Server) (greeting string, err error) {
-	mode := tlsMode(server, s.flags.tls)
-	host, err := asciiHost(server.Host)
-	if err != nil {
-		return "", err
-	}
-	dial, err := dialer(&config.Login{Host: host, Port: server.Port}, s.con.log, nil)
-	if err != nil {
-		return "", err
-	}
-	client, err := pop3.Dial(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(server.Port)), &pop3.Options{Security: security(mode), Timeout: probeWait, Log: s.con.log, Dial: dial})
-	if err != nil {
-		return "", &connectError{tls: mode, port: server.Port, err: err}
-	}
-	defer client.Close()
-	greeting = client.Greeting()
-	client.Quit()
-	if len(greeting) > mostOfGreeting {
-		greeting = strings.ToValidUTF8(greeting[:mostOfGreeting], "") + "..."
-	}
-	return greeting, nil
 }
 
 // tlsMode returns the value of the key tls for a server.

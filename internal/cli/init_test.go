@@ -4,7 +4,11 @@ package cli_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -160,7 +164,7 @@ func TestInitWithoutATerminal(t *testing.T) {
 	e := n.popinit(0, secret, " me@Example.ORG ", "--keep-for", "14d")
 	for _, want := range []string{
 		"https://autoconfig.example.org: localhost:", "DNS SRV records of example.org: nothing", "told example.org and nothing else): nothing",
-		"answers: ", "logged in with ", "waiting mail: 3 messages",
+		": answers\n", "logged in with ", "waiting mail: 3 messages",
 	} {
 		if !strings.Contains(e.stderr, want) {
 			t.Errorf("init does not say %q:\n%s", want, e.stderr)
@@ -225,6 +229,11 @@ func TestInitThatFailsWritesNothing(t *testing.T) {
 		{64, "--keyring and --password-file exclude each other", []string{"me@example.org", "--keyring", "--password-file", "x"}},
 		{64, "--client-secret-command goes with --client-id", []string{"me@gmail.com", "--client-secret-command", "x"}},
 		{64, "with --no-input name where the password is", []string{"me@example.org", "--no-input"}},
+		{64, "--maildir and --mbox exclude each other", []string{"me@example.org", "--maildir", "x", "--mbox", "y"}},
+		{64, "--tls-fingerprint: ", []string{"me@example.org", "--tls-fingerprint", "x"}},
+		{64, "there is no certificate for --tls-ca-file", []string{"me@example.org", "--server", "x", "--tls", "none", "--tls-ca-file", "y"}},
+		{78, "tls_ca_file: ", []string{"me@example.org", "--server", s.Addr(), "--tls-ca-file", "none"}},
+		{64, "init: --mda: unknown placeholder {nothing}", []string{"me@example.org", "--mda", "procmail {nothing}"}},
 		{64, `--keep-for: "soon" is not`, []string{"me@example.org", "--keep-for", "soon"}},
 		{78, "iCloud has no POP3, only IMAP", []string{"me@icloud.com"}},
 		{78, "hint: popfetch speaks POP3 alone", []string{"me@icloud.com"}},
@@ -263,7 +272,7 @@ func TestInitOnATerminal(t *testing.T) {
 	if code != 0 || !strings.Contains(screen, "prints another password") || !strings.Contains(screen, "popfetch --once example") {
 		t.Errorf("exit code %d:\n%s", code, screen)
 	}
-	n.private("config.toml", "maildir = \""+n.dir+"/Mail/mine\"", "keep = false", `password_command = ["echo", "`+secret+`"]`)
+	n.private("config.toml", "maildir = \"~/Mail/mine\"", "keep = false", `password_command = ["echo", "`+secret+`"]`)
 
 	n = newNewcomer(t, cert, s.Addr(), nil)
 	screen, code = n.dialogue("me@example.org", "wrong", "me", secret, "\x03")
@@ -276,6 +285,107 @@ func TestInitOnATerminal(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, screen)
 	}
 	n.nothingWritten()
+}
+
+// keyPin is what tls_fingerprint has for the key of a certificate.
+func keyPin(t *testing.T, chain []byte) string {
+	t.Helper()
+	block, _ := pem.Decode(chain)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	digest := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return "pin-sha256:" + base64.StdEncoding.EncodeToString(digest[:])
+}
+
+// A server that no authority vouches for is one that many people run themselves.
+func TestInitWithAServerThatNoAuthorityVouchesFor(t *testing.T) {
+	t.Parallel()
+	s := secureServer(t, initCertificate(t), 1)
+	pin := keyPin(t, s.CertPEM())
+	newcomer := func() *newcomer { return newNewcomer(t, initCertificate(t), s.Addr(), nil) } // trusts another certificate
+	n := newcomer()
+	e := n.popinit(76, secret, "me@example.org", "--user=me", "--server", s.Addr())
+	for _, want := range []string{"--tls-fingerprint " + pin + " trusts its key alone", "--tls-ca-file FILE the authority"} {
+		if !strings.Contains(e.stderr, want) {
+			t.Errorf("init does not say %q:\n%s", want, e.stderr)
+		}
+	}
+	n.nothingWritten()
+	e = n.popinit(76, secret, "me@example.org", "--server", s.Addr(), "--tls-fingerprint", "pin-sha256:"+strings.Repeat("A", 43)+"=")
+	if !strings.Contains(e.stderr, "fingerprint") {
+		t.Error(e.stderr)
+	}
+	n.nothingWritten()
+
+	must(t, os.WriteFile(filepath.Join(n.dir, "ca.pem"), s.CertPEM(), 0o600))
+	for want, flags := range map[string][]string{
+		`tls_fingerprint = ["` + pin + `"]`: {"--tls-fingerprint", pin},
+		`tls_fingerprint = ["first-use"]`:   {"--tls-fingerprint", "first-use"},
+		`tls_ca_file = "~/ca.pem"`:          {"--tls-ca-file", "~/ca.pem"},
+	} {
+		n := newcomer()
+		must(t, os.WriteFile(filepath.Join(n.dir, "ca.pem"), s.CertPEM(), 0o600))
+		n.popinit(0, secret, append([]string{"me@example.org", "--user=me", "--server", s.Addr()}, flags...)...)
+		n.private("config.toml", want, `maildir = "~/Mail/example"`, `password_file = "~/.config/popfetch/example.password"`)
+		n.exits(0, "exec popfetch --once", n.env()...)
+	}
+
+	// Somebody who can be asked is asked.
+	n = newcomer()
+	screen, code := n.dialogue("me@example.org --user me --server "+s.Addr(), "no")
+	if code != 76 || !strings.Contains(screen, "fingerprint") {
+		t.Errorf("exit code %d:\n%s", code, screen)
+	}
+	n.nothingWritten()
+	screen, code = n.dialogue("me@example.org --user me --server "+s.Addr(), "yes", secret, "", "", "file")
+	if code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, screen)
+	}
+	n.private("config.toml", `tls_fingerprint = ["`+pin+`"]`)
+	n.exits(0, "exec popfetch --once", n.env()...)
+}
+
+func TestInitWithOtherDestinations(t *testing.T) {
+	t.Parallel()
+	cert := initCertificate(t)
+	s := secureServer(t, cert, 1)
+	for want, flags := range map[string][]string{
+		`mda = ["cat"]`:             {"--mda", "cat"},
+		`mbox = "~/mail/work.mbox"`: {"--mbox", "~/mail/work.mbox"},
+	} {
+		n := newNewcomer(t, cert, s.Addr(), nil)
+		e := n.popinit(0, secret, append([]string{"me@example.org"}, flags...)...)
+		n.private("config.toml", want)
+		if strings.Contains(e.stdout, "mutt -f") != strings.Contains(want, "mbox") {
+			t.Errorf("next steps: %s", e.stdout)
+		}
+		n.exits(0, "exec popfetch --once", n.env()...)
+	}
+}
+
+// A configuration of the system belongs to another user than the one who runs init.
+func TestInitWritesPathsInFullOutsideOfTheHomeDirectory(t *testing.T) {
+	t.Parallel()
+	cert := initCertificate(t)
+	s := secureServer(t, cert, 1)
+	n := newNewcomer(t, cert, s.Addr(), nil)
+	path := filepath.Join(t.TempDir(), "popfetch.toml")
+	n.popinit(0, secret, "me@example.org", "--config", path)
+	text, err := os.ReadFile(path)
+	must(t, err)
+	if !strings.Contains(string(text), `maildir = "`+n.dir+`/Mail/example"`) {
+		t.Errorf("%s", text)
+	}
+}
+
+// The greeting comes before the password is known, so that nothing could be masked in it.
+func TestInitShowsNoGreeting(t *testing.T) {
+	t.Parallel()
+	cert := initCertificate(t)
+	s := secureServer(t, cert, 1)
+	s.SetFaults(pop3test.Fault{At: "greeting", Do: pop3test.Raw, Text: "+OK last time: " + secret + "\r\n"})
+	n := newNewcomer(t, cert, s.Addr(), nil)
+	n.popinit(0, secret, "me@example.org", "-vv") // popinit fails if the password is shown
 }
 
 // dialogue runs init on a terminal, with an address and flags. Each answer is typed when a

@@ -107,8 +107,9 @@ func (s *setup) configuration() (string, error) {
 	if a.Keyring {
 		comment += "\nThe password is in the keyring; popfetch password set " + a.Name + " changes it."
 	}
+	o := s.written()
 	if s.existing != nil {
-		return config.Append(s.text, s.target, a, comment, configOptions())
+		return config.Append(s.text, s.target, a, comment, o)
 	}
 	c, err := config.New()
 	if err != nil {
@@ -119,8 +120,20 @@ func (s *setup) configuration() (string, error) {
 	err = c.Write(&text, config.Comments{
 		"":     "Configuration of popfetch. popfetch.toml(5) explains every key, popfetch check\ntests the accounts, popfetch init adds another one.",
 		a.Name: comment,
-	}, configOptions())
+	}, o)
 	return text.String(), err
+}
+
+// written returns how the configuration is written. That of a user has ~ for the home directory;
+// the one of the system is read by another user.
+func (s *setup) written() config.Options {
+	o := configOptions()
+	target, err := filepath.Abs(s.target)
+	home, unknown := config.HomeDir()
+	if err == nil && unknown == nil && strings.HasPrefix(target, home+"/") {
+		o.Home = home
+	}
+	return o
 }
 
 // writePassword makes a file with a password, mode 0600, that survives a power cut.
@@ -171,7 +184,11 @@ func (s *setup) nextSteps(passwordFile string) {
 		}
 		return "popfetch " + words
 	}
-	steps := []string{popfetch("--once " + name), "mutt -f " + tilde(a.Maildir), "systemctl --user enable --now popfetch.timer"}
+	steps := []string{popfetch("--once " + name)}
+	if mail := a.Maildir + a.MBox; mail != "" {
+		steps = append(steps, "mutt -f "+tilde(mail))
+	}
+	steps = append(steps, "systemctl --user enable --now popfetch.timer")
 	if a.OAuth.IsSet() {
 		steps = append([]string{popfetch("authorize " + name)}, steps...)
 	}

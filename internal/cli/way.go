@@ -113,13 +113,17 @@ func wayTo(g *config.Login, log *slog.Logger) (*network.Way, error) {
 }
 
 // webTransport returns what carries the requests of the login g to the web: those to its
-// OAuth 2.0 provider. They take the proxy of the account, else that of https_proxy, else
-// that of all_proxy.
+// OAuth 2.0 provider. They leave from the source address of g. They take the proxy of the
+// account, else that of https_proxy, else that of all_proxy.
 func webTransport(g *config.Login) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	chosen := g.Proxy.URL != nil || g.Proxy.None
 	if _, text := firstSet("https_proxy", "HTTPS_PROXY"); text != "" && !chosen {
-		return t // as programs for the web do
+		t.DialContext = func(ctx context.Context, kind, address string) (net.Conn, error) { // to the proxy, as programs for the web do
+			conn, err := (&network.Way{Source: g.SourceAddress}).Dial(ctx, kind, address)
+			return conn, lastingWay(err)
+		}
+		return t
 	}
 	t.Proxy = nil
 	t.DialContext = func(ctx context.Context, kind, address string) (net.Conn, error) {
@@ -130,7 +134,7 @@ func webTransport(g *config.Login) http.RoundTripper {
 				return nil, err
 			}
 		}
-		conn, err := (&network.Way{Proxy: proxy}).Dial(ctx, kind, address)
+		conn, err := (&network.Way{Proxy: proxy, Source: g.SourceAddress}).Dial(ctx, kind, address)
 		return conn, lastingWay(err)
 	}
 	return t

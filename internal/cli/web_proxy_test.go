@@ -93,6 +93,52 @@ maildir = "~/Mail"
 	}
 }
 
+// Who has two uplinks names the one for an account by source_address.
+func TestProviderIsAskedFromTheSourceAddressOfTheAccount(t *testing.T) {
+	t.Parallel()
+	callers := make(chan string, 10)
+	server := func() *httptest.Server {
+		return httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			host, _, _ := net.SplitHostPort(r.RemoteAddr)
+			callers <- host
+			w.WriteHeader(http.StatusBadGateway)
+		}))
+	}
+	cert := initCertificate(t)
+	provider, proxy := server(), server()
+	provider.TLS = &tls.Config{Certificates: []tls.Certificate{*cert}}
+	provider.StartTLS()
+	defer provider.Close()
+	proxy.Start()
+	defer proxy.Close()
+	trust := newNewcomer(t, cert, provider.Listener.Addr().String(), nil).trust
+	for name, x := range map[string]struct{ url, key, env string }{
+		"straight":                {provider.URL, "", "A=b"},
+		"by the account's proxy":  {"https://id.example.invalid", fmt.Sprintf("proxy = %q", proxy.URL), "A=b"},
+		"by the proxy of the web": {"https://id.example.invalid", "", "https_proxy=" + proxy.URL},
+		"by the proxy for all":    {"https://id.example.invalid", "", "ALL_PROXY=" + proxy.URL},
+	} {
+		h := newUserHome(t, fmt.Sprintf(`[account.work]
+server = "127.0.0.1:1"
+user = "alice"
+oauth = { auth_url = "%[1]s/authorize", token_url = "%[1]s/token", device_url = "%[1]s/device", scopes = "mail" }
+client_id = "popfetch"
+maildir = "~/Mail"
+source_address = "127.0.0.2"
+%[2]s
+`, x.url, x.key))
+		e := h.exits(75, "exec popfetch authorize work --device", x.env, "SSL_CERT_FILE="+trust)
+		select {
+		case host := <-callers:
+			if host != "127.0.0.2" {
+				t.Errorf("%s: the connection comes from %s", name, host)
+			}
+		default:
+			t.Errorf("%s: nobody was asked: %s", name, e.stderr)
+		}
+	}
+}
+
 // What is said of the provider is not about the mail server.
 func TestProviderThatIsDownIsNotTakenForTheMailServer(t *testing.T) {
 	t.Parallel()

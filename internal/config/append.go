@@ -36,7 +36,7 @@ func Append(text, file string, a *Account, comment string, o Options) (string, e
 		b.WriteByte('\n')
 		encodeComment(&b, comment)
 		fmt.Fprintf(&b, "[account.%s]\n", encodeKey(a.Name))
-		encodeTable(&b, reflect.ValueOf(*a), reflect.ValueOf(standard), pop3(), a.applies)
+		encodeTable(&b, reflect.ValueOf(*a), reflect.ValueOf(standard), pop3(), o.Home, a.applies)
 		c, err := read(b.String())
 		if err != nil {
 			return "", err

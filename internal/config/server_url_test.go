@@ -63,7 +63,7 @@ func TestPasswordOfAProxyIsMaskedAndKept(t *testing.T) {
 	if strings.Contains(shown, "hunter2") || !strings.Contains(shown, `proxy = "http://bob:***@h:3128"`) {
 		t.Errorf("shown as\n%s", shown)
 	}
-	if written := c.encode(nil); !strings.Contains(written, `proxy = "http://bob:hunter2%40@h:3128"`) {
+	if written := c.encode(nil, ""); !strings.Contains(written, `proxy = "http://bob:hunter2%40@h:3128"`) {
 		t.Errorf("written as\n%s", written)
 	}
 	l := &loader{file: "config.toml"}

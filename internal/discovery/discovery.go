@@ -52,9 +52,9 @@ var _ Resolver = (*net.Resolver)(nil)
 type Finder struct {
 	Resolver Resolver
 	Web      http.RoundTripper // for HTTPS; nil = http.DefaultTransport
-	// Probe connects to a server, with TLS that is verified, reads the greeting and
-	// returns it. It may be called by several goroutines at once.
-	Probe func(context.Context, Server) (greeting string, err error)
+	// Probe connects to a server, with TLS that is verified, and awaits the greeting. It may
+	// be called by several goroutines at once.
+	Probe func(context.Context, Server) error
 	// Say is told each step in words: what was asked, and what came of it.
 	Say        func(what, result string)
 	NoDatabase bool          // do not ask Thunderbird's database
@@ -150,29 +150,22 @@ func (f *Finder) probe(ctx context.Context, servers []Server) (found Server, why
 	servers = distinct(servers)
 	ctx, cancel := context.WithTimeout(ctx, f.wait())
 	defer cancel()
-	type outcome struct {
-		greeting string
-		err      error
-	}
-	outcomes := make([]chan outcome, len(servers))
+	outcomes := make([]chan error, len(servers))
 	for i, s := range servers {
-		outcomes[i] = make(chan outcome, 1)
-		go func() {
-			greeting, err := f.Probe(ctx, s)
-			outcomes[i] <- outcome{greeting, err}
-		}()
+		outcomes[i] = make(chan error, 1)
+		go func() { outcomes[i] <- f.Probe(ctx, s) }()
 	}
 	for i, s := range servers {
-		o := <-outcomes[i]
-		if o.err == nil {
-			f.Say(s.String(), "answers: "+o.greeting)
+		err := <-outcomes[i]
+		if err == nil {
+			f.Say(s.String(), "answers")
 			return s, nil, true
 		}
 		if ctx.Err() == nil || why == nil {
-			f.Say(s.String(), o.err.Error())
+			f.Say(s.String(), err.Error())
 		}
 		if why == nil {
-			why = o.err
+			why = err
 		}
 	}
 	return Server{}, why, false

@@ -74,11 +74,11 @@ func (w *world) find(t *testing.T, address string) (Server, error) {
 	}
 	f := Finder{
 		Resolver: w, Web: w,
-		Probe: func(_ context.Context, s Server) (string, error) {
+		Probe: func(_ context.Context, s Server) error {
 			if slices.Contains(w.up, s.Address()) {
-				return "+OK ready", nil
+				return nil
 			}
-			return "", fmt.Errorf("connect to %s: connection refused", s.Address())
+			return fmt.Errorf("connect to %s: connection refused", s.Address())
 		},
 		Say:  func(what, result string) { w.said = append(w.said, what+": "+result) },
 		Wait: time.Minute,
@@ -201,7 +201,7 @@ func TestWhoLearnsOfTheAddress(t *testing.T) {
 	if !slices.ContainsFunc(w.said, func(s string) bool { return strings.Contains(s, "(told example.org and nothing else)") }) {
 		t.Errorf("said %q", w.said)
 	}
-	f := Finder{Resolver: w, Web: w, NoDatabase: true, Say: func(string, string) {}, Probe: func(context.Context, Server) (string, error) { return "", errors.New("no") }}
+	f := Finder{Resolver: w, Web: w, NoDatabase: true, Say: func(string, string) {}, Probe: func(context.Context, Server) error { return errors.New("no") }}
 	w.asked, w.mx = nil, map[string]string{"example.org": "mx.hoster.example."}
 	f.Find(context.Background(), Address{"me", "example.org"})
 	if len(w.asked) != 2 || strings.Contains(strings.Join(w.asked, " "), "thunderbird") {
