@@ -144,15 +144,18 @@ func classOf(err error) (Class, bool) {
 	return 0, false
 }
 
-// OfMessages reports whether an error of Poll is about single messages only, and
-// the account as a whole is well.
+// OfMessages reports whether an error of Poll is about single messages only, or about what
+// was delivered already, and the account as a whole is well.
 func OfMessages(err error) bool {
 	var account *AccountError
 	if !errors.As(err, &account) {
 		return false
 	}
-	_, ok := account.Errs[0].(*MessageError)
-	return ok
+	switch account.Errs[0].(type) {
+	case *MessageError, *UndeletedError:
+		return true
+	}
+	return false
 }
 
 // temporary reports whether the destination may take the message another time.

@@ -14,7 +14,6 @@ import (
 // as Exchange does. Another session does without that command.
 type deniedError struct {
 	refused *pop3.ResponseError
-	id      string // of the message of a DELE
 }
 
 func (e *deniedError) Error() string {
@@ -54,7 +53,7 @@ func denied(refused *pop3.ResponseError, err error) error {
 	if refused == nil || !connectionEnded(err) {
 		return err
 	}
-	return &deniedError{refused, ""}
+	return &deniedError{refused}
 }
 
 // planWithout makes the plan in another session if the server has closed this one behind
@@ -80,23 +79,4 @@ func (p *poll) planWithout(how Opening, err error) error {
 	}
 	p.visit = next
 	return next.makePlan()
-}
-
-// finish deletes and quits, in a second session if the server closes the first behind a
-// DELE that it refuses: without the QUIT it has deleted nothing.
-func (p *poll) finish() error {
-	first := p.visit
-	err := first.finish()
-	var closed *deniedError
-	if !errors.As(err, &closed) || p.ledger.Unsure() || p.life.reason() != nil {
-		return err
-	}
-	p.log.Warn("the server did not delete a message that it was asked to; it is asked again at the next poll", "reason", err)
-	p.undeletable = closed.id
-	if again := p.visitAgain(); again != nil {
-		p.log.Info("a second visit, to delete the others, was not possible", "reason", again)
-		return err
-	}
-	p.visit.settler.Problems = first.settler.Problems
-	return p.visit.finish()
 }

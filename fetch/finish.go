@@ -1,11 +1,11 @@
 package fetch
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3"
 	"popfetch/fetch/settle"
 	"popfetch/state"
@@ -21,6 +21,7 @@ func (v *visit) finish() error {
 		}
 		return nil
 	}
+	v.asked = true
 	marked, err := v.mark(doomed)
 	if err != nil {
 		return v.because(err)
@@ -28,11 +29,11 @@ func (v *visit) finish() error {
 	// RFC 1939 section 6: the server deletes at QUIT, and its reply says whether it
 	// did.
 	if err := v.session.Quit(); err != nil && len(marked) > 0 {
-		if v.undeleted != nil && connectionEnded(err) {
-			return v.undeleted
+		if v.undeleted.last != nil && connectionEnded(err) {
+			return v.closed()
 		}
 		return fmt.Errorf("%d messages were delivered and marked as deleted, but the server did not confirm that they are gone; "+
-			"they are not fetched again and are deleted at the next poll: %w", len(marked), v.because(err))
+			"they are not delivered again, and the next poll asks for their deletion once more: %w", len(marked), v.because(err))
 	} else if err != nil {
 		v.log.Debug("the server did not confirm QUIT", "reason", err)
 	}
@@ -56,6 +57,9 @@ func (v *visit) recordDeleted(gone []settle.Removable) error {
 		if err != nil {
 			return err
 		}
+		if plan.ComesBack(r) {
+			v.undeleted.add(fmt.Errorf("message %d (unique-id %q): %w", d.Num, d.ID, errBack))
+		}
 		r.Deleted, r.Absent, r.Counted, r.Absences = true, v.when.Steady, v.when.Steady, 1
 		v.ledger.Put(state.Entry{ID: d.ID, Record: r})
 	}
@@ -63,30 +67,28 @@ func (v *visit) recordDeleted(gone []settle.Removable) error {
 }
 
 // mark marks messages as deleted (RFC 1939 section 5, DELE) and returns those that the
-// server accepted. Where it takes several commands at once, QUIT is on its way then. The
-// next poll asks again for a message that it refuses.
+// server accepted. Where it takes several commands at once, QUIT is on its way then.
 func (v *visit) mark(doomed []settle.Removable) (marked []settle.Removable, err error) {
 	nums := make([]int, len(doomed))
 	for i, d := range doomed {
 		nums[i] = d.Num
 	}
-	var first error // refusal
 	refusals, k := 0, 0
 	for _, err := range v.session.DeleThenQuit(nums) {
 		var refused *pop3.ResponseError
 		switch {
 		case err == nil:
-			v.undeleted = nil
+			v.undeleted.last = nil
 			marked = append(marked, doomed[k])
 		case errors.As(err, &refused):
-			first = cmp.Or(first, err)
 			refusals++
-			v.undeleted = &deniedError{refused, doomed[k].ID}
-		default:
-			if v.undeleted != nil && connectionEnded(err) {
-				err = v.undeleted
+			if err := v.keeps(doomed[k], refused); err != nil {
+				return marked, err
 			}
-			return marked, err
+		case v.undeleted.last != nil && connectionEnded(err):
+			return marked, v.closed()
+		default:
+			return marked, v.lostAt(doomed[min(k, len(doomed)-1)], err)
 		}
 		if k++; refusals < mostRefusals {
 			continue
@@ -95,9 +97,6 @@ func (v *visit) mark(doomed []settle.Removable) (marked []settle.Removable, err 
 		if v.session.Owed() == 0 {
 			break
 		}
-	}
-	if refusals > 0 {
-		v.log.Warn("the server did not delete messages that it was asked to; it is asked again at the next poll", "messages", refusals, "reason", first)
 	}
 	return marked, nil
 }
@@ -109,7 +108,6 @@ func (v *visit) doomed() []settle.Removable {
 	for it := range v.plan.Delete.All() {
 		all = append(all, settle.Removable{Num: it.Num, ID: it.ID})
 	}
-	all = slices.DeleteFunc(all, func(r settle.Removable) bool { return r.ID == v.undeletable })
 	slices.SortFunc(all, func(a, b settle.Removable) int { return a.Num - b.Num })
 	if len(all) > mostRefusals {
 		first := int(v.when.Turn % uint32(len(all)))

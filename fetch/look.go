@@ -47,9 +47,9 @@ func (v *visit) noHeaders() bool {
 // that were shown so far.
 func (v *visit) compare() error {
 	when := v.when
-	when.NoHeaders = v.noHeaders()
+	when.NoHeaders, when.OneDue = v.noHeaders(), v.oneDue
 	return v.memory.Scan(func(known iter.Seq2[[]byte, state.Record]) {
-		v.plan = plan.New(v.listing, known, v.Policy, when, v.shown)
+		v.plan = plan.New(v.listing, known, v.policy, when, v.shown)
 	})
 }
 
@@ -168,7 +168,7 @@ func (v *visit) recognise(it plan.Item, id plan.Identity) (bool, error) {
 	if !ok || err != nil {
 		return false, err
 	}
-	record, due := plan.Recognised(it, was, id, v.Policy, v.when)
+	record, due := plan.Recognised(it, was, id, v.policy, v.when)
 	v.repeats++
 	v.again = append(v.again, recognised{it, v.answered, was, record, due})
 	if len(v.again) >= recognisedAtOnce {

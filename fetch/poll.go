@@ -30,7 +30,7 @@ type poll struct {
 	records     bool        // a poll that may record, unlike Look and Relearn
 	alwaysSizes bool        // list the sizes even if the plan does not need them
 	without     without     // what is not asked for in this poll
-	undeletable string      // id of a message that is not deleted in this poll
+	asked       bool        // the server was asked to delete messages
 	visit       *visit      // the latest one, nil before the first login
 	failures    []error     // of the account as a whole
 	report      Report

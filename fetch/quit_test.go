@@ -50,7 +50,8 @@ func TestServerThatBringsDeletedMessagesBack(t *testing.T) {
 func TestDeleteRefused(t *testing.T) {
 	h := newFixture(t, 3, faults(pop3test.Fault{At: "DELE 2", Session: 1, Do: pop3test.Err, Text: "no"}))
 	h.account.Policy.Delete = true
-	r := h.mustPoll()
+	r, err := h.poll()
+	class(t, err, fetch.Temporary)
 	h.onServer("u2")
 	if r.Deleted != 2 {
 		t.Errorf("%+v", r)

@@ -74,6 +74,7 @@ func TestRefusedDELEThatClosesTheConnectionHoldsUpNoOther(t *testing.T) {
 				h := newFixture(t, 3, refusedAndClosed(fmt.Sprint("DELE ", bad)))
 				h.options.Pipelining = p
 				h.account.Policy.Delete = true
+				c := h.clock()
 				for range 2 {
 					h.poll()
 					h.delivered(1, 2, 3)
@@ -81,6 +82,7 @@ func TestRefusedDELEThatClosesTheConnectionHoldsUpNoOther(t *testing.T) {
 				}
 				h.onServer(fmt.Sprint("u", bad))
 				h.server.SetFaults()
+				c.now = c.now.Add(24 * time.Hour)
 				h.mustPoll()
 				h.delivered(1, 2, 3)
 				h.onServer()

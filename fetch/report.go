@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -54,18 +55,23 @@ func (v *visit) note() {
 	for it := range todo.SetAside.All() {
 		v.notices.add(slog.LevelInfo, "message is set aside", "num", it.Num, "uid", it.UID(), "failures", it.Record.Failures, "reason", it.Record.Reason)
 	}
-	v.remind(todo.SetAside)
+	v.remind(todo)
 	v.warnOfExpiry()
 	v.ledger.Full(todo.Undelivered >= plan.MaxUndelivered)
 	v.leaveTooBig()
 }
 
-// remind tells the user once a day that messages are set aside, unless their failures
-// have said so within a day.
-func (v *visit) remind(aside plan.Items) {
+// remind tells the user once a day that messages are set aside or not deleted, unless their
+// failures have said so within a day.
+func (v *visit) remind(todo plan.Plan) {
 	if !plan.ReminderIsDue(v.facts.Reminded, v.when.Now) {
 		return
 	}
+	if it := todo.FirstUndeleted; todo.Undeleted > 0 && plan.ReminderIsDue(it.Record.Tried, v.when.Now) {
+		v.log.Warn("delivered messages stay on the server, which does not delete them", "messages", todo.Undeleted, "uid", it.UID(), "reason", cmp.Or(it.Record.Reason, errBack.Error()))
+		v.facts.Reminded = v.when.Now
+	}
+	aside := todo.SetAside
 	for it := range aside.All() {
 		if !plan.ReminderIsDue(it.Record.Tried, v.when.Now) {
 			continue

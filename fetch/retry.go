@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"time"
 
 	"popfetch/deliver"
 	"popfetch/fetch/plan"
@@ -16,7 +17,8 @@ import (
 const forgetAtOnce = 10_000
 
 // Retry gives another chance to messages that are set aside, and to intents that
-// cannot be finished because their destination is gone: the next poll fetches them.
+// cannot be finished because their destination is gone: the next poll fetches them. It also
+// asks the server again to delete what it has not deleted.
 // It returns how many messages these are. Once ctx has ended nothing is forgotten.
 func (a *Account) Retry(ctx context.Context) (int, error) {
 	n, err := a.retry(ctx)
@@ -35,17 +37,42 @@ func (a *Account) retry(ctx context.Context) (int, error) {
 		return 0, context.Cause(ctx)
 	}
 	var again []string
+	var undeleted []state.Entry
 	err = memory{a.Maildrop}.Scan(func(known iter.Seq2[[]byte, state.Record]) {
 		for id, r := range known {
 			if !r.Seen() && r.Reason != plan.LargerThanMaxSize {
 				again = append(again, string(id))
+			}
+			if r.Seen() && !r.Deleted && !r.Tried.IsZero() {
+				r.Failures, r.Reason, r.Tried = 0, "", time.Time{}
+				undeleted = append(undeleted, state.Entry{ID: string(id), Record: r})
 			}
 		}
 	})
 	if err != nil {
 		return 0, err
 	}
-	return voided + len(again), a.forget(again)
+	if err := a.deleteAgain(undeleted); err != nil {
+		return 0, err
+	}
+	return voided + len(again) + len(undeleted), a.forget(again)
+}
+
+// deleteAgain stores the records of messages that the server has not deleted, and forgets
+// that it deletes nothing.
+func (a *Account) deleteAgain(undeleted []state.Entry) error {
+	m := memory{a.Maildrop}
+	for chunk := range slices.Chunk(undeleted, forgetAtOnce) {
+		if err := m.Commit(state.Change{Put: chunk}); err != nil {
+			return err
+		}
+	}
+	facts, err := m.Facts()
+	if err != nil || facts.Undeleted == 0 {
+		return err
+	}
+	facts.Undeleted, facts.UndeletedAt, facts.UndeletedWhy = 0, time.Time{}, ""
+	return m.Commit(state.Change{Facts: &facts})
 }
 
 // voidElsewhere finishes the open intents and forgets those whose place is gone,

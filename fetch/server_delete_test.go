@@ -8,12 +8,12 @@ import (
 	"popfetch/fetch/pop3/pop3test"
 )
 
-// A message whose DELE is refused stays, counts as delivered, and is asked for
-// again at every poll.
-func TestDeleteThatIsAlwaysRefusedIsTriedAtEveryPoll(t *testing.T) {
+// A message whose DELE is refused stays, counts as delivered, and is asked for again at the
+// next polls, which do not call themselves a success.
+func TestDeleteThatIsRefusedIsTriedAtTheNextPoll(t *testing.T) {
 	eachMode(t, 4, func(t *testing.T, h *fixture) {
 		for _, at := range []string{"DELE 2", "DELE", "DELE"} {
-			h.visitWith(fetch.OK, soon, pop3test.Fault{At: at, Do: pop3test.Err, Text: "it is locked"})
+			h.visitWith(fetch.Temporary, soon, pop3test.Fault{At: at, Do: pop3test.Err, Text: "it is locked"})
 			h.delivered(1, 2, 3, 4)
 		}
 		h.drop.Add(message(5))
@@ -86,7 +86,7 @@ func TestReusedUniqueIDOfTheSameSizeIsFetched(t *testing.T) {
 func TestRefusedDeleteIsNotRecordedAsDeleted(t *testing.T) {
 	h := newFixture(t, 3, faults(pop3test.Fault{At: "DELE 2", Session: 1, Do: pop3test.Err, Text: "no"}))
 	h.account.Policy.Delete = true
-	h.mustPoll()
+	h.poll()
 	for id, want := range map[string]bool{"u1": true, "u2": false, "u3": true} {
 		if got := h.known()[id]; got.Deleted != want || !got.Seen() {
 			t.Errorf("%s: %+v", id, got)
@@ -105,8 +105,8 @@ func TestBrokenDeleteWithQuitOnItsWay(t *testing.T) {
 		class fetch.Class
 		gone  int // messages that count as deleted
 	}{
-		"refused":         {pop3test.Fault{At: "DELE 2", Do: pop3test.Err, Text: "no"}, fetch.OK, 3},
-		"all refused":     {pop3test.Fault{At: "DELE", Do: pop3test.Err, Text: "no"}, fetch.OK, 0},
+		"refused":         {pop3test.Fault{At: "DELE 2", Do: pop3test.Err, Text: "no"}, fetch.Temporary, 3},
+		"all refused":     {pop3test.Fault{At: "DELE", Do: pop3test.Err, Text: "no"}, fetch.Temporary, 0},
 		"cut":             {pop3test.Fault{At: "DELE 2", Do: pop3test.Drop}, fetch.Temporary, 0},
 		"reset":           {pop3test.Fault{At: "DELE 3", Do: pop3test.Reset}, fetch.Temporary, 0},
 		"cut at QUIT":     {pop3test.Fault{At: "QUIT", Do: pop3test.Drop}, fetch.Temporary, 0},

@@ -19,6 +19,7 @@ type visit struct {
 	expires time.Time // the certificate of the server; zero without TLS
 	serial  bool      // the session sends one command at a time
 	listing *plan.Listing
+	policy  plan.Policy // of the account, but for deletions that wait
 	plan    plan.Plan
 	settler *settle.Settler
 
@@ -37,13 +38,15 @@ type visit struct {
 	sure      int  // of these, known to be what was asked for
 	tight     bool // the destination has room for so many more octets only:
 	room      int64
-	crowded   int          // messages that were not retrieved for that
-	refit     bool         // room has shrunk: what is still to be retrieved may not fit
-	denied    bool         // the latest answer to RETR was a refusal
-	undeleted *deniedError // the latest DELE, nil if it was accepted
-	ended     bool         // the server closed the connection behind a refusal
-	shifted   bool         // replies may belong to other commands, see pop3.Client.Confirmed
-	lostStep  error        // why the session broke while messages were received
+	crowded   int       // messages that were not retrieved for that
+	refit     bool      // room has shrunk: what is still to be retrieved may not fit
+	denied    bool      // the latest answer to RETR was a refusal
+	undeleted undeleted // what the server has refused to delete
+	postponed bool      // nothing is deleted in this visit, see plan.DeletionWaits
+	oneDue    bool      // one message is, to see whether the server deletes
+	ended     bool      // the server closed the connection behind a refusal
+	shifted   bool      // replies may belong to other commands, see pop3.Client.Confirmed
+	lostStep  error     // why the session broke while messages were received
 }
 
 // login opens a session. After a refusal that is not about the moment, nothing that
@@ -56,11 +59,13 @@ func (p *poll) login(how Opening) (*visit, error) {
 	session, err := p.Open(p.life, how)
 	if err == nil {
 		p.showStage(Listing)
-		settler := settle.New(p.ledger, settle.Options{
-			Destination: p.dest, Context: p.life.late, Delete: p.Policy.DeletesAtOnce(), Temporary: temporary,
-		})
 		p.report.CertificateExpires = expiry(session)
-		return &visit{poll: p, session: session, expires: p.report.CertificateExpires, serial: how.Serial, settler: settler, shown: make(plan.Shown)}, nil
+		v := &visit{poll: p, session: session, expires: p.report.CertificateExpires, serial: how.Serial, policy: p.Policy, shown: make(plan.Shown)}
+		v.postponeDeletions()
+		v.settler = settle.New(p.ledger, settle.Options{
+			Destination: p.dest, Context: p.life.late, Delete: v.policy.DeletesAtOnce(), Temporary: temporary,
+		})
+		return v, nil
 	}
 	var reply *pop3.ResponseError
 	if errors.As(err, &reply) && reply.Code == pop3.LoginDelay {

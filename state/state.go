@@ -121,12 +121,13 @@ type Record struct {
 	// Deleted: the server has confirmed the deletion. An id that is listed all the
 	// same may belong to another message.
 	Deleted bool
-	// Failures counts the attempts that failed because of this message.
+	// Failures counts the attempts to deliver that failed because of this message. In the
+	// record of a delivered message whose Tried is set it counts the attempts to delete it.
 	Failures int
 	// Reason is why the last attempt failed, also one that does not count.
 	Reason string
-	// Tried is when that was; zero in records of version 1 and of delivered messages.
-	// Whole seconds, UTC.
+	// Tried is when the last attempt was; zero in records of version 1, and of delivered
+	// messages that the server was not asked to delete. Whole seconds, UTC.
 	Tried time.Time
 	// Progress is what the destination has noted of a delivery that succeeded in part;
 	// "" in records of versions 1 and 2.
@@ -207,6 +208,11 @@ type Facts struct {
 	NotBefore time.Time `json:"not_before,omitzero"`
 	// Expiry is when the user was last told that the server expires messages.
 	Expiry time.Time `json:"expiry,omitzero"`
+	// Undeleted is how many polls in a row have asked the server to delete messages and seen
+	// none deleted, UndeletedAt when the latest of them was, and UndeletedWhy what ended it.
+	Undeleted    int       `json:"undeleted,omitzero"`
+	UndeletedAt  time.Time `json:"undeleted_at,omitzero"`
+	UndeletedWhy string    `json:"undeleted_why,omitempty"`
 	// Unready says that the destination did not work when messages last came to it.
 	Unready bool `json:"unready,omitzero"`
 	// Trusted is the fingerprint of the public key that the server showed first; "" if the

@@ -28,6 +28,9 @@ type When struct {
 	// NoHeaders says that the header blocks that the server shows (TOP) are not to be
 	// trusted, so that none is asked for.
 	NoHeaders bool
+	// OneDue says that no more than one message is due, apart from those that the poll has
+	// another reason to look at: the server has not deleted any for some time.
+	OneDue bool
 	// Turn is a random number. It decides which of the messages that failed before
 	// comes first, for a poll may end before it comes to all of them.
 	Turn uint32
@@ -56,6 +59,10 @@ type Plan struct {
 	SetAside Items
 	Seen     int // messages that were delivered and stay
 	Deferred int
+	// Undeleted counts delivered messages that are listed although the server was asked
+	// MaxFailures times to delete them. FirstUndeleted is one of them.
+	Undeleted      int
+	FirstUndeleted Item
 	// Undelivered is how many records of undelivered messages there will be, without
 	// those that Forget removes. See MaxUndelivered.
 	Undelivered int
@@ -82,6 +89,7 @@ type Plan struct {
 	known    int  // delivered ids that are listed
 	missing  int  // ids of messages that are not, and were until recently; delivered ones, and those that were handed over and perhaps not delivered
 	unlisted bool // a delivered id is not listed
+	hasDue   bool // a message is due
 }
 
 // New compares a listing with what is known, which comes in byte order of the ids,

@@ -51,6 +51,55 @@ func waits(r state.Record, now time.Time) bool {
 	return !r.Tried.IsZero() && now.Sub(r.Tried).Abs() < wait
 }
 
+// NotDeleted returns the record of a delivered message that the server has not deleted
+// although it was asked to, with the reason; "" if it has confirmed that and lists the message
+// again. weight is how much this counts: MaxFailures postpone the next attempt as for a
+// message that is set aside.
+func NotDeleted(r state.Record, weight int, why string, now time.Time) state.Record {
+	if r.Tried.IsZero() {
+		r.Failures = 0 // those of the delivery
+	}
+	r.Failures += weight
+	r.Reason, r.Tried = why, now
+	return r
+}
+
+// ComesBack reports whether the server has listed a message again and again after it had
+// confirmed the deletion.
+func ComesBack(r state.Record) bool { return !r.Tried.IsZero() && r.Reason == "" && r.Failures > 1 }
+
+// listedAfterDeletion returns the record of a message that is the one which the server was to
+// have deleted.
+func listedAfterDeletion(r state.Record, when When) state.Record {
+	if !r.Deleted {
+		return r
+	}
+	weight := 1
+	if when.NoHeaders && !r.Tried.IsZero() { // each attempt takes a download
+		weight = Weekly
+	}
+	r = NotDeleted(r, weight, "", when.Now)
+	r.Deleted = false
+	return r
+}
+
+// Weekly as the weight of an attempt makes the next one a weekly one.
+const Weekly = MaxFailures + dailyTries
+
+// staysUndeleted reports whether the server was asked often enough to delete a message.
+func staysUndeleted(r *state.Record) bool { return !r.Tried.IsZero() && r.Failures >= MaxFailures }
+
+// DeletionWaits reports whether a poll is to ask for no deletion, because the server has
+// deleted nothing in the latest polls that asked; and if not, whether it is to ask for one
+// only. costly says that each message has to be downloaded before it may be deleted.
+func DeletionWaits(f state.Facts, costly bool, now time.Time) (wait, one bool) {
+	r := state.Record{Failures: f.Undeleted, Tried: f.UndeletedAt}
+	if costly && r.Failures > 1 {
+		r.Failures += MaxFailures
+	}
+	return waits(r, now), r.Failures >= MaxFailures
+}
+
 // NoRoom begins the Reason in the record of a message that the destination had no room
 // for. Octets is its size then, as far as it is known. If the destination did not know
 // before how much room it had, as for a quota, NoRoomTold follows.

@@ -78,15 +78,15 @@ func (l *loose) left() (all []looseRecord) {
 }
 
 // compare decides about a message under whose id one was delivered, now that its
-// header block was shown.
-func (d *decision) compare(i int32, id []byte, was state.Record, shown Identity) {
+// header block was shown. isDue is that of suspicionOf.
+func (d *decision) compare(i int32, id []byte, was state.Record, shown Identity, isDue bool) {
 	r := listedAgain(was)
 	switch {
 	case r.Fingerprint == Fingerprint{}:
 		d.compareOld(i, id, was, shown)
 	case r.Fingerprint != shown.Fingerprint:
 		d.another(i, id, r, shown)
-	case shown.Weak && d.suspicionOf(i, &was) == grave && (isWeak(&r) || !r.Unproven):
+	case shown.Weak && d.suspicionOf(i, &was, isDue) == grave && (isWeak(&r) || !r.Unproven):
 		d.retrieveToCompare(i, id, r)
 	default:
 		d.recognised(i, was, r)
@@ -165,8 +165,7 @@ func (d *decision) adopt(r *state.Record, shown Identity) {
 // recognised decides about a message that is the one of its record. Its record may be
 // new to its id.
 func (d *decision) recognised(i int32, was, r state.Record) {
-	r.Deleted = false
-	r = d.update(i, r, was)
+	r = d.update(i, listedAfterDeletion(r, d.when), was)
 	if due(&r, d.policy, d.when) {
 		d.give(i, Due, r)
 		return
@@ -193,7 +192,7 @@ func (d *decision) update(i int32, r, was state.Record) state.Record {
 // gives way, see displace, and is found again by what is received.
 func (d *decision) retrieveToCompare(i int32, id []byte, r state.Record) {
 	d.Compare = true
-	r.Deleted = false
+	r = listedAfterDeletion(r, d.when)
 	d.displace(i, id, r)
 	if isWeak(&r) {
 		d.confuse(r.Fingerprint)

@@ -45,10 +45,11 @@ const mostLookAll = 20_000
 // It decides only for records of version 1, which allow no better comparison.
 const stampOctets = 256
 
-// suspicionOf judges the id of a delivered message. was is its record.
-func (d *decision) suspicionOf(i int32, was *state.Record) suspicion {
+// suspicionOf judges the id of a delivered message. was is its record, and isDue says that
+// it is to be deleted.
+func (d *decision) suspicionOf(i int32, was *state.Record, isDue bool) suspicion {
 	switch {
-	case was.Deleted, d.otherSize(i, was), due(was, d.policy, d.when):
+	case was.Deleted, d.otherSize(i, was), isDue:
 		return grave
 	case d.when.Daily && isWeak(was) && (d.Numbered || d.listing.repeated(int(i))):
 		return grave // the header block and the id do not tell it from another one
@@ -67,9 +68,20 @@ func (d *decision) otherSize(i int32, r *state.Record) bool {
 }
 
 // due reports whether a delivered message is to be deleted for its age. A message
-// whose record rests on its unique-id alone stays, and so does one that was put back.
+// whose record rests on its unique-id alone stays, and so does one that was put back, and
+// for some time one that the server does not delete.
 func due(r *state.Record, p Policy, when When) bool {
-	return p.Delete && !r.Unproven && !r.PutBack && age(r, when) >= p.After
+	return p.Delete && !r.Unproven && !r.PutBack && age(r, when) >= p.After && !waits(*r, when.Now)
+}
+
+// due is the function due, for the messages of a listing in their order. If the poll is to
+// find out whether the server deletes at all, only the first one is due.
+func (d *decision) due(r *state.Record) bool {
+	if !due(r, d.policy, d.when) || d.when.OneDue && d.hasDue {
+		return false
+	}
+	d.hasDue = true
+	return true
 }
 
 // age returns how long ago a message was delivered, in observed time, or by the clock
@@ -99,11 +111,12 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 	if d.listing.repeated(int(i)) {
 		d.believe(i, *r)
 	}
-	s := d.suspicionOf(i, was)
+	isDue := d.due(was)
+	s := d.suspicionOf(i, was, isDue)
 	shown, looked := d.identity(i)
 	switch {
 	case shown != nil:
-		d.compare(i, id, *was, *shown)
+		d.compare(i, id, *was, *shown, isDue)
 	case s == none, looked && s == mild:
 		d.give(i, Seen, *r)
 		if looked && !d.when.NoHeaders && !r.Unproven {
@@ -119,10 +132,15 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 		d.mild = append(d.mild, i)
 	default:
 		d.give(i, Suspect, *r)
-		if due(was, d.policy, d.when) && !was.Deleted && !d.otherSize(i, was) {
+		if isDue && !was.Deleted && !d.otherSize(i, was) {
 			d.give(i, Due, *r)
 		}
 		d.grave = append(d.grave, i)
+	}
+	if d.policy.Delete && staysUndeleted(r) {
+		if d.Undeleted++; d.Undeleted == 1 {
+			d.FirstUndeleted = Item{d.listing.At(int(i)), *r}
+		}
 	}
 	if d.Verdicts[i] == Seen {
 		d.witnesses.note(d.listing, i, r)

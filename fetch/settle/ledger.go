@@ -81,7 +81,7 @@ func (l *Ledger) Postpone(it plan.Item, r state.Record, why error) {
 		l.Forget(it.ID) // its intent may be recorded
 		return
 	}
-	r.Delivered, r.Reason, r.Tried = time.Time{}, bounded(why.Error()), l.now()
+	r.Delivered, r.Reason, r.Tried = time.Time{}, Bounded(why.Error()), l.now()
 	var refused *deliver.Error
 	if errors.As(why, &refused) && refused.Progress != "" {
 		r.Progress = refused.Progress
@@ -230,8 +230,8 @@ func (b *books) note(it plan.Item, r state.Record, why, told error) {
 	b.log.Debug("message was not delivered", "num", it.Num, "uid", it.UID(), "reason", why)
 }
 
-// bounded shortens a reason to what is worth storing.
-func bounded(s string) string {
+// Bounded shortens a reason to what is worth storing.
+func Bounded(s string) string {
 	const most = 500
 	if len(s) > most {
 		return strings.ToValidUTF8(s[:most], "") + "…"

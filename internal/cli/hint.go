@@ -53,6 +53,9 @@ func hint(err error, checking bool) string {
 	case errors.Is(err, state.ErrLocked):
 		return "that process works for no others: if it is a command, try again when it has ended; a daemon has said at its start why it cannot"
 	}
+	if errors.As(err, new(*fetch.UndeletedError)) {
+		return "the maildrop may be read-only, or the provider keep mail whatever a client asks: look into the settings of the mailbox; keep = true leaves all mail there and ends this message"
+	}
 	if text := tunnelHint(err); text != "" {
 		return text
 	}
