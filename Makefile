@@ -194,7 +194,7 @@ MAN5  = popfetch.toml.5
 MAN7  = popfetch.7 popfetch-oauth.7
 DOCS  = config.example.toml README.md CHANGELOG.md LICENSE
 PAGES = recipes.md session.svg
-ALERTS = alerts.yml dashboard.json scrape.yml
+ALERTS = alerts.yml dashboard.json scrape.yml metrics.conf
 UNITS = popfetch.service popfetch-once.service popfetch.timer
 
 install: popfetch

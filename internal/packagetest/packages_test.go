@@ -3,6 +3,7 @@ package packagetest
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -251,6 +252,59 @@ func TestSystemServiceIsConfined(t *testing.T) {
 			t.Log(strings.TrimSpace(line))
 		}
 	}
+}
+
+// metricsDir is the usual directory of the textfile collector, which the manual and README name.
+const metricsDir = "/var/lib/prometheus/node-exporter"
+
+func TestDropInLetsTheSystemServiceWriteItsMetrics(t *testing.T) {
+	text, err := os.ReadFile("../../contrib/prometheus/metrics.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"README.md", "man/popfetch.toml.5", "docs/recipes.md", "contrib/prometheus/metrics.conf"} {
+		if says, err := os.ReadFile(filepath.Join("../..", file)); err != nil || !strings.Contains(string(says), metricsDir+"/popfetch.prom") {
+			t.Errorf("%s does not name the file in %s, %v", file, metricsDir, err)
+		}
+	}
+	prepare := ""
+	for line := range strings.Lines(string(text)) {
+		if argv, ok := strings.CutPrefix(line, "ExecStartPre=+"); ok {
+			prepare = strings.TrimSpace(argv)
+		}
+	}
+	if !strings.Contains(string(text), "\nReadWritePaths="+metricsDir+"\n") || !strings.HasSuffix(prepare, " "+metricsDir) {
+		t.Errorf("the drop-in is about another directory:\n%s", text)
+	}
+	t.Run("systemd understands it", func(t *testing.T) {
+		needs(t, "systemd-analyze")
+		unit, err := os.ReadFile("../../contrib/systemd/system/popfetch.service")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "popfetch.service"), strings.ReplaceAll(string(unit), "/usr/local/bin/popfetch", "/bin/true"))
+		write(t, filepath.Join(dir, "popfetch.service.d/metrics.conf"), string(text))
+		out, _ := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, "popfetch.service")).CombinedOutput()
+		if strings.Contains(string(out), "metrics.conf") { // it may say something about other units of this machine
+			t.Errorf("it says\n%s", out)
+		}
+	})
+	t.Run("the user popfetch can make files there", func(t *testing.T) {
+		needs(t, "setpriv", "chmod")
+		needsRoot(t)
+		const user, group = "61234", "61235"
+		dir := t.TempDir()
+		if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755), os.Chown(dir, 0, 61235)); err != nil {
+			t.Fatal(err)
+		}
+		makeFile := exec.Command("setpriv", "--reuid="+user, "--regid="+user, "--groups="+group, "touch", filepath.Join(dir, "popfetch.prom"))
+		if out, err := makeFile.CombinedOutput(); err == nil {
+			t.Errorf("it can without the drop-in: %s", out)
+		}
+		run(t, dir, strings.Fields(strings.Replace(prepare, metricsDir, dir, 1))...)
+		run(t, dir, makeFile.Args...)
+	})
 }
 
 func TestContainerImageRuns(t *testing.T) {
