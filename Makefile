@@ -67,19 +67,19 @@ test: peers fmt vet man
 		for version in $(GO_VERSIONS); do \
 			export GOTOOLCHAIN=$$version; \
 			echo "TESTS WITH $$($(GO) env GOVERSION)"; \
-			$(GO) test -v -timeout 8m $(PACKAGES) 2>&1; \
+			$(GO) test -v -timeout 30m $(PACKAGES) 2>&1; \
 		done; \
 		packages="$(RACE_PACKAGES)"; \
 		if ! command -v "$$($(GO) env CC)" >/dev/null; then \
 			echo 'LEFT OUT the race detector (there is no C compiler)'; \
 		elif [ -n "$$packages" ]; then \
 			echo 'TESTS WITH the race detector'; \
-			CGO_ENABLED=1 $(GO) test -v -race -timeout 8m -skip Crash $$packages 2>&1; \
+			CGO_ENABLED=1 $(GO) test -v -race -timeout 30m -skip Crash $$packages 2>&1; \
 		fi; \
 	} | awk -f contrib/test.awk
 
 race:
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
 
 # The tests of crashes, power cuts and broken servers in full, which take long, and a
 # table of their results. As root it cuts the power of file systems too. The packages
@@ -155,7 +155,7 @@ govulncheck:
 	fi
 
 cover:
-	$(GO) test -timeout 10m -coverpkg=./... -coverprofile=cover.out ./...
+	$(GO) test -timeout 30m -coverpkg=./... -coverprofile=cover.out ./...
 	@$(GO) tool cover -func=cover.out | tail -n 1
 
 # popfetch and its peers fetch from one Dovecot, in one run, as root: a table in

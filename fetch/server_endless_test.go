@@ -87,7 +87,7 @@ func TestEndlessListingEndsAtItsLimit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newFixture(t, 3, nil)
 			f := pop3test.Fault{At: tt.at, Do: pop3test.Endless, After: pop3test.AfterStatus, Text: tt.octets}
-			h.growsAtMost(tt.heap, func() { h.visitWith(fetch.Protocol, 30*time.Second, f) })
+			h.growsAtMost(tt.heap, func() { h.visitWith(fetch.Protocol, 10*soon, f) })
 			h.converge(1, 2, 3)
 		})
 	}
