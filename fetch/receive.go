@@ -253,7 +253,8 @@ type withheld struct {
 }
 
 // refuseWithheld notes what the server refused to give. If it gave nothing at all
-// of several messages, the server has a problem, which counts against none of them.
+// of several messages, the server may have a problem, which counts against each of them once
+// a day only: a server has no problem for a week.
 func (v *visit) refuseWithheld() {
 	if v.lostStep != nil && v.session.Pipelined() && !v.ended { // the refusals may belong to other messages
 		v.withheld = nil
@@ -266,7 +267,14 @@ func (v *visit) refuseWithheld() {
 	}
 	trouble := !v.given && asked > 1
 	for _, w := range v.withheld {
-		v.settler.Refuse(w.Item, w.refused, !trouble && !temporaryCode(w.refused.Code))
+		switch {
+		case temporaryCode(w.refused.Code):
+			v.settler.Refuse(w.Item, w.refused, false)
+		case trouble:
+			v.settler.RefuseWithAll(w.Item, w.refused)
+		default:
+			v.settler.Refuse(w.Item, w.refused, true)
+		}
 	}
 	v.withheld = nil
 }

@@ -67,6 +67,55 @@ func TestServerThatGoesDownDuringAPollSetsNothingAside(t *testing.T) {
 	h.delivered(1, 2, 3)
 }
 
+// Each session ends at a refused message, so none of those behind it is given. After some days
+// that is no trouble of the server any more, but of the messages.
+func TestMessagesWhoseRefusalsCloseTheConnectionAreSetAsideInTheEnd(t *testing.T) {
+	for mode, p := range modes {
+		for _, closes := range []bool{true, false} {
+			for _, bad := range [][]int{{5}, {4, 5}, {1, 5}, {1, 2}, {2, 4}, {1, 2, 3, 4, 5}} {
+				t.Run(fmt.Sprint(mode, ", closes: ", closes, ", ", bad), func(t *testing.T) {
+					t.Parallel()
+					h := newFixture(t, 5, nil)
+					h.options.Pipelining = p
+					c := h.clock()
+					var f []pop3test.Fault
+					for _, n := range bad {
+						at := fmt.Sprint("RETR ", n)
+						f = append(f, pop3test.Fault{At: at, Do: pop3test.Err, Text: "cannot convert"})
+						if closes {
+							f = append(f, pop3test.Fault{At: at, Do: pop3test.Drop, After: pop3test.AfterStatus})
+						}
+					}
+					h.server.SetFaults(f...)
+					good := slices.DeleteFunc(upTo(5), func(n int) bool { return slices.Contains(bad, n) })
+					for hour := 0; hour < 8*24; hour += 2 {
+						h.poll()
+						if hour == 4 {
+							h.delivered(good...)
+						}
+						c.now = c.now.Add(2 * time.Hour)
+					}
+					for id, r := range h.known() {
+						isBad := slices.ContainsFunc(bad, func(n int) bool { return id == fmt.Sprint("u", n) })
+						if isBad != (r.Failures >= plan.MaxFailures) || isBad == r.Seen() {
+							t.Errorf("%s: %+v", id, r)
+						}
+					}
+					h.drop.Add(message(6))
+					h.poll()
+					h.delivered(append(good, 6)...)
+					h.server.SetFaults()
+					for range 8 {
+						c.now = c.now.Add(24 * time.Hour)
+						h.poll()
+					}
+					h.delivered(upTo(6)...)
+				})
+			}
+		}
+	}
+}
+
 func TestRefusedDELEThatClosesTheConnectionHoldsUpNoOther(t *testing.T) {
 	for name, p := range map[string]pop3.Pipelining{"one by one": pop3.PipelineOff, "pipelined": pop3.PipelineAuto} {
 		for bad := 1; bad <= 3; bad++ {

@@ -108,6 +108,12 @@ const (
 	NoRoomTold = NoRoom + "refused: "
 )
 
+// CountsWithAll reports whether the refusal of a message counts although the server has
+// refused everything: if Tried was a day ago.
+func CountsWithAll(r state.Record, now time.Time) bool {
+	return !r.Tried.IsZero() && now.Sub(r.Tried).Abs() >= aDay
+}
+
 // IsSetAside reports whether a message with this record was not delivered and is left
 // alone but for the occasional try.
 func IsSetAside(r state.Record) bool {

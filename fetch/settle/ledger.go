@@ -77,11 +77,17 @@ func (l *Ledger) Unsure() bool { return l.unsure }
 // Postpone records why an attempt at a message failed, so that the next poll takes
 // that message last.
 func (l *Ledger) Postpone(it plan.Item, r state.Record, why error) {
+	r.Tried = l.now()
+	l.postpone(it, r, why)
+}
+
+// postpone is Postpone with the time of the attempt in the record.
+func (l *Ledger) postpone(it plan.Item, r state.Record, why error) {
 	if l.full && !it.Tried() {
 		l.Forget(it.ID) // its intent may be recorded
 		return
 	}
-	r.Delivered, r.Reason, r.Tried = time.Time{}, Bounded(why.Error()), l.now()
+	r.Delivered, r.Reason = time.Time{}, Bounded(why.Error())
 	var refused *deliver.Error
 	if errors.As(why, &refused) && refused.Progress != "" {
 		r.Progress = refused.Progress
@@ -182,6 +188,18 @@ func (b *books) Refuse(it plan.Item, why error, definite bool) {
 	b.note(it, r, why, told)
 }
 
+// RefuseWithAll is Refuse for a server that refuses everything. It counts if the message was
+// refused a day ago too.
+func (b *books) RefuseWithAll(it plan.Item, why error) {
+	r := it.Record
+	if counts := plan.CountsWithAll(r, b.now()); counts || r.Tried.IsZero() || r.Failures >= plan.MaxFailures {
+		b.Refuse(it, why, counts)
+		return
+	}
+	b.postpone(it, r, why) // r.Tried stays what the day is counted from
+	b.tell(it, why)
+}
+
 // Counted returns why an attempt failed, with what follows from the number of failures
 // that count against the message.
 func Counted(why error, failures int) error {
@@ -226,7 +244,12 @@ func (b *books) Fail(it plan.Item, r state.Record, why error) { b.note(it, r, wh
 // note is Fail with another error for the user.
 func (b *books) note(it plan.Item, r state.Record, why, told error) {
 	b.Postpone(it, r, why)
-	b.Problems = append(b.Problems, Problem{it, told})
+	b.tell(it, told)
+}
+
+// tell enters why a message was not delivered into the results.
+func (b *books) tell(it plan.Item, why error) {
+	b.Problems = append(b.Problems, Problem{it, why})
 	b.log.Debug("message was not delivered", "num", it.Num, "uid", it.UID(), "reason", why)
 }
 
