@@ -65,9 +65,9 @@ func TestFolderThatIsRemovedMeanwhile(t *testing.T) {
 	if errs := deliverAll(t, d, "a"); errs != nil {
 		t.Fatal(errs)
 	}
-	r.mu.Lock()
+	r.Lock()
 	delete(r.boxes, "Work")
-	r.mu.Unlock()
+	r.Unlock()
 	if errs := deliverAll(t, d, "b", "c"); errs != nil {
 		t.Fatal(errs)
 	}
@@ -81,7 +81,7 @@ func TestFolderThatCannotBeMade(t *testing.T) {
 	d := r.mailbox()
 	defer d.Close()
 	d.Folder = "Work"
-	r.answers("CREATE", "NO [NOPERM] not yours")
+	r.Answers("CREATE", "NO [NOPERM] not yours")
 	// The receiver makes it all the same, so that STATUS must fail too.
 	errs := deliverAll(t, d, "a")
 	var e *deliver.Error

@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 					Recover: func(ctx context.Context, in deliver.Intent) (deliver.Outcome, error) {
 						return open().Recover(ctx, in)
 					},
-					Faults:    &cuts{r: r},
+					Faults:    r.Faults(func(step string) bool { return step != "LOGOUT" }),
 					Stored:    sent,
 					Delivered: func() []string { return r.delivered("INBOX") },
 					Leftovers: func() []string {

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -10,35 +11,31 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"popfetch/deliver"
+	"popfetch/deliver/delivertest"
 	"popfetch/internal/imap"
 )
 
-// receiver is an IMAP server for one mailbox that stores what it is given.
+// receiver is an IMAP server for one mailbox that stores what it is given. Its steps are
+// "connect", the name of a command, "literal" for the text of a message, "text" after it, and
+// "stored" for the reply to an APPEND whose messages were stored.
 type receiver struct {
+	*delivertest.Receiver
 	t    *testing.T
-	l    net.Listener
 	caps string
-	over chan struct{} // closed at the end of the test
 
-	mu        sync.Mutex
+	// Guarded by the mutex of Receiver.
 	boxes     map[string]*box
 	lines     []string // commands that came, of all connections
-	conns     []net.Conn
 	logins    int
 	stores    func(text string) string // how a message is changed when it is stored; nil = not at all
 	terse     bool                     // STATUS tells nothing, EXAMINE does
 	dedupes   bool                     // a message whose Message-ID is there already is not stored again, as at Gmail
 	piecemeal bool                     // MULTIAPPEND stores each message when it comes, not all at the end
 	virus     string                   // a message that contains this is refused, "" = none; the reply is "NO virus"
-	// answer returns the reply to a step in place of the usual one, "" = that one. A step is
-	// "connect", the name of a command, "literal" for the text of a message, "text" after it,
-	// "stored" for the reply to an APPEND whose messages were stored.
-	answer func(step string) string
 }
 
 // box is a folder.
@@ -56,57 +53,23 @@ type stored struct {
 
 // Answers that are no reply.
 const (
-	cut   = "cut"   // closes the connection
-	stall = "stall" // says nothing more, and reads nothing more
+	cut   = delivertest.Cut
+	stall = delivertest.Stall
 )
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &receiver{t: t, l: l, over: make(chan struct{}), caps: "IMAP4rev1 LITERAL+ UIDPLUS", boxes: map[string]*box{"INBOX": {validity: 7, next: 1}}}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			r.mu.Lock()
-			r.conns = append(r.conns, c)
-			r.mu.Unlock()
-			serving.Go(func() {
-				defer c.Close()
-				r.serve(c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		close(r.over)
-		r.closeAll()
-		serving.Wait()
-	})
+	r := &receiver{t: t, caps: "IMAP4rev1 LITERAL+ UIDPLUS", boxes: map[string]*box{"INBOX": {validity: 7, next: 1}}}
+	r.Receiver = delivertest.NewReceiver(t, "tcp", "127.0.0.1:0", r.serve)
 	return r
-}
-
-// closeAll closes all connections.
-func (r *receiver) closeAll() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range r.conns {
-		c.Close()
-	}
 }
 
 // mailbox returns a destination that delivers here.
 func (r *receiver) mailbox() *Mailbox {
 	return &Mailbox{
-		Server: r.l.Addr().String(), User: "me", Folder: "INBOX", Spool: r.t.TempDir(), quiet: time.Millisecond,
+		Server: r.Addr.String(), User: "me", Folder: "INBOX", Spool: r.t.TempDir(), quiet: time.Millisecond,
 		Connect: func(ctx context.Context) (*imap.Client, error) {
-			c, err := imap.Dial(ctx, r.l.Addr().String(), imap.Options{Security: imap.ClearText})
+			c, err := imap.Dial(ctx, r.Addr.String(), imap.Options{Security: imap.ClearText})
 			if err != nil {
 				return nil, err
 			}
@@ -122,44 +85,7 @@ func (r *receiver) mailbox() *Mailbox {
 // say sends the reply to a step, tagged if it is one to a command, and reports whether the
 // connection goes on.
 func (r *receiver) say(c net.Conn, step, tag, usual string) bool {
-	answer := r.answerTo(step)
-	switch answer {
-	case "":
-		answer = usual
-	case cut:
-		return false
-	case stall:
-		<-r.over
-		return false
-	}
-	_, err := io.WriteString(c, tag+answer+"\r\n")
-	return err == nil
-}
-
-func (r *receiver) answerTo(step string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.answer == nil {
-		return ""
-	}
-	return r.answer(step)
-}
-
-// answersBy sets what to say to each step.
-func (r *receiver) answersBy(answer func(step string) string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.answer = answer
-}
-
-// answers sets what to say to one step; all others get the usual reply.
-func (r *receiver) answers(step, reply string) {
-	r.answersBy(func(s string) string {
-		if s == step {
-			return reply
-		}
-		return ""
-	})
+	return r.Say(c, tag, cmp.Or(r.AnswerTo(step), usual))
 }
 
 var (
@@ -184,28 +110,28 @@ func (r *receiver) serve(c net.Conn) {
 		if name == "UID" {
 			name, rest, _ = strings.Cut(rest, " ")
 		}
-		r.mu.Lock()
+		r.Lock()
 		r.lines = append(r.lines, command)
-		r.mu.Unlock()
+		r.Unlock()
 		switch name {
 		case "CAPABILITY":
 			if _, err := io.WriteString(c, "* CAPABILITY "+r.caps+"\r\n"); err != nil {
 				return
 			}
 		case "LOGIN":
-			r.mu.Lock()
+			r.Lock()
 			r.logins++
-			r.mu.Unlock()
+			r.Unlock()
 		case "LIST":
-			r.mu.Lock()
+			r.Lock()
 			for name, b := range r.boxes {
 				fmt.Fprintf(c, "* LIST (%s) \"/\" \"%s\"\r\n", b.use, name)
 			}
-			r.mu.Unlock()
+			r.Unlock()
 		case "CREATE":
 			r.create(unquote(rest))
 		case "STATUS", "EXAMINE":
-			r.mu.Lock()
+			r.Lock()
 			b := r.boxes[unquote(rest)]
 			if b != nil && name == "STATUS" && r.terse {
 				fmt.Fprintf(c, "* STATUS \"%s\" ()\r\n", unquote(rest))
@@ -215,7 +141,7 @@ func (r *receiver) serve(c net.Conn) {
 				fmt.Fprintf(c, "* %d EXISTS\r\n* OK [UIDVALIDITY %d] x\r\n* OK [UIDNEXT %d] x\r\n", len(b.messages), b.validity, b.next)
 				selected = unquote(rest)
 			}
-			r.mu.Unlock()
+			r.Unlock()
 			if b == nil {
 				if !r.say(c, name, tag+" ", "NO [NONEXISTENT] no such folder") {
 					return
@@ -249,27 +175,23 @@ func unquote(s string) string {
 }
 
 func (r *receiver) create(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	r.boxes[name] = &box{validity: 1000 + uint32(len(r.boxes)), next: 1}
 }
 
 // append reads and stores the messages of one command.
 func (r *receiver) append(c net.Conn, in *bufio.Reader, tag, rest string) bool {
 	folder := unquote(rest)
-	r.mu.Lock()
+	r.Lock()
 	b := r.boxes[folder]
-	r.mu.Unlock()
-	refusal := r.answerTo("APPEND")
+	r.Unlock()
+	refusal := r.AnswerTo("APPEND")
 	if b == nil {
 		refusal = "NO [TRYCREATE] no such folder"
 	}
-	switch refusal {
-	case cut:
-		return false
-	case stall:
-		<-r.over
-		return false
+	if refusal == cut || refusal == stall {
+		return r.Say(c, "", refusal)
 	}
 	type message struct{ arguments, text string }
 	var unstored []message
@@ -291,16 +213,15 @@ func (r *receiver) append(c net.Conn, in *bufio.Reader, tag, rest string) bool {
 				return false
 			}
 		}
-		if r.answerTo("literal") == stall {
-			<-r.over
-			return false
+		if r.AnswerTo("literal") == stall {
+			return r.Say(c, "", stall)
 		}
 		text := make([]byte, size)
 		if _, err := io.ReadFull(in, text); err != nil {
 			return false
 		}
 		unstored = append(unstored, message{rest, string(text)})
-		if answer := r.answerTo("text"); answer == cut {
+		if answer := r.AnswerTo("text"); answer == cut {
 			return false
 		} else if answer != "" {
 			refusal = answer
@@ -329,8 +250,8 @@ func (r *receiver) append(c net.Conn, in *bufio.Reader, tag, rest string) bool {
 }
 
 func (r *receiver) store(b *box, command, text string) uint32 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	if strings.ContainsRune(text, 0) || strings.Contains(strings.ReplaceAll(text, "\r\n", ""), "\n") {
 		r.t.Errorf("a NUL or a bare LF was sent: %.100q", text)
 	}
@@ -356,8 +277,8 @@ func (r *receiver) store(b *box, command, text string) uint32 {
 }
 
 func (r *receiver) fetch(c net.Conn, selected, rest string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	set, _, _ := strings.Cut(rest, " ")
 	from, open := strings.CutSuffix(set, ":*")
 	low, _ := strconv.Atoi(from)
@@ -376,8 +297,8 @@ func (r *receiver) fetch(c net.Conn, selected, rest string) {
 }
 
 func (r *receiver) search(c net.Conn, selected, rest string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	fmt.Fprint(c, "* SEARCH")
 	for _, m := range r.boxes[selected].messages {
 		if messageID([]byte(m.text)) == unquote(rest) {
@@ -389,8 +310,8 @@ func (r *receiver) search(c net.Conn, selected, rest string) {
 
 // delivered returns the messages of a folder.
 func (r *receiver) delivered(folder string) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	var texts []string
 	if b := r.boxes[folder]; b != nil {
 		for _, m := range b.messages {
@@ -402,8 +323,8 @@ func (r *receiver) delivered(folder string) []string {
 
 // commands returns the commands that begin with a name.
 func (r *receiver) commands(name string) (found []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	for _, line := range r.lines {
 		if strings.HasPrefix(line, name) {
 			found = append(found, line)
@@ -428,42 +349,4 @@ func deliverAll(t *testing.T, d *Mailbox, texts ...string) []error {
 		return errs
 	}
 	return d.Publish(t.Context(), group)
-}
-
-// cuts implements delivertest.Faults: its calls are the steps of the receiver.
-type cuts struct {
-	r      *receiver
-	failed string
-}
-
-func (c *cuts) Arm(n int, dead bool) {
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	c.failed = ""
-	i := -1
-	c.r.answer = func(step string) string {
-		if step == "LOGOUT" {
-			return ""
-		}
-		i++
-		if i == n || dead && i > n {
-			if c.failed == "" {
-				c.failed = fmt.Sprintf("%s, call %d", step, i)
-			}
-			return cut
-		}
-		return ""
-	}
-}
-
-func (c *cuts) Failed() string {
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	return c.failed
-}
-
-func (c *cuts) Disarm() {
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	c.r.answer = nil
 }

@@ -164,21 +164,21 @@ func TestFolderThatWasMadeAnew(t *testing.T) {
 		if errs := d.Publish(t.Context(), group); errs != nil {
 			t.Fatal(errs)
 		}
-		r.mu.Lock()
+		r.Lock()
 		r.boxes["INBOX"].validity++
-		r.mu.Unlock()
+		r.Unlock()
 		if got := outcomes(t, r.mailbox(), intents); got[0] != deliver.Published {
 			t.Errorf("%q: %v", id, got)
 		}
-		r.mu.Lock()
+		r.Lock()
 		r.boxes["INBOX"] = &box{validity: 99, next: 1}
-		r.mu.Unlock()
+		r.Unlock()
 		if got := outcomes(t, r.mailbox(), intents); got[0] != deliver.Again {
 			t.Errorf("%q: in an empty folder: %v", id, got)
 		}
-		r.mu.Lock()
+		r.Lock()
 		delete(r.boxes, "INBOX")
-		r.mu.Unlock()
+		r.Unlock()
 		if got := outcomes(t, r.mailbox(), intents); got[0] != deliver.Again {
 			t.Errorf("%q: without the folder: %v", id, got)
 		}
@@ -191,13 +191,13 @@ func TestMessageThatIsStoredAfterTheKill(t *testing.T) {
 	d := r.mailbox()
 	group, intents := prepared(t, d, []string{"aa01"}, stamped("aa01", "Subject: x\r\n\r\n"))
 	looks := 0
-	r.answersBy(func(step string) string {
+	r.AnswersBy(func(step string) string {
 		if step != "FETCH" {
 			return ""
 		}
 		if looks++; looks == 3 {
-			r.mu.Unlock()
-			defer r.mu.Lock()
+			r.Unlock()
+			defer r.Lock()
 			late := make(chan []error)
 			go func() { late <- d.Publish(t.Context(), group) }()
 			if errs := <-late; errs != nil {
@@ -222,7 +222,7 @@ func TestRecoverWaitsForTheServer(t *testing.T) {
 		{"connect", cut}, {"LOGIN", "NO [UNAVAILABLE] later"}, {"FETCH", cut}, {"FETCH", "NO [UNAVAILABLE] later"},
 		{"EXAMINE", "NO Server busy"}, {"EXAMINE", "BAD User is authenticated but not connected."},
 	} {
-		r.answers(x.step, x.reply)
+		r.Answers(x.step, x.reply)
 		_, err := r.mailbox().Recover(t.Context(), intents[0])
 		var e *deliver.Error
 		if !errors.As(err, &e) || e.Scope != deliver.Place || !e.Temporary {
@@ -245,10 +245,10 @@ func TestRecoverFindsNothingInFolderThatIsGone(t *testing.T) {
 	for _, refusal := range []string{"NO [NONEXISTENT] no such folder", "NO Unable to open this mailbox."} {
 		r := newReceiver(t)
 		_, intents := prepared(t, r.mailbox(), []string{"aa01"}, "x")
-		r.mu.Lock()
+		r.Lock()
 		delete(r.boxes, "INBOX")
-		r.mu.Unlock()
-		r.answers("EXAMINE", refusal)
+		r.Unlock()
+		r.Answers("EXAMINE", refusal)
 		if got := outcomes(t, r.mailbox(), intents); got[0] != deliver.Again {
 			t.Errorf("after %s: %v", refusal, got)
 		}

@@ -38,7 +38,7 @@ func TestRefusalDeliversNothing(t *testing.T) {
 				r.caps = caps
 				d := r.mailbox()
 				defer d.Close()
-				r.answers("APPEND", x.reply)
+				r.Answers("APPEND", x.reply)
 				errs := deliverAll(t, d, "Subject: refused\r\n\r\n")
 				var e *deliver.Error
 				if len(errs) != 1 || !errors.As(errs[0], &e) || e.Scope != deliver.Message || e.Temporary != x.temporary {
@@ -47,7 +47,7 @@ func TestRefusalDeliversNothing(t *testing.T) {
 				if code, text, _ := strings.Cut(strings.TrimPrefix(x.reply, "NO "), "] "); text != "" && !strings.Contains(e.Error(), code) {
 					t.Errorf("the error does not quote the server: %v", e)
 				}
-				r.answers("", "")
+				r.Answers("", "")
 				if errs := deliverAll(t, d, "Subject: accepted\r\n\r\n"); errs != nil {
 					t.Errorf("next message: %v", errs)
 				}
@@ -65,7 +65,7 @@ func TestOneRefusalInAFlightIsAboutOneMessage(t *testing.T) {
 	d := r.mailbox()
 	defer d.Close()
 	n := 0
-	r.answersBy(func(step string) string {
+	r.AnswersBy(func(step string) string {
 		if step == "APPEND" {
 			if n++; n == 2 {
 				return "NO not this one"
@@ -93,7 +93,7 @@ func TestConnectionLostInAFlight(t *testing.T) {
 				d := r.mailbox()
 				defer d.Close()
 				n := 0
-				r.answersBy(func(s string) string {
+				r.AnswersBy(func(s string) string {
 					if s == step {
 						if n++; n == 2 {
 							return cut
@@ -102,7 +102,7 @@ func TestConnectionLostInAFlight(t *testing.T) {
 					return ""
 				})
 				errs := deliverAll(t, d, "Subject: a\r\n\r\n", "Subject: b\r\n\r\n", "Subject: c\r\n\r\n")
-				r.answers("", "")
+				r.Answers("", "")
 				delivered := r.delivered("INBOX")
 				for i, text := range []string{"Subject: a\r\n\r\n", "Subject: b\r\n\r\n", "Subject: c\r\n\r\n"} {
 					var e *deliver.Error
@@ -132,7 +132,7 @@ func TestByeIsQuoted(t *testing.T) {
 	if errs := deliverAll(t, d, "first"); errs != nil {
 		t.Fatal(errs)
 	}
-	r.answersBy(func(step string) string {
+	r.AnswersBy(func(step string) string {
 		if step == "APPEND" {
 			return "x\r\n* BYE [UNAVAILABLE] going down"
 		}
@@ -164,7 +164,7 @@ func TestServerThatCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(x.step+" "+x.reply, func(t *testing.T) {
 			r := newReceiver(t)
-			r.answers(x.step, x.reply)
+			r.Answers(x.step, x.reply)
 			s, err := r.mailbox().Stage(t.Context(), deliver.Meta{}, failingReader{t})
 			var e *deliver.Error
 			if s != nil || !errors.As(err, &e) || e.Scope != deliver.Place || e.Temporary == x.login || errors.Is(err, deliver.ErrLogin) != x.login || !strings.Contains(err.Error(), x.says) {
@@ -191,7 +191,7 @@ func TestConnectionClosedBetweenGroupsIsReplaced(t *testing.T) {
 		if errs := deliverAll(t, d, text); errs != nil {
 			t.Fatalf("%s: %v", text, errs)
 		}
-		r.closeAll()
+		r.CloseAll()
 	}
 	if got := r.delivered("INBOX"); !slices.Equal(got, []string{"first", "second"}) || r.logins != 2 {
 		t.Errorf("%q arrived, %d logins", got, r.logins)
@@ -228,7 +228,7 @@ func TestServerThatStallsDoesNotHoldThePoll(t *testing.T) {
 			silence := new(stalltest.Stall)
 			d.Connect = connectWithin(r, 20*time.Millisecond, silence)
 			defer d.Close()
-			r.answersBy(func(s string) string {
+			r.AnswersBy(func(s string) string {
 				if s == step {
 					silence.Begin()
 					return stall
@@ -251,7 +251,7 @@ func TestServerThatStallsDoesNotHoldThePoll(t *testing.T) {
 // the receiver on.
 func connectWithin(r *receiver, limit time.Duration, silence *stalltest.Stall) func(context.Context) (*imap.Client, error) {
 	return func(ctx context.Context) (*imap.Client, error) {
-		c, err := imap.Dial(ctx, r.l.Addr().String(), imap.Options{Security: imap.ClearText, Timeout: limit, Dial: silence.Dial})
+		c, err := imap.Dial(ctx, r.Addr.String(), imap.Options{Security: imap.ClearText, Timeout: limit, Dial: silence.Dial})
 		if err != nil {
 			return nil, err
 		}
@@ -267,7 +267,7 @@ func TestContextEndsWhileTheServerStalls(t *testing.T) {
 			d := r.mailbox()
 			defer d.Close()
 			ctx, cancel := context.WithCancel(t.Context())
-			r.answersBy(func(s string) string {
+			r.AnswersBy(func(s string) string {
 				if s == step {
 					cancel()
 					return stall

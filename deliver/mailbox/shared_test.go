@@ -93,7 +93,7 @@ func TestRefusalThatPassesOfACommandDeliversNothing(t *testing.T) {
 	r.caps = sharing
 	d := r.mailbox()
 	defer d.Close()
-	r.answers("APPEND", "NO [OVERQUOTA] full")
+	r.Answers("APPEND", "NO [OVERQUOTA] full")
 	errs := deliverAll(t, d, letters(3, -1)...)
 	for _, err := range errs {
 		var e *deliver.Error
@@ -113,7 +113,7 @@ func TestServerThatDoesNotUnderstandSeveralMessagesGetsThemOneByOne(t *testing.T
 	d := r.mailbox()
 	defer d.Close()
 	n := 0
-	r.answersBy(func(step string) string {
+	r.AnswersBy(func(step string) string {
 		if step == "APPEND" {
 			if n++; n == 1 {
 				return "BAD what"
@@ -165,7 +165,7 @@ func TestCutInTheMiddleOfASharedCommandRepeatsNothing(t *testing.T) {
 				r.caps, r.piecemeal = sharing, piecemeal
 				d := r.mailbox()
 				count := 0
-				r.answersBy(func(s string) string {
+				r.AnswersBy(func(s string) string {
 					if s == step {
 						if count++; count == n {
 							return cut

@@ -4,125 +4,59 @@ import (
 	"bufio"
 	"cmp"
 	"crypto/tls"
-	"fmt"
-	"io"
 	"net"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"popfetch/deliver"
+	"popfetch/deliver/delivertest"
 )
 
 // receiver is an LMTP or SMTP server, by the letter of RFC 2033 and RFC 5321. A bare CR or LF
-// fails the test.
+// fails the test. Its steps are "connect", the verb of a command, "body" for the text of a
+// message, "." for its end before it is accepted, and "stored" for the moment after that. For
+// one of several recipients the step is "RCPT" or "stored" and its address.
 type receiver struct {
+	*delivertest.Receiver
 	t      *testing.T
 	smtp   bool
 	secret *tls.Config // for STARTTLS, nil = none
 	login  string      // the response to AUTH PLAIN that is accepted, "" = any
 	dialog []string    // of one login: a line of the client ("any" = any), the answer to it, and so on; nil = see login
-	l      net.Listener
-	greets []string      // what it announces after LHLO
-	over   chan struct{} // closed at the end of the test
+	greets []string    // what it announces after LHLO
 
-	mu       sync.Mutex
+	// Guarded by the mutex of Receiver.
 	messages []string
 	to       map[string]int // recipient -> messages that were accepted for it
 	lines    []string       // commands that came, of all connections
-	// answer returns the reply to a step in place of the usual one, "" = that one. A step
-	// is "connect", the verb of a command, "body" for the text of a message, "." for its
-	// end before it is accepted, or "stored" for the moment after that. For one of several
-	// recipients the step is "RCPT" or "stored" and its address.
-	answer func(step string) string
-	conns  []net.Conn
 }
 
 // Answers that are no reply.
 const (
-	cut   = "cut"   // closes the connection
-	stall = "stall" // says nothing more, and reads nothing more
+	cut   = delivertest.Cut
+	stall = delivertest.Stall
 )
 
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "lmtp"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &receiver{t: t, l: l, over: make(chan struct{}), to: make(map[string]int), greets: []string{"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME"}}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			r.mu.Lock()
-			r.conns = append(r.conns, c)
-			r.mu.Unlock()
-			serving.Go(func() {
-				defer c.Close()
-				r.serve(c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		close(r.over)
-		r.closeAll()
-		serving.Wait()
-	})
+	r := &receiver{t: t, to: make(map[string]int), greets: []string{"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME"}}
+	r.Receiver = delivertest.NewReceiver(t, "unix", filepath.Join(t.TempDir(), "lmtp"), r.serve)
 	return r
-}
-
-// closeAll closes all connections.
-func (r *receiver) closeAll() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, c := range r.conns {
-		c.Close()
-	}
 }
 
 // relay returns a destination that delivers here.
 func (r *receiver) relay() *Relay {
-	return &Relay{SMTP: r.smtp, Network: "unix", Address: r.l.Addr().String(), Name: "client.example.org", Recipients: []string{"me@example.org"}, Spool: r.t.TempDir()}
+	return &Relay{SMTP: r.smtp, Network: "unix", Address: r.Addr.String(), Name: "client.example.org", Recipients: []string{"me@example.org"}, Spool: r.t.TempDir()}
 }
 
 // reply sends the reply to a step and reports whether the connection goes on.
 func (r *receiver) reply(c net.Conn, step, usual string) bool {
-	answer := r.answerTo(step)
-	if answer == "" {
-		answer = usual
-	}
-	return r.say(c, answer)
+	return r.say(c, cmp.Or(r.AnswerTo(step), usual))
 }
 
-// say sends a reply, or does what stands for none.
-func (r *receiver) say(c net.Conn, answer string) bool {
-	switch answer {
-	case cut:
-		return false
-	case stall:
-		<-r.over
-		return false
-	}
-	_, err := io.WriteString(c, answer+"\r\n")
-	return err == nil
-}
-
-// answerTo returns what a test says in place of the usual reply.
-func (r *receiver) answerTo(step string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.answer == nil {
-		return ""
-	}
-	return r.answer(step)
-}
+func (r *receiver) say(c net.Conn, answer string) bool { return r.Say(c, "", answer) }
 
 func (r *receiver) serve(c net.Conn) {
 	in := bufio.NewReader(c)
@@ -135,9 +69,9 @@ func (r *receiver) serve(c net.Conn) {
 		if err != nil {
 			return
 		}
-		r.mu.Lock()
+		r.Lock()
 		r.lines = append(r.lines, strings.TrimSuffix(line, "\r\n"))
-		r.mu.Unlock()
+		r.Unlock()
 		verb, _, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		switch verb {
 		case map[bool]string{false: "LHLO", true: "EHLO"}[r.smtp]:
@@ -149,7 +83,7 @@ func (r *receiver) serve(c net.Conn) {
 				return
 			}
 		case "DATA":
-			answer := cmp.Or(r.answerTo(verb), "354 go on")
+			answer := cmp.Or(r.AnswerTo(verb), "354 go on")
 			if !r.say(c, answer) || strings.HasPrefix(answer, "354") && !r.data(c, in, to) {
 				return
 			}
@@ -158,7 +92,7 @@ func (r *receiver) serve(c net.Conn) {
 			return
 		case "RCPT":
 			address := strings.Trim(strings.TrimSpace(line[len("RCPT TO:"):]), "<>")
-			answer := cmp.Or(r.answerTo(verb+" "+address), r.answerTo(verb), "250 2.0.0 ok")
+			answer := cmp.Or(r.AnswerTo(verb+" "+address), r.AnswerTo(verb), "250 2.0.0 ok")
 			if strings.HasPrefix(answer, "2") {
 				to = append(to, address)
 			}
@@ -221,9 +155,8 @@ func (r *receiver) authenticate(c net.Conn, in *bufio.Reader, line string) bool 
 
 // data reads a message.
 func (r *receiver) data(c net.Conn, in *bufio.Reader, to []string) bool {
-	if r.answerTo("body") == stall {
-		<-r.over
-		return false
+	if r.AnswerTo("body") == stall {
+		return r.say(c, stall)
 	}
 	var text strings.Builder
 	for {
@@ -240,19 +173,19 @@ func (r *receiver) data(c net.Conn, in *bufio.Reader, to []string) bool {
 		}
 		text.WriteString(strings.TrimPrefix(line, "."))
 	}
-	if answer := r.answerTo("."); answer != "" {
+	if answer := r.AnswerTo("."); answer != "" {
 		return r.say(c, answer)
 	}
-	r.mu.Lock()
+	r.Lock()
 	r.messages = append(r.messages, text.String())
-	r.mu.Unlock()
+	r.Unlock()
 	if r.smtp {
-		answer := cmp.Or(r.answerTo("stored"), "250 2.0.0 saved")
+		answer := cmp.Or(r.AnswerTo("stored"), "250 2.0.0 saved")
 		r.accept(answer, to...)
 		return r.say(c, answer)
 	}
 	for _, address := range to { // RFC 2033 section 4.2
-		answer := cmp.Or(r.answerTo("stored "+address), r.answerTo("stored"), "250 2.0.0 saved")
+		answer := cmp.Or(r.AnswerTo("stored "+address), r.AnswerTo("stored"), "250 2.0.0 saved")
 		r.accept(answer, address)
 		if !r.say(c, answer) {
 			return false
@@ -263,8 +196,8 @@ func (r *receiver) data(c net.Conn, in *bufio.Reader, to []string) bool {
 
 // accept counts a message for recipients if the answer is an acceptance.
 func (r *receiver) accept(answer string, to ...string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	for _, address := range to {
 		if strings.HasPrefix(answer, "2") {
 			r.to[address]++
@@ -274,33 +207,21 @@ func (r *receiver) accept(answer string, to ...string) {
 
 // delivered returns the messages that were accepted.
 func (r *receiver) delivered() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	return slices.Clone(r.messages)
 }
 
 // commands returns the lines that begin with a verb.
 func (r *receiver) commands(verb string) (found []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	for _, line := range r.lines {
 		if strings.HasPrefix(line, verb) {
 			found = append(found, line)
 		}
 	}
 	return found
-}
-
-// answers sets what to say to one step; all others get the usual reply.
-func (r *receiver) answers(step, reply string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.answer = func(s string) string {
-		if s == step {
-			return reply
-		}
-		return ""
-	}
 }
 
 // deliverOne takes a message through all steps.
@@ -320,42 +241,4 @@ func deliverOne(t *testing.T, d *Relay, text string) error {
 		}
 	}
 	return nil
-}
-
-// cuts implements delivertest.Faults: its calls are the steps of the receiver.
-type cuts struct {
-	r      *receiver
-	failed string
-}
-
-func (c *cuts) Arm(n int, dead bool) {
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	c.failed = ""
-	i := -1
-	c.r.answer = func(step string) string {
-		if step == "QUIT" || step == "body" || strings.Contains(step, " ") {
-			return ""
-		}
-		i++
-		if i == n || dead && i > n {
-			if c.failed == "" {
-				c.failed = fmt.Sprintf("%s, call %d", step, i)
-			}
-			return cut
-		}
-		return ""
-	}
-}
-
-func (c *cuts) Failed() string {
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	return c.failed
-}
-
-func (c *cuts) Disarm() {
-	c.r.mu.Lock()
-	defer c.r.mu.Unlock()
-	c.r.answer = nil
 }

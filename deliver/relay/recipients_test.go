@@ -47,7 +47,7 @@ func TestRecipientThatHasTheMessageDoesNotGetItAgain(t *testing.T) {
 		d := r.relay()
 		d.Recipients = []string{"a", "b", "c"}
 		const text = "Subject: x\r\n\r\ntext\r\n"
-		r.answers(x.step, x.reply)
+		r.Answers(x.step, x.reply)
 		progress := ""
 		for range 3 {
 			var err error
@@ -57,7 +57,7 @@ func TestRecipientThatHasTheMessageDoesNotGetItAgain(t *testing.T) {
 				t.Errorf("%+v: %v, notes %q", x, err, progress)
 			}
 		}
-		r.answers("", "")
+		r.Answers("", "")
 		if _, err := attempt(t, d, progress, text); err != nil {
 			t.Errorf("%+v: %v", x, err)
 		}
@@ -76,10 +76,10 @@ func TestNotedRecipientsCountForTheSameMessageOnly(t *testing.T) {
 	d := r.relay()
 	defer d.Close()
 	d.Recipients = []string{"a", "b"}
-	r.answers("RCPT b", "452 later")
+	r.Answers("RCPT b", "452 later")
 	stamped := deliver.Stamp{Host: "h", Version: "1"}.Received(deliver.Meta{Host: "pop.example.org", Account: "work"})
 	progress, _ := attempt(t, d, "", stamped+"Subject: x\r\n\r\n")
-	r.answers("", "")
+	r.Answers("", "")
 	other := strings.Replace(stamped, "account work", "account play", 1) // another stamp is no other message
 	if _, err := attempt(t, d, progress, other+"Subject: x\r\n\r\n"); err != nil || r.to["a"] != 1 || r.to["b"] != 1 {
 		t.Errorf("%v: accepted %v", err, r.to)

@@ -43,7 +43,9 @@ func testConformance(t *testing.T, smtp bool) {
 			Recover: func(ctx context.Context, in deliver.Intent) (deliver.Outcome, error) {
 				return Recover(ctx, in, time.Now())
 			},
-			Faults:    &cuts{r: r},
+			Faults: r.Faults(func(step string) bool {
+				return step != "QUIT" && step != "body" && !strings.Contains(step, " ")
+			}),
 			Stored:    sent,
 			Delivered: r.delivered,
 			Leftovers: func() []string {
@@ -72,8 +74,8 @@ func TestOnePollIsOneConnection(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.delivered(); len(got) != 3 || len(r.conns) != 1 {
-		t.Errorf("%q arrived, on %d connections", got, len(r.conns))
+	if got := r.delivered(); len(got) != 3 || r.Connections() != 1 {
+		t.Errorf("%q arrived, on %d connections", got, r.Connections())
 	}
 	if got := r.commands("LHLO"); !slices.Equal(got, []string{"LHLO client.example.org"}) {
 		t.Errorf("sent %q", got)
@@ -110,7 +112,7 @@ func TestRefusalDeliversNothing(t *testing.T) {
 			r := newReceiver(t)
 			d := r.relay()
 			defer d.Close()
-			r.answers(x.step, x.reply)
+			r.Answers(x.step, x.reply)
 			err := deliverOne(t, d, "refused")
 			var e *deliver.Error
 			if !errors.As(err, &e) || e.Scope != x.scope || e.Temporary != x.temporary || !strings.Contains(err.Error(), x.says) {
@@ -119,7 +121,7 @@ func TestRefusalDeliversNothing(t *testing.T) {
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("a line end of the server is in the error %q", err)
 			}
-			r.answers("", "")
+			r.Answers("", "")
 			if err := deliverOne(t, d, "accepted"); err != nil {
 				t.Errorf("next message: %v", err)
 			}
@@ -134,7 +136,7 @@ func TestOtherRepliesOf2xxAreAcceptance(t *testing.T) {
 	r := newReceiver(t)
 	d := r.relay()
 	defer d.Close()
-	r.answers("stored", "251 2.1.5 will forward")
+	r.Answers("stored", "251 2.1.5 will forward")
 	if err := deliverOne(t, d, "x"); err != nil {
 		t.Error(err)
 	}
@@ -154,14 +156,14 @@ func TestServerThatIsNotThere(t *testing.T) {
 		{"LHLO", "550 5.7.1 not you", "not you", false},
 		{"LHLO", cut, "closed the connection", true},
 	} {
-		r.answers(x.step, x.reply)
+		r.Answers(x.step, x.reply)
 		s, err := r.relay().Stage(t.Context(), deliver.Meta{}, failingReader{t})
 		var e *deliver.Error
 		if s != nil || !errors.As(err, &e) || e.Scope != deliver.Place || e.Temporary != x.temporary || !strings.Contains(err.Error(), x.says) {
 			t.Errorf("%s %s: got %v", x.step, x.reply, err)
 		}
 	}
-	r.l.Close()
+	r.Close()
 	_, err := r.relay().Stage(t.Context(), deliver.Meta{}, failingReader{t})
 	var e *deliver.Error
 	if !errors.As(err, &e) || e.Scope != deliver.Place || !e.Temporary || e.Hint == "" {
@@ -185,7 +187,7 @@ func TestConnectionClosedBetweenMessagesIsReplaced(t *testing.T) {
 	if err := deliverOne(t, d, "first"); err != nil {
 		t.Fatal(err)
 	}
-	r.closeAll()
+	r.CloseAll()
 	if err := deliverOne(t, d, "second"); err != nil {
 		t.Errorf("after the cut: %v", err)
 	}
@@ -203,7 +205,7 @@ func TestLostReplyIsNoReasonToSendAgain(t *testing.T) {
 	if err := deliverOne(t, d, "first"); err != nil {
 		t.Fatal(err)
 	}
-	r.answers("stored", cut)
+	r.Answers("stored", cut)
 	var e *deliver.Error
 	if err := deliverOne(t, d, "second"); !errors.As(err, &e) || e.Scope != deliver.Message || !e.Temporary {
 		t.Errorf("got %v", err)
@@ -225,7 +227,7 @@ func TestServerThatMayHaveTheMessage(t *testing.T) {
 	} {
 		r := newReceiver(t)
 		d := r.relay()
-		r.answers(x.step, x.reply)
+		r.Answers(x.step, x.reply)
 		var e *deliver.Error
 		if err := deliverOne(t, d, "x"); !errors.As(err, &e) || e.Unclear != x.unclear {
 			t.Errorf("%s %s: %#v", x.step, x.reply, err)
@@ -244,11 +246,11 @@ func TestAcceptanceThatNeverEndsIsAcceptance(t *testing.T) {
 			r := newReceiver(t)
 			r.smtp = smtp
 			d := r.relay()
-			r.answers("stored", reply)
+			r.Answers("stored", reply)
 			if err := deliverOne(t, d, "x"); err != nil {
 				t.Errorf("%s, SMTP %v: %v", what, smtp, err)
 			}
-			r.answers("", "")
+			r.Answers("", "")
 			if err := deliverOne(t, d, "next"); err != nil || len(r.delivered()) != 2 {
 				t.Errorf("%s, SMTP %v: next message: %v", what, smtp, err)
 			}
@@ -264,13 +266,13 @@ func TestReplyThatNeverEndsIsAboutOneRecipient(t *testing.T) {
 	d := r.relay()
 	defer d.Close()
 	d.Recipients = []string{"a", "b"}
-	r.answers("stored a", strings.Repeat("250-still here\r\n", 1<<16)+"250 ok")
+	r.Answers("stored a", strings.Repeat("250-still here\r\n", 1<<16)+"250 ok")
 	progress, err := attempt(t, d, "", "Subject: x\r\n\r\n")
 	var e *deliver.Error
 	if !errors.As(err, &e) || !e.Temporary || progress == "" {
 		t.Fatalf("%#v, notes %q", err, progress)
 	}
-	r.answers("", "")
+	r.Answers("", "")
 	if _, err := attempt(t, d, progress, "Subject: x\r\n\r\n"); err != nil {
 		t.Error(err)
 	}
@@ -291,7 +293,7 @@ func TestServerThatStallsDoesNotHoldThePoll(t *testing.T) {
 	} {
 		r := newReceiver(t)
 		d := r.relay()
-		r.answers(x.step, stall)
+		r.Answers(x.step, stall)
 		s, err := d.connected(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -310,7 +312,7 @@ func TestEndlessReplyIsCutOff(t *testing.T) {
 	r := newReceiver(t)
 	d := r.relay()
 	defer d.Close()
-	r.answers("MAIL", strings.Repeat("250-still here\r\n", 1<<16)+"250 ok")
+	r.Answers("MAIL", strings.Repeat("250-still here\r\n", 1<<16)+"250 ok")
 	if err := deliverOne(t, d, "x"); !errors.Is(err, errEndless) {
 		t.Errorf("got %v", err)
 	}
@@ -338,15 +340,13 @@ func TestReplyThatIsDueIsWaitedForALittle(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Abort()
-			r.mu.Lock()
-			r.answer = func(step string) string {
+			r.AnswersBy(func(step string) string {
 				if step == "stored" {
 					cancel()
 					return x.reply
 				}
 				return ""
-			}
-			r.mu.Unlock()
+			})
 			err = errors.Join(d.Publish(ctx, []deliver.Staged{s})...)
 			if x.delivered && err != nil || !x.delivered && !errors.Is(err, context.Canceled) {
 				t.Errorf("Publish = %v", err)
@@ -360,15 +360,13 @@ func TestContextEndsWhileTheServerStalls(t *testing.T) {
 		r := newReceiver(t)
 		d := r.relay()
 		ctx, cancel := context.WithCancel(t.Context())
-		r.mu.Lock()
-		r.answer = func(s string) string {
+		r.AnswersBy(func(s string) string {
 			if s == step {
 				cancel()
 				return stall
 			}
 			return ""
-		}
-		r.mu.Unlock()
+		})
 		s, err := d.Stage(ctx, deliver.Meta{}, strings.NewReader("x"))
 		if err == nil {
 			err = errors.Join(d.Publish(ctx, []deliver.Staged{s})...)
@@ -483,7 +481,7 @@ func TestCheckDeliversNothing(t *testing.T) {
 	if len(r.commands("RCPT")) != 1 || len(r.commands("DATA")) > 0 || len(r.delivered()) > 0 {
 		t.Errorf("sent %q", r.lines)
 	}
-	r.answers("RCPT", "550 5.1.1 who?")
+	r.Answers("RCPT", "550 5.1.1 who?")
 	d = r.relay()
 	defer d.Close()
 	var e *deliver.Error

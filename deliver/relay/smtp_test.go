@@ -101,7 +101,7 @@ func TestServerThatDoesNotProtectTheSecretDoesNotGetIt(t *testing.T) {
 			if x.cred.User == "" {
 				x.cred = Credentials{User: "me", Password: "pa55"}
 			}
-			r.answers(x.step, x.reply)
+			r.Answers(x.step, x.reply)
 			d := r.relay()
 			defer d.Close()
 			logIn(d, x.o, x.cred)
@@ -134,7 +134,7 @@ func TestNamedMethodIsUsedInClearText(t *testing.T) {
 func TestOldServerWithoutEHLOGetsHELO(t *testing.T) {
 	r := newReceiver(t)
 	r.smtp = true
-	r.answers("EHLO", "502 5.5.1 what")
+	r.Answers("EHLO", "502 5.5.1 what")
 	d := r.relay()
 	defer d.Close()
 	if err := deliverOne(t, d, "x"); err == nil || len(r.commands("HELO")) != 1 {

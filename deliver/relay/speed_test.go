@@ -20,7 +20,7 @@ import (
 func TestFlightsTakeNoLongerThanThoseOfABarePipeliningClient(t *testing.T) {
 	t.Run("scripted", func(t *testing.T) {
 		r := newReceiver(t)
-		sent := compareFlights(t, "a scripted server", "unix", r.l.Addr().String())
+		sent := compareFlights(t, "a scripted server", "unix", r.Addr.String())
 		if got := len(r.delivered()); got != sent {
 			t.Errorf("%d messages arrived, want %d", got, sent)
 		}
