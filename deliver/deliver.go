@@ -18,6 +18,7 @@ package deliver
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -109,6 +110,21 @@ type Intent struct {
 	Note string // in the format of that kind
 }
 
+// NewIntent returns an intent whose note is a value in JSON, such as a struct of strings and
+// integers, which cannot fail to be written.
+func NewIntent(kind string, note any) Intent {
+	text, _ := json.Marshal(note)
+	return Intent{Kind: kind, Note: string(text)}
+}
+
+// Read reads the note of an intent that NewIntent has made for this kind.
+func (i Intent) Read(kind string, note any) error {
+	if i.Kind != kind {
+		return fmt.Errorf("intent of kind %.64q", i.Kind)
+	}
+	return json.Unmarshal([]byte(i.Note), note)
+}
+
 // Outcome is what became of an intent that was still open after a crash.
 type Outcome int
 
@@ -167,6 +183,22 @@ func Each(group []Staged, fn func(Staged) error) []error {
 		return nil
 	}
 	return errs
+}
+
+// EachOwn is Each for the messages that are at their step: those of type T for which ready is
+// true. The others fail with ErrOutOfOrder, those that are left at the end of ctx with its
+// cause. fail makes an *Error of either.
+func EachOwn[T Staged](ctx context.Context, group []Staged, ready func(T) bool, fail func(Scope, error) *Error, fn func(T) error) []error {
+	return Each(group, func(s Staged) error {
+		own, ok := s.(T)
+		switch {
+		case !ok || !ready(own):
+			return fail(Message, ErrOutOfOrder)
+		case ctx.Err() != nil:
+			return fail(Place, context.Cause(ctx))
+		}
+		return fn(own)
+	})
 }
 
 // ErrLogin is in the chain of an Error of a destination that refuses the login, until

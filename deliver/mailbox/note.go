@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -54,10 +53,7 @@ func (m *Mailbox) identify(block []byte) ([16]byte, bool) {
 	return m.Identify(append(bytes.Clone(block), "\r\n\r\n"...))
 }
 
-func (n note) intent() deliver.Intent {
-	text, _ := json.Marshal(n) // cannot fail: strings and integers
-	return deliver.Intent{Kind: Kind, Note: string(text)}
-}
+func (n note) intent() deliver.Intent { return deliver.NewIntent(Kind, n) }
 
 // newToken returns a name that nothing else has.
 func newToken() string { return rand.Text() }

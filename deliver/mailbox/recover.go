@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,7 +46,7 @@ type seen struct {
 // uses the connection of m, which it closes.
 func (m *Mailbox) Recover(ctx context.Context, i deliver.Intent) (deliver.Outcome, error) {
 	var n note
-	if err := json.Unmarshal([]byte(i.Note), &n); err != nil || n.Folder == "" {
+	if err := i.Read(Kind, &n); err != nil || n.Folder == "" {
 		return 0, m.fail(deliver.Place, false, "", fmt.Errorf("the state file holds a delivery that cannot be read: %q", i.Note))
 	}
 	if n.Server != m.Server || n.User != m.User {

@@ -3,7 +3,6 @@ package maildir
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,18 +34,12 @@ type note struct {
 	Time   int64  `json:"time"` // Unix seconds
 }
 
-func (n note) intent() deliver.Intent {
-	text, _ := json.Marshal(n) // cannot fail: strings and integers
-	return deliver.Intent{Kind: Kind, Note: string(text)}
-}
+func (n note) intent() deliver.Intent { return deliver.NewIntent(Kind, n) }
 
 // parse returns the note of in, checked.
 func parse(in deliver.Intent) (note, error) {
 	var n note
-	if in.Kind != Kind {
-		return n, fmt.Errorf("intent of kind %.64q", in.Kind)
-	}
-	if err := json.Unmarshal([]byte(in.Note), &n); err != nil {
+	if err := in.Read(Kind, &n); err != nil {
 		return n, err
 	}
 	if !filepath.IsAbs(n.Dir) || n.Octets < 0 || n.Name == "" ||

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,18 +34,12 @@ type note struct {
 	ID      string `json:"id"`
 }
 
-func (n note) intent() deliver.Intent {
-	text, _ := json.Marshal(n) // cannot fail: strings and integers
-	return deliver.Intent{Kind: Kind, Note: string(text)}
-}
+func (n note) intent() deliver.Intent { return deliver.NewIntent(Kind, n) }
 
 // parse returns the note of in, checked.
 func parse(in deliver.Intent) (note, error) {
 	var n note
-	if in.Kind != Kind {
-		return n, fmt.Errorf("intent of kind %.64q", in.Kind)
-	}
-	if err := json.Unmarshal([]byte(in.Note), &n); err != nil {
+	if err := in.Read(Kind, &n); err != nil {
 		return n, err
 	}
 	if !filepath.IsAbs(n.Path) || n.Offset < 0 || n.Octets <= 0 || len(n.Marks.Head) == 0 || len(n.Message) == 0 {

@@ -11,7 +11,6 @@ package mda
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -108,16 +107,9 @@ func (m *MDA) Publish(ctx context.Context, group []deliver.Staged) []error {
 
 // each calls fn for each message of group that is spooled.
 func (m *MDA) each(ctx context.Context, group []deliver.Staged, fn func(*staged) error) []error {
-	return deliver.Each(group, func(member deliver.Staged) error {
-		s, own := member.(*staged)
-		switch {
-		case !own || s.m != m || s.spool == nil:
-			return m.fail("run", deliver.Message, true, "", deliver.ErrOutOfOrder)
-		case ctx.Err() != nil:
-			return m.interrupted(ctx)
-		}
-		return fn(s)
-	})
+	spooled := func(s *staged) bool { return s.m == m && s.spool != nil }
+	fail := func(scope deliver.Scope, err error) *deliver.Error { return m.fail("run", scope, true, "", err) }
+	return deliver.EachOwn(ctx, group, spooled, fail, fn)
 }
 
 // deliver runs the program for one message.
@@ -147,13 +139,12 @@ func (m *MDA) fail(op string, scope deliver.Scope, temporary bool, hint string, 
 // Intent implements deliver.Staged. Recover does not need the note; it is for people who look
 // at the state file.
 func (s *staged) Intent() deliver.Intent {
-	text, _ := json.Marshal(struct { // cannot fail: strings and integers
+	return deliver.NewIntent(Kind, struct {
 		Program string `json:"program"`
 		ID      string `json:"id"`
 		Attempt int    `json:"attempt"`
 		Time    int64  `json:"time"` // Unix seconds
 	}{s.m.Argv[0], s.meta.ID, s.meta.Attempt, s.made.Unix()})
-	return deliver.Intent{Kind: Kind, Note: string(text)}
 }
 
 // Abort implements deliver.Staged.

@@ -14,7 +14,6 @@ package relay
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -137,16 +136,9 @@ func (r *Relay) Publish(ctx context.Context, group []deliver.Staged) []error {
 
 // each calls fn for each message of group that is spooled.
 func (r *Relay) each(ctx context.Context, group []deliver.Staged, fn func(*staged) error) []error {
-	return deliver.Each(group, func(member deliver.Staged) error {
-		s, own := member.(*staged)
-		switch {
-		case ctx.Err() != nil:
-			return r.interrupted(ctx)
-		case !own || s.r != r || s.spool == nil:
-			return r.fail(deliver.Message, true, "", deliver.ErrOutOfOrder)
-		}
-		return fn(s)
-	})
+	spooled := func(s *staged) bool { return s.r == r && s.spool != nil }
+	fail := func(scope deliver.Scope, err error) *deliver.Error { return r.fail(scope, true, "", err) }
+	return deliver.EachOwn(ctx, group, spooled, fail, fn)
 }
 
 // deliver sends one message to the recipients that do not have it. A session that the server
@@ -232,14 +224,13 @@ func (r *Relay) Check(ctx context.Context) error {
 // Intent implements deliver.Staged. Recover does not need the note; it is for people who look
 // at the state file.
 func (s *staged) Intent() deliver.Intent {
-	text, _ := json.Marshal(struct { // cannot fail: strings and integers
+	return deliver.NewIntent(s.r.kind(), struct {
 		Server     string   `json:"server"`
 		Recipients []string `json:"recipients"`
 		ID         string   `json:"id"`
 		Attempt    int      `json:"attempt"`
 		Time       int64    `json:"time"` // Unix seconds
 	}{s.r.Address, s.r.Recipients, s.meta.ID, s.meta.Attempt, s.made.Unix()})
-	return deliver.Intent{Kind: s.r.kind(), Note: string(text)}
 }
 
 // Abort implements deliver.Staged.
