@@ -40,7 +40,7 @@ func acquire(path string, wait time.Duration) (*lock, error) {
 		left := time.Until(deadline)
 		if left <= 0 {
 			defer f.Close()
-			return nil, fmt.Errorf("lock %s: %w%s", path, ErrLocked, holder(f))
+			return nil, fmt.Errorf("%w%s", ErrLocked, holder(f))
 		}
 		time.Sleep(min(left, lockPoll))
 	}

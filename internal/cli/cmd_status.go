@@ -232,14 +232,29 @@ func (l statusLine) result(now time.Time) string {
 		return "polling " + shortSpan(now.Sub(l.Polling))
 	case l.LastPoll.IsZero():
 		return "-"
-	case l.Class == fetch.Auth.String():
-		return "login refused"
 	case l.Class != "":
-		return l.Class
+		return inShort(fetch.ClassNamed(l.Class))
 	case l.Delivered > 0:
 		return fmt.Sprintf("%d new", l.Delivered)
 	}
 	return "no new mail"
+}
+
+// inShort is a class of failures in two words.
+func inShort(c fetch.Class) string {
+	switch c {
+	case fetch.Auth:
+		return "login refused"
+	case fetch.Protocol:
+		return "not understood"
+	case fetch.Config:
+		return "misconfigured"
+	case fetch.Delivery:
+		return "not delivered"
+	case fetch.Lost, fetch.State:
+		return "no state"
+	}
+	return "failed"
 }
 
 func (l statusLine) next(now time.Time) string {

@@ -102,6 +102,7 @@ func (d *daemon) obey(ctx context.Context) {
 			return
 		case <-export.C:
 			d.exporter.update()
+			d.owner.save() // of the last polls before a long interval
 		case <-d.program.signals.hangups:
 			d.reload()
 		case <-d.program.signals.wakeups:

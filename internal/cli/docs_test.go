@@ -83,3 +83,16 @@ func TestMapNamesEveryPackage(t *testing.T) {
 		}
 	}
 }
+
+// A command is passed on as it is, so a shell in it would take $$ for its process number.
+func TestExamplesOfProgramsNameTheirVariablesAsAShellDoes(t *testing.T) {
+	for _, file := range []string{"README.md", "config.example.toml", "docs/recipes.md", "man/popfetch.toml.5", "man/popfetch.1"} {
+		text, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "$$POPFETCH_") {
+			t.Errorf("%s has $$POPFETCH_", file)
+		}
+	}
+}

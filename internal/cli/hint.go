@@ -51,7 +51,7 @@ func hint(err error, checking bool) string {
 	case errors.As(err, &reply) && reply.TooLong && reply.Command != "CAPA":
 		return "popfetch fetches from maildrops of up to 1,000,000 messages, fewer if their unique-ids are long; move or delete some on the server, for example with its web mail"
 	case errors.Is(err, state.ErrLocked):
-		return "that process works for no others: if it is a command, try again when it has ended; a daemon has said at its start why it cannot"
+		return "that process does nothing for others: if it is a command, try again when it has ended; if it is a daemon, its log says why, and a restart may help"
 	}
 	if errors.As(err, new(*fetch.UndeletedError)) {
 		return "the maildrop may be read-only, or the provider keep mail whatever a client asks: look into the settings of the mailbox; keep = true leaves all mail there and ends this message"

@@ -91,8 +91,13 @@ func refuseBeside(ctx context.Context, file state.File, command string) error {
 		pause(ctx)
 		owner, err = control.Dial(ctx, file.Path)
 	}
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, control.ErrNobody):
 		return nil // the command finds out whether the file is locked
+	case err != nil:
+		return ownerError(file, err)
 	}
 	defer owner.Close()
 	return ownedBy(file, owner.Owner, stopFirst(owner.Owner, command))

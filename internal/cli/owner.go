@@ -82,8 +82,11 @@ func (o *owner) note(r fetch.Report, known bool) {
 		return // the user has stopped it
 	}
 	o.book.Note(pollOf(r, time.Now()))
-	o.logUnsaved(h, o.book.Save(time.Now()))
+	o.save()
 }
+
+// save writes what is remembered of the last polls, but not every moment.
+func (o *owner) save() { o.logUnsaved(o.house.Load(), o.book.Save(time.Now())) }
 
 // close writes what is remembered of the last polls.
 func (o *owner) close() { o.logUnsaved(o.house.Load(), o.book.Write()) }

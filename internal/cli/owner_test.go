@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"popfetch/deliver"
 	"popfetch/fetch"
@@ -116,4 +117,30 @@ func TestErrorKeepsItsClassOnTheWayToTheClient(t *testing.T) {
 			t.Errorf("%v becomes %v, %v", class, fetch.Classify(got.Err), got.Err)
 		}
 	}
+}
+
+// The last polls before a long interval are kept, too, should the daemon be killed in it.
+func TestLastPollsAreSavedWithinAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "state.db")
+		a := &config.Account{Name: "work"}
+		a.User, a.Host = "me", "pop.example.org"
+		var current atomic.Pointer[house]
+		current.Store(&house{selection: &selection{config: &config.Config{Accounts: []*config.Account{a}}}, log: slog.New(slog.DiscardHandler)})
+		d := &daemon{pollRun: &pollRun{program: new(program)}, exporter: new(exporter)}
+		d.owner = &owner{house: &current, known: make(map[string]bool), book: status.Open(path)}
+		d.exporter.owner = d.owner
+		ctx, stop := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer stop()
+		go d.obey(ctx)
+		for delivered := range 3 {
+			d.owner.note(fetch.Report{Account: "work", Key: maildropKey(a), Delivered: delivered}, false)
+		}
+		time.Sleep(time.Minute + exportEvery)
+		synctest.Wait()
+		if last, ok := status.Open(path).Last("work", maildropKey(a)); !ok || last.Delivered != 2 {
+			t.Errorf("what is kept is %+v, %v", last, ok)
+		}
+	})
 }
