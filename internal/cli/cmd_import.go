@@ -73,7 +73,7 @@ func (p *program) importPeer(c *cli.Context) error {
 	}
 	target := c.String("config")
 	if target == "" {
-		target = config.DefaultPath()
+		target = config.OwnPath()
 	}
 	if !c.Bool("print") {
 		if err := absent(target); err != nil {
@@ -104,6 +104,14 @@ func (p *program) importPeer(c *cli.Context) error {
 
 func configOptions() config.Options {
 	return config.Options{CheckMDA: mda.Check, CheckRecipient: relay.CheckAddress, Methods: pop3.Methods()}
+}
+
+// withConfig returns a command for the user that works with a configuration.
+func withConfig(command, file string) string {
+	if file != config.DefaultPath() {
+		command += " --config " + file
+	}
+	return command
 }
 
 // absent is an error if there is anything at path: import overwrites nothing.
@@ -219,7 +227,7 @@ func (p *program) takeOver(ctx context.Context, con *console, target string, tex
 	for _, a := range cfg.Accounts {
 		fmt.Fprintf(con.out, "%s: %s known as delivered\n", a.Name, messages(counts[a.Name]))
 	}
-	fmt.Fprintf(con.out, "wrote %s with mode 0600; popfetch check tests it, popfetch --once fetches the new mail\n", target)
+	fmt.Fprintf(con.out, "wrote %s with mode 0600; %s tests it, %s fetches the new mail\n", tilde(target), withConfig("popfetch check", target), withConfig("popfetch --once", target))
 	if slices.ContainsFunc(cfg.Accounts, func(a *config.Account) bool { return a.Keep.Delete && counts[a.Name] > 0 }) {
 		fmt.Fprintln(con.out, "mail that the other fetcher has left on a server stays there: popfetch deletes only what it has fetched itself")
 	}

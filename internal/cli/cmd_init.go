@@ -92,7 +92,7 @@ func (p *program) initAccount(c *cli.Context) error {
 	s.ask = &dialogue{in: os.Stdin, out: p.err, terminal: secret.NewTerminal(os.Stdin, p.err), silent: c.Bool("no-input")}
 	s.target = c.String("config")
 	if s.target == "" {
-		s.target = config.DefaultPath()
+		s.target = config.OwnPath()
 	}
 	if err := s.arguments(c.Args().Slice()); err != nil {
 		return err
@@ -211,7 +211,11 @@ func (s *setup) readExisting(ctx context.Context) error {
 	if !s.ask.attended() {
 		return exists
 	}
-	s.con.say("%s has the accounts %s", tilde(s.target), cut(strings.Join(names, ", ")))
+	noun := "account"
+	if len(names) != 1 {
+		noun += "s"
+	}
+	s.con.say("%s has the %s %s", tilde(s.target), noun, cut(strings.Join(names, ", ")))
 	yes, err := s.ask.agrees(ctx, "Add an account for "+s.address.String()+" to it?", "yes")
 	if err == nil && !yes {
 		return exists

@@ -105,8 +105,10 @@ func (s *setup) trust(ctx context.Context, server discovery.Server, refusal erro
 	s.con.say("%s: %s", server, printable(refused.Error()))
 	var shown shownCertificate
 	shown.show(refused.UnverifiedCertificates, time.Now())
-	shown.untrusted = true
-	shown.write(&sheet{w: s.con.err, width: s.con.width})
+	shown.pinned = true // no line to write into a configuration: init does
+	lines := &sheet{w: s.con.err, width: s.con.width}
+	shown.write(lines)
+	lines.line("key", shown.Pin)
 	yes, err := s.ask.agrees(ctx, "Trust this key, and no other? Your password goes to whoever holds it", "no")
 	switch {
 	case err != nil:

@@ -178,19 +178,13 @@ func (s *setup) nextSteps(passwordFile string) {
 	if s.con.quiet {
 		return
 	}
-	popfetch := func(words string) string {
-		if s.target != config.DefaultPath() {
-			words += " --config " + s.target
-		}
-		return "popfetch " + words
-	}
-	steps := []string{popfetch("--once " + name)}
+	steps := []string{withConfig("popfetch --once "+name, s.target)}
 	if mail := a.Maildir + a.MBox; mail != "" {
 		steps = append(steps, "mutt -f "+tilde(mail))
 	}
 	steps = append(steps, "systemctl --user enable --now popfetch.timer")
 	if a.OAuth.IsSet() {
-		steps = append([]string{popfetch("authorize " + name)}, steps...)
+		steps = append([]string{withConfig("popfetch authorize "+name, s.target)}, steps...)
 	}
 	fmt.Fprintln(out, "next steps:")
 	for _, step := range steps {

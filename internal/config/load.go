@@ -19,7 +19,7 @@ func Load(path string, o Options) (*Config, error) {
 	if err != nil {
 		e := &Error{File: path, Msg: WithoutPath(err).Error(), Err: err}
 		if errors.Is(err, fs.ErrNotExist) {
-			e.Hint = "popfetch init ADDRESS writes one; popfetch.toml(5) explains every key"
+			e.Hint = "popfetch init ADDRESS writes one, popfetch import FETCHER takes over that of another fetcher"
 		}
 		return nil, Errors{e}
 	}
@@ -181,7 +181,7 @@ func (l *loader) top(c *Config, tree map[string]any) {
 func (l *loader) accountNames(tree map[string]any) []string {
 	switch t := tree["account"].(type) {
 	case nil:
-		l.add(nil, "no account is configured", "write [account.NAME] and its keys, see popfetch.toml(5)")
+		l.add(nil, "no account is configured", "popfetch init ADDRESS sets one up; or write [account.NAME] and its keys, see popfetch.toml(5)")
 		return nil
 	case []map[string]any:
 		l.add([]string{"account"}, "accounts are tables with a name", "write [account.NAME] instead of [[account]]")

@@ -22,17 +22,25 @@ const (
 // unset variable, and /etc/popfetch/config.toml. If neither exists it is the
 // first.
 func DefaultPath() string {
-	var own string
-	if dir, err := xdgDir("XDG_CONFIG_HOME", ".config"); err == nil {
-		own = filepath.Join(dir, appDir, configName)
-		if _, err := os.Stat(own); !os.IsNotExist(err) {
-			return own
-		}
+	own := OwnPath()
+	if _, err := os.Stat(own); !os.IsNotExist(err) {
+		return own
 	}
-	if _, err := os.Stat(systemFile); err == nil || own == "" {
+	if _, err := os.Stat(systemFile); err == nil {
 		return systemFile
 	}
 	return own
+}
+
+// OwnPath returns where the configuration of this user is or would be, whatever that of the
+// system is: $XDG_CONFIG_HOME/popfetch/config.toml, with ~/.config for an unset variable;
+// /etc/popfetch/config.toml if there is no home directory.
+func OwnPath() string {
+	dir, err := xdgDir("XDG_CONFIG_HOME", ".config")
+	if err != nil {
+		return systemFile
+	}
+	return filepath.Join(dir, appDir, configName)
 }
 
 // DefaultStatePath returns the default of the key state: state.db in systemd's

@@ -137,6 +137,9 @@ func TestDefaultPathsFollowTheEnvironment(t *testing.T) {
 		if got := DefaultPath(); got != x.wantConfig+"/popfetch/config.toml" && got != systemFile {
 			t.Errorf("configuration: %s", got)
 		}
+		if got := OwnPath(); got != x.wantConfig+"/popfetch/config.toml" {
+			t.Errorf("the user's own configuration: %s", got)
+		}
 		if got, err := DefaultStatePath(); got != x.wantState+"/state.db" || err != nil {
 			t.Errorf("state: %s, %v", got, err)
 		}

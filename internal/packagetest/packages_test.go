@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"popfetch/fetch/pop3/pop3test"
 )
 
 // source returns a copy of the source tree, so that a build changes nothing in it. It is
@@ -173,6 +175,7 @@ func testDebian(t *testing.T, deb string) {
 	if err == nil || !strings.Contains(string(out), "no account") {
 		t.Errorf("a fresh configuration: %v, %s", err, out)
 	}
+	testNewcomer(t, root)
 	own := "[account.work]\nserver = \"pop.example.org\"\nuser = \"me\"\ncredential = \"work\"\nmaildir = \"/var/lib/popfetch/work\"\n"
 	write(t, config, own)
 	run(t, root, popfetch, "--config", config, "config", "show")
@@ -201,6 +204,41 @@ func testDebian(t *testing.T, deb string) {
 		if strings.Contains(name, "popfetch") && !strings.HasPrefix(name, "/var/lib/") {
 			t.Errorf("still there: %s", name)
 		}
+	}
+}
+
+// testNewcomer has a user set popfetch up who has installed the package: the file in /etc, which
+// has no account, is none of their business.
+func testNewcomer(t *testing.T, root string) {
+	server := &pop3test.Server{Users: map[string]*pop3test.User{"me": {Password: "secret", Maildrop: pop3test.NewMaildrop()}}}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	write(t, filepath.Join(root, "home/ca.pem"), string(server.CertPEM()))
+	write(t, filepath.Join(root, "home/password"), "secret\n")
+	if err := os.Chmod(filepath.Join(root, "home/password"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(root, "home/.mpoprc"), "account work\nhost pop.example.org\nuser me\ndelivery maildir ~/Mail\n")
+	for _, args := range [][]string{
+		{"init", "me@example.org", "--user=me", "--server=" + server.Addr(), "--tls-ca-file=~/ca.pem", "--password-file=~/password", "--no-input"},
+		{"import", "mpop"},
+	} {
+		out := run(t, root, append([]string{"env", "-i", "HOME=/home", "PATH=" + os.Getenv("PATH"), "chroot", root, "/usr/bin/popfetch"}, args...)...)
+		config := filepath.Join(root, "home/.config/popfetch/config.toml")
+		if !exists(config) {
+			t.Errorf("popfetch %s: %s", args, out)
+		}
+		if strings.Contains(out, "--config") {
+			t.Errorf("the next step names a file that needs no name: %s", out)
+		}
+		if err := os.RemoveAll(filepath.Join(root, "home/.config")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(root, "home")); err != nil { // dpkg must leave nothing elsewhere
+		t.Fatal(err)
 	}
 }
 
