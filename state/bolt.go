@@ -39,8 +39,10 @@ type Bolt struct {
 	writer    sync.Mutex // held while a transaction is written
 	format    uint32     // version of what is in the file; after Open guarded by writer
 	settled   bool       // what was in the file at Open is durable; guarded by writer
+	created   []string   // maildrops that the transaction makes that is being written; guarded by writer
 	snapshots sync.Mutex // held while a snapshot is made
 	opening   sync.Mutex // held by Reopen; guards file and db while no call runs
+	roll      roll
 
 	mu        sync.Mutex // guards the fields below
 	queue     []*pending // changes that wait for the next transaction

@@ -79,6 +79,7 @@ func (s *Bolt) write(group []*pending) error {
 		s.fail(err, false)
 		return err
 	}
+	s.created = nil
 	err := s.guard(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
 			if err := s.raiseFormat(tx); err != nil {
@@ -97,6 +98,7 @@ func (s *Bolt) write(group []*pending) error {
 	})
 	if err == nil {
 		s.format = formatVersion
+		s.roll.grow(s.created)
 		return nil
 	}
 	if errors.Is(err, ErrDamaged) { // guard has called fail already
@@ -228,7 +230,8 @@ func (m *maildrop) create(tx *bbolt.Tx) (*buckets, error) {
 		return nil, err
 	}
 	key := []byte(m.key)
-	names.add(seal(key, nil))
+	names.addName(key)
+	m.store.created = append(m.store.created, m.key)
 	if err := tx.Bucket([]byte(metaName)).Put([]byte(tallyName), encodeTallies(nil, names)); err != nil {
 		return nil, err
 	}

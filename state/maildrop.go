@@ -25,8 +25,7 @@ type buckets struct {
 func (m *maildrop) buckets(tx *bbolt.Tx) (*buckets, error) {
 	drop := tx.Bucket([]byte(maildropsName)).Bucket([]byte(m.key))
 	if drop == nil {
-		// Unknown, or lost: names compares the names with their tally.
-		return nil, m.store.names(tx, func([]byte) {})
+		return nil, m.store.checkNew(tx, m.key)
 	}
 	b := &buckets{drop: drop, ids: drop.Bucket([]byte(idsName)), intents: drop.Bucket([]byte(intentsName))}
 	if b.ids == nil || b.intents == nil {

@@ -96,8 +96,7 @@ func (s *Bolt) keys(tx *bbolt.Tx) (keys []string, err error) {
 }
 
 // names calls visit with the name of each maildrop, and then checks that none is
-// missing. It allocates nothing for a name: a first poll of each of many accounts looks
-// at all.
+// missing. A name is valid during the call.
 func (s *Bolt) names(tx *bbolt.Tx, visit func(name []byte)) error {
 	want, err := s.dropsTally(tx)
 	if err != nil {
@@ -107,8 +106,7 @@ func (s *Bolt) names(tx *bbolt.Tx, visit func(name []byte)) error {
 	c := tx.Bucket([]byte(maildropsName)).Cursor()
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		visit(k)
-		have.count++
-		have.sum += uint64(checksum(k, nil)) // as of the sealed name
+		have.addName(k)
 	}
 	if have != want {
 		return damaged(s.path, fmt.Sprintf("%d maildrops, not the %d that were recorded", have.count, want.count))

@@ -37,6 +37,7 @@ func (s *Bolt) Reopen() error {
 	defer s.mu.Unlock()
 	s.file, s.db, s.used, s.format = fresh.file, fresh.db, fresh.used, fresh.format
 	s.settled, s.failed, s.abandoned = false, nil, false
+	s.roll.forget()
 	return nil
 }
 

@@ -24,6 +24,20 @@ func (t *tally) remove(value []byte) {
 	t.sum -= uint64(sealOf(value))
 }
 
+// addName adds the name of a maildrop, whose value is a bucket: it counts as sealed nothing.
+func (t *tally) addName(name []byte) {
+	t.count++
+	t.sum += uint64(checksum(name, nil))
+}
+
+// plus returns the tally with more names.
+func (t tally) plus(names []string) tally {
+	for _, name := range names {
+		t.addName([]byte(name))
+	}
+	return t
+}
+
 // encodeTallies returns the sealed form of the tallies of a key.
 func encodeTallies(key []byte, ts ...tally) []byte {
 	var b []byte

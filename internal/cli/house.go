@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,12 +45,14 @@ const listingRoom = 48 << 20
 type house struct {
 	*selection
 	store state.Store
-	known []string // keys of the maildrops in store when the run began
-	log   *slog.Logger
-	stamp deliver.Stamp
-	keep  bool // delete nothing, whatever the configuration says
-	syncs *semaphore.Weighted
-	room  *fetch.Room
+	known map[string]bool // keys of the maildrops in store when the run began
+	// configured returns the tags of all configured maildrops, and makes them once.
+	configured func() map[string]bool
+	log        *slog.Logger
+	stamp      deliver.Stamp
+	keep       bool // delete nothing, whatever the configuration says
+	syncs      *semaphore.Weighted
+	room       *fetch.Room
 	// maxOpen is how many files of messages each poll may keep open.
 	maxOpen *atomic.Int64
 }
@@ -58,20 +61,25 @@ type house struct {
 // the caller closes.
 func (p *program) house(s *selection, con *console, store state.Store, keep bool) (*house, error) {
 	s.terminal.Using = con.progress.yield
-	known, err := store.Keys()
+	keys, err := store.Keys()
 	if err != nil {
 		return nil, &fetch.StateError{Err: err}
 	}
+	known := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		known[key] = true
+	}
 	h := &house{
-		selection: s,
-		store:     store,
-		known:     known,
-		log:       con.log,
-		stamp:     deliver.Stamp{Host: hostName(), Version: p.version},
-		keep:      keep,
-		syncs:     semaphore.NewWeighted(parallelSyncs),
-		room:      fetch.NewRoom(listingRoom),
-		maxOpen:   new(atomic.Int64),
+		selection:  s,
+		store:      store,
+		known:      known,
+		configured: sync.OnceValue(func() map[string]bool { return configuredTags(s.config.Accounts) }),
+		log:        con.log,
+		stamp:      deliver.Stamp{Host: hostName(), Version: p.version},
+		keep:       keep,
+		syncs:      semaphore.NewWeighted(parallelSyncs),
+		room:       fetch.NewRoom(listingRoom),
+		maxOpen:    new(atomic.Int64),
 	}
 	h.shareDescriptors()
 	return h, nil

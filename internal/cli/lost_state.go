@@ -11,7 +11,6 @@ import (
 	"popfetch/deliver/mbox"
 	"popfetch/fetch"
 	"popfetch/internal/config"
-	"popfetch/state"
 )
 
 // lostError is an account that the state file does not know, although its
@@ -45,16 +44,27 @@ func (e *lostError) hint() string {
 		e.account.Name)
 }
 
-// checkLost returns a *fetch.LostError if the state file should know a and does not.
+// checkLost returns a *fetch.LostError if the state file should know a and does not. It
+// takes the same time however many accounts there are: each new one is checked.
 func (h *house) checkLost(a *config.Account) error {
 	key := maildropKey(a)
-	if a.Maildir == "" && a.MBox == "" || slices.Contains(h.known, key) {
+	if a.Maildir == "" && a.MBox == "" || h.known[key] {
+		return nil
+	}
+	lost := h.signOfLoss(a, key)
+	if lost == nil {
 		return nil
 	}
 	// It may have been made since, by popfetch state forget through this process.
 	if known, err := h.store.Keys(); err == nil && slices.Contains(known, key) {
 		return nil
 	}
+	return lost
+}
+
+// signOfLoss is checkLost for an account that the state file did not know when the run
+// began.
+func (h *house) signOfLoss(a *config.Account, key string) error {
 	if a.MBox != "" {
 		return h.checkLostMbox(a)
 	}
@@ -70,16 +80,21 @@ func (h *house) checkLost(a *config.Account) error {
 			return &fetch.LostError{Err: &lostError{account: a, file: h.config.State}}
 		}
 	}
-	configured := make(map[string]bool)
-	for _, other := range h.config.Accounts {
-		configured[tag(state.Key(other.User, other.Host))] = true
-	}
 	for _, c := range claims {
-		if c.Store == h.store.ID() && !configured[c.Account] {
+		if c.Store == h.store.ID() && !h.configured()[c.Account] {
 			return &fetch.LostError{Err: &lostError{account: a, file: h.config.State, renamed: true}}
 		}
 	}
 	return nil
+}
+
+// configuredTags returns the tags of the maildrops of all accounts.
+func configuredTags(accounts []*config.Account) map[string]bool {
+	tags := make(map[string]bool, len(accounts))
+	for _, a := range accounts {
+		tags[tag(maildropKey(a))] = true
+	}
+	return tags
 }
 
 // checkLostMbox is checkLost for an account that the state file does not know. The Received
