@@ -83,13 +83,21 @@ func (r *run) requested() {
 // find returns the slots of the named accounts, of all that are scheduled if none is named.
 func (r *run) find(names []string) ([]*slot, error) {
 	var found []*slot
+	named := make(map[string]bool, len(names)) // false once it is found
+	for _, name := range names {
+		named[name] = true
+	}
 	for _, sl := range r.slots {
-		if len(names) == 0 && !sl.OnRequest || slices.Contains(names, sl.Name) {
+		_, is := named[sl.Name]
+		if len(names) == 0 && !sl.OnRequest || is {
 			found = append(found, sl)
+		}
+		if is {
+			named[sl.Name] = false
 		}
 	}
 	for _, name := range names {
-		if !slices.ContainsFunc(found, func(sl *slot) bool { return sl.Name == name }) {
+		if named[name] {
 			return nil, &UnknownAccountError{name}
 		}
 	}

@@ -161,6 +161,10 @@ func (r *run) launch(wake *alarm) (blocked bool) {
 	kept := r.ready[:0]
 	for i, sl := range r.ready {
 		if r.places.full() {
+			if len(kept) == 0 { // as usual: nothing is moved, however many wait
+				r.ready = r.ready[i:]
+				return true
+			}
 			blocked = true
 			kept = append(kept, r.ready[i:]...)
 			break

@@ -70,7 +70,7 @@ func (s *Bolt) change(invalid error, apply func(*bbolt.Tx) error) error {
 }
 
 // keepMapped is the size in octets up to which a file may stay resident between commits.
-const keepMapped = 8 << 20
+const keepMapped = 12 << 20
 
 // write makes a group of changes durable in one transaction. After any error it is not
 // known what the disk holds, so the store has failed.

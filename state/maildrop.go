@@ -102,7 +102,10 @@ func (m *maildrop) Scan(fn func(known iter.Seq2[[]byte, Record]) error) error {
 	r := &records{drop: m, from: b, mapped: s.mapping(tx)}
 	defer func() {
 		r.over = true
-		r.mapped.forget()
+		// Many accounts share a file, and the pages of the others are needed too.
+		if r.freed || tx.Size() > keepMapped {
+			r.mapped.forget()
+		}
 	}()
 	err = fn(r.all)
 	if r.err != nil {
@@ -120,6 +123,7 @@ type records struct {
 	from   *buckets
 	mapped mapping
 	over   bool  // the Scan has ended
+	freed  bool  // it was long, and has freed pages
 	err    error // why the sequence ended early
 }
 
@@ -180,6 +184,7 @@ func (r *records) all(yield func([]byte, Record) bool) {
 		}
 		if n%forgetEvery == 0 {
 			r.mapped.forget()
+			r.freed = true
 		}
 		at := 0
 		for i, end := range p.ends {

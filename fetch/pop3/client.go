@@ -175,7 +175,7 @@ func NewClient(ctx context.Context, conn net.Conn, host string, o *Options) (*Cl
 		c.lines.secrets.Add(secret)
 	}
 	c.lines.conn = c.link
-	c.lines.r = bufio.NewReaderSize(&c.lines, bufferSize)
+	c.lines.r = bufio.NewReaderSize(&c.lines, firstSize)
 	if err := c.open(); err != nil {
 		c.Close()
 		return nil, err

@@ -19,9 +19,10 @@ const LevelTrace = slog.LevelDebug - 4
 // ones send more.
 const (
 	bufferSize   = 32 << 10
+	firstSize    = 4 << 10         // of the buffer until more than that is to come, see more
 	maxStatus    = 2048            // greeting and status line
 	maxListing   = 8192            // a line of a multi-line reply
-	maxChallenge = bufferSize - 64 // a line with a SASL challenge: it has to fit the buffer
+	maxChallenge = bufferSize - 64 // a line with a SASL challenge: it has to fit the whole buffer
 	maxDiscard   = 1 << 20         // a listing line that is skipped because it is too long
 	maxShown     = 1024            // what an error or the trace shows of a line
 )
@@ -53,6 +54,18 @@ func (w *lineIO) write(p []byte) error {
 	return err
 }
 
+// more gives the reader its whole buffer. Most sessions of many accounts find nothing new,
+// and do with a small one. What is buffered stays so.
+func (w *lineIO) more() {
+	if w.r.Size() >= bufferSize {
+		return
+	}
+	n := w.r.Buffered()
+	buffered, _ := w.r.Peek(n)
+	w.r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(buffered), w), bufferSize)
+	_, _ = w.r.Peek(n) // nothing is buffered in two places
+}
+
 // line returns the next line without its end, valid until the next read. The end is
 // CRLF or, because some servers forget the CR in replies, a bare LF; message bodies
 // are not read here. The error is errLineTooLong as soon as the line is known to be
@@ -73,6 +86,9 @@ func (w *lineIO) line(limit int) ([]byte, error) {
 		// The last octet may be the CR of the line end.
 		if seen = len(buf); seen > limit+1 {
 			return nil, errLineTooLong
+		}
+		if seen == w.r.Size() {
+			w.more()
 		}
 		if _, err := w.r.Peek(seen + 1); err != nil {
 			return nil, err

@@ -94,6 +94,9 @@ func scan[T any](c *Client, command string, yield func(T, error) bool, parse fun
 	})
 }
 
+// shortListing is how many lines are read with the first small buffer.
+const shortListing = 32
+
 // listing reads a multi-line reply line by line, unstuffed, and calls got for each
 // line, which is valid during the call. left reports that got returned false. Every
 // other error has broken the client. RFC 1939 section 3
@@ -101,6 +104,9 @@ func (c *Client) listing(command string, maxLines int, got func(line []byte, lon
 	c.link.rate(c.timeout)
 	begin, octets := c.lines.in-int64(c.lines.r.Buffered()), int64(0)
 	for lines := 0; ; lines++ {
+		if lines == shortListing {
+			c.lines.more()
+		}
 		var long *LineError
 		line, err := c.lines.line(maxListing)
 		if err == errLineTooLong {

@@ -57,6 +57,7 @@ func (c *Client) messages(verb string, all batch, octets func(text string) int64
 			yield(&Message{Octets: -1, Body: failedBody{err}}, err)
 			return
 		}
+		c.lines.more()
 		c.iterate(verb, func() bool {
 			return c.each(all, func(num int, text string, err error) bool {
 				if err != nil {

@@ -36,8 +36,10 @@ func (p *program) pollCommand() *cli.Command {
 }
 
 // memoryAim is how many octets of memory a poll should do with: from there on garbage is
-// collected more often. What is in use may be more, and is bounded elsewhere.
-const memoryAim = 44 << 20
+// collected more often. What is in use may be more, and is bounded elsewhere. An account
+// takes some KiB as long as the program runs; where these alone came near the aim, garbage
+// would be collected without end.
+func memoryAim(accounts int) int64 { return 44<<20 + 8<<10*int64(accounts) }
 
 func (p *program) poll(c *cli.Context) error {
 	switch {
@@ -47,14 +49,14 @@ func (p *program) poll(c *cli.Context) error {
 	case c.Bool("dry-run"):
 		return p.dryRun(c)
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryAim)
-	}
 	con := p.pollConsole(c)
 	defer con.progress.close()
 	s, err := p.selection(c, con)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryAim(len(s.config.Accounts)))
 	}
 	sum := new(tally)
 	file, failed, err := p.take(c, con, s, sum)

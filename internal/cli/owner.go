@@ -73,8 +73,8 @@ func (o *owner) note(r fetch.Report, known bool) {
 	o.known[r.Account] = known
 	o.mu.Unlock()
 	h := o.house.Load()
-	i := slices.IndexFunc(h.config.Accounts, func(a *config.Account) bool { return a.Name == r.Account })
-	if i < 0 || r.Key != maildropKey(h.config.Accounts[i]) || !r.TooSoon.IsZero() {
+	a := h.named(r.Account)
+	if a == nil || r.Key != maildropKey(a) || !r.TooSoon.IsZero() {
 		return // a reload has removed it or given it another maildrop, or the server was not asked
 	}
 	if fetch.Classify(r.Err) == fetch.Canceled {

@@ -3,6 +3,7 @@ package cli
 import (
 	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,6 +21,9 @@ type selection struct {
 	files  int // how many files of messages each poll may keep open
 
 	terminal *secret.Terminal // where passwords are asked for
+
+	naming sync.Once
+	byName map[string]*config.Account // see named
 }
 
 // selection loads the configuration that the flags of c name and chooses
@@ -45,6 +49,17 @@ func (p *program) choose(cfg *config.Config, args []string) (*selection, error) 
 	}
 	polls, spare, files := share(descriptors(), cfg.Parallel, len(cfg.Accounts))
 	return &selection{config: cfg, chosen: chosen, polls: polls, spare: spare, files: files, terminal: secret.NewTerminal(os.Stdin, os.Stderr)}, nil
+}
+
+// named returns the configured account of a name, nil if there is none.
+func (s *selection) named(name string) *config.Account {
+	s.naming.Do(func() {
+		s.byName = make(map[string]*config.Account, len(s.config.Accounts))
+		for _, a := range s.config.Accounts {
+			s.byName[a.Name] = a
+		}
+	})
+	return s.byName[name]
 }
 
 // isChosen has the chosen accounts.

@@ -68,7 +68,7 @@ func (l *loader) account(name string, v any, defaults Account) *Account {
 	for _, f := range families() {
 		if f.any(table) {
 			// A table comes on top of that of [defaults].
-			clearKeys(dst, slices.DeleteFunc(f.keys, func(key string) bool {
+			l.clearKeys(dst, slices.DeleteFunc(f.keys, func(key string) bool {
 				_, ok := table[key].(map[string]any)
 				return ok && (key == "imap" || key == "smtp")
 			}))
@@ -110,8 +110,8 @@ func (f family) any(table map[string]any) bool {
 }
 
 // clearKeys zeroes the fields of some keys.
-func clearKeys(dst reflect.Value, keys []string) {
-	for _, f := range fieldsOf(dst.Type()) {
+func (l *loader) clearKeys(dst reflect.Value, keys []string) {
+	for _, f := range l.fieldsOf(dst.Type()) {
 		for _, k := range keys {
 			if f.name == k {
 				dst.FieldByIndex(f.index).SetZero()

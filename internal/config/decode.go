@@ -37,6 +37,19 @@ func fieldsOf(t reflect.Type) []field {
 	return fs
 }
 
+// fieldsOf is the function of that name, with a memory: a file may have thousands of accounts.
+func (l *loader) fieldsOf(t reflect.Type) []field {
+	fs, ok := l.fields[t]
+	if !ok {
+		if l.fields == nil {
+			l.fields = make(map[reflect.Type][]field)
+		}
+		fs = fieldsOf(t)
+		l.fields[t] = fs
+	}
+	return fs
+}
+
 func names(fs []field) []string {
 	out := make([]string, len(fs))
 	for i, f := range fs {
@@ -49,7 +62,7 @@ func names(fs []field) []string {
 // with valid values. Names are case-sensitive: otherwise two keys that differ in
 // case alone would be one setting with two values.
 func (l *loader) table(dst reflect.Value, table map[string]any, path []string) map[string]bool {
-	fs := fieldsOf(dst.Type())
+	fs := l.fieldsOf(dst.Type())
 	good := map[string]bool{}
 	for key, v := range table {
 		at := append(path[:len(path):len(path)], key)

@@ -66,6 +66,7 @@ type loader struct {
 	secrets [][]string // paths of the passwords in the file
 	errs    Errors
 	inner   []*loader // of the files that it includes
+	fields  map[reflect.Type][]field
 }
 
 // add records a problem of the key at path.

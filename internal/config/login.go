@@ -219,7 +219,7 @@ func (l *loader) server(dst reflect.Value, v any, path []string, good map[string
 	}
 	for _, f := range loginFamilies() {
 		if f.any(table) {
-			clearKeys(dst, f.keys)
+			l.clearKeys(dst, f.keys)
 		}
 	}
 	problems := len(l.errs)
@@ -233,7 +233,7 @@ func (l *loader) server(dst reflect.Value, v any, path []string, good map[string
 func (l *loader) checkLogin(g *login) {
 	l.checkFamilies(loginFamilies(), g.set, g.path, g.Login)
 	if g.TLS == TLSNone {
-		for _, f := range fieldsOf(reflect.TypeFor[Login]()) {
+		for _, f := range l.fieldsOf(reflect.TypeFor[Login]()) {
 			if strings.HasPrefix(f.name, "tls_") && g.set[f.name] {
 				l.add(g.at(f.name), fmt.Sprintf(`%s has no effect with tls = "none"`, f.name), "keep one of them")
 			}
@@ -305,7 +305,7 @@ func (l *loader) completeLogin(g *login, table map[string]any) {
 	l.checkClient(g)
 	l.checkServer(g)
 	if g.TLS == TLSNone { // the TLS settings of [defaults] are for the other accounts
-		clearKeys(reflect.ValueOf(g.Login).Elem(), []string{"tls_ca_file", "tls_fingerprint", "tls_server_name", "tls_client_cert", "tls_client_key"})
+		l.clearKeys(reflect.ValueOf(g.Login).Elem(), []string{"tls_ca_file", "tls_fingerprint", "tls_server_name", "tls_client_cert", "tls_client_key"})
 		g.TLSMinVersion = builtinLogin().TLSMinVersion
 	}
 }
