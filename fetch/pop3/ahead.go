@@ -61,13 +61,19 @@ const (
 	handoverTrips = 8
 	minHandover   = time.Second
 	maxHandover   = 3 * time.Second
+	// maxDecision is how long the decision about a login may take whose last answer was
+	// sent ahead: the server may have lost that, or it opens the maildrop.
+	maxDecision = 10 * time.Second
 )
 
 // replyTime returns how long the next reply may take as a whole. A server that
 // loses what was sent together with the login never answers it; nobody should wait
 // for the whole timeout to find that out.
 func (c *Client) replyTime() time.Duration {
-	if !c.handover {
+	switch {
+	case c.proved:
+		return min(c.timeout, maxDecision)
+	case !c.handover:
 		return c.timeout
 	}
 	return min(c.timeout, max(minHandover, min(handoverTrips*c.roundTrip, maxHandover)))

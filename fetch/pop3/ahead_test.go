@@ -319,16 +319,18 @@ func TestOneListingLostBehindPASS(t *testing.T) {
 
 func TestTimeOfTheReplyBehindTheLogin(t *testing.T) {
 	for _, tt := range []struct {
-		handover            bool
+		handover, proved    bool
 		timeout, trip, want time.Duration
 	}{
-		{true, time.Minute, time.Millisecond, time.Second},
-		{true, time.Minute, 200 * time.Millisecond, 1600 * time.Millisecond},
-		{true, time.Minute, time.Second, 3 * time.Second},
-		{true, 500 * time.Millisecond, time.Second, 500 * time.Millisecond},
-		{false, time.Minute, time.Millisecond, time.Minute},
+		{true, false, time.Minute, time.Millisecond, time.Second},
+		{true, false, time.Minute, 200 * time.Millisecond, 1600 * time.Millisecond},
+		{true, false, time.Minute, time.Second, 3 * time.Second},
+		{true, false, 500 * time.Millisecond, time.Second, 500 * time.Millisecond},
+		{false, false, time.Minute, time.Millisecond, time.Minute},
+		{false, true, time.Minute, time.Millisecond, 10 * time.Second},
+		{false, true, time.Second, time.Millisecond, time.Second},
 	} {
-		c := &Client{handover: tt.handover, timeout: tt.timeout, roundTrip: tt.trip}
+		c := &Client{handover: tt.handover, proved: tt.proved, timeout: tt.timeout, roundTrip: tt.trip}
 		if got := c.replyTime(); got != tt.want {
 			t.Errorf("%+v: %v", tt, got)
 		}

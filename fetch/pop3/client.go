@@ -101,6 +101,7 @@ type Client struct {
 	aheadLeft     int           // replies still to come to what watchAhead watches
 	aheadAnswered bool          // one of them has come
 	handover      bool          // the login was accepted and the next reply is one of them
+	proved        bool          // the next reply is the decision about a login whose last answer was sent ahead
 
 	// What is known of the maildrop.
 	empty    bool // STAT has said that there are no messages

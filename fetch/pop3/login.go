@@ -73,7 +73,7 @@ func (cred Credentials) hidden(caps Capabilities) bool {
 }
 
 // automatic returns the methods to try if the user has named none. SCRAM without a channel
-// binding comes first, also over TLS and though it takes two round trips more than PLAIN:
+// binding comes first, also over TLS and though it takes a round trip more than PLAIN:
 // a server that poses as the right one, with a certificate that is trusted, does not get
 // the password. Without TLS, CRAM-MD5 comes next, which does not show the password
 // either, and a token is not sent at all (RFC 6750 section 5.3). APOP is not among them,
@@ -98,7 +98,8 @@ func (cred Credentials) automatic(private bool) []string {
 // a few. If UIDL, TOP or PIPELINING is not announced, it asks once more after the
 // login.
 //
-// An *AuthError leaves the client in state AUTHORIZATION. A user or password with CR,
+// An *AuthError leaves the client in state AUTHORIZATION, and in step unless more had been
+// sent behind a login by SCRAM or with a token. A user or password with CR,
 // LF or NUL is an *AuthError too, and nothing is sent. An *AheadError, from Login or
 // from the first calls after it, means that a session with Patient may succeed; a *CapaError is about
 // WithoutCapa.
@@ -253,7 +254,10 @@ func (c *Client) dialogOf(method string, cred Credentials, caps Capabilities) di
 		return &exchange{m: sasl.NewExternalClient(cred.User), single: true, user: cred.User}
 	}
 	if slices.Contains(mechanism.Scrams(), method) {
-		return &exchange{m: mechanism.NewScram(method, cred.User, cred.Password, c.tlsState(), caps.Known && !caps.sasl(mechanism.Bound(method))), user: cred.User}
+		return &exchange{
+			m:     mechanism.NewScram(method, cred.User, cred.Password, c.tlsState(), caps.Known && !caps.sasl(mechanism.Bound(method))),
+			early: c.opts.Pipelining == PipelineAuto && !cred.Patient && cred.Expected.pipelining(), user: cred.User,
+		}
 	}
 	return &exchange{m: sasl.NewPlainClient("", cred.User, cred.Password), single: true, user: cred.User}
 }

@@ -148,7 +148,7 @@ func (c *Client) reply(limit int) (command string, line []byte, err error) {
 	if c.dotless && err == nil && string(line) == "." {
 		line, err = c.lines.line(limit)
 	}
-	c.handover, c.dotless = false, false
+	c.handover, c.proved, c.dotless = false, false, false
 	if err != nil {
 		return command, nil, c.failIO(command, err)
 	}

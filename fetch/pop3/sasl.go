@@ -35,10 +35,13 @@ type exchange struct {
 	user   string // for errors
 	single bool   // m has nothing to send but the initial response
 	apart  bool   // the initial response waits for a challenge, unless the server refuses to send one
+	early  bool   // the answer to the server's proof may be sent before the proof has come, see answerAhead
 
 	method  string
 	command string
 	pending []byte // the initial response, if it does not fit into the command
+
+	answered bool // the answer to the server's proof was sent, see answerAhead
 }
 
 func (x *exchange) begin(c *Client, _ bool) (all bool, err error) {
@@ -74,6 +77,9 @@ func (x *exchange) end(c *Client, last func()) error {
 		challenge, more := continuation(line)
 		if !more {
 			err := x.decided(c, line)
+			if x.answered && c.broken == nil {
+				return x.refusedEarly(c, err)
+			}
 			if x.apart && x.pending != nil && plainRefusal(err) {
 				x.together(c)
 				continue
@@ -81,6 +87,9 @@ func (x *exchange) end(c *Client, last func()) error {
 			return err
 		}
 		c.lines.trace("S", "+ ***")
+		if x.answered {
+			return x.proof(c, challenge)
+		}
 		if len(c.unanswered) > 0 {
 			if b, ok := x.m.(*mechanism.Bearer); ok && x.pending == nil {
 				return x.refusedAhead(c, b, challenge)
@@ -97,11 +106,52 @@ func (x *exchange) end(c *Client, last func()) error {
 		if digest, ok := x.m.(*mechanism.CramMD5); ok {
 			c.lines.secrets.Add(digest.Response())
 		}
-		if x.done() {
+		if x.answerAhead(c) || x.done() {
 			last()
 		}
 	}
 	return c.protocol(x.command, nil, fmt.Sprintf("more than %d challenges", maxChallenges))
+}
+
+// answerAhead sends the answer to the server's proof together with the client's: it is
+// always empty. So the login takes a round trip less, and what comes next goes out with it.
+// None of that shows a secret, and nothing of the replies is believed before the proof is
+// verified. RFC 5034 section 4: success has no data of its own, so the proof comes as a
+// challenge.
+func (x *exchange) answerAhead(c *Client) bool {
+	m, ok := x.m.(interface{ AwaitsProof() bool })
+	if !ok || !x.early || !m.AwaitsProof() || c.caps.Asked && !c.Pipelined() {
+		return false
+	}
+	c.queue(x.command, "", "***")
+	x.answered = true
+	return true
+}
+
+// proof verifies the proof of the server, which has the answer already, and reads its
+// decision.
+func (x *exchange) proof(c *Client, challenge []byte) error {
+	answer, err := x.answer(challenge)
+	if err == nil && (len(answer) > 0 || !x.done()) {
+		err = sasl.ErrUnexpectedServerChallenge
+	}
+	if err != nil {
+		return x.refusedEarly(c, &AuthError{Method: x.method, User: x.user, Err: err})
+	}
+	c.countReply()
+	c.proved = true
+	_, line, err := c.reply(maxStatus)
+	if err != nil {
+		return err
+	}
+	return x.decided(c, line)
+}
+
+// refusedEarly ends the session over a login that did not succeed: the server takes what was
+// sent behind it for commands that it does not know, or believes that the login is over.
+func (x *exchange) refusedEarly(c *Client, err error) error {
+	c.fail(err)
+	return err
 }
 
 // together sends the command again, now with the initial response: there are servers that

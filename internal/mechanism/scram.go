@@ -119,6 +119,10 @@ func (s *Scram) Next(challenge []byte) ([]byte, error) {
 	return []byte(answer), nil
 }
 
+// AwaitsProof reports whether the client has proved that it knows the password and the
+// server has not yet.
+func (s *Scram) AwaitsProof() bool { return s.turns == 1 && !s.talk.Done() }
+
 // Done reports whether the server has proved that it knows the password.
 func (s *Scram) Done() bool { return s.talk.Valid() }
 
