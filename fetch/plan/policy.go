@@ -64,9 +64,9 @@ func NotDeleted(r state.Record, weight int, why string, now time.Time) state.Rec
 	return r
 }
 
-// ComesBack reports whether the server has listed a message again and again after it had
+// ComesBack reports whether the server has listed a message MaxFailures times after it had
 // confirmed the deletion.
-func ComesBack(r state.Record) bool { return !r.Tried.IsZero() && r.Reason == "" && r.Failures > 1 }
+func ComesBack(r state.Record) bool { return r.Reason == "" && staysUndeleted(&r) }
 
 // listedAfterDeletion returns the record of a message that is the one which the server was to
 // have deleted.
@@ -75,7 +75,7 @@ func listedAfterDeletion(r state.Record, when When) state.Record {
 		return r
 	}
 	weight := 1
-	if when.NoHeaders && !r.Tried.IsZero() { // each attempt takes a download
+	if when.NoHeaders && !r.Tried.IsZero() && r.Failures+1 >= MaxFailures { // each attempt takes a download
 		weight = Weekly
 	}
 	r = NotDeleted(r, weight, "", when.Now)

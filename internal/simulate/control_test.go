@@ -18,11 +18,11 @@ const sample = "DELE on the word of an id"
 
 var wrongChanges = map[string]wrongChange{
 	"DELE on the word of an id": {"fetch/plan/suspicion.go",
-		"\ts := d.suspicionOf(i, was)\n",
-		"\tif due(was, d.policy, d.when) && !was.Deleted {\n\t\td.give(i, Due, *r)\n\t\treturn\n\t}\n\ts := d.suspicionOf(i, was)\n"},
+		"\ts := d.suspicionOf(i, was, isDue)\n",
+		"\tif due(was, d.policy, d.when) && !was.Deleted {\n\t\td.give(i, Due, *r)\n\t\treturn\n\t}\n\ts := d.suspicionOf(i, was, isDue)\n"},
 	"size alone makes another message": {"fetch/plan/suspicion.go",
-		"\ts := d.suspicionOf(i, was)\n",
-		"\tif d.otherSize(i, was) {\n\t\td.unknown(i)\n\t\treturn\n\t}\n\ts := d.suspicionOf(i, was)\n"},
+		"\ts := d.suspicionOf(i, was, isDue)\n",
+		"\tif d.otherSize(i, was) {\n\t\td.unknown(i)\n\t\treturn\n\t}\n\ts := d.suspicionOf(i, was, isDue)\n"},
 	"ids are forgotten at once": {"fetch/plan/absence.go",
 		"forgetAfter    = 30 * 24 * time.Hour", "forgetAfter    = time.Second"},
 	"header blocks alone tell machine mail apart": {"fetch/plan/unclaimed.go",
