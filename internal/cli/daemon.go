@@ -69,7 +69,9 @@ func (d *daemon) run(ctx context.Context) error {
 	s.Beat, s.BeatEvery = func() { d.manager.beat(s.Status) }, d.manager.beatEvery()
 
 	// The end of a terminal session ends the daemon that runs in it.
-	d.program.signals.reload.Store(!d.program.terminal && !term.IsTerminal(int(os.Stdin.Fd())))
+	if !d.program.terminal && !term.IsTerminal(int(os.Stdin.Fd())) {
+		d.program.signals.reloadOnHangup()
+	}
 	d.exporter = d.program.newExporter(d.con, d.owner)
 	d.exporter.configure(d.house.Load().config)
 	signals := make(chan struct{})

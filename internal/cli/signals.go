@@ -20,6 +20,7 @@ func (e *stopped) Unwrap() error { return context.Canceled }
 
 // signals are the signals of one run, besides those that end it.
 type signals struct {
+	hangup  chan os.Signal // SIGHUP
 	hangups chan os.Signal // SIGHUP while reload is set
 	wakeups chan os.Signal // SIGUSR1
 	reload  atomic.Bool    // SIGHUP reloads the configuration and ends nothing
@@ -33,6 +34,7 @@ type signals struct {
 func (s *signals) untilStopped() (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	end, hangup, pipe := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
+	s.hangup = hangup
 	s.hangups, s.wakeups = make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGINT, syscall.SIGTERM)
 	signal.Notify(s.wakeups, syscall.SIGUSR1)
@@ -71,4 +73,11 @@ func (s *signals) untilStopped() (ctx context.Context, stop func()) {
 		}
 		cancel(errors.New("the run is over"))
 	}
+}
+
+// reloadOnHangup makes SIGHUP reload the configuration, also if it was ignored before: what
+// nohup(1) is for, that it does not end the process, holds then too.
+func (s *signals) reloadOnHangup() {
+	s.reload.Store(true)
+	signal.Notify(s.hangup, syscall.SIGHUP)
 }
