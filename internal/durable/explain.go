@@ -52,7 +52,7 @@ func Explain(err error) Cause {
 		errno unix.Errno
 		Cause
 	}{
-		{unix.ENOSPC, Cause{Hint: "disk full but for the 1 MiB that popfetch leaves for its records: free some space, or inodes"}},
+		{unix.ENOSPC, Cause{Hint: "disk full: free some space, or inodes; popfetch leaves the last 1 MiB for its records"}},
 		{unix.EDQUOT, Cause{Hint: "disk quota exceeded: free some space or have the quota raised"}},
 		{unix.EFBIG, Cause{Hint: "the file is larger than the file system or the limit on file sizes (ulimit -f) allows"}},
 		{unix.EROFS, Cause{Hint: "the file system is mounted read-only: look at the kernel log for a disk error"}},
