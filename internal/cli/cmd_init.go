@@ -190,7 +190,9 @@ func (s *setup) readExisting(ctx context.Context) error {
 	if _, err := os.Lstat(s.target); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	cfg, err := config.Load(s.target, configOptions())
+	o := configOptions()
+	o.Accountless = true
+	cfg, err := config.Load(s.target, o)
 	if err != nil {
 		return &fetch.ConfigError{Err: err}
 	}
@@ -211,11 +213,14 @@ func (s *setup) readExisting(ctx context.Context) error {
 	if !s.ask.attended() {
 		return exists
 	}
-	noun := "account"
-	if len(names) != 1 {
-		noun += "s"
+	switch has := cut(strings.Join(names, ", ")); len(names) {
+	case 0:
+		s.con.say("%s has no account yet", tilde(s.target))
+	case 1:
+		s.con.say("%s has the account %s", tilde(s.target), has)
+	default:
+		s.con.say("%s has the accounts %s", tilde(s.target), has)
 	}
-	s.con.say("%s has the %s %s", tilde(s.target), noun, cut(strings.Join(names, ", ")))
 	yes, err := s.ask.agrees(ctx, "Add an account for "+s.address.String()+" to it?", "yes")
 	if err == nil && !yes {
 		return exists

@@ -363,6 +363,36 @@ func TestInitWithOtherDestinations(t *testing.T) {
 	}
 }
 
+// Who has written the settings for all accounts first, or has installed a package, has a file
+// without accounts.
+func TestInitAddsTheFirstAccountToAFileWithoutAccounts(t *testing.T) {
+	t.Parallel()
+	cert := initCertificate(t)
+	s := secureServer(t, cert, 1)
+	n := newNewcomer(t, cert, s.Addr(), nil)
+	const text = "# mine\ninterval = \"10m\"\n"
+	n.configure(text)
+	e := n.popinit(78, secret, "me@example.org")
+	if !strings.Contains(e.stderr, "exists already") {
+		t.Error(e.stderr)
+	}
+	n.popinit(0, secret, "me@example.org", "--add")
+	n.private("config.toml", text+"\n# me@example.org")
+	n.exits(0, "exec popfetch --once", n.env()...)
+
+	n = newNewcomer(t, cert, s.Addr(), nil)
+	n.configure("")
+	screen, code := n.dialogue("me@example.org", "yes", secret, "", "", "file")
+	if code != 0 || !strings.Contains(screen, "has no account yet") {
+		t.Errorf("exit code %d:\n%s", code, screen)
+	}
+	n.configure("[account.x]\n")
+	e = n.popinit(78, secret, "me@example.org", "--add")
+	if !strings.Contains(e.stderr, "missing") {
+		t.Error(e.stderr)
+	}
+}
+
 // A configuration of the system belongs to another user than the one who runs init.
 func TestInitWritesPathsInFullOutsideOfTheHomeDirectory(t *testing.T) {
 	t.Parallel()

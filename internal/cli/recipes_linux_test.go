@@ -156,14 +156,21 @@ func TestRecipeSieve(t *testing.T) {
 	}
 }
 
+// readerRecipe returns the recipe of a mail reader, with the configuration of popfetch that it
+// shares with mutt.
+func readerRecipe(t *testing.T, title string) section {
+	t.Helper()
+	all := recipes(t)
+	r := all[title]
+	r.files = append(r.files, all["mutt"].files[0])
+	return r
+}
+
 func TestRecipesMuttAndNeoMutt(t *testing.T) {
 	for title, program := range map[string]string{"mutt": "mutt", "NeoMutt": "neomutt"} {
 		t.Run(title, func(t *testing.T) {
 			needs(t, program, program)
-			all := recipes(t)
-			r := all[title]
-			r.files = append(r.files, all["mutt"].files[0]) // the configuration
-			k := cook(t, r)
+			k := cook(t, readerRecipe(t, title))
 			k.does("popfetch --once")
 			k.add(4, "X-Number: 4")
 			m := k.read(program + " -F ." + program + "rc")
@@ -181,9 +188,7 @@ func TestRecipesMuttAndNeoMutt(t *testing.T) {
 
 func TestRecipeAerc(t *testing.T) {
 	needs(t, "aerc", "aerc")
-	all := recipes(t)
-	r := all["aerc"]
-	r.files = append(r.files, all["mutt"].files[0]) // the configuration
+	r := readerRecipe(t, "aerc")
 	k := cook(t, r)
 	must(t, os.Chmod(filepath.Join(k.dir, ".config/aerc/accounts.conf"), 0o644))
 	k.does(strings.Join(r.shell, "\n") + "\npopfetch --once")
@@ -197,9 +202,7 @@ func TestRecipeAerc(t *testing.T) {
 
 func TestRecipeMu4e(t *testing.T) {
 	needs(t, "mu", "maildir-utils")
-	all := recipes(t)
-	r := all["mu4e"]
-	r.files = append(r.files, all["mutt"].files[0]) // the configuration
+	r := readerRecipe(t, "mu4e")
 	k := cook(t, r)
 	k.does("popfetch --once\n" + strings.Join(r.shell, "\n"))
 	if got := k.does("mu find --fields 'm s' maildir:/work flag:new"); strings.Count(got, "/work message ") != 3 {

@@ -12,9 +12,9 @@ import (
 // comment, and nothing else changed. file names it in errors. The account follows the
 // [defaults] of the configuration where a has the built-in default, but for tls: a server
 // that was tried one way is not called another way. Append fails if text is not a valid
-// configuration, or if the result would be none or would mean another account.
+// configuration, with or without accounts, or if the result would be none or would mean another account.
 func Append(text, file string, a *Account, comment string, o Options) (string, error) {
-	read := func(text string) (*Config, error) {
+	read := func(text string, o Options) (*Config, error) {
 		l := &loader{file: file, opts: o}
 		c := l.load(text)
 		if errs := l.problems(); len(errs) > 0 {
@@ -22,7 +22,9 @@ func Append(text, file string, a *Account, comment string, o Options) (string, e
 		}
 		return c, nil
 	}
-	if _, err := read(text); err != nil {
+	accountless := o
+	accountless.Accountless = true
+	if _, err := read(text, accountless); err != nil {
 		return "", err
 	}
 	builtin, standard := builtin()
@@ -37,7 +39,7 @@ func Append(text, file string, a *Account, comment string, o Options) (string, e
 		encodeComment(&b, comment)
 		fmt.Fprintf(&b, "[account.%s]\n", encodeKey(a.Name))
 		encodeTable(&b, reflect.ValueOf(*a), reflect.ValueOf(standard), pop3(), o.Home, a.applies)
-		c, err := read(b.String())
+		c, err := read(b.String(), o)
 		if err != nil {
 			return "", err
 		}

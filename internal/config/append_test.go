@@ -40,15 +40,24 @@ func TestDefaultsOfTheFileDoNotChangeHowTheServerIsCalled(t *testing.T) {
 
 func TestNothingIsAppendedToAnInvalidConfiguration(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                      "no account",
-		"x = 1\n" + one:                         "x",
-		one + "\n[account.\"new@x\"]\n":         "missing",
-		"account = { old = { server = \"a\" } ": "",
-		"[defaults]\nenabled = false\n" + one:   "would be another one",
+		"account = {}\n":                                      "account",
+		"x = 1\n" + one:                                       "x",
+		one + "\n[account.\"new@x\"]\n":                       "missing",
+		"account = { old = { server = \"a\" } ":               "",
+		"[defaults]\nenabled = false\n" + one:                 "would be another one",
 		strings.ReplaceAll(one, "example.net", "example.org"): "is account \"old\" already",
 	} {
 		got, err := appended(t, text)
 		if err == nil || got != "" || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
+	}
+}
+
+func TestFirstAccountIsAppendedToAConfigurationWithoutAccounts(t *testing.T) {
+	for _, text := range []string{"", "# mine\ninterval = \"10m\"\n", "[defaults]\nkeep = \"7d\"\n"} {
+		got, err := appended(t, text)
+		if err != nil || !strings.HasPrefix(got, text) || !strings.Contains(got, "[account.") {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}

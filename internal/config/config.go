@@ -76,6 +76,8 @@ type Options struct {
 	// CheckRecipient returns what is wrong with the recipient of an account with LMTP or SMTP, ""
 	// for nothing. A nil CheckRecipient accepts every recipient.
 	CheckRecipient func(address string) string
+	// Accountless has Load accept a configuration without accounts, to which one is added.
+	Accountless bool
 	// Home, if it is not "", is the home directory, for which Write and Append write ~.
 	Home string
 	// Methods are the names that the key auth accepts, in lower case. nil means

@@ -137,7 +137,7 @@ func (l *loader) load(text string) *Config {
 	}
 	others, modified := l.included(c.Include, defaults)
 	accounts, c.Modified = append(accounts, others...), modified
-	if len(accounts) == 0 && len(l.problems()) == 0 {
+	if len(accounts) == 0 && len(l.problems()) == 0 && !l.opts.Accountless {
 		l.add([]string{"include"}, "no account is configured: no file with one matches", "write files with [account.NAME], see popfetch.toml(5)")
 	}
 	checkNames(accounts)
@@ -182,6 +182,9 @@ func (l *loader) top(c *Config, tree map[string]any) {
 func (l *loader) accountNames(tree map[string]any) []string {
 	switch t := tree["account"].(type) {
 	case nil:
+		if l.opts.Accountless {
+			return nil
+		}
 		l.add(nil, "no account is configured", "popfetch init ADDRESS sets one up; or write [account.NAME] and its keys, see popfetch.toml(5)")
 		return nil
 	case []map[string]any:
