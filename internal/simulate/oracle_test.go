@@ -37,6 +37,7 @@ type mail struct {
 	deliveries int
 	delivered  time.Time     // the last time
 	aged       time.Duration // oracle.aged then
+	first      time.Time     // the first time
 }
 
 // copyOf is one of them.
@@ -74,6 +75,9 @@ func (o *oracle) see(m pop3test.Message) *copyOf {
 func (o *oracle) delivered(octets []byte) {
 	m := o.mails[markOf(octets)]
 	m.deliveries++
+	if m.first.IsZero() {
+		m.first = o.now
+	}
 	if m.deliveries > 1 && m.weak && !o.stableIDs() {
 		return // a repeat, see checkRepeat; the record of the first delivery is still there
 	}
@@ -120,7 +124,12 @@ func (o *oracle) polled(before []pop3test.Message, arrived [][]byte) {
 		if o.clean {
 			c.polls++
 		}
-		if o.skipsUpdate && o.policy.Delete && c.deliveries > 0 && o.age(c) >= o.policy.After {
+		// Of copies, nobody knows which was delivered when.
+		age := max(o.age(c), o.now.Sub(c.first)+o.aged)
+		if len(c.copies) == 1 {
+			age = o.age(c)
+		}
+		if o.skipsUpdate && o.policy.Delete && c.deliveries > 0 && age >= o.policy.After {
 			c.undone++
 		}
 	}
@@ -176,6 +185,10 @@ func (o *oracle) checkRepeat(m *mail) {
 func (o *oracle) allows(m *mail) string {
 	copies, shifting := len(m.copies), !o.stableIDs()
 	noTOP, topField := slices.Contains(o.server.Without, "TOP"), o.server.Habits.TopField
+	old := 0 // repeats of what version 1 has recorded
+	if m.version1 && m.weak && (o.stamps() || topField || shifting || o.feature.twins) {
+		old = copies
+	}
 	for _, a := range []struct {
 		why  string
 		when bool
@@ -184,9 +197,9 @@ func (o *oracle) allows(m *mail) string {
 		{"version 1, no TOP", m.version1 && noTOP, 2 * copies},
 		{"version 1, away and stamped", m.version1 && o.stamps() && (o.feature.partial || o.restored > 0), 2 * copies},
 		{"version 1, another id and stamped", m.version1 && (o.stamps() || topField) && shifting, 2 * copies},
-		{"version 1, weak", m.version1 && m.weak && (o.stamps() || topField || shifting || o.feature.twins), 2 * copies},
-		{"weak, deleted and back", m.weak && o.restored > 0, (1 + o.restored) * copies},
-		{"weak, deletion not carried out", m.weak && (shifting || topField), (1 + o.restored + m.undone) * copies},
+		{"version 1, weak", old > 0, copies + old},
+		{"weak, deleted and back", m.weak && o.restored > 0, (1+o.restored)*copies + old},
+		{"weak, deletion not carried out", m.weak && (shifting || topField), (1+o.restored+m.undone)*copies + old},
 		{"weak, another one is alike", m.weak && shifting && o.alike(m), 2 * copies},
 		{"identical copies, ids shift", shifting && copies > 1, 2 * copies},
 		{"a program had it in hand, ids shift", shifting && o.feature.program && o.crashes > 0, 1 + copies},
