@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,8 +43,24 @@ const (
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
 	r := &receiver{t: t, to: make(map[string]int), greets: []string{"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME"}}
-	r.Receiver = delivertest.NewReceiver(t, "unix", filepath.Join(t.TempDir(), "lmtp"), r.serve)
+	r.Receiver = delivertest.NewReceiver(t, "unix", filepath.Join(socketDir(t), "lmtp"), r.serve)
 	return r
+}
+
+// socketDir returns a directory whose path is short enough for sockets, as that of a t.TempDir,
+// with the name of the test in it, need not be.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	base := os.TempDir()
+	if len(base) > 60 {
+		base = "/tmp"
+	}
+	dir, err := os.MkdirTemp(base, "relay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // relay returns a destination that delivers here.

@@ -108,7 +108,7 @@ func TestClientThatSendsGarbageDisturbsNobody(t *testing.T) {
 		head + "Content-Length: 5\r\n\r\n{{{{{", head + "Content-Length: 1000\r\n\r\n{", head + "X: " + strings.Repeat("y", 1<<20) + "\r\n\r\n",
 		head + "Content-Length: 100000000\r\n\r\n" + `{"do":"` + strings.Repeat("z", 8<<20),
 	} {
-		c, err := net.Dial("unix", state+".sock")
+		c, err := connect(t.Context(), state, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestClientThatNeverReadsIsDropped(t *testing.T) {
 		}
 		return ctx.Err()
 	}), func(l *times) { l.request = time.Second })
-	c, err := net.Dial("unix", state+".sock")
+	c, err := connect(t.Context(), state, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,12 @@ import (
 
 func TestSocketOfKilledOwnerIsReplaced(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state.db")
-	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: state + ".sock", Net: "unix"})
+	where, err := placeOf(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer where.close()
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: where.address, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +117,7 @@ func copyFile(to, from string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, text, 0o755)
+	return errors.Join(os.WriteFile(to, text, 0o755), os.Chmod(to, 0o755)) // whatever the umask is
 }
 
 func TestThousandConnectionsLeaveTheOwnerUsable(t *testing.T) {
@@ -121,7 +126,7 @@ func TestThousandConnectionsLeaveTheOwnerUsable(t *testing.T) {
 	var idle sync.WaitGroup
 	for range 1000 {
 		idle.Go(func() {
-			c, err := net.Dial("unix", state+".sock")
+			c, err := connect(t.Context(), state, Patience)
 			if err != nil {
 				return // the queue is full
 			}

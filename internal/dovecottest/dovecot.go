@@ -135,6 +135,10 @@ func Start(o Options) (*Server, error) {
 	return nil, err
 }
 
+// longestBase is the longest path of a directory for temporary files, in octets, below which
+// the sockets of a server have paths that are short enough.
+const longestBase = 60
+
 // prepare makes the directory with all that stays the same when the ports change.
 func (s *Server) prepare() (err error) {
 	owner, err := mailOwner()
@@ -146,7 +150,11 @@ func (s *Server) prepare() (err error) {
 	if s.Dir == "" {
 		// Not a t.TempDir: the paths of its sockets may have 108 octets, and parts of
 		// the server run as other users.
-		if s.Dir, err = os.MkdirTemp("", "dovecot"); err != nil {
+		base := os.TempDir()
+		if len(base) > longestBase {
+			base = "/tmp"
+		}
+		if s.Dir, err = os.MkdirTemp(base, "dovecot"); err != nil {
 			return err
 		}
 		s.ownsDir = true

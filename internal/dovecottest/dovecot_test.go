@@ -176,7 +176,7 @@ func TestCloseRemovesOnlyItsOwnDirectory(t *testing.T) {
 	if _, err := os.Stat(s.Dir); !os.IsNotExist(err) {
 		t.Errorf("%s is left: %v", s.Dir, err)
 	}
-	dir, err := os.MkdirTemp("", "given")
+	dir, err := os.MkdirTemp(filepath.Dir(s.Dir), "given")
 	if err != nil {
 		t.Fatal(err)
 	}
