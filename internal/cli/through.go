@@ -80,7 +80,6 @@ func pollThrough(c *cli.Context, con *console, s *selection, owner *control.Clie
 	r := s.asked(doPoll)
 	r.Keep, r.Watch = c.Bool("keep"), con.wants()
 	shown := newSpectator(con)
-	defer shown.close()
 	con.progress.expect(len(s.chosen))
 	if con.terminal && !con.quiet && !con.json {
 		con.say("the running popfetch (process %d) polls", owner.Owner.PID)
@@ -103,6 +102,7 @@ func pollThrough(c *cli.Context, con *console, s *selection, owner *control.Clie
 			errs = append(errs, report.Err)
 		}
 	})
+	shown.close()
 	if c.Context.Err() != nil {
 		con.goesOn(owner.Owner)
 	}
