@@ -28,8 +28,8 @@ type When struct {
 	// NoHeaders says that the header blocks that the server shows (TOP) are not to be
 	// trusted, so that none is asked for.
 	NoHeaders bool
-	// OneDue says that no more than one message is due, apart from those that the poll has
-	// another reason to look at: the server has not deleted any for some time.
+	// OneDue says that no more than one message is due: the server has not deleted any for
+	// some time.
 	OneDue bool
 	// Turn is a random number. It decides which of the messages that failed before
 	// comes first, for a poll may end before it comes to all of them.
@@ -90,6 +90,7 @@ type Plan struct {
 	missing  int  // ids of messages that are not, and were until recently; delivered ones, and those that were handed over and perhaps not delivered
 	unlisted bool // a delivered id is not listed
 	hasDue   bool // a message is due
+	shownDue bool // so is one whose header block was shown
 }
 
 // New compares a listing with what is known, which comes in byte order of the ids,

@@ -166,7 +166,8 @@ func (d *decision) adopt(r *state.Record, shown Identity) {
 // new to its id.
 func (d *decision) recognised(i int32, was, r state.Record) {
 	r = d.update(i, listedAfterDeletion(r, d.when), was)
-	if due(&r, d.policy, d.when) {
+	if due(&r, d.policy, d.when) && !(d.when.OneDue && d.shownDue) {
+		d.shownDue = true
 		d.give(i, Due, r)
 		return
 	}

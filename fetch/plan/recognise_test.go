@@ -408,6 +408,27 @@ func TestRecordsThatLostTheSameIDAreBothKept(t *testing.T) {
 	}
 }
 
+// The daily look shows all messages. Where the server has deleted none for some time, it is
+// still asked for one of them only.
+func TestOneMessageIsDueAlthoughAllAreLookedAt(t *testing.T) {
+	known, all := records{}, box{}
+	for n := 1; n <= 5; n++ {
+		id := fmt.Sprint("u", n)
+		known[id] = delivered(letter(n), 100, day)
+		all = append(all, box{{id, 100, letter(n), false}}...)
+	}
+	for _, one := range []bool{true, false} {
+		for _, daily := range []bool{true, false} {
+			when := at(noon)
+			when.OneDue, when.Daily = one, daily
+			todo, _ := all.decide(t, known, plan.Policy{Delete: true}, when)
+			if n := todo.Delete.Len(); one != (n == 1) || !one && n != 5 {
+				t.Errorf("one: %v, daily: %v: %d are due", one, daily, n)
+			}
+		}
+	}
+}
+
 // The id of a message that was too big is that of a small one now.
 func TestIDOfAMessageThatWasTooBigIsReused(t *testing.T) {
 	known := records{"1": {Octets: 5000, Reason: plan.LargerThanMaxSize}}
