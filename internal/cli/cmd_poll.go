@@ -39,7 +39,7 @@ func (p *program) pollCommand() *cli.Command {
 // collected more often. What is in use may be more, and is bounded elsewhere. An account
 // takes some KiB as long as the program runs; where these alone came near the aim, garbage
 // would be collected without end.
-func memoryAim(accounts int) int64 { return 44<<20 + 8<<10*int64(accounts) }
+func memoryAim(accounts int) int64 { return 44<<20 + 5<<10*int64(accounts) }
 
 func (p *program) poll(c *cli.Context) error {
 	switch {
