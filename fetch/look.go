@@ -168,7 +168,9 @@ func (v *visit) recognise(it plan.Item, id plan.Identity) (bool, error) {
 	if !ok || err != nil {
 		return false, err
 	}
-	record, due := plan.Recognised(it, was, id, v.policy, v.when)
+	when := v.when
+	when.NoHeaders = v.noHeaders()
+	record, due := plan.Recognised(it, was, id, v.policy, when)
 	v.repeats++
 	v.again = append(v.again, recognised{it, v.answered, was, record, due})
 	if len(v.again) >= recognisedAtOnce {

@@ -303,6 +303,6 @@ func (v *visit) interrupted(it plan.Item, why error) {
 func (v *visit) outgrown(it plan.Item, b *body) {
 	r := it.Record
 	r.Octets = b.octets
-	r.Fingerprint, _ = b.identifier.Identity().Recorded()
+	r.Fingerprint = b.identifier.Identity().Fingerprint
 	v.settler.Fail(it, r, fmt.Errorf("larger than max_size (%d octets) although the server announced %d", v.Policy.MaxOctets, it.Octets))
 }

@@ -52,7 +52,7 @@ func (v *visit) stage(it plan.Item, m *pop3.Message) error {
 		v.settler.Fail(it, state.Record{}, errors.New("it is another message than at the last attempt; the next poll fetches it"))
 		return nil
 	}
-	it.Record.Fingerprint, it.Record.Body = id.Recorded()
+	id.Record(&it.Record)
 	v.room -= b.octets // of no meaning unless v.tight
 	v.settler.Add(settle.Member{Item: it, Staged: staged, Record: v.recordOf(it, b), Octets: b.octets, Seq: v.answered, Doubtful: doubtful})
 	return v.settler.SettleFull(v.confirmed())
@@ -75,7 +75,7 @@ func (v *visit) recordOf(it plan.Item, b *body) state.Record {
 	if octets < 0 {
 		octets = b.octets
 	}
-	return state.Record{Delivered: v.now(), Octets: octets, Fingerprint: r.Fingerprint, Body: r.Body,
+	return state.Record{Delivered: v.now(), Octets: octets, Fingerprint: r.Fingerprint, Body: r.Body, Strong: r.Strong,
 		Nonce: r.Nonce, Observed: v.when.Observed, Failures: r.Failures, Progress: r.Progress}
 }
 

@@ -68,6 +68,51 @@ func TestTwinsThatComeBackAreLookedAtBeforeALaterSessionDeletesThem(t *testing.T
 	h.onServer("same", "same")
 	h.mustPoll()
 	h.onServer()
-	h.commands(2, []string{"TOP", "RETR", "DELE"}, "TOP 1 0", "TOP 2 0", "DELE 1", "DELE 2")
+	h.commands(2, []string{"TOP", "RETR", "DELE"}, "TOP 1 0", "TOP 2 0", "RETR 1", "RETR 2", "DELE 1", "DELE 2")
 	h.delivered(1, 22)
+}
+
+// Two messages have the same header block, Message-ID included, and different bodies. The server
+// refuses one of them for a while, and popfetch deletes the other. Both are delivered, whatever
+// unique-id the one that is left has then.
+func TestMessageWithTheHeaderBlockOfADeletedOneIsDelivered(t *testing.T) {
+	const header = "Message-ID: <1@example.org>\nSubject: order\n\n"
+	const first, second = header + "first body\n", header + "second body\n"
+	for name, change := range map[string]func(*pop3test.Server){
+		"stable ids":    func(*pop3test.Server) {},
+		"numbers":       habits(pop3test.Habits{IDs: pop3test.NumberIDs}),
+		"places":        habits(pop3test.Habits{IDs: pop3test.PlaceIDs}),
+		"no unique-ids": without("UIDL"),
+		"no TOP":        without("TOP"),
+	} {
+		for _, refused := range []string{"RETR 1", "RETR 2"} {
+			t.Run(name+", "+refused, func(t *testing.T) {
+				h := newFixture(t, 0, func(s *pop3test.Server) {
+					change(s)
+					s.Faults = []pop3test.Fault{{At: refused, Do: pop3test.Err, Text: "[SYS/TEMP] later", Times: 1}}
+				})
+				h.account.Policy.Delete = true
+				h.drop.Add(pop3test.Message{UID: "x", Raw: pop3test.Text(first)}, pop3test.Message{UID: "y", Raw: pop3test.Text(second)})
+				h.poll()
+				h.mustPoll()
+				h.deliveredTexts(first, second)
+				h.onServer()
+			})
+		}
+	}
+}
+
+// A server that confirms each deletion and keeps the message must not cost a download at each
+// poll.
+func TestMessageThatTheServerKeepsIsRetrievedOnceMore(t *testing.T) {
+	h := newFixture(t, 2, faults(pop3test.Fault{At: "QUIT", Do: pop3test.SkipUpdate}))
+	h.account.Policy.Delete = true
+	for range 4 {
+		h.poll() // which says that the server does not delete them
+	}
+	h.commands(2, []string{"TOP", "RETR", "DELE"}, "TOP 1 0", "TOP 2 0", "RETR 1", "RETR 2", "DELE 1", "DELE 2")
+	for _, later := range []int{3, 4} {
+		h.commands(later, []string{"TOP", "RETR", "DELE"}, "TOP 1 0", "TOP 2 0", "DELE 1", "DELE 2")
+	}
+	h.delivered(1, 2)
 }

@@ -82,14 +82,18 @@ func TestServerThatNeverDeletesCostsFewDownloads(t *testing.T) {
 		if asked > 5+2*days {
 			t.Errorf("%d polls in %d days have asked for deletions", asked, days)
 		}
+		confirmed := len(f) == 1 && f[0].Do == pop3test.SkipUpdate
 		most := 11
-		if !top {
+		switch {
+		case !top:
 			most += 6*10 + 2*days
+		case confirmed:
+			most += 11 // to be compared: what is listed after its deletion may be another message
 		}
 		if n := h.retrieved(); n > most {
 			t.Errorf("%d downloads of 11 messages, more than %d", n, most)
 		}
-		if confirmed := len(f) == 1 && f[0].Do == pop3test.SkipUpdate; !confirmed && silent > 0 {
+		if !confirmed && silent > 0 {
 			t.Errorf("%d polls have called themselves a success", silent)
 		}
 		h.server.SetFaults()

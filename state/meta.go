@@ -11,7 +11,7 @@ import (
 // formatVersion is the version of the layout that Bolt describes, and of the records
 // and intents in it: it is raised with any of theirs. Files of every older format are
 // read.
-const formatVersion = 3
+const formatVersion = 4
 
 // Names of buckets, and of the values in meta and in a maildrop.
 const (

@@ -15,7 +15,7 @@ import (
 // are the versions that are written; every older one is read, see the package
 // comment.
 const (
-	recordVersion = 3
+	recordVersion = 4
 	intentVersion = 1
 	sealSize      = crc32.Size
 )
@@ -38,7 +38,11 @@ const (
 	hasTried
 	isPutBack
 	hasProgress
+	isStrong
+	isMoved
+	isKept
 	allFlags  = 1<<iota - 1
+	allFlags3 = hasProgress<<1 - 1
 	allFlags2 = isPutBack<<1 - 1
 	allFlags1 = isDeleted<<1 - 1
 )
@@ -134,6 +138,9 @@ func (r Record) flags() (flags uint64) {
 		{isPutBack, r.PutBack},
 		{hasTried, !r.Tried.IsZero()},
 		{hasProgress, r.Progress != ""},
+		{isStrong, r.Strong},
+		{isMoved, r.Moved},
+		{isKept, r.Kept},
 	} {
 		if f.set {
 			flags |= f.flag
@@ -155,6 +162,8 @@ func decodeRecord(id, value []byte) (r Record, err error) {
 	case 2:
 		r = d.record(allFlags2)
 	case 3:
+		r = d.record(allFlags3)
+	case 4:
 		r = d.record(allFlags)
 	}
 	if err := d.end(); err != nil {
@@ -200,7 +209,8 @@ func (d *decoder) record(known uint64) (r Record) {
 	if flags&hasProgress != 0 {
 		r.Progress = d.string()
 	}
-	r.Deleted, r.Unproven, r.PutBack = flags&isDeleted != 0, flags&isUnproven != 0, flags&isPutBack != 0
+	r.Deleted, r.Unproven = flags&isDeleted != 0, flags&isUnproven != 0
+	r.PutBack, r.Strong, r.Moved, r.Kept = flags&isPutBack != 0, flags&isStrong != 0, flags&isMoved != 0, flags&isKept != 0
 	return r
 }
 

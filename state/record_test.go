@@ -18,6 +18,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		"no octets": {Octets: -1},
 		"version 1": {Delivered: day, Octets: 1 << 40, Digest: [16]byte{1, 15: 2}},
 		"delivered": {Delivered: day, Octets: 1 << 40, Fingerprint: [16]byte{3, 15: 4}, Body: [16]byte{5}, Nonce: 1 << 31, Observed: 400 * 24 * time.Hour},
+		"strong":    {Delivered: day, Fingerprint: [16]byte{3, 15: 4}, Body: [16]byte{5}, Strong: true, Moved: true, Kept: true},
 		"unproven":  {Delivered: day, Unproven: true, Deleted: true},
 		"put back":  {Delivered: day, PutBack: true},
 		"absent":    {Delivered: day, Absent: day.AddDate(0, 0, 30), Absences: 31, Counted: day.AddDate(0, 0, 60)},
@@ -53,6 +54,8 @@ func TestValuesOfEveryVersionAreRead(t *testing.T) {
 		"02070e8086f7840d090000000000000000000000000000000180928c850d0180d896850d0406bf73e0":                       {Delivered: day, Octets: 7, Digest: [16]byte{9}, Absent: day.Add(48 * time.Hour), Absences: 2, Counted: day.Add(72 * time.Hour)},
 		// version 3
 		"0388500109343532206c617465728086f7840d0e6d65406578616d706c652e6f7267c0c869b7": {Octets: -1, Reason: "452 later", Tried: day, Progress: "me@example.org"},
+		// version 4
+		"04e18307c2438086f7840d01000000000000000000000000000002030000000000000000000000000000000000004da038a03d99a0": {Delivered: day, Octets: 4321, Fingerprint: [16]byte{1, 15: 2}, Body: [16]byte{3}, Strong: true, Moved: true, Kept: true, Nonce: 77, Observed: time.Hour},
 	} {
 		value, err := hex.DecodeString(text)
 		if err != nil {
@@ -78,8 +81,8 @@ func TestValuesOfEveryVersionAreRead(t *testing.T) {
 }
 
 func TestRecordIsSmall(t *testing.T) {
-	r := Record{Delivered: time.Unix(1_750_000_000, 0), Octets: 100_000, Fingerprint: [16]byte{1}, Nonce: 1 << 31, Observed: 400 * 24 * time.Hour}
-	if n := len(encodeRecord([]byte("id"), r)); n > 44 {
+	r := Record{Delivered: time.Unix(1_750_000_000, 0), Octets: 100_000, Fingerprint: [16]byte{1}, Body: [16]byte{1}, Strong: true, Nonce: 1 << 31, Observed: 400 * 24 * time.Hour}
+	if n := len(encodeRecord([]byte("id"), r)); n > 61 {
 		t.Errorf("a plain record takes %d octets", n)
 	}
 }
@@ -112,7 +115,7 @@ func TestNewerVersionIsToldFromABrokenValue(t *testing.T) {
 		for _, c := range []struct {
 			payload string
 			newer   bool
-		}{{"\x04whatever it is", true}, {"\xff", true}, {"\x00", false}, {"", false}, {"\x01", false}} {
+		}{{"\x05whatever it is", true}, {"\xff", true}, {"\x00", false}, {"", false}, {"\x01", false}} {
 			err := decode(seal(id, []byte(c.payload)))
 			if err == nil || errors.Is(err, ErrVersion) != c.newer {
 				t.Errorf("%s %q: %v", name, c.payload, err)

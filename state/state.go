@@ -91,8 +91,19 @@ type Record struct {
 	// for a message that was never received whole and for a record of version 1.
 	Fingerprint [16]byte
 	// Body is a digest of the body, which decides where the fingerprint alone does
-	// not; all zero if it is not needed.
+	// not; all zero if it is not known.
 	Body [16]byte
+	// Strong: no other message is likely to have the fingerprint, so that Body decides
+	// only about messages that may not be those of their unique-ids. False if Body is not
+	// known. Records of versions 1 to 3 have no Body then.
+	Strong bool
+	// Moved: the message has another unique-id than when it was delivered, and only its
+	// header block has shown that it is this one. It is retrieved and its body compared
+	// before it is deleted.
+	Moved bool
+	// Kept: the server had the message still after it had confirmed the deletion, as its
+	// body has shown. It may keep it for ever, and from then on its header block is enough.
+	Kept bool
 	// Digest is that of the raw header block, all zero if it is not known. Only
 	// records of version 1 have it, in place of a fingerprint.
 	Digest [16]byte

@@ -25,7 +25,7 @@ type Fingerprint = [16]byte
 // server gives it.
 type Identity struct {
 	Fingerprint Fingerprint
-	// Body is a digest of the body, zero unless the message lacks a Message-ID.
+	// Body is a digest of the body, without regard to the line ends.
 	Body [16]byte
 	// Weak reports that the message has neither a Message-ID nor a Received field.
 	// Another message may then have the same Fingerprint, and only Body tells the
@@ -71,7 +71,7 @@ type Identifier struct {
 	whole bool   // the header block is complete or has reached maxHeader
 	sum   [16]byte
 	field fields
-	body  hash.Hash // nil = the body does not count
+	body  hash.Hash // nil until the header block is whole
 }
 
 // NewIdentifier returns an Identifier for one message.
@@ -143,9 +143,7 @@ func (d *Identifier) finishHeader() {
 	d.whole = true
 	d.sum = shortSum(d.block)
 	d.field = parseFields(d.block)
-	if len(d.field.identity[messageID]) == 0 {
-		d.body = sha256.New()
-	}
+	d.body = sha256.New()
 	d.block = nil
 }
 
@@ -156,9 +154,7 @@ func (d *Identifier) Identity() Identity {
 		d.finishHeader()
 	}
 	id := Identity{Fingerprint: d.field.fingerprint(0), Weak: d.field.weak(), Block: d.sum, bare: d.field.bare()}
-	if d.body != nil {
-		copy(id.Body[:], d.body.Sum(nil))
-	}
+	copy(id.Body[:], d.body.Sum(nil))
 	return id
 }
 

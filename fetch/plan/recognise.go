@@ -43,6 +43,7 @@ func (l *loose) wantOnly(shown Shown) {
 func (l *loose) add(e looseRecord) bool {
 	r := e.Record
 	switch {
+	case r.Deleted && r.Strong: // recognises nothing, see compare
 	case r.Fingerprint != Fingerprint{} && len(l.records[r.Fingerprint]) < l.wanted[r.Fingerprint]:
 		l.records[r.Fingerprint] = append(l.records[r.Fingerprint], e)
 		return true
@@ -88,9 +89,24 @@ func (d *decision) compare(i int32, id []byte, was state.Record, shown Identity,
 		d.another(i, id, r, shown)
 	case shown.Weak && d.suspicionOf(i, &was, isDue) == grave && (isWeak(&r) || !r.Unproven):
 		d.retrieveToCompare(i, id, r)
+	case d.needsBody(&r):
+		// It may be another message with the same header block, which was listed beside it.
+		if d.policy.exceeds(d.listing.octets.get(int(i), -1)) {
+			d.give(i, Seen, r)
+			return
+		}
+		d.retrieveToCompare(i, id, r)
 	default:
 		d.recognised(i, was, r)
 	}
+}
+
+// needsBody reports whether the body decides about a message with the header block of a
+// delivered one: popfetch has deleted that, or is to delete it now under an id that it did not
+// have when it was delivered. A message that the server keeps although it has confirmed its
+// deletion is not retrieved at each poll.
+func (d *decision) needsBody(r *state.Record) bool {
+	return r.Strong && (r.Deleted && !r.Kept || r.Moved && due(r, d.policy, d.when))
 }
 
 // compareOld is compare for a record of version 1, which has the digest of the raw
@@ -193,7 +209,9 @@ func (d *decision) update(i int32, r, was state.Record) state.Record {
 // gives way, see displace, and is found again by what is received.
 func (d *decision) retrieveToCompare(i int32, id []byte, r state.Record) {
 	d.Compare = true
-	r = listedAfterDeletion(r, d.when)
+	if !r.Deleted || !r.Strong { // then the body decides, see Identity.is and Recognised
+		r = listedAfterDeletion(r, d.when)
+	}
 	d.displace(i, id, r)
 	if isWeak(&r) {
 		d.confuse(r.Fingerprint)
@@ -320,8 +338,10 @@ func (d *decision) assign() {
 		shown, _ := d.identity(i)
 		if !shown.Weak {
 			if e, ok := d.loose.find(shown); ok {
-				d.move(i, e.Entry, *shown)
-				continue
+				if d.move(i, e.Entry, *shown) {
+					continue
+				}
+				d.leave(e)
 			}
 		}
 		d.Compare = true
@@ -330,33 +350,44 @@ func (d *decision) assign() {
 	d.Compare = d.Compare || d.unlisted
 }
 
-// move gives the record of a message to the id that the message has now.
-func (d *decision) move(i int32, e state.Entry, shown Identity) {
-	d.Moved++
-	d.Change.Forget = append(d.Change.Forget, e.ID)
+// move gives the record of a message to the id that the message has now. It returns false and
+// leaves everything as it is if the body has to be compared first.
+func (d *decision) move(i int32, e state.Entry, shown Identity) bool {
 	r := listedAgain(e.Record)
 	r.PutBack = r.PutBack || r.Deleted // it has another id
+	r.Kept = false
+	if r.Moved = r.Strong && r.Seen(); d.needsBody(&r) {
+		return false
+	}
+	d.Moved++
+	d.Change.Forget = append(d.Change.Forget, e.ID)
 	if r.Fingerprint == (Fingerprint{}) {
 		d.adopt(&r, shown)
 		d.update(i, r, state.Record{})
 		d.give(i, Seen, r)
-		return
+		return true
 	}
 	if r.Seen() {
 		d.recognised(i, state.Record{}, r)
-		return
+		return true
 	}
 	r = d.update(i, r, state.Record{})
 	d.give(i, d.undelivered(i, r), r)
+	return true
 }
 
 // leaveLoose deals with the loose records that no message was found for.
 func (d *decision) leaveLoose() {
 	for _, left := range d.loose.left() {
-		if left.displaced {
-			d.keepDisplaced(left.Entry)
-			continue
-		}
-		d.countAbsence([]byte(left.ID), left.Record)
+		d.leave(left)
 	}
+}
+
+// leave deals with a record whose message is not listed, as far as is known.
+func (d *decision) leave(left looseRecord) {
+	if left.displaced {
+		d.keepDisplaced(left.Entry)
+		return
+	}
+	d.countAbsence([]byte(left.ID), left.Record)
 }

@@ -32,7 +32,8 @@ func identityOf(text string) plan.Identity {
 // delivered is the record of a message that was delivered this long before noon.
 func delivered(m plan.Identity, octets int64, ago time.Duration) state.Record {
 	r := seen(ago)
-	r.Octets, r.Fingerprint, r.Body = octets, m.Fingerprint, m.Body
+	r.Octets = octets
+	m.Record(&r)
 	return r
 }
 
@@ -110,6 +111,10 @@ func TestWhatHeaderBlocksDecide(t *testing.T) {
 	first := old1(1, 100)
 	stamped := first
 	stamped.Digest = [16]byte{9}
+	bodiless := delivered(letter(1), 100, day) // as version 3 recorded it
+	bodiless.Body, bodiless.Strong = [16]byte{}, false
+	moved := delivered(letter(1), 100, old)
+	moved.Moved = true
 	handed := state.Record{Octets: 100, Fingerprint: letter(1).Fingerprint, Nonce: 7, Failures: 1, Reason: "75"}
 	for name, tt := range map[string]struct {
 		box      box
@@ -129,13 +134,18 @@ func TestWhatHeaderBlocksDecide(t *testing.T) {
 		"the same in the daily look":                 {box{{"a", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, later, true, []int{1}, []int{1}, nil, true},
 		"other size, the same message":               {box{{"a", 101, letter(1), false}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1}, nil, nil, false},
 		"other size, not shown":                      {box{{"a", 101, letter(1), true}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1}, []int{1}, nil, true},
-		"deleted, listed again":                      {box{{"a", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, remove, false, []int{1}, nil, []int{1}, false},
+		"deleted, listed again":                      {box{{"a", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, remove, false, []int{1}, []int{1}, nil, true},
+		"deleted, listed again, body not recorded":   {box{{"a", 100, letter(1), false}}, records{"a": gone(bodiless)}, remove, false, []int{1}, nil, []int{1}, false},
+		"deleted, listed again, too big":             {box{{"a", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, plan.Policy{Delete: true, MaxOctets: 50}, false, []int{1}, nil, nil, false},
 		"deleted, id reused":                         {box{{"a", 100, letter(2), false}}, records{"a": gone(delivered(letter(1), 100, day))}, remove, false, []int{1}, []int{1}, nil, true},
 		"away and back, the same":                    {box{{"a", 100, letter(1), false}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, nil, nil, false},
 		"away and back, another":                     {box{{"a", 100, letter(2), false}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, []int{1}, nil, true},
 		"away and back, not shown":                   {box{{"a", 100, letter(1), true}}, records{"a": away(delivered(letter(1), 100, day))}, keep, false, []int{1}, nil, nil, false},
 		"all ids new":                                {box{{"b", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day)}, keep, false, []int{1, 2}, []int{2}, nil, true},
-		"all ids new, due":                           {box{{"b", 100, letter(1), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, nil, []int{1}, false},
+		"all ids new, due":                           {box{{"b", 100, letter(1), false}}, records{"a": delivered(letter(1), 100, old)}, later, false, []int{1}, []int{1}, nil, true},
+		"all ids new, due, body not recorded":        {box{{"b", 100, letter(1), false}}, records{"a": bodiless}, remove, false, []int{1}, nil, []int{1}, false},
+		"moved, due":                                 {box{{"b", 100, letter(1), false}}, records{"b": moved}, later, false, []int{1}, []int{1}, nil, true},
+		"moved, not due":                             {box{{"b", 100, letter(1), false}}, records{"b": moved}, keep, true, []int{1}, nil, nil, false},
 		"all ids new, deleted by us":                 {box{{"b", 100, letter(1), false}}, records{"a": gone(delivered(letter(1), 100, day))}, keep, false, nil, []int{1}, nil, true},
 		"weak, and one has the size of another":      {box{{"1", 200, memo(2), false}, {"2", 200, memo(3), false}, {"3", 300, memo(4), false}}, records{"1": delivered(memo(1), 100, day), "2": delivered(memo(2), 200, day), "3": delivered(memo(3), 200, day), "4": delivered(memo(4), 300, day)}, keep, false, []int{1, 2, 3}, []int{1, 2, 3}, nil, true},
 		"some ids new":                               {box{{"a", 100, letter(1), false}, {"c", 100, letter(2), false}}, records{"a": delivered(letter(1), 100, day), "b": delivered(letter(2), 100, day)}, keep, false, nil, []int{2}, nil, true},
@@ -334,7 +344,7 @@ func checkIdentity(t *testing.T, octets []byte) {
 		case 1:
 			r.Absent, r.Counted, r.Absences = noon.Add(-day), noon.Add(-day), 1
 		case 2:
-			r.Fingerprint, r.Body, r.Digest = plan.Fingerprint{}, [16]byte{}, m.Block
+			r.Fingerprint, r.Body, r.Strong, r.Digest = plan.Fingerprint{}, [16]byte{}, false, m.Block
 		case 3:
 			r.Delivered, r.Failures, r.Reason = time.Time{}, 1, "75"
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"iter"
 	"slices"
+	"strings"
 
 	"popfetch/state"
 )
@@ -49,11 +50,11 @@ func NewUnclaimed(listing *Listing, known iter.Seq2[[]byte, state.Record]) *Uncl
 const mostCopies = 16
 
 // Find looks for a received message, and returns its entry, which it finds once. Of copies
-// it finds the one that was listed last. uid is the id that the message has now, and get
-// reads a record.
+// it finds the one that fits best, and of these the one that was listed last. uid is the id
+// that the message has now, and get reads a record.
 func (u *Unclaimed) Find(uid string, m Identity, get func(id string) (state.Record, error)) (e state.Entry, ok bool, err error) {
 	var found *unclaimed
-	copies := 0
+	copies, best := 0, 0
 	for _, print := range [][16]byte{m.Fingerprint, m.Block} {
 		at, _ := slices.BinarySearchFunc(u.entries, print, func(e unclaimed, print [16]byte) int { return bytes.Compare(e.print[:], print[:]) })
 		for ; at < len(u.entries) && u.entries[at].print == print && copies < mostCopies; at++ {
@@ -65,12 +66,13 @@ func (u *Unclaimed) Find(uid string, m Identity, get func(id string) (state.Reco
 			if err != nil {
 				return state.Entry{}, false, err
 			}
-			own := r.Fingerprint == (Fingerprint{}) && id == displacedID([]byte(uid), r)
+			own := hasLeft(id, uid, &r)
 			if !m.is(r, own) {
 				continue
 			}
-			if copies++; found == nil || r.Absent.After(e.Record.Absent) {
-				found, e = &u.entries[at], state.Entry{ID: id, Record: r}
+			fit := m.fit(&r, own)
+			if copies++; fit > best || fit == best && r.Absent.After(e.Record.Absent) {
+				found, e, best = &u.entries[at], state.Entry{ID: id, Record: r}, fit
 			}
 		}
 	}
@@ -81,24 +83,43 @@ func (u *Unclaimed) Find(uid string, m Identity, get func(id string) (state.Reco
 	return e, true, nil
 }
 
-// Recorded returns what is recorded of a message that was received whole: its
-// fingerprint, and the digest of its body if the fingerprint is weak.
-func (m Identity) Recorded() (_ Fingerprint, body [16]byte) {
-	if m.Weak {
-		body = m.Body
-	}
-	return m.Fingerprint, body
+// Record notes in a record what a message is that was received whole.
+func (m Identity) Record(r *state.Record) {
+	r.Fingerprint, r.Body, r.Strong = m.Fingerprint, m.Body, !m.Weak
 }
 
 // MayBe reports whether a message that was received whole may be that of the record of an
 // attempt to deliver it. The body decides if it is recorded.
 func (m Identity) MayBe(r state.Record) bool {
-	print, body := m.Recorded()
-	return r.Fingerprint == (Fingerprint{}) || r.Fingerprint == print && (!isWeak(&r) || r.Body == body)
+	return r.Fingerprint == (Fingerprint{}) || r.Fingerprint == m.Fingerprint && m.hasBodyOf(&r)
+}
+
+// hasBodyOf reports whether a message that was received whole has the body of the message of
+// a record, as far as that is known.
+func (m Identity) hasBodyOf(r *state.Record) bool {
+	return r.Body == [16]byte{} || r.Body == m.Body
+}
+
+// fit returns how well the record of a message that this may be fits it, above 0. own is as
+// for is.
+func (m Identity) fit(r *state.Record, own bool) int {
+	fit := 1
+	if own {
+		fit++
+	}
+	if m.hasBodyOf(r) {
+		fit += 2
+	}
+	return fit
 }
 
 // isWeak reports whether the fingerprint of a record is weak.
-func isWeak(r *state.Record) bool { return r.Body != [16]byte{} }
+func isWeak(r *state.Record) bool { return r.Body != [16]byte{} && !r.Strong }
+
+// hasLeft reports whether a record, which has the id now, had to leave the unique-id uid.
+func hasLeft(id, uid string, r *state.Record) bool {
+	return strings.HasPrefix(id, displacedMark) && id == displacedID([]byte(uid), *r)
+}
 
 // hasNoBody reports whether a record has no digest of the body although its fingerprint may be
 // weak: it comes from a record of version 1, or the user has marked the message as seen.
@@ -106,18 +127,24 @@ func hasNoBody(r *state.Record) bool {
 	return r.Unproven && r.Fingerprint != (Fingerprint{}) && r.Body == [16]byte{}
 }
 
-// is reports whether a message that was received whole is that of a record. The body
-// decides if the fingerprint is weak. A record of version 1 does not have it, and new mail
-// with the same header block must not be taken for old: own says that the record was that
-// of the message's own unique-id.
+// is reports whether a message that was received whole is that of a record. own says that the
+// record was that of the message's own unique-id.
 func (m Identity) is(r state.Record, own bool) bool {
 	switch {
 	case !r.Seen():
 		return false
 	case r.Fingerprint == Fingerprint{}:
+		// The body is not known, and new mail with a weak fingerprint may have the same
+		// header block.
 		return r.Digest == m.Block && (own || !m.Weak)
+	case r.Fingerprint != m.Fingerprint:
+		return false
+	case m.Weak:
+		return r.Body == m.Body
 	}
-	return r.Fingerprint == m.Fingerprint && (!m.Weak || r.Body == m.Body)
+	// Some servers make another body each time that a message is retrieved. So the body decides
+	// only if the unique-id does not speak for the message.
+	return m.hasBodyOf(&r) || own && !r.Deleted && !r.Moved
 }
 
 // Recognised returns the record of a received message that was delivered before, and
@@ -127,8 +154,16 @@ func Recognised(it Item, e state.Entry, m Identity, p Policy, when When) (r stat
 	if r.Fingerprint == (Fingerprint{}) {
 		r.Digest, r.Unproven = [16]byte{}, m.Weak // only the header blocks could be compared
 	}
-	r.Fingerprint, r.Body = m.Recorded()
-	r.PutBack, r.Deleted = r.PutBack || r.Deleted, false // it has another id
+	// A record that had to leave this id was not absent, whatever was counted. With another
+	// body it may still be a message that nobody has.
+	own := hasLeft(e.ID, it.ID, &e.Record)
+	r.PutBack = e.Record.PutBack || !m.hasBodyOf(&r) || r.Deleted && !own
+	m.Record(&r)
+	r.Kept = own && (r.Kept || r.Deleted)
+	if r.Moved = false; own {
+		r = listedAfterDeletion(r, when)
+	}
+	r.Deleted = false
 	if it.Octets >= 0 {
 		r.Octets = it.Octets
 	}

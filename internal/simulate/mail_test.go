@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"popfetch/fetch/plan"
 	"popfetch/fetch/pop3/pop3test"
 )
 
@@ -87,6 +88,12 @@ func (w *world) send() {
 		w.add("", held[w.r.IntN(len(held))].Raw)
 		return
 	}
+	if held := w.drop.Messages(); w.feature.namesakes && len(held) > 0 && w.more.IntN(8) == 0 {
+		if raw := held[w.more.IntN(len(held))].Raw; !isWeak(raw) {
+			w.add("", namesake(raw, w.made))
+			return
+		}
+	}
 	k := ordinary
 	if w.feature.oddMail {
 		k = kind(w.r.IntN(int(kinds)))
@@ -96,6 +103,19 @@ func (w *world) send() {
 		k = machine
 	}
 	w.add(uid, compose(w.r, k, w.made, w.feature.large && w.chance(.05)))
+}
+
+// isWeak reports whether a message has neither Message-ID nor Received.
+func isWeak(raw []byte) bool {
+	d := plan.NewIdentifier()
+	d.Write(raw)
+	return d.Identity().Weak
+}
+
+// namesake returns the nth mail, with the header block of another one.
+func namesake(of []byte, n int) []byte {
+	header, _, _ := bytes.Cut(of, []byte("\r\n\r\n"))
+	return fmt.Appendf(nil, "%s\r\n\r\n%s%08d\r\n", header, mark, n)
 }
 
 func (w *world) add(uid string, raw []byte) {

@@ -38,6 +38,7 @@ type feature struct {
 	faults, partial, crash, restart, pause, jump    bool
 	bootsInThePast, serial, version1, program, disk bool
 	changesPolicy                                   bool
+	namesakes                                       bool // messages with equal header blocks, Message-ID included, and other bodies
 }
 
 // world is one maildrop with everything around it.
@@ -45,6 +46,7 @@ type world struct {
 	t    testing.TB
 	seed uint64
 	r    *rand.Rand
+	more *rand.Rand // for what came later, so that the older worlds stay as they were
 	log  []string
 	loud bool
 
@@ -101,7 +103,7 @@ func (w *world) clock() time.Time { return w.now.Add(w.offset) }
 
 // newWorld chooses what a seed is about.
 func newWorld(t testing.TB, seed uint64) *world {
-	w := &world{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)}
+	w := &world{t: t, seed: seed, r: rand.New(rand.NewPCG(seed, 1)), more: rand.New(rand.NewPCG(seed, 2)), now: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)}
 	f := &w.feature
 	for _, b := range []*bool{
 		&f.oddMail, &f.copies, &f.twins, &f.large, &f.otherClient, &f.restore, &f.newIDs, &f.faults, &f.partial,
@@ -130,7 +132,20 @@ func newWorld(t testing.TB, seed uint64) *world {
 		}
 	}
 	w.possible()
+	if w.more.IntN(8) == 0 {
+		w.chooseNamesakes()
+	}
 	return w
+}
+
+// chooseNamesakes has messages come that only their bodies and their unique-ids tell from
+// others, in a world in which these can be believed.
+func (w *world) chooseNamesakes() {
+	f, h := &w.feature, &w.server.Habits
+	f.namesakes = true
+	f.twins, f.restore, f.newIDs, f.otherClient, f.partial, f.version1, f.changesPolicy = false, false, false, false, false, false, false
+	h.IDs, h.Batch = pop3test.MessageIDs, 0
+	w.server.Without = slices.DeleteFunc(w.server.Without, func(s string) bool { return s == "UIDL" })
 }
 
 // possible takes away what no fetcher can do right, see popfetch(7).

@@ -42,6 +42,7 @@ func testRecords(f *fixture) {
 		{ID: "no size", Record: state.Record{Octets: -1}},
 		{ID: "delivered", Record: state.Record{Delivered: day, Octets: 1 << 40, Digest: [16]byte{1, 15: 2}}},
 		{ID: "recognised", Record: state.Record{Delivered: day, Fingerprint: [16]byte{3, 15: 4}, Body: [16]byte{5}, Nonce: 1 << 31, Observed: 400 * 24 * time.Hour, Unproven: true, PutBack: true}},
+		{ID: "strong", Record: state.Record{Delivered: day, Fingerprint: [16]byte{3, 15: 4}, Body: [16]byte{5}, Strong: true, Moved: true, Kept: true}},
 		{ID: "deleted", Record: state.Record{Delivered: day, Deleted: true}},
 		{ID: "absent", Record: state.Record{Delivered: day, Absent: day.AddDate(0, 0, 30), Absences: 31, Counted: day.AddDate(0, 0, 60)}},
 		{ID: "failed", Record: state.Record{Octets: 7, Failures: 3, Reason: "552 too big \x00\xff"}},
