@@ -236,3 +236,32 @@ func testKillInIMAP(t *testing.T, bin executable) {
 	}
 	sameMail(t, "the server afterwards", d.holds(t, alice), nil)
 }
+
+// Without its state file popfetch would deliver everything again that is still on the server:
+// its Received fields in the mailbox show that.
+func testLostStateWithIMAP(t *testing.T, bin executable) {
+	const n = 3
+	d := startIMAP(t, asReceived)
+	d.fill(t, alice, n)
+	h := newHome(t, bin)
+	h.configureIMAP(t, d.fetchAccount("work"), d.toBobByIMAP("work"))
+	h.silently(t)
+	held := d.holds(t, bob)
+	states, err := filepath.Glob(filepath.Join(h.dir, "state", "popfetch", "*"))
+	must(t, err)
+	if len(states) == 0 {
+		t.Fatal("there is no state file to lose")
+	}
+	for _, path := range states {
+		must(t, os.RemoveAll(path))
+	}
+	h.once(t, 74).says(t, "has no record of this account, but popfetch has filled the mailbox of "+bob+" at "+d.IMAPS, "popfetch state seed work")
+	h.once(t, 74)
+	sameMail(t, "the mailbox meanwhile", d.holds(t, bob), held)
+	if out, err := h.command("state", "seed", "work").CombinedOutput(); err != nil {
+		t.Fatalf("state seed: %v\n%s", err, out)
+	}
+	h.once(t, 0).says(t, "work: works again")
+	h.silently(t)
+	sameMail(t, "the mailbox in the end", d.holds(t, bob), held)
+}

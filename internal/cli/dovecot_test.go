@@ -55,6 +55,7 @@ func TestDovecot(t *testing.T) {
 		{"external", testExternal},
 		{"kerberos", testKerberos},
 		{"methods of a login by IMAP", testIMAPLogins},
+		{"lost state with imap", testLostStateWithIMAP},
 		{"access tokens", testAccessTokens},
 		{"sign in as the manual says", testSignIn},
 		{"app password as the manual says", testAppPassword},

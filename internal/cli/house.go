@@ -135,7 +135,7 @@ func (h *house) account(a *config.Account, progress fetch.Progress) *fetch.Accou
 			return d.open(ctx, how)
 		},
 		Destination: func(ctx context.Context) (deliver.Destination, error) {
-			return h.destination(a, log)
+			return h.destination(ctx, a, log)
 		},
 		Recover: func(ctx context.Context, i deliver.Intent) (deliver.Outcome, error) {
 			return h.finishIntent(ctx, i, remote)
@@ -172,7 +172,7 @@ func (h *house) policy(a *config.Account) plan.Policy {
 // destination opens where the mail of an account goes. In a Maildir it removes
 // the unfinished files that an earlier run of the same account left behind:
 // finishIntent has been called for those that matter.
-func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destination, error) {
+func (h *house) destination(ctx context.Context, a *config.Account, log *slog.Logger) (deliver.Destination, error) {
 	if len(a.MDA) > 0 {
 		// Without the program nothing is worth a download.
 		m := h.mda(a, log)
@@ -191,6 +191,10 @@ func (h *house) destination(a *config.Account, log *slog.Logger) (deliver.Destin
 	}
 	if a.IMAP.IsSet() {
 		m, _ := h.mailbox(a, log)
+		if err := h.checkLostMailbox(ctx, a, m); err != nil {
+			m.Close()
+			return nil, err
+		}
 		return m, nil // it connects when there is mail
 	}
 	if err := h.checkLost(a); err != nil {

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"popfetch/deliver"
+	"popfetch/deliver/mailbox"
 	"popfetch/deliver/maildir"
 	"popfetch/deliver/mbox"
 	"popfetch/fetch"
@@ -14,8 +16,8 @@ import (
 )
 
 // lostError is an account that the state file does not know, although its
-// Maildir or mbox shows that popfetch has delivered into it for that account. It
-// comes wrapped in a fetch.LostError.
+// Maildir, mbox or mailbox shows that popfetch has delivered into it for that
+// account. It comes wrapped in a fetch.LostError.
 type lostError struct {
 	account *config.Account
 	file    string // the state file
@@ -28,7 +30,7 @@ func (e *lostError) Error() string {
 			"if both are the same maildrop, everything kept on the server would be delivered again", e.account.User, e.account.Host, e.account.Maildir)
 	}
 	return fmt.Sprintf("the state file %s has no record of this account, but popfetch has filled %s for it; "+
-		"everything kept on the server would be delivered again", e.file, cmp.Or(e.account.Maildir, e.account.MBox))
+		"everything kept on the server would be delivered again", e.file, cmp.Or(e.account.Maildir, e.account.MBox, "the mailbox of "+e.account.IMAP.User+" at "+e.account.IMAP.Address()))
 }
 
 func (e *lostError) hint() string {
@@ -36,7 +38,7 @@ func (e *lostError) hint() string {
 		return fmt.Sprintf("if you changed user or server, run popfetch state rebuild %s to learn from the Maildir what was delivered; if this is another maildrop, run popfetch state forget %[1]s to fetch everything",
 			e.account.Name)
 	}
-	if e.account.MBox != "" {
+	if e.account.Maildir == "" {
 		return fmt.Sprintf("if the state file was lost or moved, popfetch state restore --force brings back its snapshot; popfetch state seed %s marks what is on the server as delivered; popfetch state forget %[1]s fetches everything again",
 			e.account.Name)
 	}
@@ -52,11 +54,7 @@ func (h *house) checkLost(a *config.Account) error {
 		return nil
 	}
 	lost := h.signOfLoss(a, key)
-	if lost == nil {
-		return nil
-	}
-	// It may have been made since, by popfetch state forget through this process.
-	if known, err := h.store.Keys(); err == nil && slices.Contains(known, key) {
+	if lost == nil || h.recordedSince(key) {
 		return nil
 	}
 	return lost
@@ -97,12 +95,39 @@ func configuredTags(accounts []*config.Account) map[string]bool {
 	return tags
 }
 
+// recordedSince reports whether the state file has a maildrop now. It may have been made since
+// the run began, by popfetch state forget through this process.
+func (h *house) recordedSince(key string) bool {
+	known, err := h.store.Keys()
+	return err == nil && slices.Contains(known, key)
+}
+
+// checkLostMailbox is checkLost for an account whose mail goes into m. It connects only if the
+// state file does not know the account. An error is that of the connection: without an answer
+// nobody knows, and nothing could be delivered either.
+func (h *house) checkLostMailbox(ctx context.Context, a *config.Account, m *mailbox.Mailbox) error {
+	if key := maildropKey(a); h.known[key] || h.recordedSince(key) {
+		return nil
+	}
+	filled, err := m.Filled(ctx, h.mark(a))
+	if filled {
+		err = &fetch.LostError{Err: &lostError{account: a, file: h.config.State}}
+	}
+	return err
+}
+
+// mark returns the first line of the Received field of a, which shows that popfetch has
+// delivered a message for it.
+func (h *house) mark(a *config.Account) string {
+	line, _, _ := strings.Cut(h.stamp.Received(deliver.Meta{Host: a.Host, Account: a.Name}), "\r\n")
+	return line
+}
+
 // checkLostMbox is checkLost for an account that the state file does not know. The Received
 // field of popfetch in one of the last messages shows that it should.
 func (h *house) checkLostMbox(a *config.Account) error {
-	field, _, _ := strings.Cut(h.stamp.Received(deliver.Meta{Host: a.Host, Account: a.Name}), "\r\n")
 	// Opening the mbox will tell what is wrong with it.
-	if filled, err := mbox.Filled(a.MBox, field); err != nil || !filled {
+	if filled, err := mbox.Filled(a.MBox, h.mark(a)); err != nil || !filled {
 		return nil
 	}
 	return &fetch.LostError{Err: &lostError{account: a, file: h.config.State}}

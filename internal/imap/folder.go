@@ -172,9 +172,15 @@ type Message struct {
 	Header []byte // its header block, the first 64 KiB of it at most
 }
 
+// Latest calls each for messages of the opened folder from a UID on, in any order, with their
+// Received fields alone as the header block.
+func (c *Client) Latest(from uint32, each func(Message)) error {
+	return c.fetch(strconv.FormatUint(uint64(from), 10)+":*", "HEADER.FIELDS (RECEIVED)", from, each)
+}
+
 // Headers calls each for the messages of the opened folder from a UID on, in any order.
 func (c *Client) Headers(from uint32, each func(Message)) error {
-	return c.fetch(strconv.FormatUint(uint64(from), 10)+":*", from, each)
+	return c.fetch(strconv.FormatUint(uint64(from), 10)+":*", "HEADER", from, each)
 }
 
 // WithMessageID calls each for the messages of the opened folder with a Message-ID. It must be
@@ -194,7 +200,7 @@ func (c *Client) WithMessageID(id string, each func(Message)) error {
 	if err != nil || len(uids) == 0 {
 		return err
 	}
-	return c.fetch(strings.Join(uids, ","), 0, each)
+	return c.fetch(strings.Join(uids, ","), "HEADER", 0, each)
 }
 
 // maxFound is how many messages with one Message-ID are looked at.
@@ -204,9 +210,10 @@ const maxFound = 500
 // messages after a crash, and an end for a server that never stops.
 const mostResponses = 250_000
 
-func (c *Client) fetch(set string, from uint32, each func(Message)) error {
+// fetch asks for a section of the messages of a set: the header block, or a part of it.
+func (c *Client) fetch(set, section string, from uint32, each func(Message)) error {
 	responses := 0
-	_, err := c.command(fmt.Sprintf("UID FETCH %s (UID RFC822.SIZE BODY.PEEK[HEADER]<0.%d>)", set, maxHeader), func(r *response) error {
+	_, err := c.command(fmt.Sprintf("UID FETCH %s (UID RFC822.SIZE BODY.PEEK[%s]<0.%d>)", set, section, maxHeader), func(r *response) error {
 		if responses++; responses > mostResponses {
 			return fmt.Errorf("the server sends more than %d responses to one UID FETCH", mostResponses)
 		}
@@ -223,7 +230,7 @@ func (c *Client) fetch(set string, from uint32, each func(Message)) error {
 				m.UID = value.number()
 			case name == "RFC822.SIZE":
 				m.Size = int64(value.number())
-			case strings.HasPrefix(name, "BODY[HEADER]"):
+			case strings.HasPrefix(name, "BODY[HEADER"):
 				m.Header = []byte(value.text)
 			}
 		}
