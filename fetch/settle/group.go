@@ -56,13 +56,17 @@ func (g *group) sure(seq int) int {
 	return n
 }
 
+// octets returns the size of the first n members.
+func (g *group) octets(n int) (sum int64) {
+	for _, m := range g.members[:n] {
+		sum += m.Octets
+	}
+	return sum
+}
+
 // full reports whether the first n members are to be settled.
 func (g *group) full(n, most int) bool {
-	var octets int64
-	for _, m := range g.members[:n] {
-		octets += m.Octets
-	}
-	return n >= most || octets >= groupOctets || g.old(n)
+	return n >= most || g.octets(n) >= groupOctets || g.old(n)
 }
 
 // old reports whether the first n members have waited for long enough.

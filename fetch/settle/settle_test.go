@@ -130,9 +130,9 @@ func TestOrderOfSafety(t *testing.T) {
 		"a kind that cannot tell after a crash": {
 			record: record{group: 1},
 			want: []string{
-				"prepare 1", "commit 1 intents, 0 done", "publish 1", "commit 0 intents, 1 done",
-				"prepare 1", "commit 1 intents, 0 done", "publish 1", "commit 0 intents, 1 done",
-				"prepare 1", "commit 1 intents, 0 done", "publish 1", "commit 0 intents, 1 done",
+				"prepare 1", "commit 1 intents, 0 done", "publish 1",
+				"prepare 1", "commit 1 intents, 1 done", "publish 1", // the one before is recorded first
+				"prepare 1", "commit 1 intents, 1 done", "publish 1", "commit 0 intents, 1 done",
 				"commit 0 intents, 0 done",
 			},
 			removable: 3,
@@ -237,5 +237,55 @@ func TestMessageThatMayHaveArrivedIsSetAsideAtLast(t *testing.T) {
 		if want := map[bool]int{true: 1, false: 0}[unclear]; failures != want {
 			t.Errorf("unclear %v: %d failures count against the message, want %d", unclear, failures, want)
 		}
+	}
+}
+
+// slow is a destination whose first Publish ends when the test says so.
+type slow struct {
+	*record
+	begun, end chan struct{}
+}
+
+func (d slow) Publish(ctx context.Context, group []deliver.Staged) []error {
+	select {
+	case <-d.begun:
+	default:
+		close(d.begun)
+		<-d.end
+	}
+	return d.record.Publish(ctx, group)
+}
+
+// Messages that arrive while a program or a server is busy with one gather, up to 20. Each then
+// shares its transaction with the one before: not two a message, but little more than one. And
+// still each is recorded before the next one is sent, and the last one at once.
+func TestMessagesOfASlowDestinationShareTransactions(t *testing.T) {
+	const n = 20
+	r := &record{group: 1}
+	d := slow{r, make(chan struct{}), make(chan struct{})}
+	ledger := settle.NewLedger(r, slog.New(slog.DiscardHandler), time.Now)
+	s := settle.New(ledger, settle.Options{Destination: d, Context: t.Context(), Temporary: func(error) bool { return false }})
+	for i := range n {
+		item := plan.Item{Listed: plan.Listed{Num: i + 1, ID: fmt.Sprint("u", i+1)}}
+		s.Add(settle.Member{Item: item, Staged: staged{r}, Seq: i + 1, Octets: 10_000})
+		if err := s.SettleFull(i + 1); err != nil {
+			t.Fatal(err)
+		}
+		<-d.begun
+	}
+	close(d.end)
+	if err := errors.Join(s.SettleRest(), s.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"prepare 1", "commit 1 intents, 0 done", "publish 1", "commit 0 intents, 1 done"}
+	for i := range n - 1 {
+		want = append(want, "prepare 1", fmt.Sprintf("commit 1 intents, %d done", min(i, 1)), "publish 1")
+	}
+	want = append(want, "commit 0 intents, 1 done")
+	if diff := cmp.Diff(want, r.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	if r.commits != n+2 {
+		t.Errorf("%d transactions for %d messages", r.commits, n)
 	}
 }

@@ -48,13 +48,21 @@ func (s *Settler) AllSure(seq int) bool { return s.group.sure(seq) == len(s.grou
 // is that of the group before: nothing more can be delivered then.
 func (s *Settler) SettleFull(seq int) error {
 	n := s.group.sure(seq)
-	if s.group.full(n, s.options.Destination.Group()) {
+	if s.group.full(n, s.options.Destination.Group()) && !s.gathers(n) {
 		return s.settle(n)
 	}
 	if s.running.ended() {
 		return s.Wait()
 	}
 	return nil
+}
+
+// gathers reports whether the first n members wait for the one that is on its way to the
+// destination, because each of them shares its transaction with the next one then. They take
+// no more memory than that.
+func (s *Settler) gathers(n int) bool {
+	const messages, octets = 20, 4 << 20
+	return !s.options.Destination.Recoverable() && !s.running.ended() && n < messages && s.group.octets(n) < octets
 }
 
 // SettleOld settles what is sure in the current group if it has waited for long

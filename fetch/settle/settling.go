@@ -1,6 +1,7 @@
 package settle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,11 @@ func (s *settling) run(members []Member) {
 		s.err = s.settle(s.Context, part)
 	}
 	giveUp(members)
+	// Recovery would have these messages fetched again: they must not wait for the next
+	// transaction if nobody knows when it comes.
+	if !s.Destination.Recoverable() && !s.unsure && len(s.pending.Done) > 0 {
+		s.err = cmp.Or(s.Commit(), s.err)
+	}
 }
 
 // settle makes the members durable, records and publishes them. A message that
@@ -115,10 +121,11 @@ func (s *settling) intend(members []Member) error {
 
 // publish delivers the members. If the destination refuses a message, its intent is
 // closed. If the place as a whole fails, the intents stay open, and the next poll
-// finishes them. Where recovery could only have the message fetched again, the intent
-// is closed at once, and the failure counts against nothing.
+// finishes them. Where recovery could only have the message fetched again, the intent is
+// closed by the transaction of the next message, before that is published, or at the end of
+// run; so a crash repeats one message at most. The failure counts against nothing.
 func (s *settling) publish(ctx context.Context, members []Member) (place error) {
-	atOnce := !s.Destination.Recoverable()
+	atOnce := false
 	errs := s.Destination.Publish(ctx, stagedOf(members))
 	for i, m := range members {
 		err := errorAt(errs, i)
@@ -128,7 +135,7 @@ func (s *settling) publish(ctx context.Context, members []Member) (place error) 
 		case ScopeOf(err) == deliver.Message:
 			s.notPublished(m, err)
 			// Recovery would take the missing file for a delivered message, so
-			// that intent must not wait for the next transaction either.
+			// that intent must not wait for the next transaction.
 			atOnce = atOnce || errors.Is(err, deliver.ErrGone)
 		case s.Destination.Recoverable():
 			s.Open++
