@@ -27,18 +27,22 @@ const (
 	Stall = "stall" // says nothing more, and reads nothing more
 )
 
-// NewReceiver listens and has each connection served, until the end of the test.
-func NewReceiver(t *testing.T, network, address string, serve func(net.Conn)) *Receiver {
+// NewReceiver listens. Serve has to follow, which ends that with the test.
+func NewReceiver(t *testing.T, network, address string) *Receiver {
 	t.Helper()
 	l, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Receiver{Addr: l.Addr(), l: l, over: make(chan struct{})}
+	return &Receiver{Addr: l.Addr(), l: l, over: make(chan struct{})}
+}
+
+// Serve begins to have each connection served, until the end of the test.
+func (r *Receiver) Serve(t *testing.T, serve func(net.Conn)) {
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		for {
-			c, err := l.Accept()
+			c, err := r.l.Accept()
 			if err != nil {
 				return
 			}
@@ -52,12 +56,11 @@ func NewReceiver(t *testing.T, network, address string, serve func(net.Conn)) *R
 		}
 	})
 	t.Cleanup(func() {
-		l.Close()
+		r.Close()
 		close(r.over)
 		r.CloseAll()
 		serving.Wait()
 	})
-	return r
 }
 
 // Close ends the listening. The connections stay.

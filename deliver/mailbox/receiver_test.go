@@ -60,7 +60,8 @@ const (
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
 	r := &receiver{t: t, caps: "IMAP4rev1 LITERAL+ UIDPLUS", boxes: map[string]*box{"INBOX": {validity: 7, next: 1}}}
-	r.Receiver = delivertest.NewReceiver(t, "tcp", "127.0.0.1:0", r.serve)
+	r.Receiver = delivertest.NewReceiver(t, "tcp", "127.0.0.1:0")
+	r.Serve(t, r.serve)
 	return r
 }
 

@@ -43,7 +43,8 @@ const (
 func newReceiver(t *testing.T) *receiver {
 	t.Helper()
 	r := &receiver{t: t, to: make(map[string]int), greets: []string{"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME"}}
-	r.Receiver = delivertest.NewReceiver(t, "unix", filepath.Join(socketDir(t), "lmtp"), r.serve)
+	r.Receiver = delivertest.NewReceiver(t, "unix", filepath.Join(socketDir(t), "lmtp"))
+	r.Serve(t, r.serve)
 	return r
 }
 

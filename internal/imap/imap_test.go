@@ -277,7 +277,7 @@ func TestFetchWithoutEndEndsTheConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.fetch("1:*", 1, func(Message) {}); err == nil || !c.Failed() {
+	if err := c.fetch("1:*", "HEADER", 1, func(Message) {}); err == nil || !c.Failed() {
 		t.Errorf("got %v", err)
 	}
 }
