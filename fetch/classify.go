@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"popfetch/deliver"
 	"popfetch/fetch/pop3"
@@ -151,11 +152,13 @@ func OfMessages(err error) bool {
 	if !errors.As(err, &account) {
 		return false
 	}
-	switch account.Errs[0].(type) {
-	case *MessageError, *UndeletedError:
+	return !slices.ContainsFunc(account.Errs, func(err error) bool {
+		switch err.(type) {
+		case *MessageError, *UndeletedError:
+			return false
+		}
 		return true
-	}
-	return false
+	})
 }
 
 // temporary reports whether the destination may take the message another time.

@@ -11,8 +11,8 @@ import (
 // kind of reason it is.
 type AccountError struct {
 	Account string
-	// Errs are the reasons, at least one: first those of the account as a whole,
-	// then a *MessageError for each message that was not delivered.
+	// Errs are the reasons, at least one: first those of the account as a whole and an
+	// *UndeletedError, then a *MessageError for each message that was not delivered.
 	Errs []error
 }
 

@@ -32,6 +32,8 @@ func (v *visit) finish() error {
 		if v.undeleted.last != nil && connectionEnded(err) {
 			return v.closed()
 		}
+		// It may have deleted them. The next listing shows whether this one is left.
+		err = v.lostAt(marked[0], 1, err)
 		return fmt.Errorf("%d messages were delivered and marked as deleted, but the server did not confirm that they are gone; "+
 			"they are not delivered again, and the next poll asks for their deletion once more: %w", len(marked), v.because(err))
 	} else if err != nil {
@@ -88,7 +90,7 @@ func (v *visit) mark(doomed []settle.Removable) (marked []settle.Removable, err 
 		case v.undeleted.last != nil && connectionEnded(err):
 			return marked, v.closed()
 		default:
-			return marked, v.lostAt(doomed[min(k, len(doomed)-1)], err)
+			return marked, v.lostAt(doomed[min(k, len(doomed)-1)], atTheSecond, err)
 		}
 		if k++; refusals < mostRefusals {
 			continue

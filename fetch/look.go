@@ -199,6 +199,7 @@ func (v *visit) noteRecognised(upTo int) error {
 		n++
 		v.seen++
 		v.notices.add(slog.LevelInfo, "delivered before, under another unique-id or size", "num", m.Num, "uid", m.UID())
+		v.askedFor = v.askedFor || plan.AskedFor(m.was.Record)
 		left, put = append(left, m.was.ID), append(put, state.Entry{ID: m.ID, Record: m.record})
 		if m.due {
 			due = true

@@ -43,7 +43,7 @@ func (a *Account) retry(ctx context.Context) (int, error) {
 			if !r.Seen() && r.Reason != plan.LargerThanMaxSize {
 				again = append(again, string(id))
 			}
-			if r.Seen() && !r.Deleted && !r.Tried.IsZero() {
+			if plan.AskedFor(r) {
 				r.Failures, r.Reason, r.Tried = 0, "", time.Time{}
 				undeleted = append(undeleted, state.Entry{ID: string(id), Record: r})
 			}

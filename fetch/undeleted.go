@@ -106,12 +106,13 @@ func (v *visit) closed() error {
 // deleted without the message at which it was lost.
 const atTheSecond = (plan.MaxFailures + 1) / 2
 
-// lostAt notes at which message the session was lost, and returns why it was.
-func (v *visit) lostAt(m settle.Removable, why error) error {
+// lostAt notes at which message the session was lost, with the weight of that, and returns why
+// it was.
+func (v *visit) lostAt(m settle.Removable, weight int, why error) error {
 	if v.life.Err() != nil {
 		return why
 	}
-	if err := v.noteAsked(m.ID, atTheSecond, why); err != nil {
+	if err := v.noteAsked(m.ID, weight, why); err != nil {
 		return err
 	}
 	return why
@@ -159,9 +160,13 @@ func (p *poll) noteDeletions(kept undeleted, err error) {
 	if kept.messages > 0 {
 		p.fail(&UndeletedError{Messages: kept.messages, Err: kept.first})
 	}
-	switch f := &p.facts; {
-	case p.report.Deleted > 0:
+	f := &p.facts
+	if p.report.Deleted > 0 || !p.visit.plan.AskedFor && !p.visit.askedFor {
+		// The server deletes, although it may not have confirmed it.
 		f.Undeleted, f.UndeletedAt, f.UndeletedWhy = 0, time.Time{}, ""
+	}
+	switch {
+	case p.report.Deleted > 0: // the others are for the next poll
 	case p.asked && p.life.outer.Err() == nil:
 		f.Undeleted, f.UndeletedAt, f.UndeletedWhy = f.Undeleted+1, p.when.Now, settle.Bounded(cmp.Or(err, kept.first).Error())
 	case f.Undeleted > 0 && (p.visit.postponed && p.visit.seen > 0 || p.visit.plan.Undeleted > 0):

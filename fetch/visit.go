@@ -44,6 +44,7 @@ type visit struct {
 	undeleted undeleted // what the server has refused to delete
 	postponed bool      // nothing is deleted in this visit, see plan.DeletionWaits
 	oneDue    bool      // one message is, to see whether the server deletes
+	askedFor  bool      // a received message is one that the server was asked to delete, see also plan
 	ended     bool      // the server closed the connection behind a refusal
 	shifted   bool      // replies may belong to other commands, see pop3.Client.Confirmed
 	lostStep  error     // why the session broke while messages were received

@@ -63,6 +63,9 @@ type Plan struct {
 	// MaxFailures times to delete them. FirstUndeleted is one of them.
 	Undeleted      int
 	FirstUndeleted Item
+	// AskedFor says that a delivered message is listed although the server was asked to delete
+	// it.
+	AskedFor bool
 	// Undelivered is how many records of undelivered messages there will be, without
 	// those that Forget removes. See MaxUndelivered.
 	Undelivered int

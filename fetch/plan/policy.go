@@ -64,6 +64,10 @@ func NotDeleted(r state.Record, weight int, why string, now time.Time) state.Rec
 	return r
 }
 
+// AskedFor reports whether the server was asked to delete a delivered message and has not
+// confirmed that.
+func AskedFor(r state.Record) bool { return r.Seen() && !r.Deleted && !r.Tried.IsZero() }
+
 // ComesBack reports whether the server has listed a message MaxFailures times after it had
 // confirmed the deletion.
 func ComesBack(r state.Record) bool { return r.Reason == "" && staysUndeleted(&r) }

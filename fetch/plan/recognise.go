@@ -181,6 +181,7 @@ func (d *decision) adopt(r *state.Record, shown Identity) {
 // recognised decides about a message that is the one of its record. Its record may be
 // new to its id.
 func (d *decision) recognised(i int32, was, r state.Record) {
+	d.AskedFor = d.AskedFor || AskedFor(r)
 	r = d.update(i, listedAfterDeletion(r, d.when), was)
 	if due(&r, d.policy, d.when) && !(d.when.OneDue && d.shownDue) {
 		d.shownDue = true

@@ -137,6 +137,7 @@ func (d *decision) delivered(i int32, id []byte, was, r *state.Record) {
 		}
 		d.grave = append(d.grave, i)
 	}
+	d.AskedFor = d.AskedFor || AskedFor(*was)
 	if d.policy.Delete && staysUndeleted(r) {
 		if d.Undeleted++; d.Undeleted == 1 {
 			d.FirstUndeleted = Item{d.listing.At(int(i)), *r}
