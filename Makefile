@@ -106,11 +106,13 @@ soak:
 
 # Real POP3 servers: a fetch from each, and a table of the results. It needs root, and
 # keeps the unpacked Debian packages below ~/.cache. make test runs the servers that
-# start fast. Then moving from a real Thunderbird, and the recipe for containers.
+# start fast. Then moving from a real Thunderbird, the recipe for containers, and Postfix
+# with more mail than in make test, and before rspamd.
 interop:
-	@$(MAKE) --no-print-directory peers PEERS='podman runc'
+	@$(MAKE) --no-print-directory peers PEERS='podman runc rspamd'
 	cd internal/servertest && POPFETCH_INTEROP=1 $(GO) test -tags interop -count=1 -timeout 15m -run Interop
 	cd internal/packagetest && $(GO) test -tags interop -count=1 -timeout 10m -run Interop
+	cd internal/cli && POPFETCH_INTEROP=1 $(GO) test -count=1 -timeout 15m -run 'Postfix|Milter'
 
 # Every fuzz target of every package, FUZZTIME each. go test keeps an input that fails
 # in testdata/fuzz of its package.

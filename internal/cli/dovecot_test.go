@@ -43,7 +43,6 @@ func TestDovecot(t *testing.T) {
 		{"kill in lmtp", testKillInLMTP},
 		{"smtp", testSMTP},
 		{"smtp recipients", testSMTPRecipients},
-		{"smtp to postfix", testPostfix},
 		{"kill in smtp", testKillInSMTP},
 		{"imap", testIMAP},
 		{"imap folders", testIMAPFolders},

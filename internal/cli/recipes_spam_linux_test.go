@@ -5,16 +5,16 @@ package cli_test
 import (
 	"errors"
 	"fmt"
-	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"popfetch/internal/dovecottest"
+	"popfetch/internal/servertest"
 )
 
 // spamTest is a text that every spam filter takes for spam.
@@ -61,6 +61,14 @@ func awaitServer(t *testing.T, cmd *exec.Cmd, probe func() error) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// freeAddress returns one on this machine that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ports, err := dovecottest.FreePorts(1)
+	must(t, err)
+	return net.JoinHostPort("127.0.0.1", ports[0])
 }
 
 // openDir makes a directory that every user can reach and write into.
@@ -134,24 +142,20 @@ func TestRecipeSpamAssassin(t *testing.T) {
 	}
 }
 
-// rspamd is a running one, which takes what comes from a mailing list for spam.
-type rspamd struct{ milter, controller string }
-
-// startRspamd starts one with files of its directory local.d. It asks nobody in the network, and
-// ends with the test.
-func startRspamd(t *testing.T, files []recipeFile) rspamd {
+// startRspamd starts one that takes what comes from a mailing list for spam, with the address of
+// its milter and more files of its directory local.d. It asks nobody in the network, and ends with
+// the test.
+func startRspamd(t *testing.T, milter string, files ...recipeFile) (controller string) {
 	t.Helper()
 	needs(t, "rspamd", "rspamd")
 	needs(t, "rspamc", "rspamd")
-	ports, err := dovecottest.FreePorts(2)
-	must(t, err)
-	r := rspamd{"127.0.0.1:" + ports[0], "127.0.0.1:" + ports[1]}
+	controller = freeAddress(t)
 	dir := openDir(t)
 	for name, text := range map[string]string{
 		"options.inc":           fmt.Sprintf("dns { nameserver = [\"127.0.0.1:9\"]; timeout = 0s; retransmits = 1; }\nurl_tld = \"%s/tld\";\ntempdir = \"%[1]s\";\n", dir),
-		"worker-proxy.inc":      fmt.Sprintf("bind_socket = %q;\nupstream \"local\" { default = yes; self_scan = yes; }\n", r.milter),
+		"worker-proxy.inc":      fmt.Sprintf("bind_socket = %q;\nupstream \"local\" { default = yes; self_scan = yes; }\n", milter),
 		"worker-normal.inc":     "enabled = false;\n",
-		"worker-controller.inc": fmt.Sprintf("bind_socket = %q;\n", r.controller),
+		"worker-controller.inc": fmt.Sprintf("bind_socket = %q;\n", controller),
 		"logging.inc":           "type = \"console\";\n",
 		"multimap.conf":         fmt.Sprintf("LIST { type = \"header\"; header = \"List-Id\"; regexp = true; map = \"%s/lists\"; score = 50; }\n", dir),
 	} {
@@ -167,7 +171,7 @@ func startRspamd(t *testing.T, files []recipeFile) rspamd {
 		args = append(args, "--user=_rspamd", "--group=_rspamd")
 	}
 	awaitServer(t, exec.Command("rspamd", args...), func() error {
-		probe := exec.Command("rspamc", "--connect="+r.controller, "symbols")
+		probe := exec.Command("rspamc", "--connect="+controller, "symbols")
 		probe.Stdin = strings.NewReader("From: a@example.org\nList-Id: <golang.example.org>\nSubject: is the map read?\n\nbody\n")
 		out, err := probe.CombinedOutput()
 		if err == nil && !strings.Contains(string(out), "LIST") {
@@ -175,7 +179,7 @@ func startRspamd(t *testing.T, files []recipeFile) rspamd {
 		}
 		return err
 	})
-	return r
+	return controller
 }
 
 func TestRecipeRspamdWithMaildrop(t *testing.T) {
@@ -183,8 +187,7 @@ func TestRecipeRspamdWithMaildrop(t *testing.T) {
 	needs(t, "maildrop", "maildrop")
 	r := recipes(t)["rspamd"]
 	k := cook(t, r)
-	server := startRspamd(t, nil)
-	k.filtersBy(r, "rspamc", "--connect="+server.controller)
+	k.filtersBy(r, "rspamc", "--connect="+startRspamd(t, freeAddress(t)))
 	k.does("popfetch --once")
 	k.holds("Mail/inbox", 2)
 	if got := k.header("Mail/junk"); !strings.Contains(got, "X-Spam: yes") {
@@ -204,45 +207,36 @@ func TestRecipeRspamdKeepsMailWhileTheFilterIsAway(t *testing.T) {
 	k.holds("Mail/junk", 0)
 }
 
-// By way of Postfix: what scores far above what rspamd would reject comes marked.
+// By way of Postfix: what scores far above what rspamd would reject comes marked. Without rspamd
+// the mail waits.
 func TestRecipeRspamdAsAMilter(t *testing.T) {
 	t.Parallel()
+	needs(t, "rspamd", "rspamd")
 	r := recipes(t)["rspamd as a milter"]
-	var actions []recipeFile
-	settings := ""
+	files := make(map[string]recipeFile)
 	for _, f := range r.files {
-		switch f.name {
-		case "/etc/rspamd/local.d/actions.conf":
-			actions = append(actions, f)
-		case "/etc/postfix/main.cf":
-			settings = f.text
-		}
+		files[f.name] = f
 	}
-	d := runDovecot(t, dovecottest.Options{Certificate: serverCertificate(t)})
-	server := startRspamd(t, actions)
-	p := startPostfix(t, d, strings.Replace(settings, "localhost:11332", server.milter, 1))
+	milter := freeAddress(t)
+	p := startPostfix(t, servertest.PostfixOptions{
+		Mailboxes: []string{"me@localhost"},
+		Settings:  strings.Replace(files["/etc/postfix/main.cf"].text, "localhost:11332", milter, 1),
+	})
 	k := cook(t, r)
-	path := filepath.Join(k.dir, ".config/popfetch/config.toml")
-	text, err := os.ReadFile(path)
-	must(t, err)
-	config := regexp.MustCompile(`(?m)^(recipient|smtp) = .*\n`).ReplaceAllString(string(text), "") + p.destination(bob) + "\n"
-	must(t, os.WriteFile(path, []byte(config), 0o600))
-	k.does("popfetch --once")
-	p.wait(t, 3)
-	marked := 0
-	must(t, filepath.WalkDir(filepath.Join(p.mail, "new"), func(path string, e fs.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			text, _ := os.ReadFile(path)
-			if strings.Contains(string(text), "\nX-Spam: Yes") {
-				marked++
-				if !strings.Contains(string(text), "golang") {
-					t.Errorf("marked as spam: %s", text)
-				}
-			}
+	k.configure(k.local(strings.Replace(files["~/.config/popfetch/config.toml"].text, "localhost:25", p.SMTP, 1)))
+	env := []string{"PATH=" + filepath.Join(k.dir, "bin") + ":" + os.Getenv("PATH")}
+	if e := k.exits(75, "popfetch --once", env...); !strings.Contains(e.stderr, "451") {
+		t.Errorf("without rspamd: %s", e.stderr)
+	}
+	startRspamd(t, milter, files["/etc/rspamd/local.d/actions.conf"])
+	k.exits(0, "popfetch --once", env...)
+	p.wait(t, "the mail", func() bool {
+		names, _ := os.ReadDir(filepath.Join(p.Maildir("me@localhost"), "new"))
+		return len(names) == 3
+	})
+	for text := range inMaildir(t, p.Maildir("me@localhost"), nil) {
+		if got, want := strings.Contains(text, "\nX-Spam: Yes"), strings.Contains(text, "golang"); got != want {
+			t.Errorf("marked as spam: %t, want %t: %s", got, want, text)
 		}
-		return err
-	}))
-	if marked != 1 {
-		t.Errorf("%d messages are marked as spam", marked)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package servertest runs real POP3 servers, without installing them.
+// Package servertest runs real POP3 servers, and Postfix, without installing them.
 //
 // It unpacks their Debian packages below the user's cache directory. Each server runs in a
 // mount namespace, in which these files overlay those of the system. That needs root.
@@ -52,7 +52,6 @@ type Server struct {
 
 	*jail
 	dir     string
-	uid     int // owns all mail
 	dovecot *dovecottest.Server
 }
 
@@ -76,11 +75,11 @@ func (w Software) Start() (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", w.Name, ErrNoPackages, err)
 	}
-	dir, err := os.MkdirTemp("", "server") // short, because it will hold sockets
+	dir, err := newDir()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Software: w, dir: dir, uid: 4190}
+	s := &Server{Software: w, dir: dir, CertFile: filepath.Join(dir, certtest.CertFile)}
 	if err := s.prepare(packages); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("%s: %w", w.Name, err)
@@ -99,15 +98,25 @@ func (w Software) files() (string, error) {
 	return "", nil
 }
 
-func (s *Server) prepare(packages string) error {
+// newDir makes the directory that a server shares with the test. All users can read it. It has
+// the files of a certificate.
+func newDir() (string, error) {
 	certificate, err := certtest.SelfSigned(certtest.Localhost())
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := errors.Join(os.Chmod(s.dir, 0o755), certtest.WriteFiles(s.dir, certificate)); err != nil {
-		return err
+	dir, err := os.MkdirTemp("", "server") // short, because it will hold sockets
+	if err != nil {
+		return "", err
 	}
-	s.CertFile = filepath.Join(s.dir, certtest.CertFile)
+	if err := errors.Join(os.Chmod(dir, 0o755), certtest.WriteFiles(dir, certificate)); err != nil {
+		os.RemoveAll(dir)
+		return "", err
+	}
+	return dir, nil
+}
+
+func (s *Server) prepare(packages string) error {
 	ports, err := dovecottest.FreePorts(2)
 	if err != nil {
 		return err
@@ -125,23 +134,23 @@ func (s *Server) prepare(packages string) error {
 		}
 	}
 	if err := s.start(s); err != nil {
-		return s.explain(err)
+		return explain(err, s.Log())
 	}
 	for _, addr := range []string{s.POP3, s.POP3S} {
 		if err := s.answers(addr); err != nil {
-			return s.explain(err)
+			return explain(err, s.Log())
 		}
 	}
 	return nil
 }
 
-// addUsers makes the users in the jail. All have the same number, which owns all mail.
+// addUsers makes the users in the jail. All have the same number.
 func (s *Server) addUsers() error {
 	var script strings.Builder
 	fmt.Fprintf(&script, "mkdir -p %s/home\n", s.dir)
 	for _, user := range Users() {
 		home := filepath.Join(s.dir, "home", user)
-		fmt.Fprintf(&script, "useradd --non-unique --uid %d --gid mail --home-dir %s --create-home --shell /bin/sh %s\necho %[3]s:%s | chpasswd --crypt-method SHA512\n", s.uid, home, user, Password)
+		fmt.Fprintf(&script, "useradd --non-unique --uid %d --gid mail --home-dir %s --create-home --shell /bin/sh %s\necho %[3]s:%s | chpasswd --crypt-method SHA512\n", mailUser, home, user, Password)
 	}
 	return s.sh(script.String())
 }
@@ -171,21 +180,26 @@ func (s *Server) answers(addr string) error {
 	return last
 }
 
-// explain adds to an error what the programs of the server have written.
-func (s *Server) explain(err error) error {
-	if log := s.Log(); err != nil && log != "" {
-		return fmt.Errorf("%w; it says:\n%s", err, log[max(0, len(log)-2000):])
-	}
-	return err
-}
-
 // Log is what the programs of the server have written to their output.
 func (s *Server) Log() string {
 	if s.jail == nil && s.dovecot != nil {
 		return s.dovecot.Log()
 	}
-	log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return logIn(s.dir)
+}
+
+// logIn returns what the programs of a jail have written into its directory.
+func logIn(dir string) string {
+	log, _ := os.ReadFile(filepath.Join(dir, "log"))
 	return string(log)
+}
+
+// explain adds the end of the log of a server to an error.
+func explain(err error, log string) error {
+	if err != nil && log != "" {
+		return fmt.Errorf("%w; it says:\n%s", err, log[max(0, len(log)-2000):])
+	}
+	return err
 }
 
 // Deliver puts a message, its lines ended by LF, into a maildrop. name has to differ from

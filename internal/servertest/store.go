@@ -9,7 +9,11 @@ import (
 	"path/filepath"
 )
 
-const mailGroup = 8 // Debian's group mail
+// The owner of all mail.
+const (
+	mailUser  = 4190
+	mailGroup = 8 // Debian's group mail
+)
 
 // spool is the directory of all mailboxes in the jail, bound to the shared directory.
 func (s *Server) spool() string { return filepath.Join(s.dir, "spool") }
@@ -49,5 +53,5 @@ func (s *Server) makeMaildirs() error {
 // deliverToMaildir delivers into a user's Maildir.
 func deliverToMaildir(s *Server, user, name string, text []byte) error {
 	path := filepath.Join(s.maildir(user), "new", name)
-	return errors.Join(os.WriteFile(path, text, 0o600), os.Chown(path, s.uid, mailGroup))
+	return errors.Join(os.WriteFile(path, text, 0o600), os.Chown(path, mailUser, mailGroup))
 }

@@ -1,0 +1,187 @@
+//go:build linux
+
+package cli_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"popfetch/internal/dovecottest"
+	"popfetch/internal/servertest"
+)
+
+// interop is set for make interop: more mail, and the packages have to be there.
+var interop = os.Getenv("POPFETCH_INTEROP") != ""
+
+// atMost is how much mail the tests with Postfix send: n with make interop, else few.
+func atMost(few, n int) int {
+	if interop {
+		return n
+	}
+	return few
+}
+
+// postfix is a running Postfix, and what it asks the test.
+type postfix struct {
+	*servertest.Postfix
+	*policy
+}
+
+// postfixSettings are the lines of main.cf that have Postfix ask the test.
+const postfixSettings = `
+smtpd_recipient_restrictions = reject_unauth_destination, check_policy_service inet:%[1]s
+smtpd_end_of_data_restrictions = check_policy_service inet:%[1]s
+smtpd_policy_service_request_limit = 1
+`
+
+// startPostfix starts one and ends it with the test. It has more settings of main.cf.
+func startPostfix(t *testing.T, o servertest.PostfixOptions) *postfix {
+	t.Helper()
+	missing := t.Skip
+	if interop {
+		missing = t.Fatal
+	}
+	if reason := servertest.Missing(); reason != "" {
+		missing("Postfix: " + reason)
+	}
+	asked := startPolicy(t)
+	o.Settings = fmt.Sprintf(postfixSettings, asked.addr) + o.Settings
+	p, err := servertest.StartPostfix(o)
+	if errors.Is(err, servertest.ErrNoPackages) {
+		missing(err)
+	}
+	must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			log := p.Log()
+			t.Logf("the end of the log of Postfix:\n%s", log[max(0, len(log)-4096):])
+		}
+		p.Close()
+	})
+	return &postfix{p, asked}
+}
+
+// destination is the table of a server for the configuration. more are further keys of it.
+func (p *postfix) destination(addr, tls string, recipients []string, more ...string) string {
+	keys := append([]string{fmt.Sprintf("server = %q, tls = %q, tls_ca_file = %q", addr, tls, p.CertFile)}, more...)
+	return fmt.Sprintf("recipient = [\"%s\"]\nsmtp = {%s}", strings.Join(recipients, `", "`), strings.Join(keys, ", "))
+}
+
+// to is the server for all clients, with STARTTLS.
+func (p *postfix) to(recipients ...string) string {
+	return p.destination(p.SMTP, "starttls", recipients)
+}
+
+// wait waits until a condition holds: the queue of Postfix has no end that it would tell.
+func (p *postfix) wait(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	limit := time.After(2 * time.Minute)
+	for !holds() {
+		select {
+		case <-limit:
+			t.Fatalf("Postfix: waiting for %s", what)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// holds waits until n messages for an address are out of the queue, and returns what has arrived
+// without what was added, and the delivery ids.
+func (p *postfix) holds(t *testing.T, address string, n int) (got mailbag, ids map[string]int) {
+	t.Helper()
+	p.wait(t, fmt.Sprintf("%d messages for %s", n, address), func() bool {
+		names, _ := os.ReadDir(filepath.Join(p.Maildir(address), "new")) // not there at first
+		return len(names) >= n
+	})
+	return received(t, inMaildir(t, p.Maildir(address), nil))
+}
+
+// logs waits until the log has a line that matches.
+func (p *postfix) logs(t *testing.T, line string) {
+	t.Helper()
+	re := regexp.MustCompile(line)
+	p.wait(t, "a line of the log: "+line, func() bool { return re.MatchString(p.Log()) })
+}
+
+// TestPostfix fetches from Dovecot, and delivers to Postfix.
+func TestPostfix(t *testing.T) {
+	needsDovecot(t)
+	auth := freeAddress(t)
+	_, port, err := net.SplitHostPort(auth)
+	must(t, err)
+	d := runDovecot(t, dovecottest.Options{Certificate: serverCertificate(t), Settings: "auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256\n" +
+		"service auth {\n inet_listener {\n address = 127.0.0.1\n port = " + port + "\n }\n}\n"})
+	names := []string{"all", "half"}
+	for i := range names {
+		names[i] += "@example.org"
+	}
+	p := startPostfix(t, servertest.PostfixOptions{
+		Mailboxes: names,
+		Auth:      auth,
+		Settings:  "message_size_limit = 4194304\n",
+	})
+	bin := buildPopfetch(t)
+	for _, x := range []struct {
+		name string
+		test func(*testing.T, *dovecot, *postfix, executable)
+	}{
+		{"mail of all kinds", testPostfixTakesAllKinds},
+		{"unknown recipient", testPostfixRefusesRecipient},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			p.ask(nil)
+			x.test(t, d, p, bin)
+		})
+	}
+}
+
+func testPostfixTakesAllKinds(t *testing.T, d *dovecot, p *postfix, bin executable) {
+	n, user, to := atMost(111, 1000), "kinds@example.org", "all@example.org"
+	d.fill(t, user, n)
+	held := d.holds(t, user)
+	h := newHome(t, bin)
+	h.configure(t, d.account("work", user, "implicit", "keep = false", p.to(to)))
+	if out, err := h.command("check").CombinedOutput(); err != nil || !strings.Contains(string(out), "SMTP server "+p.SMTP+", for "+to) {
+		t.Errorf("check: %v\n%s", err, out)
+	}
+	h.silently(t)
+	h.silently(t)
+	got, ids := p.holds(t, to, n)
+	sameMail(t, "both runs", got, asSent(held))
+	if len(ids) != n {
+		t.Errorf("%d messages have %d delivery ids", n, len(ids))
+	}
+	sameMail(t, "the server afterwards", d.holds(t, user), nil)
+	p.logs(t, fmt.Sprintf(`disconnect from .* ehlo=2 starttls=1 mail=%[1]d rcpt=%[1]d data=%[1]d quit=1 `, n))
+}
+
+// One of two recipients gets each message, once, though the other is refused each time.
+func testPostfixRefusesRecipient(t *testing.T, d *dovecot, p *postfix, bin executable) {
+	const n, user, to, nobody = 3, "refuses@example.org", "half@example.org", "nobody@example.org"
+	d.fill(t, user, n)
+	held := d.holds(t, user)
+	h := newHome(t, bin)
+	h.configure(t, d.account("work", user, "implicit", "keep = false", p.to(nobody)))
+	if out, err := h.command("check").CombinedOutput(); err == nil || !strings.Contains(string(out), nobody) {
+		t.Errorf("check: %v\n%s", err, out)
+	}
+	h.once(t, 73).says(t, "RCPT TO:<"+nobody+">", "550", "5.1.1")
+	sameMail(t, "the server after a refusal", d.holds(t, user), held)
+
+	h.configure(t, d.account("work", user, "implicit", "keep = false", p.to(to, nobody)))
+	h.once(t, 73).says(t, nobody)
+	h.once(t, 73)
+	sameMail(t, "the server after another refusal", d.holds(t, user), held)
+	h.configure(t, d.account("work", user, "implicit", "keep = false", p.to(to)))
+	h.once(t, 0)
+	got, _ := p.holds(t, to, n)
+	sameMail(t, to, got, asSent(held))
+	sameMail(t, "the server afterwards", d.holds(t, user), nil)
+}
