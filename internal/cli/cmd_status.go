@@ -246,7 +246,7 @@ func inShort(c fetch.Class) string {
 	case fetch.Auth:
 		return "login refused"
 	case fetch.Protocol:
-		return "not understood"
+		return "protocol or TLS"
 	case fetch.Config:
 		return "misconfigured"
 	case fetch.Delivery:

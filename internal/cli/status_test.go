@@ -75,6 +75,18 @@ func TestStatusIsReadableOnNarrowTerminals(t *testing.T) {
 
 // A daemon with 2,000 accounts answers popfetch status while a person does not notice
 // that it waits.
+// A certificate that nobody vouches for is of the class of the protocol, and is understood.
+func TestStatusSaysInShortHowAPollFailed(t *testing.T) {
+	for class, want := range map[fetch.Class]string{
+		fetch.Protocol: "protocol or TLS", fetch.Auth: "login refused", fetch.Lost: "no state", fetch.Temporary: "failed",
+	} {
+		l := statusLine{Account: "work", LastPoll: statusAt, Class: class.String()}
+		if got := l.result(statusAt); got != want {
+			t.Errorf("%v: %q, not %q", class, got, want)
+		}
+	}
+}
+
 func TestStatusOfTwoThousandAccountsComesAtOnce(t *testing.T) {
 	const n = 2000
 	path := filepath.Join(t.TempDir(), "state.db")
