@@ -12,8 +12,9 @@ import (
 // Credentials are what a login needs.
 type Credentials = login.Credentials
 
-// Login logs in (RFC 4954) and returns the method. A *login.Error leaves the connection as it
-// was. Nothing is sent in clear text unless a method is named for that, or shows no secret.
+// Login logs in (RFC 4954) and returns the method. After a *login.Error, unless it wraps
+// login.ErrSkipped, the connection is as it was before. Nothing is sent in clear text unless a
+// method is named for that, or shows no secret.
 func (c *Client) Login(cred Credentials) (method string, err error) {
 	fail := func(err error) (string, error) {
 		return "", &login.Error{Method: method, User: cred.User, Err: err}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 
 	"popfetch/internal/config"
 	"popfetch/internal/imap"
@@ -123,10 +124,16 @@ func serverLoginHint(err error) string {
 		return `set tls = "implicit" or "starttls" in the table of the destination`
 	case errors.Is(err, login.ErrClearPassword):
 		return `set tls = "implicit" or "starttls" in the table of the destination, or auth = "plain" to send the password in clear text`
+	case denied.Passing():
+		return "the server has a temporary failure; the password may be right"
+	case !denied.Lasting():
+		return "" // the server has not refused it
 	case denied.Method == config.GSSAPI:
 		return "check with klist whose ticket it is, and with the administrator whether this user may log in as user"
 	case login.Bearer(denied.Method):
 		return "the token may have expired, or be for another user or scope: Gmail takes the scope https://mail.google.com/ for IMAP and SMTP, Outlook https://outlook.office.com/IMAP.AccessAsUser.All for IMAP and https://outlook.office.com/SMTP.Send for SMTP"
+	case strings.HasPrefix(denied.Method, "scram-"):
+		return scramHint
 	case errors.As(err, new(*imap.Refusal)):
 		return "check user and password in the table of the destination; many providers require an app password, or IMAP to be switched on in the settings of the mailbox"
 	}

@@ -54,7 +54,7 @@ func hint(err error, checking bool) string {
 		return "that process does nothing for others: if it is a command, try again when it has ended; if it is a daemon, its log says why, and a restart may help"
 	}
 	if errors.As(err, new(*fetch.UndeletedError)) {
-		return "the maildrop may be read-only, or the provider keep mail whatever a client asks: look into the settings of the mailbox; keep = true leaves all mail there and ends this message"
+		return "the maildrop may be read-only, or the provider may keep mail whatever a client asks: look into the settings of the mailbox; keep = true leaves all mail there and ends this message"
 	}
 	if text := tunnelHint(err); text != "" {
 		return text
@@ -99,6 +99,9 @@ func protocolHint(line string) string {
 	return ""
 }
 
+// scramHint is the hint for a password that was refused by SCRAM.
+const scramHint = `check user and password; if they are right, the server may have stored the password in a form that SCRAM cannot use: over TLS, auth = "plain" does without it`
+
 func loginHint(err error) string {
 	var auth *pop3.AuthError
 	var method *pop3.MethodError
@@ -142,7 +145,7 @@ func loginHint(err error) string {
 		return "the server refuses for good: if POP3 is switched off, switch it on in the settings of the mailbox; otherwise ask the server's operator; the password may be right"
 	}
 	if strings.HasPrefix(auth.Method, "scram-") {
-		return `check user and password; if they are right, the server may have stored the password in a form that SCRAM cannot use: over TLS, auth = "plain" does without it`
+		return scramHint
 	}
 	return "check user and password; many providers require an app password, or POP3 to be switched on in the settings of the mailbox"
 }

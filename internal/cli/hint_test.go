@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -13,8 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"popfetch/deliver/relay"
 	"popfetch/fetch/pop3"
 	"popfetch/internal/config"
+	"popfetch/internal/imap"
+	"popfetch/internal/login"
 )
 
 func TestHintExplainsErrors(t *testing.T) {
@@ -120,6 +124,29 @@ func TestHintNamesLoginMethods(t *testing.T) {
 		err := &pop3.AuthError{User: "me", Err: &pop3.MethodError{Allowed: []string{"plain"}, Offered: x.offered}}
 		if got := hint(err, true); !strings.HasPrefix(got, x.want) || strings.Contains(got, "popfetch check") {
 			t.Errorf("%q: hint %q, want %q", x.offered, got, x.want)
+		}
+	}
+}
+
+func TestHintAboutTheLoginAtADestination(t *testing.T) {
+	for _, x := range []struct {
+		method string
+		err    error
+		want   string // part of the hint, "" = no hint
+	}{
+		{"plain", &imap.Refusal{Command: "AUTHENTICATE PLAIN", Text: "no"}, "IMAP to be switched on"},
+		{"plain", &relay.Refusal{Step: "AUTH PLAIN", Code: 535, Text: "no"}, "check user and password"},
+		{"scram-sha-256", &imap.Refusal{Text: "no"}, `auth = "plain"`},
+		{"scram-sha-256", &relay.Refusal{Code: 535}, `auth = "plain"`},
+		{"xoauth2", &imap.Refusal{Text: "no"}, "the token may have expired"},
+		{"plain", &imap.Refusal{Code: "UNAVAILABLE"}, "the password may be right"},
+		{"plain", &relay.Refusal{Code: 454}, "the password may be right"},
+		{"", errors.New("the server offers none of external"), ""},
+		{"scram-sha-256", login.ErrSkipped, ""},
+	} {
+		got := hint(&login.Error{Method: x.method, User: "me", Err: x.err}, false)
+		if x.want == "" && got != "" || !strings.Contains(got, x.want) {
+			t.Errorf("%s, %v: hint %q, want %q", x.method, x.err, got, x.want)
 		}
 	}
 }

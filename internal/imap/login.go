@@ -14,8 +14,8 @@ import (
 // Credentials are what a login needs.
 type Credentials = login.Credentials
 
-// Login logs in and returns the method. A *login.Error leaves the connection as it was. The
-// end of ctx interrupts it.
+// Login logs in and returns the method. After a *login.Error, unless it wraps
+// login.ErrSkipped, the connection is as it was before. The end of ctx interrupts it.
 func (c *Client) Login(ctx context.Context, cred Credentials) (method string, err error) {
 	stop := context.AfterFunc(ctx, c.Interrupt)
 	defer func() {
