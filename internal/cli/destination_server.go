@@ -133,7 +133,7 @@ func serverLoginHint(err error) string {
 	case login.Bearer(denied.Method):
 		return "the token may have expired, or be for another user or scope: Gmail takes the scope https://mail.google.com/ for IMAP and SMTP, Outlook https://outlook.office.com/IMAP.AccessAsUser.All for IMAP and https://outlook.office.com/SMTP.Send for SMTP"
 	case strings.HasPrefix(denied.Method, "scram-"):
-		return scramHint
+		return "check user and password in the table of the destination" + scramAdvice
 	case errors.As(err, new(*imap.Refusal)):
 		return "check user and password in the table of the destination; many providers require an app password, or IMAP to be switched on in the settings of the mailbox"
 	}

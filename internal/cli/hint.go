@@ -99,8 +99,8 @@ func protocolHint(line string) string {
 	return ""
 }
 
-// scramHint is the hint for a password that was refused by SCRAM.
-const scramHint = `check user and password; if they are right, the server may have stored the password in a form that SCRAM cannot use: over TLS, auth = "plain" does without it`
+// scramAdvice is what to do if SCRAM was refused although user and password are right.
+const scramAdvice = `; if they are right, the server may have stored the password in a form that SCRAM cannot use: over TLS, auth = "plain" does without it`
 
 func loginHint(err error) string {
 	var auth *pop3.AuthError
@@ -145,7 +145,7 @@ func loginHint(err error) string {
 		return "the server refuses for good: if POP3 is switched off, switch it on in the settings of the mailbox; otherwise ask the server's operator; the password may be right"
 	}
 	if strings.HasPrefix(auth.Method, "scram-") {
-		return scramHint
+		return "check user and password" + scramAdvice
 	}
 	return "check user and password; many providers require an app password, or POP3 to be switched on in the settings of the mailbox"
 }
