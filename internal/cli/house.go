@@ -41,11 +41,12 @@ const parallelSyncs = 64
 const listingRoom = 48 << 20
 
 // house assembles accounts from the configuration and an open state store. It
-// is complete when it is made and does not change.
+// is complete when it is made and does not change, but for what it remembers.
 type house struct {
 	*selection
 	store state.Store
 	known map[string]bool // keys of the maildrops in store when the run began
+	begun sync.Map        // keys of maildrops that checkLostMailbox has found to begin in this run
 	// configured returns the tags of all configured maildrops, and makes them once.
 	configured func() map[string]bool
 	log        *slog.Logger

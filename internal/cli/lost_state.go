@@ -103,17 +103,26 @@ func (h *house) recordedSince(key string) bool {
 }
 
 // checkLostMailbox is checkLost for an account whose mail goes into m. It connects only if the
-// state file does not know the account. An error is that of the connection: without an answer
-// nobody knows, and nothing could be delivered either.
+// state file did not know the account when the run began, and once if m shows no deliveries. An
+// error is that of the connection: without an answer nobody knows, and nothing could be
+// delivered either.
 func (h *house) checkLostMailbox(ctx context.Context, a *config.Account, m *mailbox.Mailbox) error {
-	if key := maildropKey(a); h.known[key] || h.recordedSince(key) {
+	key := maildropKey(a)
+	if h.known[key] {
+		return nil
+	}
+	if _, begun := h.begun.Load(key); begun {
 		return nil
 	}
 	filled, err := m.Filled(ctx, h.mark(a))
-	if filled {
-		err = &fetch.LostError{Err: &lostError{account: a, file: h.config.State}}
+	switch {
+	case err != nil:
+		return err
+	case filled && !h.recordedSince(key):
+		return &fetch.LostError{Err: &lostError{account: a, file: h.config.State}}
 	}
-	return err
+	h.begun.Store(key, true)
+	return nil
 }
 
 // mark returns the first line of the Received field of a, which shows that popfetch has
