@@ -70,6 +70,16 @@ func (d *dovecot) fill(t *testing.T, user string, n int) {
 	}
 }
 
+// deliver puts messages into the Maildir of a user of the server.
+func (d *dovecot) deliver(t *testing.T, user string, texts ...string) {
+	t.Helper()
+	_, err := d.AddUser(user)
+	must(t, err)
+	for i, text := range texts {
+		must(t, d.Deliver(user, fmt.Sprintf("%d.M%dP1.server", 1700000000+i, i), []byte(text)))
+	}
+}
+
 // compose writes the message number i of a user: 1 KiB to 20 KiB, a few of them
 // up to 2 MiB, and some with what makes POP3 and mail stores stumble.
 func compose(user string, i int) []byte {

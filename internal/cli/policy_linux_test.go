@@ -1,3 +1,5 @@
+//go:build linux
+
 package cli_test
 
 import (
@@ -8,6 +10,9 @@ import (
 	"sync"
 	"testing"
 )
+
+// endOfMessage is the state in which a whole message has been read.
+const endOfMessage = "END-OF-MESSAGE"
 
 // policy is what a Postfix asks before it takes a recipient, or a message. It answers as Postfix
 // expects it of a policy service, see SMTPD_POLICY_README.
@@ -39,8 +44,8 @@ func startPolicy(t *testing.T) *policy {
 	return p
 }
 
-// ask sets what answers from now on, one question after the other. The state is RCPT, or
-// END-OF-MESSAGE, when the whole message is there; then recipient is "" if there are several.
+// ask sets what answers from now on, one question after the other. The state is RCPT or
+// endOfMessage; then recipient is "" if there are several.
 // An answer of "" lets Postfix go on.
 func (p *policy) ask(answer func(state, recipient string) (action string)) {
 	p.mu.Lock()

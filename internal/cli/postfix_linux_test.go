@@ -97,8 +97,9 @@ func (p *postfix) wait(t *testing.T, what string, holds func() bool) {
 func (p *postfix) holds(t *testing.T, address string, n int) (got mailbag, ids map[string]int) {
 	t.Helper()
 	p.wait(t, fmt.Sprintf("%d messages for %s", n, address), func() bool {
-		names, _ := os.ReadDir(filepath.Join(p.Maildir(address), "new")) // not there at first
-		return len(names) >= n
+		arrived, _ := os.ReadDir(filepath.Join(p.Maildir(address), "new")) // not there at first
+		arriving, _ := os.ReadDir(filepath.Join(p.Maildir(address), "tmp"))
+		return len(arrived) >= n && len(arriving) == 0
 	})
 	return received(t, inMaildir(t, p.Maildir(address), nil))
 }
@@ -118,7 +119,7 @@ func TestPostfix(t *testing.T) {
 	must(t, err)
 	d := runDovecot(t, dovecottest.Options{Certificate: serverCertificate(t), Settings: "auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256\n" +
 		"service auth {\n inet_listener {\n address = 127.0.0.1\n port = " + port + "\n }\n}\n"})
-	names := []string{"all", "half"}
+	names := []string{"all", "grün", "octets", "size", "half", "white", "grey", "verdict", "login", "kill"}
 	for i := range names {
 		names[i] += "@example.org"
 	}
@@ -133,55 +134,18 @@ func TestPostfix(t *testing.T) {
 		test func(*testing.T, *dovecot, *postfix, executable)
 	}{
 		{"mail of all kinds", testPostfixTakesAllKinds},
+		{"octets", testPostfixTakesOctets},
+		{"SMTPUTF8", testPostfixTakesUTF8},
+		{"size", testPostfixLimitsSize},
 		{"unknown recipient", testPostfixRefusesRecipient},
+		{"greylisting", testPostfixDefersRecipient},
+		{"replies to messages", testPostfixRefusesMessages},
+		{"logins", testPostfixLogins},
+		{"kill", testKillWhilePostfixDecides},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			p.ask(nil)
 			x.test(t, d, p, bin)
 		})
 	}
-}
-
-func testPostfixTakesAllKinds(t *testing.T, d *dovecot, p *postfix, bin executable) {
-	n, user, to := atMost(111, 1000), "kinds@example.org", "all@example.org"
-	d.fill(t, user, n)
-	held := d.holds(t, user)
-	h := newHome(t, bin)
-	h.configure(t, d.account("work", user, "implicit", "keep = false", p.to(to)))
-	if out, err := h.command("check").CombinedOutput(); err != nil || !strings.Contains(string(out), "SMTP server "+p.SMTP+", for "+to) {
-		t.Errorf("check: %v\n%s", err, out)
-	}
-	h.silently(t)
-	h.silently(t)
-	got, ids := p.holds(t, to, n)
-	sameMail(t, "both runs", got, asSent(held))
-	if len(ids) != n {
-		t.Errorf("%d messages have %d delivery ids", n, len(ids))
-	}
-	sameMail(t, "the server afterwards", d.holds(t, user), nil)
-	p.logs(t, fmt.Sprintf(`disconnect from .* ehlo=2 starttls=1 mail=%[1]d rcpt=%[1]d data=%[1]d quit=1 `, n))
-}
-
-// One of two recipients gets each message, once, though the other is refused each time.
-func testPostfixRefusesRecipient(t *testing.T, d *dovecot, p *postfix, bin executable) {
-	const n, user, to, nobody = 3, "refuses@example.org", "half@example.org", "nobody@example.org"
-	d.fill(t, user, n)
-	held := d.holds(t, user)
-	h := newHome(t, bin)
-	h.configure(t, d.account("work", user, "implicit", "keep = false", p.to(nobody)))
-	if out, err := h.command("check").CombinedOutput(); err == nil || !strings.Contains(string(out), nobody) {
-		t.Errorf("check: %v\n%s", err, out)
-	}
-	h.once(t, 73).says(t, "RCPT TO:<"+nobody+">", "550", "5.1.1")
-	sameMail(t, "the server after a refusal", d.holds(t, user), held)
-
-	h.configure(t, d.account("work", user, "implicit", "keep = false", p.to(to, nobody)))
-	h.once(t, 73).says(t, nobody)
-	h.once(t, 73)
-	sameMail(t, "the server after another refusal", d.holds(t, user), held)
-	h.configure(t, d.account("work", user, "implicit", "keep = false", p.to(to)))
-	h.once(t, 0)
-	got, _ := p.holds(t, to, n)
-	sameMail(t, to, got, asSent(held))
-	sameMail(t, "the server afterwards", d.holds(t, user), nil)
 }

@@ -55,7 +55,6 @@ virtual_mailbox_base = {{.Dir}}/mail
 virtual_uid_maps = static:{{.UID}}
 virtual_gid_maps = static:{{.GID}}
 virtual_mailbox_limit = 0
-message_size_limit = 0
 message_drop_headers =
 local_header_rewrite_clients =
 smtpd_tls_cert_file = {{.Dir}}/cert.pem
