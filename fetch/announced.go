@@ -68,9 +68,17 @@ func Expiry(c pop3.Capabilities, policy plan.Policy) string {
 	case days == 0:
 		return "the server may remove each message once it was fetched (EXPIRE 0), although keep says that it stays there"
 	case policy.Delete:
-		return fmt.Sprintf("the server removes messages after %d days (EXPIRE), which is earlier than keep says", days)
+		return fmt.Sprintf("the server removes messages after %s (EXPIRE), which is earlier than keep says", inDays(days))
 	}
-	return fmt.Sprintf("the server removes messages after %d days (EXPIRE), although keep says that they stay there", days)
+	return fmt.Sprintf("the server removes messages after %s (EXPIRE), although keep says that they stay there", inDays(days))
+}
+
+// inDays is a number of days in words.
+func inDays(n uint64) string {
+	if n == 1 {
+		return "1 day"
+	}
+	return fmt.Sprintf("%d days", n)
 }
 
 // warnOfExpiry tells the user what Expiry finds: once as a warning, and then once a day in

@@ -34,13 +34,22 @@ func (v *visit) finish() error {
 		}
 		// It may have deleted them. The next listing shows whether this one is left.
 		err = v.lostAt(marked[0], 1, err)
-		return fmt.Errorf("%d messages were delivered and marked as deleted, but the server did not confirm that they are gone; "+
-			"they are not delivered again, and the next poll asks for their deletion once more: %w", len(marked), v.because(err))
+		return fmt.Errorf("%s: %w", unconfirmed(len(marked)), v.because(err))
 	} else if err != nil {
 		v.log.Debug("the server did not confirm QUIT", "reason", err)
 	}
 	v.report.Deleted = len(marked)
 	return v.recordDeleted(marked)
+}
+
+// unconfirmed says that the server did not confirm the deletion of n messages.
+func unconfirmed(n int) string {
+	if n == 1 {
+		return "1 message was delivered and marked as deleted, but the server did not confirm that it is gone; " +
+			"it is not delivered again, and the next poll asks for its deletion once more"
+	}
+	return fmt.Sprintf("%d messages were delivered and marked as deleted, but the server did not confirm that they are gone; "+
+		"they are not delivered again, and the next poll asks for their deletion once more", n)
 }
 
 // deletedAtOnce is how many deletions one transaction records.

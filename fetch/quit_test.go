@@ -1,6 +1,7 @@
 package fetch_test
 
 import (
+	"strings"
 	"testing"
 
 	"popfetch/fetch"
@@ -19,6 +20,19 @@ func TestQuitRefused(t *testing.T) {
 	h.commands(2, effects, "LIST", "TOP 1 0", "TOP 2 0", "DELE 1", "DELE 2", "QUIT")
 	h.onServer()
 	h.delivered(1, 2)
+}
+
+func TestUnconfirmedDeletionSpeaksOfOneMessageInTheSingular(t *testing.T) {
+	for n, want := range map[int]string{
+		1: "1 message was delivered and marked as deleted, but the server did not confirm that it is gone",
+		2: "2 messages were delivered and marked as deleted, but the server did not confirm that they are gone",
+	} {
+		h := newFixture(t, n, faults(pop3test.Fault{At: "QUIT", Session: 1, Do: pop3test.Err, Text: "some are left"}))
+		h.account.Policy.Delete = true
+		if _, err := h.poll(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v", err)
+		}
+	}
 }
 
 func TestQuitRefusedWhereNothingWasDeleted(t *testing.T) {
