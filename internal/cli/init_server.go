@@ -95,7 +95,7 @@ func (s *setup) named(ctx context.Context) (discovery.Server, error) {
 		}
 		if err == nil {
 			if !s.con.quiet {
-				s.con.say("%s: answers", server)
+				s.con.say("%s: answers", s.reached(server))
 			}
 			return server, nil
 		}
@@ -104,6 +104,14 @@ func (s *setup) named(ctx context.Context) (discovery.Server, error) {
 		}
 	}
 	return discovery.Server{}, first
+}
+
+// reached is a server of --server in words.
+func (s *setup) reached(server discovery.Server) string {
+	if tlsMode(server, s.flags.tls) == config.TLSNone {
+		return server.Address() + " (no TLS)"
+	}
+	return server.String()
 }
 
 // tlsMode returns the value of the key tls for a server.
