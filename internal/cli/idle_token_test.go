@@ -32,6 +32,7 @@ user = %q
 oauth = { auth_url = %q, token_url = %q, scopes = "imap" }
 client_id = "client"
 `, s.Addr(), secret, p.User, p.URL("authorize"), p.URL("token")))
+	h.exits(0, "exec popfetch state seed work") // the account is not new, so nobody asks the destination
 	signIn(t, h.command("exec popfetch authorize work --destination"), 0, openHere(t))
 	h.exits(0, "exec popfetch --once")
 	if got := p.Requests(); !slices.Equal(got, []string{"authorization_code"}) {
