@@ -83,7 +83,8 @@ func After(open *state.Incident, r fetch.Report, changed, now time.Time) (*state
 	}
 	text := short(r.Err.Error())
 	notice := Nothing
-	news := open == nil || edited ||
+	worse := open != nil && open.Failures == 0 && next.Failures > 0 // not messages alone any more
+	news := open == nil || edited || worse ||
 		class > fetch.Temporary && !fetch.OfMessages(r.Err) && (class != fetch.ClassNamed(open.Class) || !alike(text, open.Error))
 	others := newMessages(r.Err, next.Messages)
 	since := now.Sub(next.Said)

@@ -72,6 +72,15 @@ func TestFailureOfAnotherClassIsToldOfAtOnce(t *testing.T) {
 	}
 }
 
+// A server that keeps its mail fails at each poll, for ever: that must not hide an outage.
+func TestOutageBehindAFailureOfMessagesAloneIsToldOf(t *testing.T) {
+	kept := account(&fetch.UndeletedError{Messages: 1, Err: errors.New("no")})
+	got, _ := told(t, time.Minute, kept, kept, network, network, kept, nil)
+	if !slices.Equal(got, []string{"1 failed", "3 failed"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestOtherWordsAreNewsUnlessTheyAreTemporary(t *testing.T) {
 	got, _ := told(t, time.Minute, session, other, blocked, blocked)
 	if !slices.Equal(got, []string{"1 failed", "3 failed"}) {
