@@ -16,6 +16,7 @@ import (
 func (v *visit) finish() error {
 	doomed := v.doomed()
 	if len(doomed) == 0 {
+		v.quit = true
 		if err := v.session.Bye(); err != nil {
 			v.log.Debug("the session did not end with QUIT", "reason", err)
 		}
@@ -38,6 +39,7 @@ func (v *visit) finish() error {
 	} else if err != nil {
 		v.log.Debug("the server did not confirm QUIT", "reason", err)
 	}
+	v.quit = true
 	v.report.Deleted = len(marked)
 	return v.recordDeleted(marked)
 }

@@ -90,6 +90,7 @@ func (v *visit) readHeaders(nums []int, read func(num int, header io.Reader) (*p
 		switch {
 		case errors.As(err, &refused):
 			last = refused
+			v.looked++
 			if refusals++; refusals < mostRefusals {
 				continue
 			}
@@ -100,6 +101,7 @@ func (v *visit) readHeaders(nums []int, read func(num int, header io.Reader) (*p
 			return denied(last, err)
 		default:
 			last = nil
+			v.looked++
 			if v.shown[num], err = read(num, m.Body); err != nil {
 				return fmt.Errorf("TOP %d 0: %w", num, err)
 			}

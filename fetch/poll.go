@@ -60,6 +60,7 @@ func (p *poll) run() {
 	if err := p.prepare(); err != nil {
 		p.fail(err)
 		if Classify(err) != State {
+			p.noteLost()
 			p.fail(p.recordFacts())
 		}
 		return
@@ -81,6 +82,7 @@ func (p *poll) run() {
 		p.showStage(Finishing)
 		p.fail(p.finish())
 	}
+	p.noteLost()
 	if !p.ledger.Unsure() {
 		if facts := p.learned(); facts != nil {
 			p.ledger.Learn(*facts)
