@@ -21,6 +21,7 @@ import (
 // the messages, and LIST. The latter is short, since the network may have failed there.
 const (
 	serialFor  = 30 * 24 * time.Hour
+	steppedFor = 24 * time.Hour // one command at a time, in case that helps
 	patientFor = 182 * 24 * time.Hour
 	headersFor = 182 * 24 * time.Hour
 	sizesFor   = 6 * time.Hour
@@ -104,8 +105,9 @@ func (p *poll) firstVisit(how Opening) (err error) {
 // opening returns how the session is to begin.
 func (p *poll) opening() (how Opening, err error) {
 	how = Opening{
-		Serial: p.Fallback && p.within(serialFor, p.facts.Serial), Patient: p.within(patientFor, p.facts.Patient),
-		Next: []string{"UIDL"},
+		Serial:  p.Fallback && p.within(serialFor, p.facts.Serial) || p.within(steppedFor, p.facts.OutOfStep),
+		Patient: p.within(patientFor, p.facts.Patient),
+		Next:    []string{"UIDL"},
 	}
 	likely, err := p.wantsSizes()
 	if err != nil {

@@ -237,7 +237,8 @@ func (v *visit) handle(it plan.Item, m *pop3.Message, err error) error {
 		return nil
 	case err != nil:
 		lost := v.stepLost(err)
-		if !v.ended {
+		garbled, ok := errors.AsType[*pop3.ProtocolError](err)
+		if unasked := ok && garbled.Unasked; !v.ended && !unasked {
 			v.interrupted(it, err)
 		}
 		return lost

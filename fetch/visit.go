@@ -147,10 +147,15 @@ func (v *visit) stepLost(err error) error {
 // session broke while messages were received that had been asked for ahead, or behind
 // a refusal, and nothing else went wrong. If the second visit succeeds, the failure of
 // the first is dropped. Without a refusal the server cannot take commands ahead, or the
-// network failed: that is recorded for some time.
+// network failed: that is recorded for some time. If there is no second visit, or it fails
+// too, the polls of the next day send one command at a time, so that a reply too many or too
+// few costs one message and does not keep the others back at each poll.
 func (p *poll) fallBack() {
 	first := p.visit
 	lost := first.lostStep
+	if first.shifted && first.session.Pipelined() {
+		p.facts.OutOfStep = p.when.Now
+	}
 	outOfStep := p.Fallback && first.session.Pipelined()
 	if lost == nil || len(p.failures) != 1 || p.failures[0] != lost || p.ledger.Unsure() ||
 		p.life.reason() != nil || !outOfStep && !first.ended {
@@ -176,7 +181,7 @@ func (p *poll) fallBack() {
 		return
 	}
 	p.log.Warn("the server got out of step when commands were sent ahead; from now on it is asked one at a time", "reason", lost)
-	p.facts.Serial = p.when.Now
+	p.facts.Serial, p.facts.OutOfStep = p.when.Now, p.noted.OutOfStep
 }
 
 // leaveOut does not retrieve in this visit what an earlier one could not deliver, so that

@@ -183,6 +183,9 @@ type Facts struct {
 	// Serial is when the server was last seen to lose synchronisation with commands
 	// that are sent ahead, and to keep it without; zero for never.
 	Serial time.Time `json:"serial,omitzero"`
+	// OutOfStep is when a session was last out of step with commands sent ahead, and no second
+	// one in the same poll has shown how it keeps in step; zero for never.
+	OutOfStep time.Time `json:"out_of_step,omitzero"`
 	// Patient is when the server was last seen to lose commands that are sent before
 	// it has answered the login; zero for never.
 	Patient time.Time `json:"patient,omitzero"`

@@ -92,6 +92,7 @@ type Client struct {
 	unanswered    []sent        // commands that were written and not answered yet, oldest first
 	unclaimed     []string      // of both, those sent before the call that reads their reply, see askAhead
 	trips         int           // see RoundTrips
+	answered      string        // the command that was answered last, "" for none
 	answeredTrip  int           // the trip of the command that was answered last
 	flightStart   time.Time     // of the flight whose first reply has not come; zero = none
 	roundTrip     time.Duration // the shortest wait for the first reply of a flight so far

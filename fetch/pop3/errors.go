@@ -98,6 +98,7 @@ type ProtocolError struct {
 	Line    string // what the server sent, at most 1024 octets of it
 	Reason  string // what is wrong with it
 	TooLong bool   // it is a listing with more lines or octets than the client reads
+	Unasked bool   // it came before Command was sent, behind the reply to another one
 }
 
 func (e *ProtocolError) Error() string {

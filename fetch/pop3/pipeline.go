@@ -106,7 +106,7 @@ func (c *Client) flush() error {
 			c.dotless = c.lines.skipLine() != nil
 		}
 		if c.lines.r.Buffered() > 0 {
-			return c.protocol(command, []byte(c.lines.head()), "the server sent something before it was asked")
+			return c.unasked(command)
 		}
 		c.flightStart = time.Now()
 	}
@@ -122,6 +122,15 @@ func (c *Client) flush() error {
 	}
 	c.queued = c.queued[:0]
 	return nil
+}
+
+// unasked breaks the client because something has arrived before the command was sent.
+func (c *Client) unasked(command string) error {
+	reason := "the server sent something before it was asked"
+	if c.answered != "" {
+		reason += ", behind its reply to " + c.answered
+	}
+	return c.fail(&ProtocolError{Command: command, Line: c.lines.shown([]byte(c.lines.head())), Reason: reason, Unasked: true})
 }
 
 // status writes what is queued and reads the status line for the oldest unanswered
@@ -153,7 +162,7 @@ func (c *Client) reply(limit int) (command string, line []byte, err error) {
 		return command, nil, c.failIO(command, err)
 	}
 	c.timeTrip()
-	c.answeredTrip = oldest.trip
+	c.answered, c.answeredTrip = command, oldest.trip
 	c.unanswered = append(c.unanswered[:0], c.unanswered[1:]...)
 	return command, line, nil
 }
