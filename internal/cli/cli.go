@@ -150,7 +150,7 @@ usage:
   popfetch state restore|compact  restore its snapshot; make it smaller
   popfetch state rebuild [ACCOUNT...]  learn from the Maildirs what was delivered
   popfetch state seed [ACCOUNT...]     count what is on the server as delivered
-  popfetch state retry [ACCOUNT...]    try messages again that were set aside
+  popfetch state retry [ACCOUNT...]    try again what was set aside or not deleted
   popfetch state trust ACCOUNT...      accept a new key (tls_fingerprint = "first-use")
   popfetch state forget ACCOUNT...     fetch everything again
   popfetch completion bash|zsh|fish    print the completion of a shell

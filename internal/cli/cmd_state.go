@@ -31,7 +31,7 @@ func (p *program) stateCommand() *cli.Command {
 				Flags: flags(boolFlag("replace a state file that is not damaged, too", "force"))},
 			{Name: "rebuild", Usage: "learn from the Maildirs what was delivered; fetches nothing", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRebuild},
 			p.seedCommand(),
-			{Name: "retry", Usage: "try messages again that were set aside", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRetry},
+			{Name: "retry", Usage: "try again what was set aside or not deleted", ArgsUsage: "[ACCOUNT...]", Flags: flags(), Action: p.stateRetry},
 			{Name: "trust", Usage: `accept another key of a server with tls_fingerprint = "first-use" at the next poll`, ArgsUsage: "ACCOUNT...", Flags: flags(), Action: p.stateTrust},
 			{Name: "forget", Usage: "forget what was delivered, so that everything on the server is fetched again", ArgsUsage: "ACCOUNT...", Flags: flags(), Action: p.stateForget},
 		},
