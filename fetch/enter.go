@@ -7,7 +7,6 @@ import (
 	"iter"
 	"math/rand/v2"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,14 +16,13 @@ import (
 )
 
 // How long popfetch avoids what a server has failed at: commands sent ahead, commands
-// sent together with the login, TOP if it shows header blocks that are not those of
-// the messages, and LIST. The latter is short, since the network may have failed there.
+// sent together with the login, and TOP if it shows header blocks that are not those of
+// the messages.
 const (
 	serialFor  = 30 * 24 * time.Hour
 	steppedFor = 24 * time.Hour // one command at a time, in case that helps
 	patientFor = 182 * 24 * time.Hour
 	headersFor = 182 * 24 * time.Hour
-	sizesFor   = 6 * time.Hour
 )
 
 // within reports whether something was seen less than age ago.
@@ -52,7 +50,6 @@ func (p *poll) enter() (err error) {
 			p.facts = observed
 		}
 	}
-	p.without.list = p.within(sizesFor, p.facts.NoSizes)
 	how, err := p.opening()
 	if err != nil {
 		return err
@@ -72,8 +69,7 @@ func (p *poll) enter() (err error) {
 	switch refused := (*pop3.ResponseError)(nil); {
 	case errors.As(again, &refused):
 		again = fmt.Errorf("%w; and then, in a second session: %w", err, again)
-	case again != nil && p.visit != nil, p.facts.NoSizes != p.noted.NoSizes:
-		// The login went well and the rest, or LIST, still failed: that was not it.
+	case again != nil && p.visit != nil: // the login went well and the rest still failed: that was not it
 		p.facts.Patient = p.noted.Patient
 	}
 	// If the patient login broke too, the next polls make one attempt each: that may
@@ -85,7 +81,7 @@ func (p *poll) enter() (err error) {
 // waits for that without a session, and visits the server again.
 func (p *poll) firstVisit(how Opening) (err error) {
 	for waits := 0; ; waits++ {
-		if p.visit, err = p.login(p.asking(how)); err != nil {
+		if p.visit, err = p.login(how); err != nil {
 			return err
 		}
 		err = p.planWithout(how, p.visit.makePlan())
@@ -121,14 +117,6 @@ func (p *poll) opening() (how Opening, err error) {
 		how.Expected.After = pop3.ParseCapabilities(p.facts.After)
 	}
 	return how, nil
-}
-
-// asking returns how without a command that the session is to do without.
-func (p *poll) asking(how Opening) Opening {
-	if p.without.list {
-		how.Next = slices.DeleteFunc(slices.Clone(how.Next), func(verb string) bool { return verb == "LIST" })
-	}
-	return how
 }
 
 // wantsSizes reports whether a poll that finds any message will need the sizes, so

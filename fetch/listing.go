@@ -156,7 +156,7 @@ func (v *visit) listSizes() error {
 		v.log.Debug("the sizes of the messages are not known", "reason", err)
 		return v.stillOpen(refused)
 	}
-	return v.unanswered("LIST", err)
+	return err
 }
 
 // scan reads the scan listing (RFC 1939 section 5, LIST). It calls got for each

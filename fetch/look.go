@@ -59,7 +59,7 @@ func (v *visit) look() error {
 	for v.plan.Look.Len() > 0 {
 		v.log.Debug("comparing header blocks", "messages", v.plan.Look.Len())
 		if err := v.showHeaders(v.plan.Look.Nums()); err != nil {
-			return v.because(v.unanswered("TOP", err))
+			return v.because(err)
 		}
 		if err := v.compare(); err != nil {
 			return err

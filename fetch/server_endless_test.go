@@ -38,18 +38,10 @@ func TestEndlessLineEndsAtItsLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newFixture(t, 3, without("SASL"))
 			h.account.Policy.Delete = true
-			h.growsLittle(func() { h.visitWith(endlessIn(f.At), soon, f) })
+			h.growsLittle(func() { h.visitWith(fetch.Protocol, soon, f) })
 			h.converge(1, 2, 3)
 		})
 	}
-}
-
-// endlessIn returns the class of a poll that meets an endless reply: LIST can be done without.
-func endlessIn(command string) fetch.Class {
-	if command == "LIST" {
-		return fetch.OK
-	}
-	return fetch.Protocol
 }
 
 // A challenge may be long, but not endless.
@@ -95,7 +87,7 @@ func TestEndlessListingEndsAtItsLimit(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newFixture(t, 3, nil)
 			f := pop3test.Fault{At: tt.at, Do: pop3test.Endless, After: pop3test.AfterStatus, Text: tt.octets}
-			h.growsAtMost(tt.heap, func() { h.visitWith(endlessIn(f.At), 10*soon, f) })
+			h.growsAtMost(tt.heap, func() { h.visitWith(fetch.Protocol, 10*soon, f) })
 			h.converge(1, 2, 3)
 		})
 	}

@@ -210,8 +210,6 @@ type Facts struct {
 	// NoHeaders is when the server was last seen to show a header block (TOP) that is
 	// not that of the message (RETR); zero for never.
 	NoHeaders time.Time `json:"no_headers,omitzero"`
-	// NoSizes is when the server last ended or garbled a session at LIST; zero for never.
-	NoSizes time.Time `json:"no_sizes,omitzero"`
 	// Reminded is when the user was last told that messages are set aside.
 	Reminded time.Time `json:"reminded,omitzero"`
 	// CertificateExpires is when the certificate that the server showed last expires; zero
