@@ -30,11 +30,17 @@ func (p *places) count(sl *slot, n int) {
 	}
 }
 
+// leave gives back the place of the poll of sl that is under way.
+func (r *run) leave(sl *slot) {
+	r.places.count(sl, -1)
+	r.ready.release(sl.server())
+}
+
 // release makes polls that have run for long count against Spare.
 func (r *run) release(wake *alarm) {
 	for _, sl := range r.polling {
 		if !sl.current.spare && r.places.spared < r.places.spare && wake.passed(sl.current.begun.Add(patience)) {
-			r.places.count(sl, -1)
+			r.leave(sl)
 			sl.current.spare = true
 			r.places.count(sl, 1)
 		}

@@ -23,6 +23,7 @@ func (s *Scheduler) SetLimits(parallel, perHost, spare int) {
 	defer s.mu.Unlock()
 	r := s.latest()
 	r.places.parallel, r.places.perHost, r.places.spare = parallel, perHost, spare
+	r.ready.restart()
 	r.poke()
 }
 
@@ -46,13 +47,15 @@ func (r *run) set(accounts []*Account) {
 				r.waiting.put(sl)
 			default:
 				sl.due = now
-				r.ready = append(r.ready, sl)
+				r.ready.add(sl)
 			}
 		}
 		slots = append(slots, sl)
 	}
 	r.slots = slots
-	r.ready = slices.DeleteFunc(r.ready, func(sl *slot) bool { return gone[sl.Account] == sl })
+	if len(gone) > 0 {
+		r.ready.remove(func(sl *slot) bool { return gone[sl.Account] == sl })
+	}
 	for _, sl := range gone {
 		r.retire(sl)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -113,9 +112,9 @@ func (r *run) request(sl *slot, keep bool, answers chan<- Report) {
 	}
 	sl.wishes.answers = append(sl.wishes.answers, answers)
 	sl.wishes.keep = sl.wishes.keep || keep
-	if r.waiting.remove(sl) || !sl.polling() && !slices.Contains(r.ready, sl) {
+	if r.waiting.remove(sl) || !sl.polling() && !sl.queued {
 		sl.due = now
-		r.ready = append(r.ready, sl)
+		r.ready.add(sl)
 	}
 }
 
@@ -125,7 +124,7 @@ func (r *run) abandon() {
 	if why == nil {
 		why = ErrStopped
 	}
-	for _, sl := range r.ready {
+	for _, sl := range r.ready.all() {
 		sl.answer(sl.refused(why))
 	}
 }

@@ -22,7 +22,7 @@ type run struct {
 
 	slots    []*slot // of all accounts
 	waiting  dueHeap // those that are due later
-	ready    []*slot // those that are due and wait for a place, the first to be polled first
+	ready    queue   // those that are due and wait for a place
 	polling  []*slot // those whose poll is under way, the one that has run longest first
 	places   places
 	requests int             // calls of Poll and Alone that have not returned
@@ -156,33 +156,18 @@ func (r *run) idle() bool { return r.failed != nil || r.ctx.Err() != nil }
 // longest first. It reports whether the limits have kept an account waiting.
 func (r *run) launch(wake *alarm) (blocked bool) {
 	for len(r.waiting) > 0 && wake.passed(r.waiting[0].due) {
-		r.ready = append(r.ready, r.waiting.take())
+		r.ready.add(r.waiting.take())
 	}
-	kept := r.ready[:0]
-	for i, sl := range r.ready {
-		if r.places.full() {
-			if len(kept) == 0 { // as usual: nothing is moved, however many wait
-				r.ready = r.ready[i:]
-				return true
-			}
-			blocked = true
-			kept = append(kept, r.ready[i:]...)
+	r.ready.again()
+	for !r.places.full() {
+		sl := r.ready.next(r.places.free, func(sl *slot) bool { return r.taken(sl.Key) })
+		if sl == nil {
 			break
 		}
-		switch {
-		case !r.places.free(sl):
-			blocked = true
-			kept = append(kept, sl)
-		case r.taken(sl.Key):
-			kept = append(kept, sl)
-		default:
-			r.launchOne(sl, wake.now)
-			wake.passed(wake.now.Add(patience))
-		}
+		r.launchOne(sl, wake.now)
+		wake.passed(wake.now.Add(patience))
 	}
-	clear(r.ready[len(kept):])
-	r.ready = kept
-	return blocked
+	return r.ready.blocked()
 }
 
 func (r *run) launchOne(sl *slot, now time.Time) {
@@ -225,7 +210,7 @@ func (r *run) finished(res result) {
 	}
 	now := r.clock.now()
 	r.polling = slices.DeleteFunc(r.polling, func(other *slot) bool { return other == sl })
-	r.places.count(sl, -1)
+	r.leave(sl)
 	if r.delivered == 0 {
 		r.since = now
 	}

@@ -18,6 +18,7 @@ type slot struct {
 	last     *Report   // of the latest poll that has ended; nil: none yet
 	ended    time.Time // of that poll
 	index    int       // in the heap of those that wait; -1: not in it
+	queued   bool      // it waits for a place
 
 	current *underway // the poll under way; nil: none
 	wishes  wishes    // for the poll under way, or for the next if none is
