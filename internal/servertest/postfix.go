@@ -51,7 +51,7 @@ alias_database =
 local_recipient_maps =
 virtual_mailbox_domains ={{range .Domains}} {{.}}{{end}}
 virtual_mailbox_maps = inline:{ {{- range .Mailboxes}} { {{.}} = {{.}}/ }{{end}} }
-virtual_mailbox_base = {{.Dir}}/mail
+virtual_mailbox_base = /var/mail
 virtual_uid_maps = static:{{.UID}}
 virtual_gid_maps = static:{{.GID}}
 virtual_mailbox_limit = 0
@@ -98,7 +98,8 @@ postlog   unix-dgram n - n - 1 postlogd
 `))
 
 // postfixUsers does what the installation script of the package does. The system may have a
-// Postfix of its own, whose queue is none of ours.
+// Postfix of its own, whose queue is none of ours. The mail lies in the shared directory; its owner
+// may be unable to get there by its path.
 const postfixUsers = `
 umask 022
 getent group postfix >/dev/null || groupadd --system postfix
@@ -109,6 +110,7 @@ install -d /var/spool/postfix
 install -d -o postfix /var/lib/postfix
 chgrp postdrop /usr/sbin/postdrop /usr/sbin/postqueue
 chmod 2555 /usr/sbin/postdrop /usr/sbin/postqueue
+mount --bind %s /var/mail
 `
 
 // StartPostfix runs a Postfix and returns when it listens. Close ends it.
@@ -136,7 +138,7 @@ func StartPostfix(o PostfixOptions) (*Postfix, error) {
 
 func (p *Postfix) start(o PostfixOptions) error {
 	mail := filepath.Join(p.dir, "mail")
-	if err := errors.Join(os.Mkdir(mail, 0o755), os.Chown(mail, mailUser, mailGroup), p.sh(postfixUsers)); err != nil {
+	if err := errors.Join(os.Mkdir(mail, 0o755), os.Chown(mail, mailUser, mailGroup), p.sh(fmt.Sprintf(postfixUsers, mail))); err != nil {
 		return err
 	}
 	var domains []string
