@@ -49,6 +49,11 @@ func (r *Receiver) Serve(t *testing.T, serve func(net.Conn)) {
 			r.Lock()
 			r.conns = append(r.conns, c)
 			r.Unlock()
+			select {
+			case <-r.over: // CloseAll may not have seen it
+				c.Close()
+			default:
+			}
 			serving.Go(func() {
 				defer c.Close()
 				serve(c)
