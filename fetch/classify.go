@@ -133,6 +133,8 @@ func classOf(err error) (Class, bool) {
 			return Protocol, true
 		}
 		return Temporary, true
+	case *UndeletedError: // whatever the server has said: it is asked again
+		return Temporary, true
 	case *ConfigError:
 		return Config, true
 	case *RelayedError:

@@ -41,6 +41,7 @@ func TestLostSessionBehindARefusedDeleteIsNoFailureOfMessagesAlone(t *testing.T)
 		ofMessages bool
 	}{
 		"refused":          {[]pop3test.Fault{refused}, true},
+		"refused for good": {[]pop3test.Fault{{At: "DELE 1", Do: pop3test.Err, Text: "[SYS/PERM] no"}}, true},
 		"refused and lost": {[]pop3test.Fault{refused, {At: "QUIT", Do: pop3test.Drop}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
