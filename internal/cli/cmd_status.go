@@ -47,6 +47,15 @@ type statusLine struct {
 	SetAside    int       `json:"set_aside"`
 	Certificate time.Time `json:"certificate_expires,omitzero"`
 	Owner       int       `json:"process"`
+
+	// elsewhere is the process that polls another maildrop under the name of the account.
+	elsewhere int
+}
+
+// ownerLine is the line of an owner about one of its accounts.
+type ownerLine struct {
+	statusLine
+	Maildrop string `json:"maildrop"` // its key; "" from an owner that does not say it yet
 }
 
 func (p *program) status(c *cli.Context) error {
@@ -87,14 +96,22 @@ func statusOfOwner(ctx context.Context, s *selection, lines map[string]statusLin
 	if err == nil {
 		defer owner.Close()
 		r := control.Request{Do: doStatus}
+		maildrops := make(map[string]string, len(s.chosen))
 		for _, a := range s.chosen {
 			r.Accounts = append(r.Accounts, control.Account{Name: a.Name})
+			maildrops[a.Name] = maildropKey(a)
 		}
 		err = owner.Do(ctx, r, func(a control.Answer) {
-			var line statusLine
-			if json.Unmarshal(a.Result, &line) == nil {
+			var line ownerLine
+			switch {
+			case json.Unmarshal(a.Result, &line) != nil:
+			case line.Maildrop != "" && line.Maildrop != maildrops[a.Account]:
+				own := lines[a.Account]
+				own.elsewhere = owner.Owner.PID
+				lines[a.Account] = own
+			default:
 				line.Owner = owner.Owner.PID
-				lines[a.Account] = line
+				lines[a.Account] = line.statusLine
 			}
 		})
 	}
@@ -292,6 +309,9 @@ func (l statusLine) note(now time.Time) string {
 	}
 	if l.NextBecause != "" && l.NextBecause != fetch.ForInterval.String() {
 		add("next poll in %s: %s", shortSpan(l.NextPoll.Sub(now)), l.NextBecause)
+	}
+	if l.elsewhere > 0 {
+		add("process %d has another maildrop under this name", l.elsewhere)
 	}
 	if l.SetAside > 0 {
 		add("%s set aside; popfetch list shows why", messages(l.SetAside))

@@ -126,6 +126,7 @@ func (o *owner) serve() (stop func()) {
 		return func() {}
 	}
 	server := control.Start(l, o.info, o)
+	server.Keep(l, path)
 	return func() { _ = server.Close() }
 }
 
@@ -221,7 +222,7 @@ func (o *owner) status(r control.Request, answer func(control.Answer)) error {
 		if i < 0 {
 			continue
 		}
-		text, err := json.Marshal(lines[i])
+		text, err := json.Marshal(ownerLine{lines[i], maildropKey(h.config.Accounts[i])})
 		if err != nil {
 			return err
 		}

@@ -87,6 +87,39 @@ func TestStatusSaysInShortHowAPollFailed(t *testing.T) {
 	}
 }
 
+// A second configuration with the same state file may give another maildrop the same name.
+func TestStatusOfAMaildropIsNotThatOfAnotherUnderTheSameName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	of := func(user string) *config.Config {
+		a := &config.Account{Name: "work", Enabled: true}
+		a.User, a.Host = user, "pop.example.org"
+		return &config.Config{State: path, Accounts: []*config.Account{a}}
+	}
+	book := status.Open(path)
+	book.Note(status.Poll{Account: "work", Maildrop: "theirs@pop.example.org", Time: statusAt, Class: "authentication", Error: "wrong"})
+	o := &owner{house: new(atomic.Pointer[house]), book: book, info: control.Info{PID: 7, Command: commandDaemon}}
+	o.house.Store(&house{selection: &selection{config: of("theirs")}})
+	l, err := control.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := control.Start(l, o.info, o)
+	defer server.Close()
+	for user, want := range map[string]struct{ class, note string }{
+		"theirs": {"authentication", "wrong"},
+		"mine":   {"", "process 7 has another maildrop under this name"},
+	} {
+		cfg := of(user)
+		lines := map[string]statusLine{"work": {Account: "work"}}
+		if _, err := statusOfOwner(t.Context(), &selection{config: cfg, chosen: cfg.Accounts}, lines); err != nil {
+			t.Fatal(err)
+		}
+		if l := lines["work"]; l.Class != want.class || l.note(statusAt) != want.note || (l.Owner == 7) != (user == "theirs") {
+			t.Errorf("%s: %+v, %q", user, l, l.note(statusAt))
+		}
+	}
+}
+
 func TestStatusOfTwoThousandAccountsComesAtOnce(t *testing.T) {
 	const n = 2000
 	path := filepath.Join(t.TempDir(), "state.db")

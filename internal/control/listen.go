@@ -20,6 +20,7 @@ const maxConnections = 32
 type Listener struct {
 	*net.UnixListener
 	place place
+	made  fs.FileInfo // the socket
 	slots *semaphore.Weighted
 }
 
@@ -36,7 +37,12 @@ func Listen(state string) (*Listener, error) {
 		p.close()
 		return nil, err
 	}
-	return &Listener{UnixListener: l, place: p, slots: semaphore.NewWeighted(maxConnections)}, nil
+	made, err := os.Lstat(p.file)
+	if err != nil {
+		p.close()
+		return nil, errors.Join(err, l.Close())
+	}
+	return &Listener{UnixListener: l, place: p, made: made, slots: semaphore.NewWeighted(maxConnections)}, nil
 }
 
 func listen(p place) (*net.UnixListener, error) {
@@ -81,11 +87,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 // Close removes the socket.
 func (l *Listener) Close() error {
 	defer l.place.close()
-	err := os.Remove(l.place.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, l.UnixListener.Close())
+	return errors.Join(l.remove(), l.UnixListener.Close())
 }
 
 // served is a connection that has a slot.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -21,28 +22,30 @@ const mostRequest = 4 << 20
 type times struct {
 	request   time.Duration // a client may take to send a request, or to read a line of the answer
 	heartbeat time.Duration // between two lines of an answer, at most
+	look      time.Duration // between two looks whether the socket is there
 }
 
 // Server serves the socket of an owner.
 type Server struct {
-	info  Info
-	owner Owner
-	times times
-	http  *http.Server
-	stop  context.CancelFunc
-	ended chan struct{} // closed when Serve has returned
+	info    Info
+	owner   Owner
+	times   times
+	http    *http.Server
+	stop    context.CancelFunc
+	stopped <-chan struct{} // closed by stop
+	serving sync.WaitGroup
 }
 
 // Start serves the clients of l, a *Listener, until Close, which closes l too. owner may
 // be asked by several clients at once.
 func Start(l net.Listener, info Info, owner Owner) *Server {
-	return start(l, info, owner, times{request: 5 * time.Second, heartbeat: 2 * time.Second})
+	return start(l, info, owner, times{request: 5 * time.Second, heartbeat: 2 * time.Second, look: time.Minute})
 }
 
 func start(l net.Listener, info Info, owner Owner, times times) *Server {
 	info.Features = features()
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Server{info: info, owner: owner, times: times, stop: stop, ended: make(chan struct{})}
+	s := &Server{info: info, owner: owner, times: times, stop: stop, stopped: ctx.Done()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /owner", s.describe)
 	mux.HandleFunc("POST /do", s.do)
@@ -54,11 +57,13 @@ func start(l net.Listener, info Info, owner Owner, times times) *Server {
 		MaxHeaderBytes:    8 << 10,
 		ErrorLog:          log.New(io.Discard, "", 0), // a client that sends garbage is not our trouble
 	}
-	go func() {
-		defer close(s.ended)
-		_ = s.http.Serve(l)
-	}()
+	s.serve(l)
 	return s
+}
+
+// serve serves the clients of l too.
+func (s *Server) serve(l net.Listener) {
+	s.serving.Go(func() { _ = s.http.Serve(l) })
 }
 
 // Close removes the socket, ends what clients still wait for, and waits a moment for them
@@ -71,7 +76,7 @@ func (s *Server) Close() error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close()
 	}
-	<-s.ended
+	s.serving.Wait()
 	return err
 }
 
