@@ -59,7 +59,8 @@ type Client struct {
 
 	command, final time.Duration // see Options
 	secrets        mask.Secrets  // of the login: no log and no error shows them
-	stuck          bool          // the server waits for a message that nobody will send
+	loggedIn       bool
+	stuck          bool // the server waits for a message that nobody will send
 }
 
 // Dial connects, greets the server and secures the connection.

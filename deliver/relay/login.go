@@ -39,7 +39,14 @@ func (c *Client) Login(cred Credentials) (method string, err error) {
 		return method, err
 	}
 	c.secrets.Accepted()
+	c.loggedIn = true
 	return method, nil
+}
+
+// offersLogin reports whether there is a login that has not been made.
+func (c *Client) offersLogin() bool {
+	_, offered := c.Extension("AUTH")
+	return c.opts.SMTP && offered && !c.loggedIn
 }
 
 // choose returns the method.

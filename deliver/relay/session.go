@@ -252,7 +252,12 @@ func (s *session) failed(step string, reasons []error) error {
 	case len(s.r.Recipients) == 1 && strings.HasPrefix(worst.Step, "RCPT") && badAddress(worst.Enhanced):
 		return s.r.fail(deliver.Place, false, "the key recipient says who gets the mail; its default is the user of the account", why)
 	}
-	return s.r.fail(deliver.Message, false, "", why)
+	hint := ""
+	if s.client.offersLogin() && strings.HasPrefix(worst.Enhanced, "5.7.") { // RFC 3463 section 3.8
+		// Postfix has the same reply for a sender whom it refuses, so that this is no error of the place.
+		hint = "the server may want a login: set user and password in the table smtp"
+	}
+	return s.r.fail(deliver.Message, false, hint, why)
 }
 
 // loginHint is for a server that takes mail only after a login.

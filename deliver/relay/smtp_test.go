@@ -166,3 +166,30 @@ func TestSlowDripDoesNotStretchTheTimeForAReply(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A server that offers a login, and refuses all mail without one, may say no more than "access
+// denied".
+func TestRefusalWithoutALoginHintsAtIt(t *testing.T) {
+	for name, x := range map[string]struct {
+		greets []string
+		reply  string
+		hints  bool
+	}{
+		"access denied":    {[]string{"AUTH PLAIN"}, "554 5.7.1 access denied", true},
+		"no login offered": {[]string{"8BITMIME"}, "554 5.7.1 access denied", false},
+		"mailbox full":     {[]string{"AUTH PLAIN"}, "552 5.2.2 full", false},
+		"busy":             {[]string{"AUTH PLAIN"}, "450 4.7.1 greylisted", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t)
+			r.smtp, r.greets = true, x.greets
+			d := r.relay()
+			defer d.Close()
+			r.Answers("RCPT", x.reply)
+			var e *deliver.Error
+			if err := deliverOne(t, d, "x"); !errors.As(err, &e) || e.Scope != deliver.Message || strings.Contains(e.Hint, "login") != x.hints {
+				t.Errorf("got %#v: %v", e, err)
+			}
+		})
+	}
+}

@@ -136,7 +136,7 @@ func testPostfixLogins(t *testing.T, d *dovecot, p *postfix, bin executable) {
 		configure(user, addr, mode, keys(user, "auto", "not-this-one"))
 		h.once(t, 77).says(t, "with scram-sha-256", "535", "5.7.8", "hint: check user and password")
 		configure(user, addr, mode)
-		h.once(t, 73).says(t, "554", "5.7.1", "Access denied")
+		h.once(t, 73).says(t, "554", "5.7.1", "Access denied", "hint: the server may want a login: set user and password in the table smtp")
 		sameMail(t, user, d.holds(t, user), held)
 	}
 	got, _ := p.holds(t, to, len(want))
