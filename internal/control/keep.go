@@ -55,7 +55,7 @@ func (l *Listener) remove() error {
 		return nil
 	case err != nil:
 		return err
-	case !os.SameFile(now, l.made):
+	case !os.SameFile(now, l.made) || !now.ModTime().Equal(l.made.ModTime()): // inodes are used again
 		return nil
 	}
 	return os.Remove(l.place.file)

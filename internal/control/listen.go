@@ -22,6 +22,7 @@ type Listener struct {
 	place place
 	made  fs.FileInfo // the socket
 	slots *semaphore.Weighted
+	close func() error // once
 }
 
 // Listen makes the socket of a state file, mode 0600. The caller holds the lock of the
@@ -42,7 +43,12 @@ func Listen(state string) (*Listener, error) {
 		p.close()
 		return nil, errors.Join(err, l.Close())
 	}
-	return &Listener{UnixListener: l, place: p, made: made, slots: semaphore.NewWeighted(maxConnections)}, nil
+	own := &Listener{UnixListener: l, place: p, made: made, slots: semaphore.NewWeighted(maxConnections)}
+	own.close = sync.OnceValue(func() error {
+		defer p.close()
+		return errors.Join(own.remove(), l.Close())
+	})
+	return own, nil
 }
 
 func listen(p place) (*net.UnixListener, error) {
@@ -84,11 +90,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close removes the socket.
-func (l *Listener) Close() error {
-	defer l.place.close()
-	return errors.Join(l.remove(), l.UnixListener.Close())
-}
+// Close removes the socket. Only the first call does anything: a server calls it again, and
+// another socket may have the place, and the inode, of the one that is gone.
+func (l *Listener) Close() error { return l.close() }
 
 // served is a connection that has a slot.
 type served struct {
