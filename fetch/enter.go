@@ -44,8 +44,6 @@ func (p *poll) enter() (err error) {
 	p.when.Observed, p.when.Steady = observed.Observed, observed.Steady
 	if p.records {
 		p.when.Daily = plan.LookIsDue(p.noted, p.when.Now)
-		p.when.Most = p.noted.Most
-		p.without.top = p.noted.TopLost >= lostBefore
 		if store {
 			p.facts = observed
 		}

@@ -16,7 +16,6 @@ import (
 func (v *visit) finish() error {
 	doomed := v.doomed()
 	if len(doomed) == 0 {
-		v.quit = true
 		if err := v.session.Bye(); err != nil {
 			v.log.Debug("the session did not end with QUIT", "reason", err)
 		}
@@ -39,7 +38,6 @@ func (v *visit) finish() error {
 	} else if err != nil {
 		v.log.Debug("the server did not confirm QUIT", "reason", err)
 	}
-	v.quit = true
 	v.report.Deleted = len(marked)
 	return v.recordDeleted(marked)
 }

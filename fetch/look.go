@@ -90,7 +90,6 @@ func (v *visit) readHeaders(nums []int, read func(num int, header io.Reader) (*p
 		switch {
 		case errors.As(err, &refused):
 			last = refused
-			v.looked++
 			if refusals++; refusals < mostRefusals {
 				continue
 			}
@@ -101,7 +100,6 @@ func (v *visit) readHeaders(nums []int, read func(num int, header io.Reader) (*p
 			return denied(last, err)
 		default:
 			last = nil
-			v.looked++
 			if v.shown[num], err = read(num, m.Body); err != nil {
 				return fmt.Errorf("TOP %d 0: %w", num, err)
 			}

@@ -60,7 +60,6 @@ func (p *poll) run() {
 	if err := p.prepare(); err != nil {
 		p.fail(err)
 		if Classify(err) != State {
-			p.noteLost()
 			p.fail(p.recordFacts())
 		}
 		return
@@ -82,7 +81,6 @@ func (p *poll) run() {
 		p.showStage(Finishing)
 		p.fail(p.finish())
 	}
-	p.noteLost()
 	if !p.ledger.Unsure() {
 		if facts := p.learned(); facts != nil {
 			p.ledger.Learn(*facts)

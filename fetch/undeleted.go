@@ -161,15 +161,9 @@ func (p *poll) noteDeletions(kept undeleted, err error) {
 		p.fail(&UndeletedError{Messages: kept.messages, Err: kept.first})
 	}
 	f := &p.facts
-	if f.Undeleted > 0 && !p.visit.plan.AskedFor && !p.visit.askedFor {
-		// All of it is gone: the earlier polls have got on, although nothing was confirmed.
-		f.Undeleted, f.Lost = 0, 0
-	}
-	if p.report.Deleted > 0 {
-		f.Undeleted = 0
-	}
-	if f.Undeleted == 0 {
-		f.UndeletedAt, f.UndeletedWhy = time.Time{}, ""
+	if p.report.Deleted > 0 || !p.visit.plan.AskedFor && !p.visit.askedFor {
+		// The server deletes, although it may not have confirmed it.
+		f.Undeleted, f.UndeletedAt, f.UndeletedWhy = 0, time.Time{}, ""
 	}
 	switch {
 	case p.report.Deleted > 0: // the others are for the next poll

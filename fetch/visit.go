@@ -33,8 +33,6 @@ type visit struct {
 	withheld  []withheld      // what the server refused to give
 	given     bool            // the server gave a message
 
-	looked    int  // header blocks that the server has shown or refused
-	quit      bool // the visit has come to its end
 	answered  int  // messages that the server has given or refused
 	before    int  // of these, before the Retr that runs
 	sure      int  // of these, known to be what was asked for

@@ -227,12 +227,6 @@ type Facts struct {
 	Undeleted    int       `json:"undeleted,omitzero"`
 	UndeletedAt  time.Time `json:"undeleted_at,omitzero"`
 	UndeletedWhy string    `json:"undeleted_why,omitempty"`
-	// Lost is how many polls in a row have brought nothing because their sessions were lost,
-	// and Most how many messages the next poll deals with for that, 0 = no limit.
-	Lost int `json:"lost,omitzero"`
-	Most int `json:"most,omitzero"`
-	// TopLost is how many sessions in a row were lost when the first header block was due.
-	TopLost int `json:"top_lost,omitzero"`
 	// Unready says that the destination did not work when messages last came to it.
 	Unready bool `json:"unready,omitzero"`
 	// Trusted is the fingerprint of the public key that the server showed first; "" if the

@@ -31,9 +31,6 @@ type When struct {
 	// OneDue says that no more than one message is due: the server has not deleted any for
 	// some time.
 	OneDue bool
-	// Most is how many messages the poll looks at or retrieves, about, because the sessions
-	// of several polls were lost before they had brought anything; 0 = no limit.
-	Most int
 	// Turn is a random number. It decides which of the messages that failed before
 	// comes first, for a poll may end before it comes to all of them.
 	Turn uint32
@@ -295,7 +292,7 @@ func (d *decision) arrange() {
 	d.TooBig, d.SetAside = d.items(TooBig, every), d.items(SetAside, every)
 	d.Delete = d.items(Due, every)
 	d.Seen, d.Unsure = d.count[Seen], d.count[Suspect]
-	if most := d.mostRetrieved(); d.Retrieve.Len() > most {
+	if most := d.policy.MaxMessages; most > 0 && d.Retrieve.Len() > most {
 		for _, i := range d.Retrieve.index[most:] {
 			d.Verdicts[i] = Deferred
 		}
@@ -309,18 +306,6 @@ func (d *decision) arrange() {
 	for _, i := range slices.Sorted(maps.Keys(d.updated)) {
 		d.Change.Put = append(d.Change.Put, state.Entry{ID: string(d.listing.id(int(i), nil)), Record: d.updated[i]})
 	}
-}
-
-// mostRetrieved returns how many messages the poll retrieves at most.
-func (d *decision) mostRetrieved() int {
-	most := math.MaxInt
-	if d.policy.MaxMessages > 0 {
-		most = d.policy.MaxMessages
-	}
-	if d.when.Most > 0 {
-		most = min(most, max(1, d.when.Most-len(d.shown)))
-	}
-	return most
 }
 
 // turn moves the first messages behind the others, so that another one is the first in

@@ -181,22 +181,13 @@ func (d *decision) believe(i int32, r state.Record) {
 // lookAtGrave adds the messages whose ids cannot be believed, mostLook of them in one
 // poll, and returns the others.
 func (d *decision) lookAtGrave() (left []int32) {
-	room := max(0, d.mostLooks(mostLook)-len(d.shown))
+	room := max(0, mostLook-len(d.shown))
 	if len(d.grave) > room {
 		d.turn(d.grave)
 		left = d.grave[room:]
 	}
 	d.look = append(d.look, d.grave[:len(d.grave)-len(left)]...)
 	return left
-}
-
-// mostLooks returns how many header blocks the poll looks at where it may look at most of
-// them. If it is to deal with few messages, half of them are left to be retrieved.
-func (d *decision) mostLooks(most int) int {
-	if d.when.Most == 0 {
-		return most
-	}
-	return min(most, (d.when.Most+1)/2)
 }
 
 // lookFurther adds to the messages to look at those for which a single record gives no
@@ -216,15 +207,15 @@ func (d *decision) lookFurther() {
 func (d *decision) lookAtOthers() {
 	if d.reused {
 		// One id is that of another message now, so all others may be.
-		d.lookAt(func(i int32) bool { return d.Verdicts[i] == Seen }, mostLookAll)
+		d.lookAt(func(i int32) bool { return d.Verdicts[i] == Seen })
 	}
 	if len(d.stamped) > 0 {
 		// They may be other messages, and those of their records be listed under new ids.
-		d.lookAt(func(i int32) bool { return d.Verdicts[i] == Fresh }, mostLookAll)
+		d.lookAt(func(i int32) bool { return d.Verdicts[i] == Fresh })
 	}
 	if d.known == 0 && d.missing > 0 {
 		// All ids are new. That may be true of the messages too.
-		d.lookAt(func(i int32) bool { return d.Verdicts[i] != Seen }, d.mostLooks(mostLookAll))
+		d.lookAt(func(i int32) bool { return d.Verdicts[i] != Seen })
 	}
 	if d.listing.twins.len() > 0 {
 		d.lookAtTwins()
@@ -239,7 +230,7 @@ func (d *decision) lookAtOthers() {
 	most := mostMild
 	if d.when.Daily {
 		most = mostMildDaily
-		d.lookAtNewest(d.mostLooks(newestDaily))
+		d.lookAtNewest(newestDaily)
 	} else if d.Numbered && d.known < d.listing.Len() {
 		// Whatever came or went before it, the last known message has another number now.
 		d.lookAtNewest(1)
@@ -248,23 +239,22 @@ func (d *decision) lookAtOthers() {
 	if d.Numbered {
 		most = mostLook
 	}
-	most = d.mostLooks(most)
 	byNumber := d.listing.inNumberOrder(d.mild)
 	for k := range min(len(byNumber), max(0, most-len(d.shown))) {
 		d.addLook(byNumber[len(byNumber)-1-k])
 	}
 }
 
-// lookAt adds the messages that are wanted and were not looked at yet, the newest ones if
-// the poll would look at more than most.
-func (d *decision) lookAt(want func(i int32) bool, most int) {
+// lookAt adds the messages that are wanted and were not looked at yet, the newest
+// mostLookAll if there are more.
+func (d *decision) lookAt(want func(i int32) bool) {
 	var wanted []int32
 	for i := range int32(d.listing.Len()) {
 		if _, looked := d.identity(i); want(i) && !looked {
 			wanted = append(wanted, i)
 		}
 	}
-	room := max(0, most-len(d.shown)-len(d.look))
+	room := max(0, mostLookAll-len(d.shown)-len(d.look))
 	if len(wanted) > room {
 		wanted = d.listing.inNumberOrder(wanted)
 		wanted = wanted[len(wanted)-room:]
