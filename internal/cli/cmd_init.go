@@ -342,9 +342,15 @@ func (s *setup) askTheRest(ctx context.Context) error {
 	}
 }
 
-// destination notes where mail goes: the one of a flag, else a Maildir.
+// destination notes where mail goes: the one of a flag, else that of [defaults], else a
+// Maildir.
 func (s *setup) destination(ctx context.Context) (err error) {
 	a, f := s.account, s.flags
+	if f.mda == "" && f.mbox == "" && f.maildir == "" {
+		if follows, err := s.followsDefaults(ctx); follows || err != nil {
+			return err
+		}
+	}
 	switch {
 	case f.mda != "":
 		a.MDA = command(f.mda)
@@ -367,6 +373,28 @@ func (s *setup) destination(ctx context.Context) (err error) {
 		return &fetch.ConfigError{Err: err}
 	}
 	return nil
+}
+
+// followsDefaults reports whether the account has the destination of [defaults]: if there is
+// one, and the user does not want another. It says so.
+func (s *setup) followsDefaults(ctx context.Context) (bool, error) {
+	if s.existing == nil || s.existing.Defaults == nil || s.existing.Defaults.Destination() == "" {
+		return false, nil
+	}
+	where := s.existing.Defaults.Destination()
+	switch d := s.existing.Defaults; {
+	case d.Maildir != "":
+		where += " " + tilde(d.Maildir)
+	case d.MBox != "":
+		where += " " + tilde(d.MBox)
+	case len(d.MDA) > 0:
+		where += " " + d.MDA[0]
+	}
+	if s.ask.attended() {
+		return s.ask.agrees(ctx, "Deliver to where [defaults] says ("+where+")?", "yes")
+	}
+	s.con.say("mail goes to where [defaults] says (%s); --maildir, --mbox and --mda name another place", where)
+	return true, nil
 }
 
 // absolute returns a path that a leading ~ or the current directory completes.

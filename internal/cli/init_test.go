@@ -393,6 +393,44 @@ func TestInitAddsTheFirstAccountToAFileWithoutAccounts(t *testing.T) {
 	}
 }
 
+// [defaults] says where the mail of all accounts goes.
+func TestInitFollowsTheDestinationOfDefaults(t *testing.T) {
+	t.Parallel()
+	cert := initCertificate(t)
+	s := secureServer(t, cert, 1)
+	const text = "[defaults]\nmaildir = \"~/Post/{account}\"\n"
+	n := newNewcomer(t, cert, s.Addr(), nil)
+	n.configure(text)
+	e := n.popinit(0, secret, "me@example.org", "--add")
+	if !strings.Contains(e.stderr, "mail goes to where [defaults] says (maildir ~/Post/{account}); --maildir") {
+		t.Error(e.stderr)
+	}
+	n.exits(0, "exec popfetch --once", n.env()...)
+	if got, _ := os.ReadDir(filepath.Join(n.dir, "Post", "example", "new")); len(got) != 1 {
+		t.Errorf("%d messages", len(got))
+	}
+
+	n.configure(text)
+	n.popinit(0, secret, "me@example.org", "--add", "--name", "other", "--maildir", "~/Mail/other")
+	if written, err := os.ReadFile(n.file("config.toml")); err != nil || !strings.Contains(string(written), `maildir = "~/Mail/other"`) {
+		t.Errorf("%s, %v", written, err)
+	}
+
+	for answer, want := range map[string]bool{"yes": true, "no": false} {
+		n := newNewcomer(t, cert, s.Addr(), nil)
+		n.configure("[defaults]\nmda = [\"/bin/cat\"]\n")
+		answers := []string{"yes", secret, answer}
+		if answer == "no" {
+			answers = append(answers, "")
+		}
+		screen, code := n.dialogue("me@example.org", append(answers, "", "file")...)
+		written, err := os.ReadFile(n.file("config.toml"))
+		if code != 0 || err != nil || !strings.Contains(screen, "Deliver to where [defaults] says (mda /bin/cat)?") || strings.Contains(string(written), "maildir =") == want {
+			t.Errorf("%s: exit code %d: %s\n%s", answer, code, screen, written)
+		}
+	}
+}
+
 // A configuration of the system belongs to another user than the one who runs init.
 func TestInitWritesPathsInFullOutsideOfTheHomeDirectory(t *testing.T) {
 	t.Parallel()

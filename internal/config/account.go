@@ -187,11 +187,29 @@ func checkName(name string) string {
 	return ""
 }
 
+// Destination returns the key of the destination of an account, "" if it has none.
+func (a *Account) Destination() string {
+	switch {
+	case a.Maildir != "":
+		return "maildir"
+	case len(a.MDA) > 0:
+		return "mda"
+	case a.MBox != "":
+		return "mbox"
+	case a.LMTP.IsSet():
+		return "lmtp"
+	case a.SMTP.IsSet():
+		return "smtp"
+	case a.IMAP.IsSet():
+		return "imap"
+	}
+	return ""
+}
+
 // checkDestination notes that the account has no destination. One that is in table but
 // invalid has been noted already.
 func (l *loader) checkDestination(s *section, table map[string]any) {
-	set := s.Maildir != "" || len(s.MDA) > 0 || s.MBox != "" || s.LMTP.IsSet() || s.SMTP.IsSet() || s.IMAP.IsSet()
-	if !set && !destinations().any(table) {
+	if s.Destination() == "" && !destinations().any(table) {
 		l.errs = append(l.errs, &Error{File: l.file, Line: l.doc.line(s.path...), Account: s.Name, Key: "maildir", Msg: "missing",
 			Hint: `a destination is needed: for example maildir = "~/Mail/{account}", mda = ["program", "argument"], mbox = "~/mail/{account}.mbox", lmtp = "unix:/run/dovecot/lmtp", smtp = "localhost", or a table [account.NAME.imap]`})
 	}

@@ -11,7 +11,8 @@ import (
 // Append returns the text of a configuration with one more account at its end, under a
 // comment, and nothing else changed. file names it in errors. The account follows the
 // [defaults] of the configuration where a has the built-in default, but for tls: a server
-// that was tried one way is not called another way. Append fails if text is not a valid
+// that was tried one way is not called another way. An account without a destination has
+// that of [defaults]. Append fails if text is not a valid
 // configuration, with or without accounts, or if the result would be none or would mean another account.
 func Append(text, file string, a *Account, comment string, o Options) (string, error) {
 	read := func(text string, o Options) (*Config, error) {
@@ -47,7 +48,7 @@ func Append(text, file string, a *Account, comment string, o Options) (string, e
 		switch {
 		case got.TLS != a.TLS && standard.TLS == a.TLS: // [defaults] says so
 			standard.TLS = got.TLS
-		case got.Server != a.Server || got.User != a.User || got.TLS != a.TLS || got.Maildir != a.Maildir || got.Keep != a.Keep || !got.Enabled:
+		case got.Server != a.Server || got.User != a.User || got.TLS != a.TLS || a.Destination() != "" && got.Maildir != a.Maildir || got.Keep != a.Keep || !got.Enabled:
 			return "", Errors{{File: file, Account: a.Name, Msg: "with the [defaults] of the file the account would be another one", Hint: "write it by hand"}}
 		default:
 			return b.String(), nil

@@ -33,6 +33,7 @@ type Config struct {
 
 	Modified time.Time  `toml:"-"` // when a file of it was last changed
 	Accounts []*Account `toml:"-"` // in the order of the file, disabled ones included
+	Defaults *Account   `toml:"-"` // [defaults] of File, with the built-in ones and placeholders not filled in; nil = none
 	Warnings []string   `toml:"-"` // what is allowed but probably not intended, a sentence each
 }
 

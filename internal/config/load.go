@@ -130,6 +130,9 @@ func (l *loader) load(text string) *Config {
 	l.top(&c, tree)
 	base.Interval = c.Interval
 	defaults := l.defaults(base, tree)
+	if _, ok := tree["defaults"]; ok {
+		c.Defaults = &defaults
+	}
 	var accounts []owned
 	_, included := tree["include"]
 	if _, ok := tree["account"]; ok || !included {
