@@ -52,14 +52,11 @@ func unconfirmed(n int) string {
 		"they are not delivered again, and the next poll asks for their deletion once more", n)
 }
 
-// deletedAtOnce is how many deletions one transaction records.
-const deletedAtOnce = 1000
-
 // recordDeleted records that messages are deleted, in transactions of limited size. The
 // last one is that of the poll.
 func (v *visit) recordDeleted(gone []settle.Removable) error {
 	for i, d := range gone {
-		if i > 0 && i%deletedAtOnce == 0 {
+		if i > 0 && i%changedAtOnce == 0 {
 			if err := v.ledger.Commit(); err != nil {
 				return err
 			}

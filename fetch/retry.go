@@ -12,9 +12,10 @@ import (
 	"popfetch/state"
 )
 
-// forgetAtOnce is how many ids one transaction forgets. A larger transaction would
-// make the state file grow.
-const forgetAtOnce = 10_000
+// changedAtOnce is how many records one transaction changes at most where many are known
+// at once. A larger transaction would take more memory, some 3 MiB, and make the state file
+// grow.
+const changedAtOnce = 10_000
 
 // Retry gives another chance to messages that are set aside, and to intents that
 // cannot be finished because their destination is gone: the next poll fetches them. It also
@@ -62,7 +63,7 @@ func (a *Account) retry(ctx context.Context) (int, error) {
 // that it deletes nothing.
 func (a *Account) deleteAgain(undeleted []state.Entry) error {
 	m := memory{a.Maildrop}
-	for chunk := range slices.Chunk(undeleted, forgetAtOnce) {
+	for chunk := range slices.Chunk(undeleted, changedAtOnce) {
 		if err := m.Commit(state.Change{Put: chunk}); err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func (a *Account) ForgetTrust() (fingerprint string, err error) {
 }
 
 func (a *Account) forget(ids []string) error {
-	for chunk := range slices.Chunk(ids, forgetAtOnce) {
+	for chunk := range slices.Chunk(ids, changedAtOnce) {
 		if err := (memory{a.Maildrop}).Commit(state.Change{Forget: chunk}); err != nil {
 			return err
 		}
