@@ -391,9 +391,12 @@ func (s *setup) followsDefaults(ctx context.Context) (bool, error) {
 		where += " " + d.MDA[0]
 	}
 	if s.ask.attended() {
-		return s.ask.agrees(ctx, "Deliver to where [defaults] says ("+where+")?", "yes")
+		return s.ask.agrees(ctx, "Deliver where [defaults] says ("+where+")?", "yes")
 	}
-	s.con.say("mail goes to where [defaults] says (%s); --maildir, --mbox and --mda name another place", where)
+	if s.con.quiet {
+		return true, nil
+	}
+	s.con.say("mail goes where [defaults] says (%s); --maildir, --mbox and --mda name another place", where)
 	return true, nil
 }
 

@@ -402,7 +402,7 @@ func TestInitFollowsTheDestinationOfDefaults(t *testing.T) {
 	n := newNewcomer(t, cert, s.Addr(), nil)
 	n.configure(text)
 	e := n.popinit(0, secret, "me@example.org", "--add")
-	if !strings.Contains(e.stderr, "mail goes to where [defaults] says (maildir ~/Post/{account}); --maildir") {
+	if !strings.Contains(e.stderr, "mail goes where [defaults] says (maildir ~/Post/{account}); --maildir") {
 		t.Error(e.stderr)
 	}
 	n.exits(0, "exec popfetch --once", n.env()...)
@@ -425,7 +425,7 @@ func TestInitFollowsTheDestinationOfDefaults(t *testing.T) {
 		}
 		screen, code := n.dialogue("me@example.org", append(answers, "", "file")...)
 		written, err := os.ReadFile(n.file("config.toml"))
-		if code != 0 || err != nil || !strings.Contains(screen, "Deliver to where [defaults] says (mda /bin/cat)?") || strings.Contains(string(written), "maildir =") == want {
+		if code != 0 || err != nil || !strings.Contains(screen, "Deliver where [defaults] says (mda /bin/cat)?") || strings.Contains(string(written), "maildir =") == want {
 			t.Errorf("%s: exit code %d: %s\n%s", answer, code, screen, written)
 		}
 	}
