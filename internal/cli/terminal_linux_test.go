@@ -3,6 +3,7 @@ package cli_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,6 +47,49 @@ func (w *watched) end() (screen string, code int) {
 	text, _ := io.ReadAll(w.user)
 	w.Wait()
 	return string(text), w.ProcessState.ExitCode()
+}
+
+// trickle listens in front of a server. What comes from that, 50,000 octets aside, it passes
+// on slowly until shown is closed. It returns its address.
+func trickle(t *testing.T, server string, shown <-chan struct{}) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	pass := func(client net.Conn) {
+		defer client.Close()
+		far, err := net.Dial("tcp", server)
+		if err != nil {
+			return
+		}
+		go func() {
+			defer far.Close()
+			io.Copy(far, client)
+		}()
+		io.CopyN(client, far, 50_000)
+		for slow := true; slow; {
+			select {
+			case <-shown:
+				slow = false
+			case <-time.After(10 * time.Millisecond):
+				_, err := io.CopyN(client, far, 10)
+				slow = err == nil
+			}
+		}
+		io.Copy(client, far)
+	}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go pass(client)
+		}
+	}()
+	return l.Addr().String()
 }
 
 // watch runs popfetch with a terminal for its output, and returns what is
@@ -92,13 +136,27 @@ func TestProgressOnATerminal(t *testing.T) {
 	s := clearServer(t, pop3test.Message{Raw: big}, pop3test.Message{Raw: pop3test.Text("Subject: small\n\nHello.\n")})
 	home := watchedHome(t, s)
 
-	// It takes more than a second, in which the progress is drawn several times.
-	s.SetFaults(pop3test.Fault{At: "RETR 1", Do: pop3test.Slow, N: 10_000, Delay: 100 * time.Millisecond})
-	screen, code := watch(t, home, "--once")
+	line := regexp.MustCompile(`work  \[=+> *\] +0/2 +[0-9.]+ of 140\.[0-9] KiB +[0-9]+% +[0-9.]+ (KiB|B)/s`)
+	shown := make(chan struct{})
+	through := trickle(t, s.Addr(), shown)
+	config := filepath.Join(home, ".config", "popfetch", "config.toml")
+	text, err := os.ReadFile(config)
+	if err == nil {
+		err = os.WriteFile(config, []byte(strings.Replace(string(text), s.Addr(), through, 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, start := onTerminal(t, home, "--once")
+	start()
+	before := w.untilMatch(t, line)
+	close(shown)
+	rest, code := w.end()
+	screen := before + rest
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	last := expect(t, screen, `work  \[=+> *\] +0/2 +[0-9.]+ of 140\.[0-9] KiB +[0-9]+% +[0-9.]+ KiB/s`, `popfetch: work: 2 delivered \(140\.[0-9] KiB\)\r?\n`)
+	last := expect(t, screen, line.String(), `popfetch: work: 2 delivered \(140\.[0-9] KiB\)\r?\n`)
 	if regexp.MustCompile(`\x1b\[[0-9;]*m`).MatchString(screen) {
 		t.Errorf("there is a colour in %q", screen)
 	}
@@ -106,7 +164,6 @@ func TestProgressOnATerminal(t *testing.T) {
 		t.Errorf("behind the closing line there is %q", rest)
 	}
 
-	s.SetFaults()
 	screen, code = watch(t, home, "-1")
 	if code != 0 || visible(screen) != "popfetch: work: no new mail, 2 seen before" {
 		t.Errorf("exit code %d, screen %q", code, screen)

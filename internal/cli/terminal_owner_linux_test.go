@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,13 +16,19 @@ import (
 // until reads what the terminal shows until it has text.
 func (w *watched) until(t *testing.T, text string) (screen string) {
 	t.Helper()
+	return w.untilMatch(t, regexp.MustCompile(regexp.QuoteMeta(text)))
+}
+
+// untilMatch reads what the terminal shows until a pattern matches.
+func (w *watched) untilMatch(t *testing.T, want *regexp.Regexp) (screen string) {
+	t.Helper()
 	var all strings.Builder
 	buffer := make([]byte, 4096)
-	for !strings.Contains(all.String(), text) {
+	for !want.MatchString(all.String()) {
 		n, err := w.user.Read(buffer)
 		all.Write(buffer[:n])
 		if err != nil {
-			t.Fatalf("%v; the screen shows %q and not %q", err, all.String(), text)
+			t.Fatalf("%v; the screen shows %q and not %q", err, all.String(), want)
 		}
 	}
 	return all.String()

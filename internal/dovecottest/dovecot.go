@@ -104,6 +104,7 @@ type Server struct {
 	conf     string
 	ownsDir  bool
 	cmd      *exec.Cmd
+	unguard  func()        // ends what guard has started; nil without it
 	finished chan struct{} // closed when the process has closed its log
 
 	mu  sync.Mutex
@@ -223,11 +224,37 @@ func (s *Server) run() error {
 	select {
 	case <-listens:
 		s.cmd, s.finished = cmd, finished
-		return nil
+		return s.guard()
 	case <-finished:
 		cmd.Wait()
 		return fmt.Errorf("dovecot does not start:\n%s", s.Log())
 	}
+}
+
+// guard starts a process that waits for the end of this one, however it ends, and then ends
+// the server and removes its directory. Pdeathsig would not do: it looks at the thread that
+// has started the server, and some of these end early.
+func (s *Server) guard() error {
+	own := ""
+	if s.ownsDir {
+		own = s.Dir
+	}
+	cmd := exec.Command("sh", "-c", `read -r _; kill -9 -- "-$1"; [ -z "$2" ] || rm -rf -- "$2"`, "sh", strconv.Itoa(s.cmd.Process.Pid), own)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the tests
+	alive, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		s.Stop()
+		return err
+	}
+	s.unguard = func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		alive.Close()
+	}
+	return nil
 }
 
 // readLog collects the log until its end. It closes listens when the process says that it
@@ -265,6 +292,10 @@ func (s *Server) Shutdown() { s.end(syscall.SIGTERM) }
 func (s *Server) end(signal syscall.Signal) {
 	if s.cmd == nil {
 		return
+	}
+	if s.unguard != nil { // before the number of the process may be that of another one
+		s.unguard()
+		s.unguard = nil
 	}
 	pid := s.cmd.Process.Pid
 	if signal == syscall.SIGKILL {

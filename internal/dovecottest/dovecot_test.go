@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -188,5 +190,42 @@ func TestCloseRemovesOnlyItsOwnDirectory(t *testing.T) {
 	given.Close()
 	if _, err := os.Stat(given.Mail); err != nil {
 		t.Error(err)
+	}
+}
+
+// A test that panics, as at the time limit of go test, runs no cleanup.
+func TestServerEndsWithTheProcessThatHasStartedIt(t *testing.T) {
+	if reason := Missing(); reason != "" {
+		t.Skip(reason)
+	}
+	if os.Getenv("POPFETCH_TEST_DIES") != "" {
+		s, err := Start(Options{Users: map[string]string{"alice": "secret"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("server %s %s\n", s.POP3, s.Dir)
+		os.Stdout.Close()
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestServerEndsWithTheProcessThatHasStartedIt$")
+	cmd.Env = append(os.Environ(), "POPFETCH_TEST_DIES=1")
+	out, _ := cmd.Output()
+	var addr, dir string
+	if _, err := fmt.Sscanf(string(out), "server %s %s", &addr, &dir); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for end := time.Now().Add(time.Minute); ; {
+		_, left := os.Stat(dir)
+		conn, err := net.Dial("tcp", addr)
+		switch {
+		case err == nil:
+			conn.Close()
+		case os.IsNotExist(left):
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("a connection: %v; the directory: %v", err, left)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
