@@ -126,7 +126,7 @@ func TestPostfix(t *testing.T) {
 	p := startPostfix(t, servertest.PostfixOptions{
 		Mailboxes: names,
 		Auth:      auth,
-		Settings:  "message_size_limit = 4194304\n",
+		Settings:  "message_size_limit = 4194304\nstrict_smtputf8 = yes\n",
 	})
 	bin := buildPopfetch(t)
 	for _, x := range []struct {
