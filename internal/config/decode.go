@@ -115,6 +115,8 @@ func (l *loader) unknown(path []string, known []string, value any) {
 		hint = "it belongs to the top, before the first [table]"
 	case n != "":
 		hint = fmt.Sprintf("did you mean %q?", n)
+	case key == "port":
+		hint = `the port is a part of server: "HOST:PORT"`
 	case otherName(key) != "":
 		hint = fmt.Sprintf("here it is called %q", otherName(key))
 	default:

@@ -23,6 +23,8 @@ func TestEveryProblemHasLineAccountAndKey(t *testing.T) {
 		{"wrong case", account(`Keep = true`), []string{`config.toml:5: account "work": key "Keep": unknown key (keys are in lower case: "keep")`}},
 		{"same key in two cases", account("keep = true\nKEEP = false"), []string{`config.toml:6: account "work": key "KEEP": unknown key (keys are in lower case: "keep")`}},
 		{"name of another program", account(`leave_on_server = true`), []string{`config.toml:5: account "work": key "leave_on_server": unknown key (here it is called "keep")`}},
+		{"port on its own", account(`port = 110`), []string{`config.toml:5: account "work": key "port": unknown key (the port is a part of server: "HOST:PORT")`}},
+		{"name of the state file", "state_file = \"/var/lib/popfetch.db\"\n" + account(""), []string{`config.toml:1: key "state_file": unknown key (here it is called "state")`}},
 		{"no idea", account(`zzzzzzzzzz = true`), []string{`config.toml:5: account "work": key "zzzzzzzzzz": unknown key (see popfetch.toml(5))`}},
 		{"account key at the top", "keep = true\n" + account(""), []string{`config.toml:1: key "keep": unknown key (it belongs below [account.NAME] or [defaults])`}},
 		{"top key in account", account(`parallel = 3`), []string{`config.toml:5: account "work": key "parallel": unknown key (it belongs to the top, before the first [table])`}},

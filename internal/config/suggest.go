@@ -55,8 +55,10 @@ func distance(a, b string) int {
 // otherName returns the key for what other programs call got, "" if none.
 func otherName(got string) string {
 	switch strings.ToLower(strings.ReplaceAll(got, "-", "_")) {
-	case "host", "hostname", "port", "poll":
+	case "host", "hostname", "poll":
 		return "server"
+	case "state_file", "state_path", "statefile", "idfile", "uidls_file":
+		return "state"
 	case "username", "login":
 		return "user"
 	case "passwordeval", "passwd_command", "password_cmd", "password_eval":

@@ -91,7 +91,7 @@ func TestMisspeltNameIsRecognised(t *testing.T) {
 
 // Names that other fetchers use lead to keys that exist.
 func TestNamesOfOtherFetchersLeadToKeys(t *testing.T) {
-	for _, name := range strings.Fields(`host port username passwordeval ssl tls_trust_file sslfingerprint path command
+	for _, name := range strings.Fields(`host username passwordeval ssl tls_trust_file sslfingerprint path command
 		delete_after max_message_size fetchlimit`) {
 		if key := otherName(name); !slices.Contains(names(fieldsOf(reflect.TypeFor[Account]())), key) {
 			t.Errorf("%s: %q", name, key)
